@@ -1,0 +1,186 @@
+"""The schema file: which fields a model reads, of what kind, and what an absent value means."""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+from pydantic import Field as Setting
+
+from model.errors import SchemaError
+
+Role = Literal["context", "candidate"]
+Missing = Literal["token", "absent"]
+Transform = Literal["standardise", "log1p", "quantile", "none"]
+Task = Literal["click", "regression", "ranking"]
+
+
+class _Field(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    role: Role = "context"  # whether an ad request gives it once, or per candidate ad
+    missing: Missing = "token"  # token: null has its own learned row; absent: the feature is not there
+    slots: ClassVar[int] = 1
+
+    @property
+    def width(self) -> int:
+        """How many of the F slots the field takes."""
+        return 1
+
+
+class CategoricalField(_Field):
+    """One value of many; values seen fewer than `min_count` times fold into the unknown row."""
+
+    kind: Literal["categorical"]
+    min_count: int = Setting(default=2, ge=1)
+
+
+class NumericField(_Field):
+    """A number that scales its field's embedding (the paper's v_i x_i), or picks one of its bins."""
+
+    kind: Literal["numeric"]
+    transform: Transform = "standardise"
+    bins: int = Setting(default=32, ge=2, le=10_000)  # quantile only
+
+
+class MultivalueField(_Field):
+    """Up to `max_values` values, each a feature, and so a member of R, of its own."""
+
+    kind: Literal["multivalue"]
+    min_count: int = Setting(default=2, ge=1)
+    separator: str = Setting(default="|", min_length=1)  # in text; JSON has lists
+    max_values: int = Setting(default=5, ge=1, le=1000)
+
+    @property
+    def width(self) -> int:
+        """How many of the F slots the field takes: one a value."""
+        return self.max_values
+
+
+Field = Annotated[
+    CategoricalField | NumericField | MultivalueField, Setting(discriminator="kind")
+]
+Fields = Annotated[
+    Mapping[str, Field],
+    AfterValidator(MappingProxyType),
+    PlainSerializer(dict, return_type=dict),
+]
+
+
+class Schema(BaseModel):
+    """Fields in the order of the slots, and the columns beside them that training reads.
+
+    Columns that no field names are ignored.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    label: str = Setting(min_length=1)
+    weight: str | None = None
+    group: str | None = None
+    time: str | None = None
+    task: Task = "click"
+    strict: bool = False  # a list longer than max_values is an error instead of being cut
+    fields: Fields = Setting(min_length=1)
+
+    @model_validator(mode="after")
+    def _columns_are_distinct(self) -> "Schema":
+        for role in ("label", "weight", "time"):
+            column = getattr(self, role)
+            if column in self.fields:
+                raise ValueError(f"column {column!r} is the {role} and cannot be a field as well")
+        if "" in self.fields:
+            raise ValueError("a field needs a name")
+        return self
+
+    @cached_property
+    def slots(self) -> tuple[str, ...]:
+        """The field of each of the F slots."""
+        return tuple(name for name, field in self.fields.items() for _ in range(field.width))
+
+    @cached_property
+    def digest(self) -> str:
+        """Sha256 of the schema's one written form."""
+        return hashlib.sha256(self.dumps().encode()).hexdigest()
+
+    @classmethod
+    def load(cls, path: Path) -> "Schema":
+        """Read a schema file.
+
+        Raises:
+            SchemaError: unreadable, not TOML, or a key with a bad value; names file, key and value.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise SchemaError(f"{path}: cannot read the schema: {reason}") from error
+        return cls.parse(text, str(path))
+
+    @classmethod
+    def parse(cls, text: str, source: str = "schema") -> "Schema":
+        """Read a schema from TOML text; `source` names it in errors.
+
+        Raises:
+            SchemaError: see `load`.
+        """
+        try:
+            return cls.model_validate(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise SchemaError(f"{source}: not TOML: {error}") from error
+        except ValidationError as error:
+            raise SchemaError(f"{source}: {_first_fault(error)}") from error
+
+    def dumps(self) -> str:
+        """The schema as TOML, each setting written out; `parse` reads it back equal."""
+        head = self.model_dump(exclude={"fields"}, exclude_none=True)
+        lines = [f"{key} = {_toml(value)}" for key, value in head.items()]
+        for name, field in self.fields.items():
+            lines += ["", f"[fields.{_toml(name)}]"]
+            settings = field.model_dump()
+            order = ["kind", *(key for key in settings if key != "kind")]
+            lines += [f"{key} = {_toml(settings[key])}" for key in order]
+        return "\n".join(lines) + "\n"
+
+
+def _toml(value: str | int | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    escaped = "".join(
+        f"\\u{ord(c):04x}" if ord(c) < 0x20 or ord(c) == 0x7F else c
+        for c in value.replace("\\", "\\\\").replace('"', '\\"')
+    )
+    return f'"{escaped}"'
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault: Any = error.errors(include_url=False)[0]
+    kinds = ("categorical", "numeric", "multivalue")
+    at = list(fault["loc"])
+    # pydantic puts the kind that it chose behind the field's name: no key of the file
+    if len(at) > 2 and at[0] == "fields" and at[2] in kinds:
+        del at[2]
+    key = ".".join(str(part) for part in at) or "schema"
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "missing":
+        return f"{key}: required and not there"
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: unknown key (value {fault['input']!r})"
+    if fault["type"].startswith("union_tag"):
+        kind = fault["input"].get("kind") if isinstance(fault["input"], dict) else fault["input"]
+        return f"{key}.kind: must be one of {', '.join(kinds)}, not {kind!r}"
+    shown = fault["input"] if not isinstance(fault["input"], dict) else None
+    return f"{key}: {message}" + (f" (value {shown!r})" if shown is not None else "")
