@@ -1,1 +1,4 @@
-"""The contract both sides share: schema, encoding, bundle, scoring, explanation. Values in, values out, no network."""
+"""The contract of both sides: schema, encoding, bundle, scoring, explanation.
+
+Values in, values out, no network; only `model.nets` imports torch.
+"""

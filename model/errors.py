@@ -31,8 +31,8 @@ class DataError(AfmError):
 class InputError(AfmError):
     """A row that cannot be encoded.
 
-    `code` is stable and meant for programs; `row` counts from 0 in the order asked, or is None where
-    the fault is not in one row; `field` is the schema's name for the field, or None.
+    `code` is stable and meant for programs; `row` counts from 0 in the order asked, or is None
+    where the fault is not in one row; `field` is the schema's name for the field, or None.
     """
 
     def __init__(

@@ -30,7 +30,9 @@ class _Field(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     role: Role = "context"  # whether an ad request gives it once, or per candidate ad
-    missing: Missing = "token"  # token: null has its own learned row; absent: the feature is not there
+    missing: Missing = (
+        "token"  # token: null has its own learned row; absent: the feature is not there
+    )
     slots: ClassVar[int] = 1
 
     @property
@@ -47,7 +49,7 @@ class CategoricalField(_Field):
 
 
 class NumericField(_Field):
-    """A number that scales its field's embedding (the paper's v_i x_i), or picks one of its bins."""
+    """A number that scales its field's embedding (the paper's v_i x_i), or picks a bin."""
 
     kind: Literal["numeric"]
     transform: Transform = "standardise"
@@ -68,9 +70,7 @@ class MultivalueField(_Field):
         return self.max_values
 
 
-Field = Annotated[
-    CategoricalField | NumericField | MultivalueField, Setting(discriminator="kind")
-]
+Field = Annotated[CategoricalField | NumericField | MultivalueField, Setting(discriminator="kind")]
 Fields = Annotated[
     Mapping[str, Field],
     AfterValidator(MappingProxyType),

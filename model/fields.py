@@ -1,0 +1,186 @@
+"""One field of the schema: its column of raw values to ids and values. A class for each kind."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import InputError
+from model.schema import CategoricalField, Field, MultivalueField, NumericField
+from model.values import Column, canonical, members
+from model.vocabulary import (
+    ABSENT,
+    FIRST,
+    MISSING,
+    UNKNOWN,
+    Bins,
+    FieldVocabulary,
+    Scaler,
+    Vocabulary,
+)
+
+
+class FieldEncoder(ABC):
+    """What the kinds share; `offset` is the first table row of the field."""
+
+    slots: slice  # the field's place in F
+
+    def __init__(self, name: str, described: Field, offset: int) -> None:
+        self.name = name
+        self.offset = offset
+        # a missing value is a feature of its own (x = 1), or no feature (x = 0)
+        token = described.missing == "token"
+        self.missing_id = offset + (MISSING if token else ABSENT)
+        self.missing_value = 1.0 if token else 0.0
+
+    @abstractmethod
+    def fill(self, column: Column, ids: NDArray[np.int64], values: NDArray[np.float32]) -> int:
+        """Write a column of B values into [B, width] views, of which `values` comes as zeros, and
+        return how many of them training never saw.
+
+        Raises:
+            InputError: a value that the field cannot hold.
+        """
+
+    def texts(self, value: Any) -> list[str | None]:
+        """A value as text, one for each slot that it takes."""
+        return [None if value is None or value == "" else canonical(value)]
+
+    def _fault(self, code: str, position: int, message: str) -> InputError:
+        return InputError(code, f"field {self.name!r}: {message}", row=position, field=self.name)
+
+    def _wrong_type(self, position: int, wanted: str, value: object) -> InputError:
+        return self._fault("wrong_type", position, f"expected {wanted}, got {_json_type(value)}")
+
+
+class _Values(FieldEncoder):
+    # what the fields with a vocabulary share: the table row of one scalar
+
+    def __init__(self, name: str, described: Field, vocabulary: Vocabulary, offset: int) -> None:
+        super().__init__(name, described, offset)
+        self.unknown_id = offset + UNKNOWN
+        self._ids = {value: offset + FIRST + i for i, value in enumerate(vocabulary.values)}
+
+    def _id_of(self, value: Any, position: int) -> int:
+        if value.__class__ not in (str, int, float, bool):
+            raise self._wrong_type(position, "a string, number or boolean", value)
+        if value.__class__ is float and value - value != 0.0:
+            raise self._fault("not_finite", position, "NaN and Infinity are not values")
+        return self._ids.get(canonical(value), self.unknown_id)
+
+
+class _Categorical(_Values):
+    def fill(self, column: Column, ids: NDArray[np.int64], values: NDArray[np.float32]) -> int:
+        get = self._ids.get
+        try:
+            # nearly every value is text in its canonical form: one look-up, no more
+            found: list[Any] = [get(value) for value in column]
+        except TypeError:  # a list or an object is not hashable
+            found = [None] * len(column)
+        values[:, 0] = 1.0
+        unseen = 0
+        if None in found:
+            for position, known in enumerate(found):
+                if known is None:
+                    value = column[position]
+                    if value is None or value == "":  # a blank CSV cell
+                        found[position] = self.missing_id
+                        values[position, 0] = self.missing_value
+                    else:
+                        found[position] = row = self._id_of(value, position)
+                        unseen += row == self.unknown_id
+        ids[:, 0] = found
+        return unseen
+
+
+class _Multivalue(_Values):
+    def __init__(
+        self,
+        name: str,
+        described: MultivalueField,
+        vocabulary: Vocabulary,
+        offset: int,
+        strict: bool,
+    ) -> None:
+        super().__init__(name, described, vocabulary, offset)
+        self._separator = described.separator
+        self._most = described.max_values
+        self._strict = strict
+
+    def fill(self, column: Column, ids: NDArray[np.int64], values: NDArray[np.float32]) -> int:
+        ids[:] = self.offset + ABSENT
+        unseen = 0
+        for position, value in enumerate(column):
+            parts = members(value, self._separator)
+            if not parts:
+                ids[position, 0], values[position, 0] = self.missing_id, self.missing_value
+            if len(parts) > self._most:
+                if self._strict:
+                    raise self._fault(
+                        "too_many_values",
+                        position,
+                        f"{len(parts)} values, the schema allows {self._most}",
+                    )
+                del parts[self._most :]
+            for slot, member in enumerate(parts):
+                known = self._ids.get(member) if isinstance(member, str) else None
+                row = self._id_of(member, position) if known is None else known
+                unseen += row == self.unknown_id
+                ids[position, slot], values[position, slot] = row, 1.0
+        return unseen
+
+    def texts(self, value: Any) -> list[str | None]:
+        return [canonical(member) for member in members(value, self._separator)]
+
+
+class _Numeric(FieldEncoder):
+    def __init__(self, name: str, described: Field, vocabulary: Scaler | Bins, offset: int) -> None:
+        super().__init__(name, described, offset)
+        self._vocabulary = vocabulary
+
+    def fill(self, column: Column, ids: NDArray[np.int64], values: NDArray[np.float32]) -> int:
+        kinds = set(map(type, column))
+        if not kinds <= {float, int, type(None)}:
+            allowed = (float, int, type(None))  # a boolean is not a number here
+            wrong = next(i for i, value in enumerate(column) if type(value) not in allowed)
+            raise self._wrong_type(wrong, "a number", column[wrong])
+        missing = None
+        if type(None) in kinds:
+            missing = np.array([value is None for value in column])
+            column = [0.0 if value is None else value for value in column]
+        try:
+            numbers = np.array(column, dtype=np.float64)
+        except OverflowError:  # an integer of over 308 digits
+            numbers = np.array([float(v) if abs(v) < 2**1023 else np.inf for v in column])
+        finite = np.isfinite(numbers)
+        if not finite.all():
+            raise self._fault("not_finite", int(np.argmin(finite)), "a number must be finite")
+        if isinstance(self._vocabulary, Bins):
+            ids[:, 0] = self.offset + self._vocabulary.locate(numbers)
+            values[:, 0] = 1.0
+        else:
+            ids[:, 0] = self.offset + FIRST
+            values[:, 0] = self._vocabulary.transform(numbers)
+        if missing is not None:
+            ids[missing, 0], values[missing, 0] = self.missing_id, self.missing_value
+        return 0
+
+
+def field_encoder(
+    name: str, described: Field, vocabulary: FieldVocabulary, offset: int, strict: bool
+) -> FieldEncoder:
+    """The encoder of one field, whose rows of the embedding table start at `offset`."""
+    match described, vocabulary:
+        case CategoricalField(), Vocabulary():
+            return _Categorical(name, described, vocabulary, offset)
+        case MultivalueField(), Vocabulary():
+            return _Multivalue(name, described, vocabulary, offset, strict)
+        case NumericField(), Scaler() | Bins():
+            return _Numeric(name, described, vocabulary, offset)
+    raise TypeError(f"field {name!r}: a {described.kind} field cannot have a {vocabulary.kind}")
+
+
+def _json_type(value: object) -> str:
+    names = {bool: "a boolean", str: "a string", list: "a list", dict: "an object"}
+    return names.get(type(value), "a number" if isinstance(value, int | float) else "null")

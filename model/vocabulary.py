@@ -1,0 +1,190 @@
+"""What a field learnt from the training split: its values' ids, its scale, or its bins.
+
+Ids within a field: 0 absent (padding), 1 missing (null, where the schema asks for a token),
+2 unknown, 3.. the vocabulary. A field takes `size` consecutive rows of the one embedding table.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import BundleError
+from model.schema import CategoricalField, Field, MultivalueField, NumericField
+from model.values import Column, Scalar, canonical, members
+
+ABSENT, MISSING, UNKNOWN, FIRST = 0, 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The values of a categorical or multi-valued field, most frequent first."""
+
+    kind: ClassVar[str] = "vocabulary"
+    values: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Rows of the embedding table."""
+        return FIRST + len(self.values)
+
+    @classmethod
+    def fit(cls, values: Iterable[Scalar], min_count: int) -> "Vocabulary":
+        """Keep the values seen at least `min_count` times; the rest will be unknown."""
+        counts: Counter[str] = Counter()
+        # counted raw first: most values repeat, and canonical() is the dear part
+        for value, count in Counter(
+            _typed(value) for value in values if value is not None and value != ""
+        ).items():
+            counts[canonical(value[1])] += count
+        kept = [(-count, value) for value, count in counts.items() if count >= min_count]
+        return cls(tuple(value for _, value in sorted(kept)))
+
+
+def _typed(value: str | int | float) -> tuple[type, str | int | float]:
+    # 1 == True == 1.0 for a dict, but they are different texts
+    return value.__class__, value
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """A number as a factor of its field's one embedding: x = (f(v) - shift) / scale.
+
+    v is first moved into [low, high], the range seen in training: a number outside it is scored as
+    the nearest one seen, not extrapolated. f is sign(v) log(1 + |v|) where `log` is set, else v.
+    """
+
+    kind: ClassVar[str] = "scaler"
+    low: float
+    high: float
+    shift: float = 0.0
+    scale: float = 1.0
+    log: bool = False
+
+    @property
+    def size(self) -> int:
+        """Rows of the embedding table: one carries the number."""
+        return FIRST + 1
+
+    @classmethod
+    def fit(cls, numbers: NDArray[np.float64], transform: str) -> "Scaler":
+        """Learn range and scale. `transform`: standardise (mean 0, deviation 1), log1p (root mean
+        square 1, zero stays zero) or none.
+        """
+        if not len(numbers):
+            return cls(0.0, 0.0, log=transform == "log1p")
+        low, high = float(numbers.min()), float(numbers.max())
+        if transform == "none":
+            return cls(low, high)
+        if transform == "log1p":
+            logs = _log1p(numbers)
+            return cls(low, high, 0.0, float(np.sqrt((logs**2).mean())) or 1.0, log=True)
+        return cls(low, high, float(numbers.mean()), float(numbers.std()) or 1.0)
+
+    def transform(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Raw numbers to x."""
+        clipped = np.clip(numbers, self.low, self.high)
+        return ((_log1p(clipped) if self.log else clipped) - self.shift) / self.scale
+
+
+@dataclass(frozen=True)
+class Bins:
+    """A number made categorical: id FIRST + how many of the ascending `edges` are <= it."""
+
+    kind: ClassVar[str] = "bins"
+    edges: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        """Rows of the embedding table."""
+        return FIRST + len(self.edges) + 1
+
+    @classmethod
+    def fit(cls, numbers: NDArray[np.float64], bins: int) -> "Bins":
+        """Edges at the quantiles; equal ones are merged: few distinct numbers give few bins."""
+        if not len(numbers):
+            return cls(())
+        inner = np.quantile(numbers, np.arange(1, bins) / bins, method="higher")
+        # an edge at the minimum would leave the first bin empty for ever, its row untrained
+        return cls(tuple(float(edge) for edge in np.unique(inner) if edge > numbers.min()))
+
+    def locate(self, numbers: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Raw numbers to ids."""
+        return FIRST + np.searchsorted(np.asarray(self.edges), numbers, side="right")
+
+
+FieldVocabulary = Vocabulary | Scaler | Bins
+
+
+def fit_vocabulary(described: Field, column: Column) -> FieldVocabulary:
+    """Learn a field's vocabulary, scale or bins from its column of the training split."""
+    match described:
+        case CategoricalField():
+            return Vocabulary.fit(column, described.min_count)
+        case MultivalueField(separator=separator, max_values=most):
+            # cut as the encoder cuts: a value that is never fed would keep an untrained row
+            fed = (value for cell in column for value in members(cell, separator)[:most])
+            return Vocabulary.fit(fed, described.min_count)
+        case NumericField():
+            numbers = np.array([v for v in column if v is not None], dtype=np.float64)
+            if described.transform == "quantile":
+                return Bins.fit(numbers, described.bins)
+            return Scaler.fit(numbers, described.transform)
+
+
+def to_bytes(vocabulary: FieldVocabulary) -> bytes:
+    """The one written form; equal vocabularies give equal bytes, so a digest identifies them."""
+    body = {"kind": vocabulary.kind, **asdict(vocabulary)}
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def from_bytes(data: bytes, source: str) -> FieldVocabulary:
+    """Read what `to_bytes` wrote; `source` names it in errors.
+
+    Raises:
+        BundleError: not a vocabulary.
+    """
+    try:
+        body = json.loads(data)
+        match body.pop("kind"):
+            case "vocabulary":
+                return _checked_values(Vocabulary(tuple(body["values"])))
+            case "scaler":
+                return _checked_scaler(Scaler(**body))
+            case "bins":
+                return _checked_edges(Bins(tuple(body["edges"])))
+            case kind:
+                raise ValueError(f"unknown kind {kind!r}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{source}: not a vocabulary: {error}") from error
+
+
+def _checked_values(vocabulary: Vocabulary) -> Vocabulary:
+    if not all(isinstance(value, str) for value in vocabulary.values):
+        raise ValueError("a value that is not text")
+    if len(set(vocabulary.values)) != len(vocabulary.values):
+        raise ValueError("a value that stands twice")
+    return vocabulary
+
+
+def _checked_scaler(scaler: Scaler) -> Scaler:
+    if not all(map(math.isfinite, (scaler.low, scaler.high, scaler.shift, scaler.scale))):
+        raise ValueError("a number that is not finite")
+    if scaler.scale <= 0 or scaler.low > scaler.high:
+        raise ValueError("a scale that is not positive, or an empty range")
+    return scaler
+
+
+def _checked_edges(bins: Bins) -> Bins:
+    if not all(map(math.isfinite, bins.edges)) or sorted(set(bins.edges)) != list(bins.edges):
+        raise ValueError("edges that do not ascend")
+    return bins
+
+
+def _log1p(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.sign(numbers) * np.log1p(np.abs(numbers))
