@@ -1,0 +1,85 @@
+"""A score taken apart: the very terms that its logit is the sum of, in the form /explain gives."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from model.encoding import Encoded, Encoder
+from model.pairs import pair_slots
+from model.scorer import Scorer
+from model.values import Row
+
+
+class Explainer:
+    """Explains rows by one bundle's encoder and scorer."""
+
+    def __init__(self, encoder: Encoder, scorer: Scorer) -> None:
+        self._encoder = encoder
+        self._scorer = scorer
+        self._slots = encoder.schema.slots
+        self._first, self._second = pair_slots(len(self._slots))
+
+    def explain(
+        self, rows: Sequence[Row], encoded: Encoded, top: int | None
+    ) -> list[dict[str, Any]]:
+        """One explanation a row: `bias` + linear + pair contributions + `rest` = `logit`.
+
+        `rows` are the raw rows that `encoded` was made of, a context merged in. `top` pairs with
+        the largest |contribution| are given, None for all; `rest` sums up the others. Absent
+        features are not listed. Where the net has no attention, it is null.
+        """
+        if not rows:
+            return []
+        probabilities, logits = self._scorer.predict(encoded)
+        linear, interaction, attention = self._scorer.explain(encoded)
+        contribution = interaction if attention is None else attention * interaction
+        known = ~self._encoder.unknown(encoded.ids)
+        present = encoded.values != 0
+        explanations = []
+        for i, row in enumerate(rows):
+            texts = self._encoder.texts(row)
+            order, left = self._ranked(contribution[i], present[i], top)
+            explanations.append(
+                {
+                    "probability": float(probabilities[i]),
+                    "logit": float(logits[i]),
+                    "bias": self._scorer.bias,
+                    "linear": [
+                        {
+                            "field": self._slots[slot],
+                            "value": text,
+                            "known": bool(known[i, slot]),
+                            "contribution": float(linear[i, slot]),
+                        }
+                        for slot, text in enumerate(texts)
+                        if text is not None or present[i, slot]  # a missing value's token
+                    ],
+                    "pairs": [
+                        {
+                            "fields": [self._slots[self._first[p]], self._slots[self._second[p]]],
+                            "values": [texts[self._first[p]], texts[self._second[p]]],
+                            "attention": None if attention is None else float(attention[i, p]),
+                            "interaction": float(interaction[i, p]),
+                            "contribution": float(contribution[i, p]),
+                        }
+                        for p in order
+                    ],
+                    "rest": {
+                        "pairs": len(left),
+                        "attention": None
+                        if attention is None
+                        else float(attention[i, left].sum(dtype=np.float64)),
+                        "contribution": float(contribution[i, left].sum(dtype=np.float64)),
+                    },
+                }
+            )
+        return explanations
+
+    def _ranked(self, contribution: Any, present: Any, top: int | None) -> tuple[Any, Any]:
+        # the present pairs, largest first, and what is left of them behind the first `top`
+        if not len(contribution):
+            return contribution, contribution.astype(np.int64)
+        pairs = np.flatnonzero(present[self._first] & present[self._second])
+        pairs = pairs[np.argsort(-np.abs(contribution[pairs]), kind="stable")]
+        return pairs[:top], pairs[top:] if top is not None else pairs[:0]

@@ -1,0 +1,17 @@
+"""Logistic regression: logit = w0 + sum_i w_i x_i. The floor that every pair model must clear."""
+
+from torch import Tensor
+
+from model.nets.net import Net
+
+
+class LR(Net):
+    """The first-order part alone."""
+
+    def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor | None]:  # noqa: ARG002  no pair adds anything
+        """No pairs: [0, B]."""
+        return values.new_zeros(0, values.shape[1]), None
+
+    def forward(self, ids: Tensor, values: Tensor) -> Tensor:
+        """Logits [B]."""
+        return self.bias + (self.linear[ids] * values).sum(1)
