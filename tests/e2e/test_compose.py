@@ -1,6 +1,6 @@
-"""`docker compose up` from nothing to an answered request, on a Docker engine; skipped where none answers.
+"""`docker compose up` from nothing to an answered request; skipped where no Docker engine answers.
 
-Builds both images and brings up a project of its own (name, port, volumes), which is taken down at the end.
+Builds both images and brings up a project of its own (name, port, volumes), taken down at the end.
 """
 
 import json

@@ -1,0 +1,94 @@
+"""The Makefile as a stranger meets it: its help, and what it says when something is missing."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def make(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(["make", *args], cwd=cwd, env=clean, capture_output=True, text=True)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A directory with this project's Makefile that counts as installed."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/.installed").touch()
+    return tmp_path
+
+
+def commands(recipe: str) -> list[str]:
+    """The project's own commands that a dry run (`make -n`) would run, in their order."""
+    return re.findall(r"\.venv/bin/(afm-\w+ \w+)", recipe)
+
+
+def test_make_alone_lists_every_target_with_its_help(house: Path) -> None:
+    listed = re.findall(r"^  make (\w+) +\S", make(cwd=house).stdout, flags=re.MULTILINE)
+    assert listed == ["help", "install", "run", "test", "lint", "bench"]
+
+
+def test_run_goes_from_example_data_to_a_service(house: Path) -> None:
+    told = make("-n", "run", cwd=house).stdout
+    assert commands(told) == [
+        "afm-train simulate",
+        "afm-train fit",
+        "afm-serve publish",
+        "afm-serve run",
+    ]
+    assert "--host 127.0.0.1 --port 8000" in told
+
+
+def test_what_is_fitted_is_not_fitted_again(house: Path) -> None:
+    for made in ("example/schema.toml", "fitted/example.how", "fitted/example/manifest.json"):
+        path = house / ".afm" / made
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    how = ".afm/example/schema.toml --test .afm/example/test.parquet\n"
+    (house / ".afm/fitted/example.how").write_text(how)
+    os.utime(house / ".afm/fitted/example/manifest.json", (4e9, 4e9))
+    said = make("run", cwd=house)
+    assert "afm-train" not in said.stdout + said.stderr
+    assert "afm-serve" in said.stderr  # which is not there, and would have been next
+
+
+def test_a_log_of_ones_own_takes_the_place_of_the_example(house: Path) -> None:
+    (house / "log.csv").touch()
+    (house / "schema.toml").touch()
+    told = make("-n", "run", "DATA=log.csv", "SCHEMA=schema.toml", "FIT=--net fm", cwd=house).stdout
+    assert "afm-train fit log.csv --schema schema.toml" in told
+    assert "--net fm" in told
+    assert "simulate" not in told
+
+
+def test_a_log_without_a_schema_is_told_how_to_draft_one(house: Path) -> None:
+    (house / "log.csv").touch()
+    said = make("run", "DATA=log.csv", cwd=house)
+    assert said.returncode == 2
+    assert "afm-train schema log.csv --label NAME --out schema.toml" in said.stderr
+
+
+def test_a_log_that_is_not_there_is_named(house: Path) -> None:
+    said = make("run", "DATA=clicks.csv", "SCHEMA=schema.toml", cwd=house)
+    assert said.returncode == 2
+    assert "DATA=clicks.csv: no such file" in said.stderr
+
+
+def test_a_python_that_is_too_old_is_refused_before_anything_is_made(house: Path) -> None:
+    old = house / "python3.9"
+    old.write_text("#!/bin/sh\nexit 1\n")  # what the version check does on Python 3.9
+    old.chmod(0o755)
+    shutil.rmtree(house / ".venv")
+    said = make("install", f"PYTHON={old}", cwd=house)
+    assert said.returncode == 2
+    assert "Python 3.11, 3.12 or 3.13 is needed" in said.stderr
+    assert not (house / ".venv").exists()
