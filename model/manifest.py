@@ -54,6 +54,7 @@ class Manifest(_Part):
     calibration: Calibration
     versions: dict[str, str]  # of the libraries that made it
     metrics: dict[str, Any]  # split ("valid", "test") -> metric -> number
+    training: dict[str, Any] = {}  # seed, configuration, epochs
     files: dict[str, FileRecord]
 
     def dumps(self) -> bytes:

@@ -1,24 +1,23 @@
 """The schema file: which fields a model reads, of what kind, and what an absent value means."""
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     PlainSerializer,
-    ValidationError,
     model_validator,
 )
 from pydantic import Field as Setting
 
 from model.errors import SchemaError
+from model.toml_files import parse, read_text
 
 Role = Literal["context", "candidate"]
 Missing = Literal["token", "absent"]
@@ -33,7 +32,6 @@ class _Field(BaseModel):
     missing: Missing = (
         "token"  # token: null has its own learned row; absent: the feature is not there
     )
-    slots: ClassVar[int] = 1
 
     @property
     def width(self) -> int:
@@ -121,12 +119,7 @@ class Schema(BaseModel):
         Raises:
             SchemaError: unreadable, not TOML, or a key with a bad value; names file, key and value.
         """
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            raise SchemaError(f"{path}: cannot read the schema: {reason}") from error
-        return cls.parse(text, str(path))
+        return cls.parse(read_text(path, SchemaError), str(path))
 
     @classmethod
     def parse(cls, text: str, source: str = "schema") -> "Schema":
@@ -135,12 +128,7 @@ class Schema(BaseModel):
         Raises:
             SchemaError: see `load`.
         """
-        try:
-            return cls.model_validate(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise SchemaError(f"{source}: not TOML: {error}") from error
-        except ValidationError as error:
-            raise SchemaError(f"{source}: {_first_fault(error)}") from error
+        return parse(cls, text, source, SchemaError)
 
     def dumps(self) -> str:
         """The schema as TOML, each setting written out; `parse` reads it back equal."""
@@ -164,23 +152,3 @@ def _toml(value: str | int | bool) -> str:
         for c in value.replace("\\", "\\\\").replace('"', '\\"')
     )
     return f'"{escaped}"'
-
-
-def _first_fault(error: ValidationError) -> str:
-    fault: Any = error.errors(include_url=False)[0]
-    kinds = ("categorical", "numeric", "multivalue")
-    at = list(fault["loc"])
-    # pydantic puts the kind that it chose behind the field's name: no key of the file
-    if len(at) > 2 and at[0] == "fields" and at[2] in kinds:
-        del at[2]
-    key = ".".join(str(part) for part in at) or "schema"
-    message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "missing":
-        return f"{key}: required and not there"
-    if fault["type"] == "extra_forbidden":
-        return f"{key}: unknown key (value {fault['input']!r})"
-    if fault["type"].startswith("union_tag"):
-        kind = fault["input"].get("kind") if isinstance(fault["input"], dict) else fault["input"]
-        return f"{key}.kind: must be one of {', '.join(kinds)}, not {kind!r}"
-    shown = fault["input"] if not isinstance(fault["input"], dict) else None
-    return f"{key}: {message}" + (f" (value {shown!r})" if shown is not None else "")

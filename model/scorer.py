@@ -1,4 +1,4 @@
-"""Encoded rows to scores: a bundle's graphs in onnxruntime, one thread, slices that fit the cache."""
+"""Encoded rows to scores: a bundle's graphs in onnxruntime, in slices that fit the cache."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -5,6 +5,8 @@ from model.nets.fm import FM
 from model.nets.lr import LR
 from model.nets.net import Net, Settings
 
+__all__ = ["AFM", "FM", "LR", "NETS", "Net", "Settings", "build"]
+
 NETS: dict[str, type[Net]] = {"lr": LR, "fm": FM, "afm": AFM}
 
 

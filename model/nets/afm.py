@@ -28,7 +28,7 @@ class AFM(EmbeddingNet):
         """p . e_ij and a_ij, both [P, B]."""
         pairs = self.pair_vectors(self.embedded(ids, values))  # (P, B, K)
         present = values != 0  # (F, B)
-        both = present[self.first] & present[self.second]  # (P, B)
+        both = present.index_select(0, self.first) & present.index_select(0, self.second)  # (P, B)
         # all rows at once; h and p from the left, as a product with one column is as dear as with 8
         flat = pairs.flatten(0, 1)
         hidden = torch.relu(self.attention(flat))  # (P*B, T)
@@ -50,8 +50,7 @@ class AFM(EmbeddingNet):
             self.embedding.copy_(fm.embedding)
             present = (values != 0).sum(1, dtype=torch.float32)
             self.p.fill_(float((present * (present - 1) / 2).mean()))
-            embedded = self.embedded(ids.T, values.T)
-            pairs = embedded[self.first] * embedded[self.second]
+            pairs = self.eval().pair_vectors(self.embedded(ids.T, values.T))  # (P, B, K)
             size = pairs[pairs.abs().sum(-1) > 0].square().mean().sqrt().nan_to_num(1.0)
             self.attention.weight.normal_().div_(size * self.settings.embedding**0.5)
             self.attention.bias.zero_()
@@ -59,8 +58,8 @@ class AFM(EmbeddingNet):
 
 
 def masked_softmax(scores: Tensor, present: Tensor) -> Tensor:
-    """Softmax of `scores` [P, B] over the `present` pairs, exactly 0 for the others; all 0 where none
-    is present.
+    """Softmax of `scores` [P, B] over the `present` pairs, exactly 0 for the others; all 0 where
+    none is present.
     """
     # finite, since -inf minus -inf would be NaN where no pair is present
     lowest = torch.full_like(scores, -1e30)

@@ -19,8 +19,8 @@ class FM(EmbeddingNet):
         """Logits [B], by ((sum_i v_i x_i)^2 - sum_i (v_i x_i)^2) / 2 (Rendle's lemma 3.1) wherever
         no pair is dropped: F vectors instead of P.
         """
-        if self.training and self.settings.dropout > 0:
+        if self.training and self.dropout.threshold:
             return super().forward(ids, values)
         embedded = self.embedded(ids.T, values.T)  # (F, B, K)
         pairs = (embedded.sum(0).square() - embedded.square().sum(0)).sum(1) / 2  # (B)
-        return self.bias + (self.linear[ids] * values).sum(1) + pairs
+        return self.bias + self.linear_terms(ids, values).sum(1) + pairs

@@ -14,4 +14,4 @@ class LR(Net):
 
     def forward(self, ids: Tensor, values: Tensor) -> Tensor:
         """Logits [B]."""
-        return self.bias + (self.linear[ids] * values).sum(1)
+        return self.bias + self.linear_terms(ids, values).sum(1)

@@ -10,21 +10,18 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from model.nets.dropout import Dropout
 from model.pairs import pair_slots
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Sizes and dropout of a net.
-
-    `embedding`: K. `attention`: T. `dropout`: share of the elements of the pair vectors e_ij that
-    training sets to 0. `init_std`: standard deviation of the embeddings at the start.
-    """
+    """Sizes: `embedding` K, `attention` T; `init_std` is the embeddings' deviation at the start."""
 
     embedding: int = 16
     attention: int = 16
-    dropout: float = 0.0
     init_std: float = 0.01
 
 
@@ -54,15 +51,18 @@ class Net(nn.Module, ABC):
         super().__init__()
         self.settings = settings
         self.bias = nn.Parameter(torch.zeros(1))
-        self.linear = nn.Parameter(torch.zeros(rows))
+        self.linear = nn.Parameter(torch.zeros(rows, 1))
         first, second = map(torch.from_numpy, pair_slots(slots))
         self.register_buffer("first", first, persistent=False)
         self.register_buffer("second", second, persistent=False)
 
     def terms(self, ids: Tensor, values: Tensor) -> Terms:
         """The terms of the logits of `ids` int64 [B, F] and `values` float32 [B, F]."""
-        linear = self.linear[ids] * values  # (B, F)
-        return Terms(linear, *self.pair_terms(ids.T, values.T))
+        return Terms(self.linear_terms(ids, values), *self.pair_terms(ids.T, values.T))
+
+    def linear_terms(self, ids: Tensor, values: Tensor) -> Tensor:
+        """w_i x_i [B, F]."""
+        return functional.embedding(ids, self.linear).squeeze(-1) * values  # (B, F)
 
     @abstractmethod
     def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -81,13 +81,14 @@ class EmbeddingNet(Net):
     def __init__(self, rows: int, slots: int, settings: Settings) -> None:
         super().__init__(rows, slots, settings)
         self.embedding = nn.Parameter(torch.randn(rows, settings.embedding) * settings.init_std)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(0.0)  # the training loop sets its rate
 
     def embedded(self, ids: Tensor, values: Tensor) -> Tensor:
         """v_i x_i [F, B, K] of slot-major ids and values [F, B]."""
-        return self.embedding[ids] * values.unsqueeze(-1)  # (F, B, K)
+        return functional.embedding(ids, self.embedding) * values.unsqueeze(-1)  # (F, B, K)
 
     def pair_vectors(self, embedded: Tensor) -> Tensor:
         """e_ij [P, B, K]: AFM's pair-wise interaction layer (eq. 2), dropout included."""
-        dropped: Tensor = self.dropout(embedded[self.first] * embedded[self.second])
+        pairs = embedded.index_select(0, self.first) * embedded.index_select(0, self.second)
+        dropped: Tensor = self.dropout(pairs)
         return dropped  # (P, B, K)

@@ -1,0 +1,123 @@
+"""`afm-train`: the offline commands. Results go to stdout, progress and errors to stderr."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from model.errors import AfmError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except AfmError as error:
+        print(f"afm-train: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("afm-train: interrupted, nothing written", file=sys.stderr)
+        return 130
+    return 0
+
+
+# Each command imports what it needs: torch takes seconds, and `schema` or `--help` do without.
+
+
+def _schema(arguments: argparse.Namespace) -> None:
+    from training.draft import write_draft
+
+    print(write_draft(arguments))
+
+
+def _simulate(arguments: argparse.Namespace) -> None:
+    from training.simulate import write_simulation
+
+    write_simulation(arguments.out, arguments.rows, arguments.seed, arguments.unseen)
+    print(f"{arguments.out}: train.parquet, test.parquet, schema.toml, truth.json")
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    from model.schema import Schema
+    from training.config import Config
+    from training.fit import fit, read_logs
+    from training.memory import keep_freed_memory
+    from training.progress import watcher
+
+    keep_freed_memory()
+    schema, config = Schema.load(arguments.schema), Config.load(arguments.config)
+    if arguments.net:
+        config = config.model_copy(update={"net": arguments.net})
+    log, valid, test = read_logs(arguments.data, arguments.valid, arguments.test, schema)
+    fitted = fit(log, valid, test, schema, config, arguments.out, arguments.seed, watcher())
+    for part, measured in fitted.manifest.metrics.items():
+        shown = "  ".join(
+            f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in measured.items()
+        )
+        print(f"{part}: {shown}")
+    print(f"parity: torch and onnxruntime agree to {fitted.parity:.1g}")
+    print(f"{arguments.out}: {fitted.manifest.net}, version {fitted.manifest.version}")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from training.score import evaluate
+
+    print(json.dumps(evaluate(arguments.bundle, arguments.data)))
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from training.score import predict
+
+    rows = predict(arguments.bundle, arguments.data, arguments.out)
+    print(f"{arguments.out}: {rows} probabilities")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="afm-train", description="Train and evaluate AFM models.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    draft = commands.add_parser("schema", help="draft a schema from a CSV or Parquet file")
+    draft.add_argument("data", type=Path, metavar="DATA")
+    draft.add_argument("--label", required=True, metavar="NAME")
+    draft.add_argument("--out", required=True, type=Path)
+    draft.add_argument("--drop", action="append", default=[], metavar="COLUMN")
+    for role in ("weight", "group", "time"):
+        draft.add_argument(f"--{role}", metavar="COLUMN")
+    draft.set_defaults(run=_schema)
+
+    simulate = commands.add_parser("simulate", help="draw an ad log with planted pair effects")
+    simulate.add_argument("--rows", type=int, default=200_000, metavar="N")
+    simulate.add_argument("--seed", type=int, default=1, metavar="S")
+    simulate.add_argument("--unseen", type=float, default=0.05, metavar="SHARE")
+    simulate.add_argument("--out", required=True, type=Path, metavar="DIR")
+    simulate.set_defaults(run=_simulate)
+
+    fit = commands.add_parser("fit", help="train, evaluate and export a bundle")
+    fit.add_argument("data", type=Path, metavar="DATA")
+    fit.add_argument("--schema", required=True, type=Path)
+    fit.add_argument("--out", required=True, type=Path, metavar="BUNDLE")
+    fit.add_argument("--net", choices=["lr", "fm", "afm"], help="default: the config's, else afm")
+    fit.add_argument("--valid", type=Path, help="default: a part of DATA is held out")
+    fit.add_argument("--test", type=Path, help="evaluated once, at the end")
+    fit.add_argument("--seed", type=int, default=1)
+    fit.add_argument("--config", type=Path, help="TOML; see training/config.py for its keys")
+    fit.set_defaults(run=_fit)
+
+    evaluate = commands.add_parser("evaluate", help="metrics of a bundle on a log, as JSON")
+    evaluate.add_argument("bundle", type=Path, metavar="BUNDLE")
+    evaluate.add_argument("data", type=Path, metavar="DATA")
+    evaluate.set_defaults(run=_evaluate)
+
+    predict = commands.add_parser("predict", help="probabilities of a log's rows, in its order")
+    predict.add_argument("bundle", type=Path, metavar="BUNDLE")
+    predict.add_argument("data", type=Path, metavar="DATA")
+    predict.add_argument("--out", required=True, type=Path, metavar="FILE")
+    predict.set_defaults(run=_predict)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""How a net is fitted: one frozen object, read from a TOML file, each key with a default."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from model.errors import ConfigError
+from model.toml_files import parse, read_text
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Step(_Part):
+    """One fit of all parameters to its best epoch, by Adam.
+
+    The objective is the weighted *mean* loss + l2_linear |w|^2 + l2_embedding |V|^2 +
+    l2_attention |W|^2: squared norms of whole tensors, without a half; of the attention network W
+    alone (the paper's eq. 7). For a loss summed over n rows, as the paper has it, multiply by n.
+    """
+
+    epochs: int = Field(default=30, ge=0)  # at most; 0 leaves the step out
+    batch: int = Field(default=1024, ge=1)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    cut: float = Field(default=0.3, gt=0, le=1)  # of the learning rate, after an epoch without gain
+    patience: int = Field(default=2, ge=1)  # epochs without gain before it ends
+    dropout: float = Field(default=0.0, ge=0, lt=1)  # of the elements of the pair vectors
+    l2_linear: float = Field(default=0.0, ge=0)
+    l2_embedding: float = Field(default=0.0, ge=0)
+    l2_attention: float = Field(default=0.0, ge=0)
+    unknown_rate: float = Field(default=0.01, ge=0, lt=1)  # of the values, fed as unknown ones
+
+
+class Config(_Part):
+    """Sizes of the net, and its steps: `fit`, and for a net with attention `attention` after it."""
+
+    net: Literal["lr", "fm", "afm"] = "afm"
+    embedding: int = Field(default=16, ge=1)  # K
+    attention_size: int = Field(default=16, ge=1)  # T
+    init_std: float = Field(default=0.01, gt=0)
+    valid_share: float = Field(default=0.1, gt=0, lt=1)  # of the log, where no --valid is given
+    fit: Step = Step()
+    attention: Step = Step(learning_rate=5e-4, epochs=10)
+
+    @classmethod
+    def load(cls, path: Path | None) -> "Config":
+        """Read a configuration file; without one, the defaults.
+
+        Raises:
+            ConfigError: unreadable, an unknown key or a bad value; names file, key and value.
+        """
+        if path is None:
+            return cls()
+        return parse(cls, read_text(path, ConfigError), str(path), ConfigError)

@@ -1,0 +1,323 @@
+"""Reads a click log (CSV, .csv.gz or Parquet) into columns of the raw values that the encoder
+takes, and splits it. Rows in errors count from 1, without the header.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from model.errors import DataError
+from model.schema import MultivalueField, NumericField, Schema
+from model.values import Column, Value, members
+
+SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Log:
+    """B rows of a click log.
+
+    `columns`: for each field of the schema its B values, ready for `Encoder.encode_columns`.
+    `labels`: float32 [B]; NaN where the log was read without labels. `weights`: float32 [B], not
+    negative. `group`: int64 [B], a number for each distinct group. `time`: float64 [B], ascending
+    with time (seconds since 1970 where the log has dates). `source` names the log in errors.
+    """
+
+    columns: Mapping[str, Column]
+    labels: NDArray[np.float32]
+    weights: NDArray[np.float32] | None = None
+    group: Ints | None = None
+    time: NDArray[np.float64] | None = None
+    source: str = "log"
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Ints) -> "Log":
+        """The rows at `indices`, in that order."""
+        at = indices.tolist()
+        return Log(
+            {name: [column[i] for i in at] for name, column in self.columns.items()},
+            self.labels[indices],
+            None if self.weights is None else self.weights[indices],
+            None if self.group is None else self.group[indices],
+            None if self.time is None else self.time[indices],
+            self.source,
+        )
+
+    def rows(self) -> list[dict[str, Value]]:
+        """The fields of each row as a request's JSON would hold them."""
+        names = list(self.columns)
+        return [
+            dict(zip(names, values, strict=True))
+            for values in zip(*self.columns.values(), strict=True)
+        ]
+
+
+def read_log(path: Path, schema: Schema, *, labelled: bool = True) -> Log:
+    """Read a log by its schema. Cells of a CSV stay text unless the field is numeric; a blank cell,
+    or NaN in Parquet, is null.
+
+    `labelled=False` reads the fields alone, for scoring: label, weight, group and time may be
+    absent.
+
+    Raises:
+        DataError: unreadable, empty, without a column that the schema names, or with a cell that
+            its column cannot hold.
+    """
+    wanted = [*schema.fields]
+    if labelled:
+        wanted = [c for c in (schema.label, schema.weight, schema.group, schema.time) if c] + wanted
+    frame = read_frame(path, wanted)
+    read = _Columns(path, frame)
+    columns = {name: read.values(name, field) for name, field in schema.fields.items()}
+    if not labelled:
+        return Log(columns, np.full(len(frame), np.nan, np.float32), source=str(path))
+    return Log(
+        columns,
+        read.labels(schema.label, schema.task),
+        read.weights(schema.weight) if schema.weight else None,
+        read.groups(schema.group) if schema.group else None,
+        read.times(schema.time) if schema.time else None,
+        str(path),
+    )
+
+
+def require_two_classes(log: Log, what: str = "the log") -> None:
+    """Refuse to train or tune on clicks alone, or on none.
+
+    Raises:
+        DataError: all labels are equal.
+    """
+    seen = np.unique(log.labels)
+    if len(seen) < 2:
+        shown = f"all labels are {seen[0]:g}" if len(seen) else "no row"
+        raise DataError(f"{log.source}: {what} needs both classes, 0 and 1: {shown}")
+
+
+def split(log: Log, schema: Schema, *, share: float, seed: int) -> tuple[Log, Log]:
+    """Cut a log in two: what remains, and the part of about `share` held out.
+
+    With `schema.time` the last rows are held out, rows of one time staying together; else a random
+    part: whole groups where the schema has groups, the same share of each class where it has not.
+
+    Raises:
+        DataError: a part would be empty, or lack a class for task click.
+    """
+    if schema.time is not None and log.time is not None:
+        held = _last(log.time, share)
+    elif log.group is not None:
+        held = _random_groups(log.group, share, seed)
+    else:
+        held = _random_rows(log.labels if schema.task == "click" else None, len(log), share, seed)
+    if held.all() or not held.any():
+        raise DataError(f"{log.source}: {len(log)} rows cannot be split, {share:g} held out")
+    parts = log.take(np.flatnonzero(~held)), log.take(np.flatnonzero(held))
+    if schema.task == "click":
+        for part, what in zip(parts, ("the training part", "the part held out"), strict=True):
+            require_two_classes(part, what)
+    return parts
+
+
+def read_frame(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Read a table, or some of its columns; a CSV's as text, where big ids keep every digit.
+
+    Raises:
+        DataError: missing or unreadable file, unknown extension, no such column, or no row.
+    """
+    if not path.name.lower().endswith(SUFFIXES):
+        raise DataError(f"{path}: unknown kind of file, expected {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise DataError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+    try:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: empty file")
+        if path.name.lower().endswith((".parquet", ".pq")):
+            frame = pl.read_parquet(path)
+        else:
+            frame = pl.read_csv(path, infer_schema=False)
+    except pl.exceptions.NoDataError as error:
+        raise DataError(f"{path}: empty file") from error
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"{path}: cannot read it: {_first_line(error)}") from error
+    wanted = frame.columns if columns is None else list(dict.fromkeys(columns))
+    for name in wanted:
+        if name not in frame.columns:
+            raise DataError(f"{path}: no column {name!r}; there are {_shown(frame.columns)}")
+    if not len(frame):
+        raise DataError(f"{path}: no rows, only a header")
+    return frame.select(wanted)
+
+
+class _Columns:
+    # one table's columns as what the schema says they are
+
+    def __init__(self, path: Path, frame: pl.DataFrame) -> None:
+        self._path = path
+        self._frame = frame
+
+    def values(self, name: str, field: object) -> list[Any]:
+        series = self._frame[name]
+        if isinstance(field, NumericField):
+            values: list[Any] = self._numbers(series).to_list()
+        elif isinstance(field, MultivalueField):
+            # a mixed cell and its list are one thing; null stays null, as in JSON
+            values = [
+                None if cell is None or cell == "" else members(cell, field.separator)
+                for cell in plain(series, self._path).to_list()
+            ]
+        else:
+            cells = plain(series, self._path)
+            if isinstance(cells.dtype, pl.List):
+                raise DataError(
+                    f"{self._path}: column {name!r} holds lists, "
+                    f"which a categorical field cannot: make its kind multivalue"
+                )
+            values = [None if cell == "" else cell for cell in cells.to_list()]
+        return values
+
+    def labels(self, name: str, task: str) -> NDArray[np.float32]:
+        return label_array(self._frame[name], task, self._path)
+
+    def weights(self, name: str) -> NDArray[np.float32]:
+        numbers = self._present(name, "weight")
+        if (numbers < 0).any():
+            raise self._bad(name, int(np.argmax(numbers < 0)), "a weight cannot be negative")
+        if not numbers.any():
+            raise DataError(f"{self._path}: weight {name!r} is 0 in every row")
+        return numbers.astype(np.float32)
+
+    def groups(self, name: str) -> Ints:
+        cells = self._frame[name].cast(pl.String)
+        if cells.null_count():
+            raise self._bad(name, int(cells.is_null().arg_max() or 0), "a group cannot be blank")
+        return cells.rank("dense").to_numpy().astype(np.int64) - 1
+
+    def times(self, name: str) -> NDArray[np.float64]:
+        series = self._frame[name]
+        if series.dtype.is_temporal():
+            series = series.cast(pl.Datetime("us")).to_physical() / 1e6
+        elif series.dtype == pl.String and series.cast(pl.Float64, strict=False).null_count():
+            return np.array([self._moment(name, row, cell) for row, cell in enumerate(series)])
+        self._frame = self._frame.with_columns(series.alias(name))
+        return self._present(name, "time")
+
+    def _moment(self, name: str, row: int, cell: str | None) -> float:
+        try:
+            moment = datetime.fromisoformat((cell or "").strip())
+        except ValueError:
+            wanted = "a time must be a number or an ISO date"
+            raise self._bad(name, row, wanted) from None
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+    def _present(self, name: str, role: str) -> NDArray[np.float64]:
+        numbers = self._numbers(self._frame[name])
+        if numbers.null_count():
+            row = int(numbers.is_null().arg_max() or 0)
+            raise self._bad(name, row, f"a {role} cannot be blank")
+        return numbers.to_numpy().astype(np.float64)
+
+    def _numbers(self, series: pl.Series) -> pl.Series:
+        cells = plain(series, self._path)
+        if not (cells.dtype.is_numeric() or cells.dtype in (pl.String, pl.Null)):
+            raise DataError(
+                f"{self._path}: column {series.name!r} holds {series.dtype}, not numbers"
+            )
+        if cells.dtype == pl.String:
+            cells = cells.str.strip_chars().replace("", None)
+        numbers = cells.cast(pl.Float64, strict=False)
+        bad = (numbers.is_null() & cells.is_not_null()) | ~numbers.is_finite().fill_null(True)
+        if bad.any():
+            raise self._bad(series.name, int(bad.arg_max() or 0), "expected a finite number")
+        return numbers
+
+    def _bad(self, name: str, row: int, wanted: str) -> DataError:
+        return _bad_cell(self._path, self._frame[name], row, wanted)
+
+
+def label_array(series: pl.Series, task: str, path: Path) -> NDArray[np.float32]:
+    """A label column as float32 [B]: 0 and 1 (or false and true) for task click, else numbers.
+
+    Raises:
+        DataError: names the first row with another value.
+    """
+    cells = series.cast(pl.String, strict=False).str.strip_chars()
+    lower = cells.str.to_lowercase().replace({"true": "1", "false": "0"})
+    numbers = lower.cast(pl.Float64, strict=False)
+    if task == "click":
+        bad, wanted = ~numbers.is_in([0.0, 1.0]).fill_null(False), "a label must be 0 or 1"
+    else:
+        bad, wanted = ~numbers.is_finite().fill_null(False), "a label must be a finite number"
+    if bad.any():
+        raise _bad_cell(path, series, int(bad.arg_max() or 0), f"{wanted} for task {task}")
+    return numbers.to_numpy().astype(np.float32)
+
+
+def plain(series: pl.Series, path: Path) -> pl.Series:
+    """A column as JSON could hold it: text, numbers, booleans, or lists of them; NaN is null.
+
+    Raises:
+        DataError: a column of structures or bytes.
+    """
+    inner = series.dtype.inner if isinstance(series.dtype, pl.List) else series.dtype
+    if isinstance(series.dtype, pl.Array):
+        return plain(series.arr.to_list(), path)
+    if inner.is_nested() or inner in (pl.Binary, pl.Object):
+        raise DataError(f"{path}: column {series.name!r} holds {series.dtype}, no plain values")
+    if inner.is_decimal():
+        return series.cast(pl.List(pl.Float64) if inner != series.dtype else pl.Float64)
+    if inner.is_temporal() or inner in (pl.Categorical, pl.Enum):
+        return series.cast(pl.List(pl.String) if inner != series.dtype else pl.String)
+    return series.fill_nan(None) if series.dtype.is_float() else series
+
+
+def _last(time: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
+    # the cut between two different times that comes nearest to the share
+    ascending = np.sort(time)
+    cuts = np.flatnonzero(np.diff(ascending)) + 1
+    if not len(cuts):
+        return np.zeros(len(time), dtype=np.bool_)
+    cut = cuts[np.argmin(np.abs(cuts - len(time) * (1 - share)))]
+    return time >= ascending[cut]
+
+
+def _random_groups(group: Ints, share: float, seed: int) -> NDArray[np.bool_]:
+    names, sizes = np.unique(group, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    drawn = np.cumsum(sizes[order]) <= max(share * len(group), sizes.min())
+    return np.isin(group, names[order[drawn]])
+
+
+def _random_rows(
+    labels: NDArray[np.float32] | None, rows: int, share: float, seed: int
+) -> NDArray[np.bool_]:
+    rng = np.random.default_rng(seed)
+    held = np.zeros(rows, dtype=np.bool_)
+    classes = np.zeros(rows) if labels is None else labels
+    for label in np.unique(classes):
+        of_class = rng.permutation(np.flatnonzero(classes == label))
+        held[of_class[: round(share * len(of_class))]] = True
+    return held
+
+
+def _bad_cell(path: Path, series: pl.Series, row: int, wanted: str) -> DataError:
+    value = series[row]
+    shown = "a blank cell" if value is None else repr(value)
+    return DataError(f"{path}: column {series.name!r}, row {row + 1}: {wanted}, got {shown}")
+
+
+def _shown(names: Sequence[str], most: int = 12) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + rest
+
+
+def _first_line(error: Exception) -> str:
+    return re.split(r"[\r\n]", str(error).strip())[0][:200]

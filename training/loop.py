@@ -1,0 +1,213 @@
+"""The training loop: one step of a fit, from a net's present parameters to its best epoch."""
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from model.encoding import Encoded
+from model.nets import Net
+from model.nets.afm import AFM
+from model.nets.net import EmbeddingNet
+from training.config import Step
+from training.metrics import metrics
+
+SCORED_AT_ONCE = 2048
+
+
+@dataclass(frozen=True)
+class Examples:
+    """N encoded rows with their labels and weights, the weights of mean 1."""
+
+    ids: Tensor  # int64 [N, F]
+    values: Tensor  # float32 [N, F]
+    labels: Tensor  # float32 [N]
+    weights: Tensor  # float32 [N]
+
+    @classmethod
+    def of(
+        cls,
+        encoded: Encoded,
+        labels: NDArray[np.float32],
+        weights: NDArray[np.float32] | None,
+    ) -> "Examples":
+        """From the encoder's and the log's arrays."""
+        given = np.ones(len(labels), np.float32) if weights is None else weights / weights.mean()
+        arrays = (encoded.ids, encoded.values, labels, given)
+        return cls(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class UnknownDrop:
+    """Feeds some values as unknown ones, so that the unknown rows are trained.
+
+    `rows`: int64 [F], the unknown row of each slot. `first`: int64 [F], the first row of its
+    vocabulary, beyond the table where the slot has none.
+    """
+
+    rows: Tensor
+    first: Tensor
+    rate: float
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        """The ids [B, F] with a share `rate` of the known values made unknown."""
+        if not self.rate:
+            return ids
+        drop = (torch.rand(ids.shape) < self.rate) & (ids >= self.first)
+        return torch.where(drop, self.rows, ids)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch came to; `seconds` it took, `best` so far or not."""
+
+    step: str
+    number: int
+    train_loss: float
+    valid_logloss: float
+    valid_auc: float | None
+    learning_rate: float
+    seconds: float
+    best: bool
+
+
+class Watcher:
+    """Is told how a fit goes on; this one keeps silent."""
+
+    def begin(self, step: str, batches: int, epochs: int) -> None:
+        """A step begins, of at most `epochs` epochs of `batches` batches."""
+
+    def batch(self, loss: float) -> None:
+        """A batch is done, at this running mean loss."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """An epoch is done."""
+
+    def interrupted(self, step: str) -> None:
+        """Ctrl-C ended the step; its best epoch is kept."""
+
+
+def logits(net: Net, examples: Examples) -> NDArray[np.float32]:
+    """The net's logits [N], without dropout."""
+    net.eval()
+    with torch.no_grad():
+        parts = [
+            net(examples.ids[i : i + SCORED_AT_ONCE], examples.values[i : i + SCORED_AT_ONCE])
+            for i in range(0, len(examples), SCORED_AT_ONCE)
+        ]
+    scored: NDArray[np.float32] = torch.cat(parts).numpy()
+    return scored
+
+
+def run_step(
+    name: str,
+    net: Net,
+    step: Step,
+    train: Examples,
+    valid: Examples,
+    drop: Callable[[Tensor], Tensor],
+    watcher: Watcher,
+) -> tuple[list[Epoch], bool]:
+    """Fit `net` in place and leave it at the epoch with the lowest logloss on `valid`.
+
+    The state before the first epoch counts as epoch 0, so a step never ends worse than it began.
+    Returns the epochs, and whether Ctrl-C cut it short.
+    """
+    optimiser = torch.optim.Adam(_parameter_groups(net, step), lr=step.learning_rate, fused=True)
+    if isinstance(net, EmbeddingNet):
+        net.dropout.set_rate(step.dropout)
+    watcher.begin(name, -(-len(train) // step.batch), step.epochs)
+    epochs: list[Epoch] = []
+    best_loss, best_state = _valid_loss(net, valid)[0], copy.deepcopy(net.state_dict())
+    without_gain = 0
+    try:
+        for number in range(1, step.epochs + 1):
+            began = time.perf_counter()
+            train_loss = _one_epoch(net, optimiser, step.batch, train, drop, watcher)
+            valid_loss, auc = _valid_loss(net, valid)
+            gained = valid_loss < best_loss
+            rate = optimiser.param_groups[0]["lr"]
+            epochs.append(
+                Epoch(
+                    name,
+                    number,
+                    train_loss,
+                    valid_loss,
+                    auc,
+                    rate,
+                    time.perf_counter() - began,
+                    gained,
+                )
+            )
+            watcher.epoch(epochs[-1])
+            if gained:
+                best_loss, best_state = valid_loss, copy.deepcopy(net.state_dict())
+                without_gain = 0
+                continue
+            without_gain += 1
+            if without_gain >= step.patience:
+                break
+            for group in optimiser.param_groups:
+                group["lr"] *= step.cut
+    except KeyboardInterrupt:
+        watcher.interrupted(name)
+        return epochs, True
+    finally:
+        net.load_state_dict(best_state)
+    return epochs, False
+
+
+def _one_epoch(
+    net: Net,
+    optimiser: torch.optim.Optimizer,
+    size: int,
+    train: Examples,
+    drop: Callable[[Tensor], Tensor],
+    watcher: Watcher,
+) -> float:
+    net.train()
+    total, seen = 0.0, 0
+    for rows in _batches(len(train), size):
+        logit = net(drop(train.ids[rows]), train.values[rows])
+        each = functional.binary_cross_entropy_with_logits(
+            logit, train.labels[rows], reduction="none"
+        )
+        loss = (each * train.weights[rows]).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        optimiser.step()
+        total += float(loss.detach()) * len(rows)
+        seen += len(rows)
+        watcher.batch(total / seen)
+    return total / seen
+
+
+def _batches(rows: int, size: int) -> Iterator[Tensor]:
+    yield from torch.split(torch.randperm(rows), size)
+
+
+def _valid_loss(net: Net, valid: Examples) -> tuple[float, float | None]:
+    scored = logits(net, valid).astype(np.float64)
+    measured = metrics(valid.labels.numpy(), 1 / (1 + np.exp(-scored)), valid.weights.numpy())
+    loss, auc = measured["logloss"], measured["auc"]
+    return (float("inf") if loss is None else loss), auc
+
+
+def _parameter_groups(net: Net, step: Step) -> list[dict[str, object]]:
+    # Adam's weight_decay adds decay * x to the gradient: the derivative of decay / 2 * |x|^2
+    penalties = {"linear": step.l2_linear, "embedding": step.l2_embedding}
+    if isinstance(net, AFM):
+        penalties["attention.weight"] = step.l2_attention
+    return [
+        {"params": [parameter], "weight_decay": 2 * penalties.get(name, 0.0)}
+        for name, parameter in net.named_parameters()
+    ]

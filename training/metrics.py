@@ -1,0 +1,113 @@
+"""How good a set of probabilities is. Every figure honours sample weights; one that the data
+leave undefined (AUC with one class) is None, never NaN.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Metrics = dict[str, float | int | None]
+
+BINS = 15
+# float32 cannot tell probabilities closer to 0 or 1 than this from 0 and 1
+SMALLEST = float(np.finfo(np.float32).eps)
+
+
+def metrics(
+    labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None
+) -> Metrics:
+    """All figures of one data set, each over the B rows.
+
+    `rows` and `positives` are counts of rows, whatever their weights. `logloss` is in nats a row,
+    `normalised_entropy` is logloss over that of always predicting the click rate, `brier` the mean
+    and `rmse` the root mean squared distance to the 0/1 label, `calibration_ratio` the mean
+    probability over the click rate. Labels other than 0 and 1 (regression) leave all but `rows`
+    and `rmse` undefined.
+
+    Raises:
+        ValueError: lengths that differ, a value that is not finite, a negative weight.
+    """
+    y, p = _floats(labels), _floats(probabilities)
+    w = np.ones(len(y)) if weights is None else _floats(weights)
+    if not len(y) == len(p) == len(w):
+        raise ValueError(f"{len(y)} labels, {len(p)} probabilities, {len(w)} weights")
+    if (w < 0).any():
+        raise ValueError("a negative weight")
+    binary = bool(np.isin(y, (0.0, 1.0)).all())
+    defined = w.sum() > 0
+    known: Metrics = {"rmse": float(np.sqrt(_mean((y - p) ** 2, w)))} if defined else {}
+    if defined and binary:
+        known |= {
+            "auc": auc(y, p, w),
+            "logloss": logloss(y, p, w),
+            "normalised_entropy": normalised_entropy(y, p, w),
+            "brier": _mean((y - p) ** 2, w),
+            "calibration_ratio": calibration_ratio(y, p, w),
+            "ece": ece(y, p, w),
+        }
+    names = ("auc", "logloss", "normalised_entropy", "rmse", "brier", "calibration_ratio", "ece")
+    return {
+        "rows": len(y),
+        "positives": int((y == 1).sum()) if binary else None,
+        **{name: known.get(name) for name in names},
+    }
+
+
+def auc(y: Floats, p: Floats, w: Floats) -> float | None:
+    """The weighted chance that a click scores above a non-click, a tie counting half; None with
+    one class.
+    """
+    _, group = np.unique(p, return_inverse=True)
+    positive = np.bincount(group, w * y)
+    negative = np.bincount(group, w * (1 - y))
+    total = positive.sum() * negative.sum()
+    if not total > 0:
+        return None
+    below = np.cumsum(negative) - negative
+    return float((positive * (below + negative / 2)).sum() / total)
+
+
+def logloss(y: Floats, p: Floats, w: Floats) -> float:
+    """Weighted mean binary cross-entropy in nats, for probabilities of float32 precision."""
+    sure = np.clip(p, SMALLEST, 1 - SMALLEST)
+    return _mean(-(y * np.log(sure) + (1 - y) * np.log1p(-sure)), w)
+
+
+def normalised_entropy(y: Floats, p: Floats, w: Floats) -> float | None:
+    """Logloss over the entropy of the click rate: below 1 is better than a constant; None with one
+    class.
+    """
+    rate = _mean(y, w)
+    if not 0 < rate < 1:
+        return None
+    return logloss(y, p, w) / float(-(rate * np.log(rate) + (1 - rate) * np.log1p(-rate)))
+
+
+def calibration_ratio(y: Floats, p: Floats, w: Floats) -> float | None:
+    """Mean probability over click rate, 1 being right; None without a click."""
+    rate = _mean(y, w)
+    return _mean(p, w) / rate if rate > 0 else None
+
+
+def ece(y: Floats, p: Floats, w: Floats, bins: int = BINS) -> float:
+    """Expected calibration error: the mean distance of click rate and probability within bins of
+    equal weight. Equal probabilities share a bin, so that the order of the rows cannot matter.
+    """
+    _, group = np.unique(p, return_inverse=True)
+    mass = np.bincount(group, w)
+    middle = (np.cumsum(mass) - mass / 2) / mass.sum()
+    bin_of = np.minimum((middle * bins).astype(np.int64), bins - 1)[group]
+    return float(np.abs(np.bincount(bin_of, w * (p - y), bins)).sum() / w.sum())
+
+
+def _mean(values: Floats, w: Floats) -> float:
+    return float((values * w).sum() / w.sum())
+
+
+def _floats(values: Any) -> Floats:
+    floats = np.asarray(values, dtype=np.float64)
+    if floats.ndim != 1 or not np.isfinite(floats).all():
+        raise ValueError("labels, probabilities and weights are vectors of finite numbers")
+    return floats
