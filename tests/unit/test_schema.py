@@ -1,0 +1,79 @@
+import pytest
+
+from model.errors import SchemaError
+from model.schema import Schema
+
+MINIMAL = 'label = "click"\n[fields.device]\nkind = "categorical"\n'
+
+
+def test_settings_that_are_not_given_have_their_defaults():
+    schema = Schema.parse(MINIMAL)
+    device = schema.fields["device"]
+    assert (device.role, device.missing, device.min_count) == ("context", "token", 2)
+    assert (schema.task, schema.strict, schema.weight) == ("click", False, None)
+
+
+def test_the_order_of_the_fields_is_the_order_of_the_slots():
+    schema = Schema.parse(
+        'label = "c"\n[fields.b]\nkind = "numeric"\n'
+        '[fields.tags]\nkind = "multivalue"\nmax_values = 3\n[fields.a]\nkind = "categorical"\n'
+    )
+    assert schema.slots == ("b", "tags", "tags", "tags", "a")
+
+
+def test_what_is_written_out_reads_back_equal_whatever_the_names_hold():
+    text = (
+        'label = "c\\"li\\\\ck"\ntime = "when"\nstrict = true\n'
+        '["fields"."a.b c/é\\u0001"]\nkind = "multivalue"\nseparator = "\\t"\nrole = "candidate"\n'
+        '[fields.price]\nkind = "numeric"\ntransform = "quantile"\nbins = 7\nmissing = "absent"\n'
+    )
+    schema = Schema.parse(text)
+    again = Schema.parse(schema.dumps())
+    assert again == schema
+    assert again.digest == schema.digest
+    assert list(again.fields) == ["a.b c/é\u0001", "price"]
+
+
+def test_another_setting_gives_another_digest():
+    other = MINIMAL + "min_count = 3\n"
+    assert Schema.parse(other).digest != Schema.parse(MINIMAL).digest
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("label = ", "not TOML"),
+        ('[fields.a]\nkind = "categorical"\n', "label: required and not there"),
+        ('label = "y"\n', "fields: required"),
+        ('label = "y"\n[fields]\n', "fields: "),
+        ('label = "y"\n[fields.a]\nkind = "text"\n', "fields.a.kind: expected .* not 'text'"),
+        ('label = "y"\n[fields.a]\nrole = "context"\n', "fields.a.kind: .* not None"),
+        (
+            MINIMAL + "transform = 'log1p'\n",
+            r"fields.device.transform: unknown key \(value 'log1p'",
+        ),
+        (MINIMAL + "min_count = 0\n", r"fields.device.min_count: .*\(value 0\)"),
+        (MINIMAL + "min_count = '3'\n", r"fields.device.min_count: .*\(value '3'\)"),
+        (MINIMAL + "role = 'ad'\n", r"fields.device.role: .*\(value 'ad'\)"),
+        ("colour = 1\n" + MINIMAL, r"colour: unknown key \(value 1\)"),
+        (MINIMAL.replace('"click"', '"device"'), "'device' is the label and cannot be a field"),
+        ('label = "y"\n[fields.""]\nkind = "categorical"\n', "a field needs a name"),
+    ],
+)
+def test_a_bad_schema_is_refused_in_one_line_that_names_file_key_and_value(text, says):
+    with pytest.raises(SchemaError, match=says) as caught:
+        Schema.parse(text, "ads.toml")
+    assert str(caught.value).startswith("ads.toml: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_schema_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SchemaError, match=r"none\.toml: cannot be read: No such file"):
+        Schema.load(tmp_path / "none.toml")
+
+
+def test_a_schema_file_that_is_not_text_is_named(tmp_path):
+    path = tmp_path / "bytes.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(SchemaError, match=r"bytes\.toml: not UTF-8"):
+        Schema.load(path)

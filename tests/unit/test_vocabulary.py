@@ -1,0 +1,176 @@
+import json
+
+import numpy as np
+import pytest
+
+from model.errors import BundleError
+from model.schema import Schema
+from model.values import canonical, members
+from model.vocabulary import (
+    FIRST,
+    Bins,
+    Scaler,
+    Vocabulary,
+    fit_vocabulary,
+    from_bytes,
+    to_bytes,
+)
+
+
+def field(**settings):
+    body = "\n".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
+    return Schema.parse(f'label = "y"\n[fields.f]\n{body}\n').fields["f"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (21, "21"),
+        (21.0, "21"),
+        ("21", "21"),
+        ("21.0", "21"),
+        ("-3.00", "-3"),
+        (-0.0, "0"),
+        (1.5, "1.5"),
+        ("1.50", "1.50"),
+        ("007", "007"),
+        (True, "true"),
+        ("True", "true"),
+        ("False", "false"),
+        ("FALSE", "FALSE"),
+        (10710025208886284288, "10710025208886284288"),
+        ("10.0.0", "10.0.0"),
+        ("", ""),
+        ("0", "0"),
+    ],
+)
+def test_a_value_has_one_text_form_whatever_it_came_from(value, text):
+    assert canonical(value) == text
+
+
+@pytest.mark.parametrize(
+    ("cell", "values"),
+    [
+        ("a|b", ["a", "b"]),
+        ("a||b|", ["a", "b"]),
+        ("", []),
+        (None, []),
+        (["a|b", None, "", 3], ["a|b", 3]),
+        (7, [7]),
+    ],
+)
+def test_a_multivalued_cell_is_a_list_or_text_with_separators(cell, values):
+    assert members(cell, "|") == values
+
+
+def test_values_below_min_count_are_left_out_and_the_frequent_come_first():
+    column = ["a"] * 2 + ["b"] * 3 + ["rare"] + [None] * 5 + [""] * 5
+    assert fit_vocabulary(field(kind="categorical"), column) == Vocabulary(("b", "a"))
+
+
+def test_forms_of_one_value_are_counted_together_and_look_alikes_are_not():
+    column = [1, "1", 1.0, True, "True", 0, False]
+    assert fit_vocabulary(field(kind="categorical", min_count=2), column).values == ("1", "true")
+
+
+def test_a_vocabulary_takes_a_row_for_each_value_beside_the_three_reserved():
+    assert Vocabulary(()).size == FIRST
+    assert Vocabulary(("a", "b")).size == FIRST + 2
+
+
+def test_values_beyond_max_values_are_not_learnt_since_they_are_never_fed():
+    learnt = fit_vocabulary(
+        field(kind="multivalue", max_values=2, min_count=1), [["a", "b", "c"], "a|d|e"]
+    )
+    assert set(learnt.values) == {"a", "b", "d"}
+
+
+def test_standardise_gives_mean_zero_and_deviation_one():
+    scaler = fit_vocabulary(field(kind="numeric"), [1.0, 2, None, 6])
+    x = scaler.transform(np.array([1.0, 2, 6]))
+    assert x.mean() == pytest.approx(0)
+    assert x.std() == pytest.approx(1)
+
+
+def test_log1p_keeps_zero_and_sign_and_has_unit_size():
+    scaler = fit_vocabulary(field(kind="numeric", transform="log1p"), [-5.0, 0.0, 100.0])
+    x = scaler.transform(np.array([-5.0, 0.0, 100.0]))
+    assert x[1] == 0
+    assert x[0] / x[2] == pytest.approx(-np.log(6) / np.log(101))
+    assert np.sqrt((x**2).mean()) == pytest.approx(1)
+
+
+def test_none_leaves_numbers_as_they_are():
+    scaler = fit_vocabulary(field(kind="numeric", transform="none"), [-1.0, 4.0])
+    assert scaler.transform(np.array([-1.0, 0.5, 4.0])).tolist() == [-1.0, 0.5, 4.0]
+
+
+def test_a_number_beyond_the_range_seen_is_scored_as_the_nearest_one_seen():
+    scaler = fit_vocabulary(field(kind="numeric"), [0.0, 10.0])
+    assert scaler.transform(np.array([1e300, -1e300])).tolist() == [1.0, -1.0]
+
+
+@pytest.mark.parametrize("transform", ["standardise", "log1p", "none"])
+@pytest.mark.parametrize("column", [[], [None, None], [0.0, 0.0], [3.0]])
+def test_a_column_without_spread_gives_finite_numbers(transform, column):
+    scaler = fit_vocabulary(field(kind="numeric", transform=transform), column)
+    assert np.isfinite(scaler.transform(np.array([-1.0, 0.0, 3.0]))).all()
+
+
+def test_quantile_bins_hold_equal_shares():
+    bins = fit_vocabulary(
+        field(kind="numeric", transform="quantile", bins=4), [float(n) for n in range(100)]
+    )
+    _, counts = np.unique(bins.locate(np.arange(100.0)), return_counts=True)
+    assert bins.size == FIRST + 4
+    assert counts.min() >= 24
+
+
+def test_no_bin_is_left_without_a_training_row():
+    numbers = [0.0] * 80 + [1.0] * 15 + [2.0] * 5
+    bins = fit_vocabulary(field(kind="numeric", transform="quantile", bins=10), numbers)
+    seen = set(bins.locate(np.array(numbers)).tolist())
+    assert seen == set(range(FIRST, bins.size))
+
+
+def test_numbers_beyond_the_edges_fall_into_the_outer_bins():
+    bins = Bins((1.0, 2.0))
+    assert bins.locate(np.array([-9.0, 1.0, 99.0])).tolist() == [FIRST, FIRST + 1, FIRST + 2]
+
+
+@pytest.mark.parametrize(
+    "learnt",
+    [
+        Vocabulary(("a", 'quote"', "é\u0001", "")),
+        Vocabulary(()),
+        Scaler(-1.0, 2.5, 0.1, 3.0, log=True),
+        Bins((0.1, 0.2)),
+    ],
+)
+def test_what_is_written_reads_back_equal(learnt):
+    data = to_bytes(learnt)
+    assert from_bytes(data, "f.json") == learnt
+    assert to_bytes(from_bytes(data, "f.json")) == data
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"kind":"pickle"}',
+        b'{"kind":"vocabulary","values":["a","a"]}',
+        b'{"kind":"vocabulary","values":[1]}',
+        b'{"kind":"bins","edges":[2.0,1.0]}',
+        b'{"kind":"bins","edges":[NaN]}',
+        b'{"kind":"scaler","low":0,"high":1,"shift":0,"scale":0,"log":false}',
+        b'{"kind":"scaler","low":2,"high":1,"shift":0,"scale":1,"log":false}',
+        b'{"kind":"scaler","low":0,"high":Infinity,"shift":0,"scale":1,"log":false}',
+        b'{"kind":"scaler","colour":0}',
+        b"\xff\xfe",
+    ],
+)
+def test_bytes_that_are_no_vocabulary_are_refused_by_name(data):
+    with pytest.raises(BundleError, match=r"^f\.json: not a vocabulary"):
+        from_bytes(data, "f.json")
