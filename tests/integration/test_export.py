@@ -1,0 +1,152 @@
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from model.bundle import EXPLAIN, PREDICT, WEIGHTS
+from model.encoding import Encoded
+from model.errors import BundleError, ParityError
+from model.manifest import Calibration, Dimensions
+from model.nets import Settings, build
+from model.nets.graphs import PredictGraph
+from model.scorer import Scorer
+from training.export import check_parity, edge_cases, export
+
+V, F = 60, 6
+
+
+def exported(directory, name="afm", rows=V, calibration=None, embedding=5):
+    torch.manual_seed(0)
+    net = build(name, rows, F, Settings(embedding=embedding, attention=4))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.normal_(std=0.5)
+    export(net, calibration or Calibration(), F, directory)
+    dimensions = Dimensions(rows=rows, slots=F, embedding=embedding, attention=4)
+    return net, Scorer(directory, dimensions, float(net.bias.detach()))
+
+
+def rows(count, seed=0, top=V):
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(count, F)).astype(np.float32)
+    values[rng.random((count, F)) < 0.3] = 0
+    return Encoded(rng.integers(0, top, (count, F)), values)
+
+
+def cases():
+    real = rows(300)
+    return edge_cases(real.ids, real.values, np.arange(F) * 10, V)
+
+
+@pytest.mark.parametrize("name", ["lr", "fm", "afm"])
+def test_torch_and_onnxruntime_agree_on_every_edge_case(tmp_path, name):
+    net, scorer = exported(tmp_path, name)
+    assert set(cases()) == {
+        *(f"batch of {size}" for size in (1, 2, 7, 1000)),
+        "nothing present",
+        "all missing",
+        "all unknown",
+        "one present feature",
+        "last row of the table",
+    }
+    assert check_parity(net, Calibration(), scorer, cases()) <= 1e-5
+
+
+@pytest.mark.parametrize("what", ["embedding", "linear", "bias", "h"])
+def test_the_gate_refuses_a_graph_of_other_weights(tmp_path, what):
+    net, scorer = exported(tmp_path)
+    with torch.no_grad():
+        getattr(net, what).mul_(1.01)
+    with pytest.raises(ParityError, match="parity gate, batch of"):
+        check_parity(net, Calibration(), scorer, cases())
+
+
+def test_the_gate_refuses_terms_that_do_not_add_up(tmp_path):
+    net, scorer = exported(tmp_path)
+    scorer.bias += 0.01
+    with pytest.raises(ParityError, match="terms"):
+        check_parity(net, Calibration(), scorer, cases())
+
+
+def test_the_gate_refuses_nan(tmp_path):
+    net, scorer = exported(tmp_path)
+    with torch.no_grad():
+        net.p[0] = float("nan")
+    with pytest.raises(ParityError):
+        check_parity(net, Calibration(), scorer, cases())
+
+
+def test_both_graphs_read_their_parameters_from_the_one_weights_file(tmp_path):
+    net, _ = exported(tmp_path)
+    size = (tmp_path / WEIGHTS).stat().st_size
+    for name in (PREDICT, EXPLAIN):
+        graph = onnx.load_model(tmp_path / name, load_external_data=False).graph
+        outside = {tensor.name for tensor in graph.initializer if tensor.external_data}
+        assert outside == {f"net.{parameter}" for parameter, _ in net.named_parameters()} - (
+            {"net.bias"} if name == EXPLAIN else set()
+        )
+        for tensor in graph.initializer:
+            where = {entry.key: entry.value for entry in tensor.external_data}
+            if where:
+                assert int(where["offset"]) % 4096 == 0
+                assert int(where["offset"]) + int(where["length"]) <= size
+
+
+def test_a_batch_larger_than_a_slice_scores_as_its_slices_do(tmp_path):
+    _, scorer = exported(tmp_path)
+    scorer.slice_rows = 16
+    many = rows(100)
+    whole = scorer.predict(many)
+    apart = [scorer.predict(many.slice(i, i + 16)) for i in range(0, 100, 16)]
+    assert np.array_equal(whole.logits, np.concatenate([part.logits for part in apart]))
+    terms = scorer.explain(many)
+    assert terms.linear.shape == (100, F)
+    assert terms.interaction.shape == (100, F * (F - 1) // 2)
+
+
+def test_no_rows_have_no_scores(tmp_path):
+    _, scorer = exported(tmp_path)
+    assert scorer.predict(rows(0)).probabilities.shape == (0,)
+
+
+@pytest.mark.parametrize("bad", [-1, V, 2**40])
+def test_an_id_outside_the_table_never_reaches_the_graph(tmp_path, bad):
+    _, scorer = exported(tmp_path)
+    encoded = rows(3)
+    encoded.ids[1, 2] = bad
+    for score in (scorer.predict, scorer.explain):
+        with pytest.raises(BundleError, match="outside the embedding table"):
+            score(encoded)
+
+
+@pytest.mark.parametrize(
+    "calibration",
+    [Calibration(), Calibration(rate=0.1), Calibration(rate=0.25, scale=0.8, shift=-0.3)],
+)
+def test_the_graph_corrects_for_sampling_and_calibrates(tmp_path, calibration):
+    _, scorer = exported(tmp_path, calibration=calibration)
+    probabilities, logits = scorer.predict(rows(20))
+    corrected = calibration.scale * (logits + np.log(calibration.rate)) + calibration.shift
+    assert probabilities.tolist() == pytest.approx(
+        (1 / (1 + np.exp(-corrected))).tolist(), rel=1e-5
+    )
+
+
+def test_negatives_kept_at_a_rate_are_corrected_to_the_true_odds():
+    net = build("lr", 5, 2, Settings())
+    ids, values = torch.zeros(1, 2, dtype=torch.int64), torch.ones(1, 2)
+    with torch.no_grad():
+        net.bias.fill_(
+            float(np.log(0.2 / 0.8))
+        )  # the odds 1 : 4 of a log with a tenth of negatives
+    probability, _ = PredictGraph(net, Calibration(rate=0.1))(ids, values)
+    assert float(probability) == pytest.approx(1 / 41)
+
+
+def test_ids_beyond_what_float32_can_tell_apart_keep_their_rows(tmp_path):
+    rows_of_table = 2**24 + 8
+    net, scorer = exported(tmp_path, "fm", rows=rows_of_table, embedding=1)
+    ids = np.arange(rows_of_table - 24, rows_of_table, dtype=np.int64).reshape(4, F)
+    encoded = Encoded(ids, np.ones((4, F), np.float32))
+    check_parity(net, Calibration(), scorer, {"beyond 2^24": encoded})
+    assert len(set(scorer.explain(encoded).linear.flatten().tolist())) == 24
