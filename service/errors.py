@@ -1,0 +1,81 @@
+"""The service's branch of the error tree. The text of each is one clear line.
+
+AfmError (model/errors.py)
+├── SettingsError       a setting that makes no sense: names variable and value
+├── StoreError          Redis answers, but cannot be used like this
+├── StoreUnavailable    Redis does not answer: names its URL, without a password
+├── VersionError        no such version, or none to go back to
+├── InputError          (model/errors.py) a request that cannot be scored
+├── MalformedBody       not JSON
+├── MediaTypeError      not said to be JSON
+├── BodyTooLarge        more bytes than the limit
+├── TooManyRows         more rows than the limit
+├── NoModel             no version is live
+└── DeadlinePassed      the caller's timeout is over
+
+`service/http_errors.py` says which HTTP status each has.
+"""
+
+# ruff: noqa: N818 - a name says what is the case, as in httpx; the tree says that it is an error
+
+from model.errors import AfmError
+
+
+class SettingsError(AfmError):
+    """A setting that cannot be used."""
+
+
+class StoreError(AfmError):
+    """A Redis that answers but cannot be used so: it evicts, it refuses, a publish intervened."""
+
+
+class StoreUnavailable(AfmError):
+    """A Redis that cannot be reached in time."""
+
+    exit_code = 3
+
+
+class VersionError(AfmError):
+    """A version that is not there, or cannot be read."""
+
+
+class HttpError(AfmError):
+    """What only a request can cause; `code` is stable and meant for programs."""
+
+    code: str
+
+
+class MalformedBody(HttpError):
+    """A body that is not JSON."""
+
+    code = "malformed_json"
+
+
+class MediaTypeError(HttpError):
+    """A body that does not say it is JSON."""
+
+    code = "unsupported_media_type"
+
+
+class BodyTooLarge(HttpError):
+    """A body of more bytes than `max_body_bytes`."""
+
+    code = "body_too_large"
+
+
+class TooManyRows(HttpError):
+    """A request of more rows than the limit."""
+
+    code = "too_many_rows"
+
+
+class NoModel(HttpError):
+    """No version is live."""
+
+    code = "no_model"
+
+
+class DeadlinePassed(HttpError):
+    """The request's `timeout_ms` is over."""
+
+    code = "deadline_passed"

@@ -1,0 +1,187 @@
+"""Request bodies: raw bytes to rows. No model per value: the encoder checks each, and once.
+
+msgspec reads what is well-formed; only what it refuses is read again by the stdlib's parser, which
+takes more, to say what is wrong: broken JSON (400) or a value that no field can hold (422).
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from model.errors import InputError
+from model.values import Row
+from service.errors import MalformedBody, TooManyRows
+
+DEFAULT_TOP = 20
+LONGEST_INTEGER = 400  # digits; a float64 has no room for 309
+
+Rows = list[dict[str, Any]]
+LONGEST_TIMEOUT_MS = 86_400_000
+Timeout = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_TIMEOUT_MS)] | None
+Top = Annotated[int, msgspec.Meta(ge=0)] | None
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    instances: Rows | UnsetType = UNSET
+    context: dict[str, Any] | UnsetType = UNSET
+    candidates: Rows | UnsetType = UNSET
+    timeout_ms: Timeout = None
+
+
+class _ExplainBody(_Body, forbid_unknown_fields=True):
+    top: Top = DEFAULT_TOP
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """B `rows` to score, each with `context` behind it; both request forms come to this.
+
+    `timeout_ms`: None for none. `top`: pairs an explained row, None for all.
+    """
+
+    context: Row
+    rows: Rows
+    timeout_ms: float | None
+    top: int | None
+
+
+class PayloadDecoder:
+    """Decodes the bodies of one route; `most_rows` is its limit."""
+
+    def __init__(self, most_rows: int, *, explain: bool = False) -> None:
+        self._most_rows = most_rows
+        self._kind = _ExplainBody if explain else _Body
+        self._decoder: msgspec.json.Decoder[_Body] = msgspec.json.Decoder(self._kind)
+
+    def decode(self, body: bytes) -> Asked:
+        """A body as rows.
+
+        Raises:
+            MalformedBody: not JSON.
+            InputError: JSON that is not a request; names row and field where it can.
+            TooManyRows: more than the limit.
+        """
+        try:
+            read = self._decoder.decode(body)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            read = self._second_reading(body)
+        context, rows = _form(read)
+        if len(rows) > self._most_rows:
+            raise TooManyRows(f"{len(rows)} rows: at most {self._most_rows} in one request")
+        top = read.top if isinstance(read, _ExplainBody) else DEFAULT_TOP
+        return Asked(context, rows, read.timeout_ms, top)
+
+    def _second_reading(self, body: bytes) -> _Body:
+        found = _parse(body)
+        if not isinstance(found, dict):
+            raise InputError("not_an_object", "the body must be a JSON object")
+        allowed = self._kind.__struct_fields__
+        for key in found:
+            if key not in allowed:
+                raise InputError(
+                    "unknown_key", f"{_shown(key)} is not a key here; known: {', '.join(allowed)}"
+                )
+        for key in ("instances", "candidates"):
+            if key in found:
+                _check_rows(key, found[key])
+        if "context" in found:
+            if not isinstance(found["context"], dict):
+                raise InputError("context_not_an_object", "context must be an object")
+            _check_values(found["context"], None)
+        for key, kind, wanted in _OPTIONS:
+            try:
+                msgspec.convert(found.get(key), kind)
+            except (msgspec.ValidationError, OverflowError):
+                raise InputError(f"bad_{key}", f"{key} must be {wanted}") from None
+        return msgspec.convert(found, self._kind)
+
+
+_OPTIONS: tuple[tuple[str, Any, str], ...] = (
+    ("timeout_ms", Timeout, f"a number above 0 and up to {LONGEST_TIMEOUT_MS}, or null"),
+    ("top", Top, "a whole number of at least 0, or null for all pairs"),
+)
+
+
+def _form(read: _Body) -> tuple[Row, Rows]:
+    instances, context, candidates = read.instances, read.context, read.candidates
+    if instances is not UNSET:
+        if context is not UNSET or candidates is not UNSET:
+            raise InputError("both_forms", "either instances, or context with candidates, not both")
+        if not instances:
+            raise InputError("empty_instances", "instances has no row")
+        return {}, instances
+    if candidates is UNSET:
+        if context is UNSET:
+            raise InputError("no_form", "neither instances nor context with candidates is there")
+        raise InputError("no_candidates", "context is there without candidates")
+    if context is UNSET:
+        raise InputError("no_context", "candidates are there without a context")
+    if not candidates:
+        raise InputError("empty_candidates", "candidates has no row")
+    return context, candidates
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode(), parse_int=_integer)
+    except UnicodeDecodeError as error:
+        raise MalformedBody(f"the body is not UTF-8: byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise MalformedBody(
+            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from error
+    except RecursionError as error:
+        raise MalformedBody("the body is not JSON that can be read: nested too deep") from error
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= LONGEST_INTEGER else math.inf
+
+
+def _check_rows(key: str, rows: Any) -> None:
+    if not isinstance(rows, list):
+        raise InputError("not_a_list_of_objects", f"{key} must be a list of objects")
+    for position, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise InputError(
+                "not_a_list_of_objects", f"{key} must be a list of objects", row=position
+            )
+    for position, row in enumerate(rows):
+        _check_values(row, position)
+
+
+def _check_values(row: Mapping[str, Any], position: int | None) -> None:
+    # what the stdlib's parser lets pass and JSON, or UTF-8, does not have
+    for name, value in row.items():
+        waiting = [name, value]
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, float) and not math.isfinite(part):
+                raise InputError(
+                    "not_finite",
+                    f"field {_shown(name)}: a number must be finite",
+                    row=position,
+                    field=name,
+                )
+            if isinstance(part, str) and not part.isascii() and _has_surrogate(part):
+                raise InputError(
+                    "not_unicode",
+                    f"field {_shown(name)}: half of a surrogate pair is not a character",
+                    row=position,
+                    field=name,
+                )
+            if isinstance(part, list):
+                waiting += part
+            elif isinstance(part, dict):
+                waiting += [*part.keys(), *part.values()]
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _shown(name: str) -> str:
+    return ascii(name if len(name) <= 80 else name[:80] + "...")

@@ -1,0 +1,129 @@
+"""The service's settings: one frozen object, made at the rim and passed in; in the environment each
+has `AFM_` before its name.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import redis
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.errors import SettingsError
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+
+def without_password(url: str) -> str:
+    """A Redis URL as it may be shown."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "(not a URL)"
+    # the last @, since a password may hold any character, and people forget to escape it
+    login, at, place = rest.rpartition("@")
+    user = login.partition(":")[0]
+    place = place.partition("?")[0]  # redis-py takes a password from there as well
+    return f"{scheme}://{user}{at if user else ''}{place}"
+
+
+def _redis_url(url: str) -> str:
+    try:
+        redis.Redis.from_url(url).close()  # parses, and does not connect
+    except ValueError:  # whose text may hold a part of the password
+        raise ValueError(
+            "not a Redis URL: redis://user:password@host:6379/0, rediss:// or unix://, "
+            "with special characters percent-encoded"
+        ) from None
+    return url
+
+
+def _local_directory(path: Path) -> Path:
+    if ":/" in str(path):
+        raise ValueError("a directory is needed, not a URL")
+    return path
+
+
+class Settings(BaseSettings):
+    """All settings of `afm-serve`; every command reads the same ones."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AFM_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        protected_namespaces=(),
+    )
+
+    home: Path = Path(".afm")
+    """Where the embedded Redis keeps its data, and published bundles are."""
+
+    redis_url: Annotated[str, AfterValidator(_redis_url)] | None = None
+    """The Redis to use; none means an embedded one under `home`."""
+
+    redis_timeout_ms: int = Field(default=1000, ge=1)
+    """How long one Redis command, or connecting, may take."""
+
+    model: str = Field(default="default", pattern=NAME)
+    """The model that is served, and whose versions the commands speak of."""
+
+    bundles: Annotated[Path, AfterValidator(_local_directory)] | None = None
+    """The bundle store: a directory; none means `bundles` under `home`."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on."""
+
+    port: int = Field(default=8000, ge=0, le=65535)
+    """The port to listen on; 0 takes a free one."""
+
+    workers: int = Field(default=1, ge=1, le=256)
+    """Processes that serve; each scores on one core."""
+
+    max_body_bytes: int = Field(default=8 << 20, ge=1)
+    """A larger request body gets 413."""
+
+    max_rows: int = Field(default=5000, ge=1)
+    """A /predict of more rows gets 413."""
+
+    max_explain_rows: int = Field(default=1000, ge=1)
+    """An /explain of more rows gets 413; an explained row is a hundred times as dear."""
+
+    poll_seconds: float = Field(default=0.5, gt=0, le=60)
+    """How often a worker asks Redis which version is active."""
+
+    shutdown_seconds: int = Field(default=10, ge=1)
+    """How long a stopping worker waits for requests in flight."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least level that is logged; debug logs each request, without its values."""
+
+    log_format: Literal["json", "console"] = "json"
+    """Logs for programs or for people."""
+
+    @classmethod
+    def load(cls, **chosen: Any) -> "Settings":
+        """From the environment; what is `chosen` and not None wins.
+
+        Raises:
+            SettingsError: a setting that cannot be used; names variable and value.
+        """
+        try:
+            return cls(**{key: value for key, value in chosen.items() if value is not None})
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            key = str(fault["loc"][0])
+            value = without_password(str(fault["input"])) if key == "redis_url" else fault["input"]
+            message = fault["msg"].removeprefix("Value error, ")
+            raise SettingsError(f"AFM_{key.upper()}: {message} (value {value!r})") from error
+
+    @property
+    def bundle_directory(self) -> Path:
+        """Where published bundles are."""
+        return self.home / "bundles" if self.bundles is None else self.bundles
+
+    def environment(self) -> dict[str, str]:
+        """The settings as the environment of a worker process."""
+        return {
+            f"AFM_{key.upper()}": str(value)
+            for key, value in self.model_dump().items()
+            if value is not None
+        }

@@ -1,0 +1,254 @@
+"""Every key in Redis, with its reader and its writer: published versions and which one is active.
+
+All keys start with `afm:{model}:`.
+
+    active               string   the active version; absent while there is none
+    previous             list     what was active before, latest first: the way back of `rollback`
+    versions             zset     every whole version by its time of publication (Unix seconds)
+    version:{version}    string   JSON of `Record`
+    vocabulary:{version} hash     field -> its vocabulary file, byte for byte as in the bundle
+    publishing           string   the token of the publisher whose turn it is; expires
+    staged               set      tokens of publishers that began and did not end
+    staging:{token}      hash     what will become vocabulary:{version}; expires
+
+A version is written under `staging:` and appears in one transaction, which renames it, lists it and
+flips `active`. What a killed publisher leaves under `staging:` the next one sweeps. A version never
+changes once it is listed, so nothing read from here needs to be read again.
+"""
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from service.errors import StoreError, StoreUnavailable, VersionError
+from service.settings import without_password
+
+TURN_MS = 5_000  # renewed with each field; a killed publisher keeps the next one waiting so long
+TURN_WAIT_SECONDS = 15.0
+STAGING_SECONDS = 3600
+WAYS_BACK = 1000
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a published version without its bundle; times are ISO 8601, UTC.
+
+    `bundle`: its place within the bundle store.
+    """
+
+    version: str
+    net: str
+    created: str
+    published: str
+    bundle: str
+    metrics: dict[str, Any] = {}
+
+
+class VocabularyStore:
+    """The versions of one model in Redis. Each method may raise StoreUnavailable.
+
+    Connects when first used; `timeout` in seconds is for one command. Not shared between threads.
+    """
+
+    def __init__(self, url: str, model: str, timeout: float = 1.0) -> None:
+        self.url = without_password(url)
+        self.model = model
+        self._redis: Any = redis.Redis.from_url(  # its types mix up str and bytes, sync and async
+            url,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 1),  # a connection that idled may be dead: one more try
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._redis.close()
+
+    def active(self) -> str | None:
+        """The active version."""
+        with self._reaching():
+            return _text(self._redis.get(self._key("active")))
+
+    def versions(self) -> list[Record]:
+        """Every published version, latest first."""
+        with self._reaching():
+            found = self._redis.zrevrange(self._key("versions"), 0, -1)
+            return [self.record(version.decode()) for version in found]
+
+    def record(self, version: str) -> Record:
+        """The record of a published version.
+
+        Raises:
+            VersionError: it was never published, or its record cannot be read.
+        """
+        with self._reaching():
+            data = self._redis.get(self._key("version", version))
+        if data is None:
+            raise VersionError(f"no version {version!r} of model {self.model!r} is published")
+        try:
+            return msgspec.json.decode(data, type=Record)
+        except msgspec.MsgspecError as error:
+            raise VersionError(f"{self._key('version', version)} in Redis: {error}") from error
+
+    def vocabularies(self, version: str) -> dict[str, bytes]:
+        """Field -> vocabulary of a version, as published; empty where there is none.
+
+        The bytes are to be checked against the digests of the bundle's manifest.
+        """
+        with self._reaching():
+            found = self._redis.hgetall(self._key("vocabulary", version))
+            return {field.decode(): data for field, data in found.items()}
+
+    def evicts(self) -> str | None:
+        """The server's eviction policy where it may drop what is published, else None."""
+        with self._reaching():
+            memory = self._redis.info("memory")
+        policy = str(memory.get("maxmemory_policy", ""))
+        # the volatile- policies drop what expires, and nothing that is published does
+        return policy if memory.get("maxmemory") and policy.startswith("allkeys") else None
+
+    def publish(
+        self, record: Record, vocabularies: Mapping[str, bytes], *, activate: bool = True
+    ) -> None:
+        """Write a version, and make it the active one; a reader sees all of it or nothing.
+
+        Raises:
+            StoreError: the server's policy evicts, or another publisher intervened.
+        """
+        if policy := self.evicts():
+            raise StoreError(
+                f"{self.url}: its maxmemory-policy {policy} may drop published vocabularies; "
+                "set noeviction"
+            )
+        token = secrets.token_hex(8)
+        with self._reaching():
+            self._take_turn(token)
+            self._sweep()
+            self._stage(token, vocabularies)
+            self._reveal(token, record, len(vocabularies), activate)
+
+    def activate(self, version: str) -> None:
+        """Make a published version the active one.
+
+        Raises:
+            VersionError: it is not published.
+        """
+        active = self._key("active")
+        with self._reaching(), self._redis.pipeline() as pipe:
+            while True:
+                pipe.watch(active, self._key("versions"))
+                if pipe.zscore(self._key("versions"), version) is None:
+                    raise VersionError(
+                        f"no version {version!r} of model {self.model!r} is published; "
+                        "afm-serve versions lists them"
+                    )
+                live = _text(pipe.get(active))
+                pipe.multi()
+                self._flip(pipe, live, version)
+                if _executed(pipe):
+                    return
+
+    def rollback(self) -> str:
+        """Make the version active that was so before, and return it; again goes further back.
+
+        Raises:
+            VersionError: nothing was active before.
+        """
+        previous, active = self._key("previous"), self._key("active")
+        with self._reaching(), self._redis.pipeline() as pipe:
+            while True:
+                pipe.watch(previous, active)
+                version = _text(pipe.lindex(previous, 0))
+                if version is None:
+                    raise VersionError(f"model {self.model!r}: no earlier version to go back to")
+                pipe.multi()
+                pipe.lpop(previous)
+                pipe.set(active, version)
+                if _executed(pipe):
+                    return version
+
+    def _take_turn(self, token: str) -> None:
+        deadline = time.monotonic() + TURN_WAIT_SECONDS
+        while not self._redis.set(self._key("publishing"), token, nx=True, px=TURN_MS):
+            if time.monotonic() > deadline:
+                raise StoreError(f"model {self.model!r}: another publish is under way")
+            time.sleep(0.05)
+
+    def _sweep(self) -> None:
+        for token in self._redis.smembers(self._key("staged")):
+            pipe = self._redis.pipeline()
+            pipe.delete(self._key("staging", token.decode()))
+            pipe.srem(self._key("staged"), token)
+            pipe.execute()
+
+    def _stage(self, token: str, vocabularies: Mapping[str, bytes]) -> None:
+        staging = self._key("staging", token)
+        self._redis.sadd(self._key("staged"), token)
+        for field, data in vocabularies.items():
+            pipe = self._redis.pipeline()
+            pipe.hset(staging, field, data)
+            pipe.expire(staging, STAGING_SECONDS)
+            pipe.pexpire(self._key("publishing"), TURN_MS)
+            pipe.execute()
+
+    def _reveal(self, token: str, record: Record, fields: int, activate: bool) -> None:
+        staging, turn = self._key("staging", token), self._key("publishing")
+        vocabulary = self._key("vocabulary", record.version)
+        with self._redis.pipeline() as pipe:
+            while True:
+                pipe.watch(staging, turn, self._key("active"))
+                if pipe.hlen(staging) != fields:  # our turn was over, and another one swept
+                    raise StoreError(f"model {self.model!r}: another publish came between; again")
+                live = _text(pipe.get(self._key("active")))
+                ours = _text(pipe.get(turn)) == token
+                pipe.multi()
+                pipe.rename(staging, vocabulary)
+                pipe.persist(vocabulary)
+                pipe.srem(self._key("staged"), token)
+                pipe.set(self._key("version", record.version), msgspec.json.encode(record))
+                pipe.zadd(self._key("versions"), {record.version: time.time()}, nx=True)
+                if ours:
+                    pipe.delete(turn)
+                if activate:
+                    self._flip(pipe, live, record.version)
+                if _executed(pipe):
+                    return
+
+    def _flip(self, pipe: Any, live: str | None, version: str) -> None:
+        if live == version:
+            return
+        if live is not None:
+            pipe.lpush(self._key("previous"), live)
+            pipe.ltrim(self._key("previous"), 0, WAYS_BACK - 1)
+        pipe.set(self._key("active"), version)
+
+    def _key(self, *parts: str) -> str:
+        return ":".join(("afm", self.model, *parts))
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.ResponseError as error:
+            raise StoreError(f"Redis at {self.url} refuses: {error}") from error
+        except (redis.RedisError, OSError) as error:
+            raise StoreUnavailable(f"Redis at {self.url} cannot be reached: {error}") from error
+
+
+def _executed(pipe: Any) -> bool:
+    # False: a watched key changed meanwhile, so what was decided on it must be decided anew
+    try:
+        pipe.execute()
+    except redis.WatchError:
+        return False
+    return True
+
+
+def _text(data: Any) -> str | None:
+    return None if data is None else data.decode()
