@@ -1,9 +1,8 @@
 """Reads a click log (CSV, .csv.gz or Parquet) into columns of the raw values that the encoder
-takes, and splits it. Rows in errors count from 1, without the header.
+takes, and splits it.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 from model.errors import DataError
 from model.schema import MultivalueField, NumericField, Schema
 from model.values import Column, Value, members
+from training.table import bad_cell, label_array, plain, read_frame
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
 Ints = NDArray[np.int64]
 
 
@@ -127,36 +126,6 @@ def split(log: Log, schema: Schema, *, share: float, seed: int) -> tuple[Log, Lo
     return parts
 
 
-def read_frame(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Read a table, or some of its columns; a CSV's as text, where big ids keep every digit.
-
-    Raises:
-        DataError: missing or unreadable file, unknown extension, no such column, or no row.
-    """
-    if not path.name.lower().endswith(SUFFIXES):
-        raise DataError(f"{path}: unknown kind of file, expected {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise DataError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
-    try:
-        if path.stat().st_size == 0:
-            raise DataError(f"{path}: empty file")
-        if path.name.lower().endswith((".parquet", ".pq")):
-            frame = pl.read_parquet(path)
-        else:
-            frame = pl.read_csv(path, infer_schema=False)
-    except pl.exceptions.NoDataError as error:
-        raise DataError(f"{path}: empty file") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path}: cannot read it: {_first_line(error)}") from error
-    wanted = frame.columns if columns is None else list(dict.fromkeys(columns))
-    for name in wanted:
-        if name not in frame.columns:
-            raise DataError(f"{path}: no column {name!r}; there are {_shown(frame.columns)}")
-    if not len(frame):
-        raise DataError(f"{path}: no rows, only a header")
-    return frame.select(wanted)
-
-
 class _Columns:
     # one table's columns as what the schema says they are
 
@@ -188,7 +157,7 @@ class _Columns:
         return label_array(self._frame[name], task, self._path)
 
     def weights(self, name: str) -> NDArray[np.float32]:
-        numbers = self._present(name, "weight")
+        numbers = self._present(self._frame[name], "weight")
         if (numbers < 0).any():
             raise self._bad(name, int(np.argmax(numbers < 0)), "a weight cannot be negative")
         if not numbers.any():
@@ -203,12 +172,13 @@ class _Columns:
 
     def times(self, name: str) -> NDArray[np.float64]:
         series = self._frame[name]
-        if series.dtype.is_temporal():
-            series = series.cast(pl.Datetime("us")).to_physical() / 1e6
-        elif series.dtype == pl.String and series.cast(pl.Float64, strict=False).null_count():
-            return np.array([self._moment(name, row, cell) for row, cell in enumerate(series)])
-        self._frame = self._frame.with_columns(series.alias(name))
-        return self._present(name, "time")
+        if series.dtype in (pl.Date, pl.Datetime):
+            return self._present(series.cast(pl.Datetime("us")).to_physical() / 1e6, "time")
+        if series.dtype == pl.String:
+            numbers = series.str.strip_chars().cast(pl.Float64, strict=False)
+            if numbers.null_count() * 2 > len(series):  # dates, or nearly all of them
+                return np.array([self._moment(name, row, cell) for row, cell in enumerate(series)])
+        return self._present(series, "time")
 
     def _moment(self, name: str, row: int, cell: str | None) -> float:
         try:
@@ -218,11 +188,11 @@ class _Columns:
             raise self._bad(name, row, wanted) from None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
-    def _present(self, name: str, role: str) -> NDArray[np.float64]:
-        numbers = self._numbers(self._frame[name])
+    def _present(self, series: pl.Series, role: str) -> NDArray[np.float64]:
+        numbers = self._numbers(series)
         if numbers.null_count():
             row = int(numbers.is_null().arg_max() or 0)
-            raise self._bad(name, row, f"a {role} cannot be blank")
+            raise self._bad(series.name, row, f"a {role} cannot be blank")
         return numbers.to_numpy().astype(np.float64)
 
     def _numbers(self, series: pl.Series) -> pl.Series:
@@ -240,43 +210,7 @@ class _Columns:
         return numbers
 
     def _bad(self, name: str, row: int, wanted: str) -> DataError:
-        return _bad_cell(self._path, self._frame[name], row, wanted)
-
-
-def label_array(series: pl.Series, task: str, path: Path) -> NDArray[np.float32]:
-    """A label column as float32 [B]: 0 and 1 (or false and true) for task click, else numbers.
-
-    Raises:
-        DataError: names the first row with another value.
-    """
-    cells = series.cast(pl.String, strict=False).str.strip_chars()
-    lower = cells.str.to_lowercase().replace({"true": "1", "false": "0"})
-    numbers = lower.cast(pl.Float64, strict=False)
-    if task == "click":
-        bad, wanted = ~numbers.is_in([0.0, 1.0]).fill_null(False), "a label must be 0 or 1"
-    else:
-        bad, wanted = ~numbers.is_finite().fill_null(False), "a label must be a finite number"
-    if bad.any():
-        raise _bad_cell(path, series, int(bad.arg_max() or 0), f"{wanted} for task {task}")
-    return numbers.to_numpy().astype(np.float32)
-
-
-def plain(series: pl.Series, path: Path) -> pl.Series:
-    """A column as JSON could hold it: text, numbers, booleans, or lists of them; NaN is null.
-
-    Raises:
-        DataError: a column of structures or bytes.
-    """
-    inner = series.dtype.inner if isinstance(series.dtype, pl.List) else series.dtype
-    if isinstance(series.dtype, pl.Array):
-        return plain(series.arr.to_list(), path)
-    if inner.is_nested() or inner in (pl.Binary, pl.Object):
-        raise DataError(f"{path}: column {series.name!r} holds {series.dtype}, no plain values")
-    if inner.is_decimal():
-        return series.cast(pl.List(pl.Float64) if inner != series.dtype else pl.Float64)
-    if inner.is_temporal() or inner in (pl.Categorical, pl.Enum):
-        return series.cast(pl.List(pl.String) if inner != series.dtype else pl.String)
-    return series.fill_nan(None) if series.dtype.is_float() else series
+        return bad_cell(self._path, self._frame[name], row, wanted)
 
 
 def _last(time: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
@@ -286,7 +220,8 @@ def _last(time: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
     if not len(cuts):
         return np.zeros(len(time), dtype=np.bool_)
     cut = cuts[np.argmin(np.abs(cuts - len(time) * (1 - share)))]
-    return time >= ascending[cut]
+    held: NDArray[np.bool_] = time >= ascending[cut]
+    return held
 
 
 def _random_groups(group: Ints, share: float, seed: int) -> NDArray[np.bool_]:
@@ -306,18 +241,3 @@ def _random_rows(
         of_class = rng.permutation(np.flatnonzero(classes == label))
         held[of_class[: round(share * len(of_class))]] = True
     return held
-
-
-def _bad_cell(path: Path, series: pl.Series, row: int, wanted: str) -> DataError:
-    value = series[row]
-    shown = "a blank cell" if value is None else repr(value)
-    return DataError(f"{path}: column {series.name!r}, row {row + 1}: {wanted}, got {shown}")
-
-
-def _shown(names: Sequence[str], most: int = 12) -> str:
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + rest
-
-
-def _first_line(error: Exception) -> str:
-    return re.split(r"[\r\n]", str(error).strip())[0][:200]

@@ -1,0 +1,98 @@
+"""Reads tables (CSV, .csv.gz, Parquet) as they stand, before any schema gives them a meaning.
+
+Rows in errors count from 1, without the header.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from model.errors import DataError
+
+SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
+
+
+def read_frame(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Read a table, or some of its columns; a CSV's as text, where big ids keep every digit.
+
+    Raises:
+        DataError: missing or unreadable file, unknown extension, no such column, or no row.
+    """
+    if not path.name.lower().endswith(SUFFIXES):
+        raise DataError(f"{path}: unknown kind of file, expected {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise DataError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+    try:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: empty file")
+        if path.name.lower().endswith((".parquet", ".pq")):
+            frame = pl.read_parquet(path)
+        else:
+            frame = pl.read_csv(path, infer_schema=False)
+    except pl.exceptions.NoDataError as error:
+        raise DataError(f"{path}: empty file") from error
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"{path}: cannot read it: {_first_line(error)}") from error
+    wanted = frame.columns if columns is None else list(dict.fromkeys(columns))
+    for name in wanted:
+        if name not in frame.columns:
+            raise DataError(f"{path}: no column {name!r}; there are {_shown(frame.columns)}")
+    if not len(frame):
+        raise DataError(f"{path}: no rows, only a header")
+    return frame.select(wanted)
+
+
+def label_array(series: pl.Series, task: str, path: Path) -> NDArray[np.float32]:
+    """A label column as float32 [B]: 0 and 1 (or false and true) for task click, else numbers.
+
+    Raises:
+        DataError: names the first row with another value.
+    """
+    cells = series.cast(pl.String, strict=False).str.strip_chars()
+    lower = cells.str.to_lowercase().replace({"true": "1", "false": "0"})
+    numbers = lower.cast(pl.Float64, strict=False)
+    if task == "click":
+        bad, wanted = ~numbers.is_in([0.0, 1.0]).fill_null(False), "a label must be 0 or 1"
+    else:
+        bad, wanted = ~numbers.is_finite().fill_null(False), "a label must be a finite number"
+    if bad.any():
+        raise bad_cell(path, series, int(bad.arg_max() or 0), f"{wanted} for task {task}")
+    return numbers.to_numpy().astype(np.float32)
+
+
+def plain(series: pl.Series, path: Path) -> pl.Series:
+    """A column as JSON could hold it: text, numbers, booleans, or lists of them; NaN is null.
+
+    Raises:
+        DataError: a column of structures or bytes.
+    """
+    inner = series.dtype.inner if isinstance(series.dtype, pl.List) else series.dtype
+    if isinstance(series.dtype, pl.Array):
+        return plain(series.arr.to_list(), path)
+    if inner.is_nested() or inner in (pl.Binary, pl.Object):
+        raise DataError(f"{path}: column {series.name!r} holds {series.dtype}, no plain values")
+    if inner.is_decimal():
+        return series.cast(pl.List(pl.Float64) if inner != series.dtype else pl.Float64)
+    if inner.is_temporal() or inner in (pl.Categorical, pl.Enum):
+        return series.cast(pl.List(pl.String) if inner != series.dtype else pl.String)
+    return series.fill_nan(None) if series.dtype.is_float() else series
+
+
+def bad_cell(path: Path, series: pl.Series, row: int, wanted: str) -> DataError:
+    """The error of one cell; `row` counts from 0 here, and from 1 in the text."""
+    value = series[row]
+    shown = "a blank cell" if value is None else repr(value)
+    return DataError(f"{path}: column {series.name!r}, row {row + 1}: {wanted}, got {shown}")
+
+
+def _shown(names: Sequence[str], most: int = 12) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + rest
+
+
+def _first_line(error: Exception) -> str:
+    return re.split(r"[\r\n]", str(error).strip())[0][:200]
