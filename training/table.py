@@ -33,6 +33,8 @@ def read_frame(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame
             frame = pl.read_parquet(path)
         else:
             frame = pl.read_csv(path, infer_schema=False)
+            # a quote within a quoted name is doubled, which polars resolves in cells alone
+            frame.columns = [name.replace('""', '"') for name in frame.columns]
     except pl.exceptions.NoDataError as error:
         raise DataError(f"{path}: empty file") from error
     except (pl.exceptions.PolarsError, OSError) as error:
