@@ -38,7 +38,7 @@ def tiny_schema() -> Schema:
 
 
 def tiny_rows(rows: int = 600, seed: int = 0) -> list[dict[str, object]]:
-    """Rows as JSON would hold them, with nulls, a long tail and lists; `click` beside the fields."""
+    """Rows as JSON would hold them, with nulls and lists; `click` stands beside the fields."""
     rng = np.random.default_rng(seed)
     drawn = []
     for _ in range(rows):
@@ -63,8 +63,8 @@ def tiny_rows(rows: int = 600, seed: int = 0) -> list[dict[str, object]]:
 def make_bundle(
     tmp_path_factory: pytest.TempPathFactory, tiny_schema: Schema
 ) -> Callable[..., Bundle]:
-    """A real bundle, fitted and exported: `make_bundle(net="afm", seed=1)`. Made once for each pair
-    of net and seed, and shared: copy it before harming it.
+    """A real bundle, fitted and exported: `make_bundle("afm", seed=1)`. Made once for each
+    pair of net and seed, and shared: copy it before harming it.
     """
     from training.config import Config, Step
     from training.data import Log

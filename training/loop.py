@@ -196,8 +196,8 @@ def _batches(rows: int, size: int) -> Iterator[Tensor]:
 
 
 def _valid_loss(net: Net, valid: Examples) -> tuple[float, float | None]:
-    scored = logits(net, valid).astype(np.float64)
-    measured = metrics(valid.labels.numpy(), 1 / (1 + np.exp(-scored)), valid.weights.numpy())
+    probabilities = torch.from_numpy(logits(net, valid)).double().sigmoid().numpy()
+    measured = metrics(valid.labels.numpy(), probabilities, valid.weights.numpy())
     loss, auc = measured["logloss"], measured["auc"]
     return (float("inf") if loss is None else loss), auc
 

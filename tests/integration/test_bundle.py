@@ -221,7 +221,7 @@ def test_an_operator_that_onnxruntime_does_not_know_is_refused(copy):
         graph.node[0].op_type = "Teleport"
 
     changed_graph(copy, change)
-    with pytest.raises(BundleError, match="predict.onnx: onnxruntime refuses the graph"):
+    with pytest.raises(BundleError, match=r"predict\.onnx: onnxruntime refuses the graph"):
         Bundle.open(copy).scorer()
 
 
@@ -230,7 +230,7 @@ def test_golden_rows_that_score_differently_are_refused(copy):
     cases = bundle.golden()
     replay(cases, bundle.encoder(), bundle.scorer())
     worse = GoldenCase("moved", cases[0].request, [p + 1e-4 for p in cases[0].probabilities])
-    with pytest.raises(BundleError, match="'moved': probabilities differ by 0.0001"):
+    with pytest.raises(BundleError, match=r"'moved': probabilities differ by 0\.0001"):
         replay([worse], bundle.encoder(), bundle.scorer())
 
 

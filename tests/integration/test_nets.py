@@ -167,7 +167,7 @@ def test_fewer_than_two_present_features_give_a_zero_pair_term_and_never_nan(pre
     net = random_net("afm")
     ids, values = random_rows(absent=1.0)
     values[:, :present] = 2.0
-    linear, interaction, attention = net.terms(ids, values)
+    linear, _, attention = net.terms(ids, values)
     assert (attention == 0).all()
     torch.testing.assert_close(net(ids, values), net.bias + linear.sum(1))
 

@@ -1,0 +1,168 @@
+import numpy as np
+import pytest
+import torch
+
+from model.encoding import Encoded
+from model.nets import Settings, build
+from training.config import Step
+from training.loop import Epoch, Examples, UnknownDrop, Watcher, logits, run_step
+
+V, F = 30, 4
+
+
+def examples(rows=400, seed=0, weights=None):
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(0, V, (rows, F))
+    effect = np.random.default_rng(99).normal(size=V)
+    labels = (rng.random(rows) < 1 / (1 + np.exp(-effect[ids].sum(1)))).astype(np.float32)
+    return Examples.of(Encoded(ids, np.ones((rows, F), np.float32)), labels, weights)
+
+
+def keep(ids):
+    return ids
+
+
+def fitted(step, name="lr", train=None, watcher=None):
+    torch.manual_seed(0)
+    net = build(name, V, F, Settings(embedding=3, attention=3, init_std=0.3))
+    run = run_step(
+        "step", net, step, train or examples(), examples(seed=1), keep, watcher or Watcher()
+    )
+    return net, *run
+
+
+def valid_loss(net):
+    valid = examples(seed=1)
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(
+        torch.from_numpy(logits(net, valid)), valid.labels
+    )
+    return float(loss)
+
+
+def test_fitting_lowers_the_loss_on_rows_held_out():
+    untrained = valid_loss(fitted(Step(epochs=0))[0])
+    assert valid_loss(fitted(Step(epochs=10, batch=64, learning_rate=0.05))[0]) < untrained - 0.05
+
+
+def test_the_net_is_left_at_its_best_epoch():
+    net, epochs, _ = fitted(Step(epochs=25, batch=32, learning_rate=0.3, patience=5))
+    assert len(epochs) < 25, "the step must overshoot for this test to mean anything"
+    best = min(epoch.valid_logloss for epoch in epochs)
+    assert valid_loss(net) == pytest.approx(best, abs=1e-5)
+    assert [e.number for e in epochs if e.best][-1] == len(epochs) - 5
+
+
+def test_a_step_never_ends_worse_than_it_began():
+    net, epochs, _ = fitted(Step(epochs=3, batch=8, learning_rate=50.0))
+    assert all(not epoch.best for epoch in epochs)
+    assert valid_loss(net) == pytest.approx(valid_loss(fitted(Step(epochs=0))[0]))
+
+
+def test_the_learning_rate_is_cut_after_an_epoch_without_gain():
+    _, epochs, _ = fitted(Step(epochs=9, batch=8, learning_rate=50.0, patience=3, cut=0.1))
+    assert [e.learning_rate for e in epochs] == pytest.approx([50.0, 5.0, 0.5])
+
+
+@pytest.mark.parametrize("name", ["lr", "fm", "afm"])
+def test_a_seed_gives_the_same_weights_bit_for_bit(name):
+    step = Step(epochs=2, batch=64, dropout=0.3)
+    first, second = (fitted(step, name)[0].state_dict() for _ in range(2))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_row_of_weight_two_counts_as_two_rows():
+    rows = examples()
+    twice = np.arange(400) < 200
+    weighted = examples(weights=np.where(twice, 2.0, 1.0).astype(np.float32))
+    order = np.concatenate([np.arange(400), np.flatnonzero(twice)])
+    repeated = Examples(*(getattr(rows, n)[order] for n in ("ids", "values", "labels", "weights")))
+    step = Step(epochs=20, batch=1000, learning_rate=0.05, patience=20)
+    one, other, neither = (
+        fitted(step, train=train)[0].linear for train in (weighted, repeated, rows)
+    )
+    # not equal: Adam makes a full step of a gradient that is all rounding
+    assert (one - other).norm() < 0.1 * (one - neither).norm()
+
+
+def test_weights_are_brought_to_mean_one():
+    assert float(examples(weights=np.full(400, 7.0, np.float32)).weights.mean()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("setting", "parameter"),
+    [("l2_linear", "linear"), ("l2_embedding", "embedding"), ("l2_attention", "attention.weight")],
+)
+def test_each_penalty_shrinks_its_own_parameters_and_no_others(setting, parameter):
+    # two batches: the first moves the linear weights away from 0
+    free = fitted(Step(epochs=1, batch=200), "afm")[0].state_dict()
+    bound = fitted(Step(epochs=1, batch=200, **{setting: 100.0}), "afm")[0].state_dict()
+    shrunk = {name for name in free if bound[name].norm() < 0.99 * free[name].norm()}
+    assert shrunk == {parameter}
+
+
+def test_a_penalty_is_the_squared_norm_beside_the_mean_loss():
+    """At the minimum of mean loss + l2 |w|^2 the loss's gradient is -2 l2 w."""
+    step = Step(epochs=400, batch=400, learning_rate=0.02, l2_linear=0.01, patience=400)
+    train = examples()
+    torch.manual_seed(0)
+    net = build("lr", V, F, Settings())
+    run_step("step", net, step, train, train, keep, Watcher())
+    # the best epoch by logloss need not be the minimum of the penalised sum: go there from here
+    run = torch.optim.LBFGS(net.parameters(), max_iter=200, tolerance_grad=1e-9)
+
+    def penalised():
+        run.zero_grad()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            net(train.ids, train.values), train.labels
+        )
+        total = loss + 0.01 * net.linear.square().sum()
+        total.backward()
+        return total
+
+    before = float(penalised().detach())
+    run.step(penalised)
+    assert float(penalised().detach()) == pytest.approx(before, abs=2e-4)
+
+
+def test_ctrl_c_keeps_the_best_epoch_so_far_and_says_so():
+    class Impatient(Watcher):
+        told = None
+
+        def epoch(self, epoch: Epoch) -> None:
+            if epoch.number == 2:
+                raise KeyboardInterrupt
+
+        def interrupted(self, step: str) -> None:
+            self.told = step
+
+    watcher = Impatient()
+    net, epochs, interrupted = fitted(Step(epochs=9, batch=64, learning_rate=0.05), watcher=watcher)
+    assert interrupted
+    assert watcher.told == "step"
+    assert len(epochs) == 2
+    assert valid_loss(net) == pytest.approx(epochs[0].valid_logloss, abs=1e-5)
+
+
+def test_a_share_of_the_known_values_is_fed_as_unknown_and_no_other():
+    torch.manual_seed(0)
+    unknown, first = (
+        torch.tensor([2, 12]),
+        torch.tensor([3, 99]),
+    )  # the second slot has no vocabulary
+    ids = torch.tensor([[3, 13], [7, 13], [1, 13], [0, 13]]).repeat(5000, 1)
+    fed = UnknownDrop(unknown, first, rate=0.2)(ids)
+    share = (fed[:, 0] == 2).double().reshape(-1, 4).mean(0).tolist()
+    assert share == pytest.approx([0.2, 0.2, 0.0, 0.0], abs=0.02)
+    assert torch.equal(fed[:, 1], ids[:, 1])
+    kept = fed[:, 0] != 2
+    assert torch.equal(fed[kept, 0], ids[kept, 0])
+
+
+def test_the_unknown_row_is_trained():
+    torch.manual_seed(0)
+    net = build("fm", V, F, Settings(embedding=3))
+    before = net.embedding[2].detach().clone()
+    drop = UnknownDrop(torch.full((F,), 2), torch.full((F,), 3), rate=0.1)
+    run_step("s", net, Step(epochs=2, batch=64), examples(), examples(seed=1), drop, Watcher())
+    assert not torch.equal(net.embedding[2], before)
+    assert net.linear[2] != 0
