@@ -1,0 +1,93 @@
+"""The service as an ASGI app; `make_worker` is what each process of `afm-serve run` calls."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import FastAPI
+
+from service.api_docs import add_raw_routes
+from service.bundle_store import BundleStore
+from service.http_errors import LastResort, add_handlers
+from service.logs import configure_logging
+from service.routes import PATHS, add_routes
+from service.settings import Settings
+from service.telemetry import RequestMetrics, Telemetry
+from service.versions import Follower
+from service.vocabulary_store import VocabularyStore
+
+FIRST_POLL_SECONDS = 60.0  # a worker that listens sooner would answer 503 to its first requests
+
+
+def create_app(settings: Settings, redis_url: str) -> FastAPI:
+    """The app, which follows the active version of `settings.model` while its lifespan lasts."""
+    telemetry = Telemetry()
+    store = VocabularyStore(redis_url, settings.model, settings.redis_timeout_ms / 1000)
+    follower = Follower(
+        store, BundleStore(settings.bundle_directory), telemetry, settings.poll_seconds
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        follower.start()
+        await asyncio.to_thread(follower.wait, FIRST_POLL_SECONDS)
+        yield
+        await asyncio.to_thread(follower.stop)
+
+    app = _Documented(
+        title="ctr-afm",
+        version=_version(),
+        description="Click probabilities for one context and its candidate ads, and why.",
+        lifespan=lifespan,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    add_handlers(app)
+    add_routes(app, settings, follower, telemetry)
+    app.add_middleware(LastResort)
+    app.add_middleware(RequestMetrics, telemetry=telemetry, routes=PATHS)
+    app.state.follower = follower
+    return app
+
+
+def make_worker() -> FastAPI:
+    """The app of a process that `afm-serve run` started, with its settings from the environment."""
+    settings = Settings.load()
+    configure_logging(settings)
+    _end_with_the_parent()
+    if settings.redis_url is None:
+        raise RuntimeError("AFM_REDIS_URL is not set; afm-serve run sets it")
+    return create_app(settings, settings.redis_url)
+
+
+class _Documented(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema:
+            self.openapi_schema = add_raw_routes(super().openapi())
+        return self.openapi_schema
+
+
+def _version() -> str:
+    try:
+        return version("ctr-afm")
+    except PackageNotFoundError:  # run from a source tree
+        return "0"
+
+
+def _end_with_the_parent() -> None:
+    # a worker whose parent was killed would keep the port, and its embedded Redis would be gone
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()

@@ -1,0 +1,149 @@
+"""`afm-serve`: runs the service, and publishes, lists and switches versions."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.errors import AfmError
+from service.embedded_redis import EmbeddedRedis
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.vocabulary_store import VocabularyStore
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status: 2 for a fault of the user, 3 for no Redis."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except AfmError as error:
+        print(f"afm-serve: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("afm-serve: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+# Each command imports what it needs, so that `versions` does without onnxruntime.
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from service.server import serve
+
+    settings = Settings.load(
+        host=arguments.host, port=arguments.port, workers=arguments.workers, model=arguments.model
+    )
+    with _redis_url(settings) as url:
+        serve(settings, url)
+
+
+def _publish(arguments: argparse.Namespace) -> None:
+    from service.bundle_store import BundleStore
+    from service.publish import publish
+
+    settings = Settings.load(model=arguments.model)
+    with _store(settings) as store:
+        bundles = BundleStore(settings.bundle_directory)
+        done = publish(arguments.bundle, store, bundles, activate=arguments.activate)
+    version, net = done.record.version, done.record.net
+    what = "was published before" if done.again else "published"
+    state = "is active" if done.active else f"not active: afm-serve activate {version}"
+    print(f"{version} ({net}) {what} as model {settings.model!r}; {state}")
+
+
+def _versions(arguments: argparse.Namespace) -> None:
+    settings = Settings.load(model=arguments.model)
+    with _store(settings) as store:
+        active, records = store.active(), store.versions()
+    if not records:
+        print(f"nothing is published as model {settings.model!r}")
+        return
+    rows = [("", "version", "net", "created", "published")]
+    rows += [
+        ("*" if r.version == active else "", r.version, r.net, r.created, r.published)
+        for r in records
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def _activate(arguments: argparse.Namespace) -> None:
+    settings = Settings.load(model=arguments.model)
+    with _store(settings) as store:
+        store.activate(arguments.version)
+    print(f"{arguments.version} is active as model {settings.model!r}")
+
+
+def _rollback(arguments: argparse.Namespace) -> None:
+    settings = Settings.load(model=arguments.model)
+    with _store(settings) as store:
+        version = store.rollback()
+    print(f"{version} is active again as model {settings.model!r}")
+
+
+@contextmanager
+def _store(settings: Settings) -> Iterator["VocabularyStore"]:
+    from service.vocabulary_store import VocabularyStore
+
+    with _redis_url(settings) as url:
+        store = VocabularyStore(url, settings.model, settings.redis_timeout_ms / 1000)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+@contextmanager
+def _redis_url(settings: Settings) -> Iterator[str]:
+    if settings.redis_url is not None:
+        yield settings.redis_url
+        return
+    with EmbeddedRedis(settings.home) as embedded:
+        yield embedded.url
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="afm-serve",
+        description="Serve click probabilities; settings also as AFM_* variables.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    model = argparse.ArgumentParser(add_help=False)
+    model.add_argument("--model", metavar="NAME", help="default: AFM_MODEL, else 'default'")
+
+    run = commands.add_parser("run", parents=[model], help="serve until told to stop")
+    run.add_argument("--host", help="address to listen on (127.0.0.1)")
+    run.add_argument("--port", help="port to listen on (8000)")
+    run.add_argument("--workers", help="processes that serve (1)")
+    run.set_defaults(run=_run)
+
+    publish = commands.add_parser(
+        "publish", parents=[model], help="publish a bundle and make it the active version"
+    )
+    publish.add_argument("bundle", type=Path, metavar="BUNDLE")
+    publish.add_argument("--no-activate", dest="activate", action="store_false")
+    publish.set_defaults(run=_publish)
+
+    versions = commands.add_parser("versions", parents=[model], help="list published versions")
+    versions.set_defaults(run=_versions)
+
+    activate = commands.add_parser("activate", parents=[model], help="make a version active")
+    activate.add_argument("version", metavar="VERSION")
+    activate.set_defaults(run=_activate)
+
+    rollback = commands.add_parser(
+        "rollback", parents=[model], help="back to the version that was active before"
+    )
+    rollback.set_defaults(run=_rollback)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

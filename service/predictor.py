@@ -1,0 +1,143 @@
+"""A live version and decoded rows to the bytes of an answer: one way for /predict and /explain.
+
+It runs on the event loop, since a hop to another thread costs more than most requests; large ones
+go in slices, between which other requests have their turn and the deadline is looked at.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any
+
+import msgspec
+
+from model.encoding import Encoded
+from model.errors import InputError
+from service.errors import DeadlinePassed
+from service.live import Live
+from service.payloads import Asked
+from service.telemetry import Telemetry
+
+# The same for every view: the last bit of a row's score depends on the rows it is scored with, and
+# /explain is to name the very probability that /predict gives.
+SLICE_ROWS = 100
+
+_json = msgspec.json.Encoder()
+
+
+class View(ABC):
+    """What an answer lists, one item a row, under `key`."""
+
+    route: str
+    key: str
+
+    @abstractmethod
+    def score(self, live: Live, asked: Asked, start: int, encoded: Encoded) -> list[Any]:
+        """The items of the rows from `start` on that `encoded` was made of."""
+
+
+class Probabilities(View):
+    """The probability of each row."""
+
+    route = "/predict"
+    key = "probabilities"
+
+    def score(self, live: Live, asked: Asked, start: int, encoded: Encoded) -> list[Any]:  # noqa: ARG002, D102
+        probabilities: list[float] = live.scorer.predict(encoded).probabilities.tolist()
+        return probabilities
+
+
+class Explanations(View):
+    """Each row's score taken apart."""
+
+    route = "/explain"
+    key = "explanations"
+
+    def score(self, live: Live, asked: Asked, start: int, encoded: Encoded) -> list[Any]:  # noqa: D102
+        rows = asked.rows[start : start + len(encoded)]
+        whole = [{**asked.context, **row} for row in rows] if asked.context else rows
+        return live.explainer.explain(whole, encoded, asked.top)
+
+
+class Predictor:
+    """Answers requests for one view and counts what they were."""
+
+    def __init__(self, view: View, telemetry: Telemetry) -> None:
+        self._view = view
+        self._telemetry = telemetry
+        self._rows = telemetry.rows.labels(view.route)
+
+    async def answer(self, live: Live, asked: Asked, started: float) -> bytes:
+        """The body of the answer; `started`: when the request came, by `perf_counter`.
+
+        Raises:
+            InputError: a row that cannot be encoded; `row` is its place in the request.
+            DeadlinePassed: `asked.timeout_ms` was over before the last slice.
+        """
+        deadline = None if asked.timeout_ms is None else started + asked.timeout_ms / 1000
+        parts = []
+        work = _Work(self._view, live, asked)
+        for part in work:
+            parts.append(part)
+            if deadline is not None and perf_counter() > deadline:
+                raise DeadlinePassed(f"the request's timeout of {asked.timeout_ms:g} ms is over")
+            if len(parts) * SLICE_ROWS < len(asked.rows):
+                await asyncio.sleep(0)
+        self._count(work)
+        return b'{"model":%s,"version":%s,"degraded":false,"%s":[%s]}' % (
+            _json.encode(live.model),
+            _json.encode(live.version),
+            self._view.key.encode(),
+            b",".join(parts),
+        )
+
+    def _count(self, work: "_Work") -> None:
+        telemetry = self._telemetry
+        self._rows.inc(len(work.asked.rows))
+        telemetry.stages["encode"].observe(work.encode_seconds)
+        telemetry.stages["score"].observe(work.score_seconds)
+        telemetry.stages["write"].observe(work.write_seconds)
+        for field, count in work.unknown.items():
+            telemetry.unknown.labels(field).inc(count)
+        if work.ignored:
+            telemetry.ignored.inc(work.ignored)
+
+
+class _Work:
+    # the slices of one request as JSON without the brackets, and what they took
+
+    def __init__(self, view: View, live: Live, asked: Asked) -> None:
+        self.view = view
+        self.live = live
+        self.asked = asked
+        self.encode_seconds = self.score_seconds = self.write_seconds = 0.0
+        self.unknown: dict[str, int] = {}
+        self.ignored = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, len(self.asked.rows), SLICE_ROWS):
+            begun = perf_counter()
+            encoded = self._encode(start, start + SLICE_ROWS)
+            encoded_at = perf_counter()
+            items = self.view.score(self.live, self.asked, start, encoded)
+            scored_at = perf_counter()
+            part = _json.encode(items)[1:-1]
+            self.encode_seconds += encoded_at - begun
+            self.score_seconds += scored_at - encoded_at
+            self.write_seconds += perf_counter() - scored_at
+            yield part
+
+    def _encode(self, start: int, stop: int) -> Encoded:
+        try:
+            encoded = self.live.encoder.encode_request(
+                self.asked.context, self.asked.rows[start:stop]
+            )
+        except InputError as error:
+            if error.row is not None:
+                error.row += start
+            raise
+        for field, count in encoded.unknown.items():
+            self.unknown[field] = self.unknown.get(field, 0) + count
+        self.ignored = max(self.ignored, encoded.ignored)
+        return encoded

@@ -1,0 +1,151 @@
+"""HTTP to values and back; every error is a row of the table in `http_errors`."""
+
+from time import perf_counter
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import ClientDisconnect
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from service.errors import BodyTooLarge, MediaTypeError
+from service.http_errors import problem
+from service.payloads import PayloadDecoder
+from service.predictor import Explanations, Predictor, Probabilities, View
+from service.settings import Settings
+from service.telemetry import Telemetry
+from service.versions import Follower
+
+PATHS = frozenset(
+    ("/predict", "/explain", "/healthz", "/readyz", "/metrics", "/model", "/docs", "/openapi.json")
+)
+
+
+class ScoringEndpoint:
+    """A plain ASGI endpoint: a FastAPI route with a model would cost several times the score."""
+
+    def __init__(
+        self,
+        view: View,
+        follower: Follower,
+        telemetry: Telemetry,
+        most_rows: int,
+        most_bytes: int,
+    ) -> None:
+        self._follower = follower
+        self._most_bytes = most_bytes
+        self._decoder = PayloadDecoder(most_rows, explain=isinstance(view, Explanations))
+        self._predictor = Predictor(view, telemetry)
+        self._decode_seconds = telemetry.stages["decode"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started = perf_counter()
+        headers = dict(scope["headers"])
+        _require_json(headers.get(b"content-type", b""))
+        body = await read_body(headers, receive, self._most_bytes)
+        live = self._follower.require()
+        read_at = perf_counter()
+        asked = self._decoder.decode(body)
+        self._decode_seconds.observe(perf_counter() - read_at)
+        answer = await self._predictor.answer(live, asked, started)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [
+                    (b"content-type", b"application/json"),
+                    (b"content-length", b"%d" % len(answer)),
+                ],
+            }
+        )
+        await send({"type": "http.response.body", "body": answer})
+
+
+def _require_json(content_type: bytes) -> None:
+    kind = content_type.partition(b";")[0].strip().lower()
+    if kind != b"application/json" and not (
+        kind.startswith(b"application/") and kind.endswith(b"+json")
+    ):
+        raise MediaTypeError("the body must be sent with content-type: application/json")
+
+
+async def read_body(headers: dict[bytes, bytes], receive: Receive, most: int) -> bytes:
+    """A request's body, read no further than `most` bytes, announced or chunked.
+
+    Raises:
+        BodyTooLarge: more bytes than `most`.
+        ClientDisconnect: the caller went away before the end.
+    """
+    announced = headers.get(b"content-length", b"0")
+    if len(announced) > len(str(most)) or int(announced) > most:
+        raise BodyTooLarge(f"the body has more than {most} bytes")
+    chunks: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > most:
+            raise BodyTooLarge(f"the body has more than {most} bytes")
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _status_routes(follower: Follower, telemetry: Telemetry) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/healthz", summary="The process lives")
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @router.get("/readyz", summary="A verified, warm version is live", response_model=None)
+    async def readyz() -> Response | dict[str, Any]:
+        refusal = follower.refusal
+        state: dict[str, Any] = {
+            "model": follower.model,
+            "version": follower.live.version if follower.live else None,
+            "active": follower.active,
+            "redis": follower.redis_fault or follower.redis_warning or "ok",
+            "refused": {"version": refusal.version, "reason": refusal.reason} if refusal else None,
+        }
+        if follower.live is None:
+            return problem(503, "no_model", follower.why_not_ready(), **state)
+        return {"status": "ready", **state}
+
+    @router.get("/metrics", summary="Prometheus' text format", response_class=Response)
+    def metrics() -> Response:  # in a thread: with many workers it reads many files
+        return Response(telemetry.scrape(), media_type=CONTENT_TYPE_LATEST)
+
+    @router.get("/model", summary="The live version")
+    async def model() -> dict[str, Any]:
+        live = follower.require()
+        manifest = live.bundle.manifest
+        return {
+            "model": live.model,
+            "version": live.version,
+            "net": manifest.net,
+            "task": manifest.task,
+            "created": manifest.created,
+            "schema": live.bundle.schema.model_dump(),
+            "metrics": manifest.metrics,
+        }
+
+    return router
+
+
+def add_routes(app: FastAPI, settings: Settings, follower: Follower, telemetry: Telemetry) -> None:
+    """Give the app its paths."""
+    for view, most_rows in (
+        (Probabilities(), settings.max_rows),
+        (Explanations(), settings.max_explain_rows),
+    ):
+        endpoint = ScoringEndpoint(view, follower, telemetry, most_rows, settings.max_body_bytes)
+        app.router.routes.append(Route(view.route, endpoint, methods=["POST"]))
+    app.include_router(_status_routes(follower, telemetry))

@@ -1,0 +1,77 @@
+"""Starts uvicorn with one or several workers, and ends with them."""
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from service.errors import SettingsError
+from service.logs import configure_logging
+from service.settings import Settings
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+KEEP_ALIVE_SECONDS = 75  # longer than the idle time of callers' connection pools
+
+
+def serve(settings: Settings, redis_url: str) -> None:
+    """Serve until SIGTERM or SIGINT; workers that die are replaced.
+
+    Raises:
+        SettingsError: the address cannot be listened on.
+    """
+    _check_address(settings.host, settings.port)
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _end)
+    configure_logging(settings)
+    os.environ.update(settings.environment() | {"AFM_REDIS_URL": redis_url})
+    with _shared_metrics(settings.workers):
+        uvicorn.run(
+            "service.app:make_worker",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            # asyncio's own loop holds back every second answer of a connection by 40 ms
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=settings.shutdown_seconds,
+        )
+
+
+def _end(number: int, frame: object) -> None:  # noqa: ARG001 - a handler's two arguments
+    # uvicorn, once it has stopped in order, raises the signal again
+    raise SystemExit(0)
+
+
+def _check_address(host: str, port: int) -> None:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+@contextmanager
+def _shared_metrics(workers: int) -> Iterator[None]:
+    if workers == 1:
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="afm-metrics-")
+    os.environ[MULTIPROCESS] = folder  # before a worker imports prometheus_client
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,161 @@
+"""What is counted, and the scrape that shows it, true across workers.
+
+    afm_requests_total{route,status}     answers
+    afm_request_seconds{route}           from the request's headers to the answer's last byte
+    afm_rows_total{route}                rows scored
+    afm_stage_seconds{stage}             one request's time to decode, encode, score, write
+    afm_unknown_values_total{field}      values that training never saw
+    afm_ignored_keys_total               keys of requests that no field names
+    afm_live_version{model,version}      workers on which the version is live
+    afm_refused_activations_total{version}   attempts to go live that were refused
+    afm_redis_up                         1 while every worker reached Redis at its last poll
+
+Several workers need `PROMETHEUS_MULTIPROC_DIR` set before prometheus_client is imported: each then
+writes its numbers into files there, and a scrape of any worker sums them up.
+"""
+
+import os
+import re
+from pathlib import Path
+from time import perf_counter
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+STAGES = ("decode", "encode", "score", "write")
+SECONDS = (
+    2e-5,
+    5e-5,
+    1e-4,
+    2e-4,
+    5e-4,
+    1e-3,
+    2e-3,
+    5e-3,
+    1e-2,
+    2e-2,
+    5e-2,
+    0.1,
+    0.2,
+    0.5,
+    1.0,
+    5.0,
+)
+
+
+class Telemetry:
+    """The metrics of one app."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # a second series for each one, which nobody reads
+        self._registry = registry = CollectorRegistry()
+        self.requests = Counter("afm_requests", "Answers", ["route", "status"], registry=registry)
+        self.seconds = Histogram(
+            "afm_request_seconds", "Time to answer", ["route"], buckets=SECONDS, registry=registry
+        )
+        self.rows = Counter("afm_rows", "Rows scored", ["route"], registry=registry)
+        stages = Histogram(
+            "afm_stage_seconds",
+            "Time of one request in a stage",
+            ["stage"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.stages = {name: stages.labels(name) for name in STAGES}
+        self.unknown = Counter(
+            "afm_unknown_values", "Values training never saw", ["field"], registry=registry
+        )
+        self.ignored = Counter("afm_ignored_keys", "Keys no field names", registry=registry)
+        self._live = Gauge(
+            "afm_live_version",
+            "Workers on which the version is live",
+            ["model", "version"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.refused = Counter(
+            "afm_refused_activations",
+            "Attempts to go live that were refused",
+            ["version"],
+            registry=registry,
+        )
+        self.redis_up = Gauge(
+            "afm_redis_up",
+            "Whether every worker reached Redis at its last poll",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+
+    def went_live(self, model: str, version: str, before: str | None) -> None:
+        """Note that `version` took the place of `before`."""
+        if before is not None:
+            self._live.labels(model, before).set(0)
+        self._live.labels(model, version).set(1)
+
+    def scrape(self) -> bytes:
+        """All metrics in Prometheus' text format, those of the other workers included."""
+        folder = os.environ.get(MULTIPROCESS)
+        if not folder:
+            return generate_latest(self._registry)
+        _forget_the_dead(Path(folder))
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call] # it has no types
+        return generate_latest(registry)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    # counters of a dead worker still count; what it had live does not
+    for path in folder.glob("gauge_live*.db"):
+        found = re.search(r"_(\d+)\.db$", path.name)
+        if found and not _lives(int(found[1])):
+            mark_process_dead(int(found[1]), str(folder))  # type: ignore[no-untyped-call] # same
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class RequestMetrics:
+    """ASGI middleware: counts and times the answers of each known route."""
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, routes: frozenset[str]) -> None:
+        self._app = app
+        self._telemetry = telemetry
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = perf_counter()
+        status = "none"  # the caller went away before there was an answer
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            # a path of the caller's making must not become a label
+            route = scope["path"] if scope["path"] in self._routes else "unknown"
+            self._telemetry.requests.labels(route, status).inc()
+            self._telemetry.seconds.labels(route).observe(perf_counter() - started)

@@ -1,0 +1,188 @@
+"""Follows the active version: polls Redis, verifies and warms what it names, swaps one reference.
+
+All of it happens in one thread of its own, off the event loop; a request takes `follower.live` once
+and keeps it to its end, so a swap touches no request. Whatever fails, the live version stays.
+"""
+
+import gc
+import threading
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from model.errors import AfmError
+from service.bundle_store import BundleStore
+from service.errors import NoModel, StoreError, StoreUnavailable
+from service.live import Live, make_live
+from service.telemetry import Telemetry
+from service.vocabulary_store import VocabularyStore
+
+FIRST_RETRY_SECONDS = 5.0  # doubled with each further refusal of the same version
+LAST_RETRY_SECONDS = 300.0
+RETIRED_SECONDS = 2.0  # for the requests that still use it: the last user frees the graphs
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A version that may not go live, and when it is tried again (monotonic seconds)."""
+
+    version: str
+    reason: str
+    again_at: float
+    delay: float
+
+
+class Follower:
+    """Keeps the active version of a model live; `live` is None until the first one is."""
+
+    def __init__(
+        self,
+        store: VocabularyStore,
+        bundles: BundleStore,
+        telemetry: Telemetry,
+        poll_seconds: float,
+    ) -> None:
+        self.live: Live | None = None
+        self.active: str | None = None
+        self.refusal: Refusal | None = None
+        self.redis_fault: str | None = "not asked yet"
+        self.redis_warning: str | None = None
+        self.model = store.model
+        self._store = store
+        self._bundles = bundles
+        self._telemetry = telemetry
+        self._poll_seconds = poll_seconds
+        self._retired: list[tuple[float, Live]] = []
+        self._polled = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+
+    def start(self) -> None:
+        """Begin to poll."""
+        self._thread.start()
+
+    def wait(self, seconds: float) -> None:
+        """Return once the first poll is done, and what was active is live or refused."""
+        self._polled.wait(seconds)
+
+    def stop(self) -> None:
+        """End polling; what is live stays so."""
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    def require(self) -> Live:
+        """What is live.
+
+        Raises:
+            NoModel: nothing is; says why and what to do.
+        """
+        if self.live is not None:
+            return self.live
+        raise NoModel(self.why_not_ready())
+
+    def why_not_ready(self) -> str:
+        """Why nothing is live, and what to do."""
+        if self.refusal is not None:
+            return f"version {self.refusal.version} was refused: {self.refusal.reason}"
+        if self.redis_fault is not None:
+            return self.redis_fault
+        if self.active is not None:
+            return f"version {self.active} is being loaded"
+        return (
+            f"nothing is published as model {self.model!r}: run afm-serve publish BUNDLE "
+            f"--model {self.model}"
+        )
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._poll()
+            except Exception as error:  # a thread that ends would follow no version ever again
+                log.exception("poll failed", kind=type(error).__name__)
+            self._polled.set()
+            self._stopping.wait(self._poll_seconds)
+        self._store.close()
+
+    def _poll(self) -> None:
+        self._drop_retired()
+        try:
+            self.active = self._store.active()
+            if self.redis_fault is not None:
+                self._reached_redis()
+            if self.active is not None and self._is_wanted(self.active):
+                self._activate(self.active)
+        except (StoreUnavailable, StoreError) as error:
+            self._lost_redis(str(error))
+
+    def _is_wanted(self, version: str) -> bool:
+        if self.refusal is not None and self.refusal.version != version:
+            self.refusal = None  # it may be wanted again later, and mended by then
+        if self.live is not None and self.live.version == version:
+            return False
+        return self.refusal is None or time.monotonic() >= self.refusal.again_at
+
+    def _activate(self, version: str) -> None:
+        started = time.monotonic()
+        try:
+            bundle = self._bundles.open(self.model, version)
+            new = make_live(self.model, bundle, self._store.vocabularies(version))
+        except (StoreUnavailable, StoreError):
+            raise
+        except Exception as error:
+            reason = str(error) if isinstance(error, AfmError) else repr(error)
+            self._refuse(version, reason)
+            return
+        # long-lived objects out of the collector's sight: else it walks them all, requests waiting
+        gc.collect()
+        gc.freeze()
+        old, self.live = self.live, new
+        self.refusal = None
+        self._telemetry.went_live(self.model, version, old.version if old else None)
+        if old is not None:
+            self._retired.append((time.monotonic() + RETIRED_SECONDS, old))
+        log.info(
+            "version is live",
+            model=self.model,
+            version=version,
+            net=bundle.manifest.net,
+            before=old.version if old else None,
+            seconds=round(time.monotonic() - started, 3),
+        )
+
+    def _refuse(self, version: str, reason: str) -> None:
+        delay = FIRST_RETRY_SECONDS
+        if self.refusal is not None:
+            delay = min(2 * self.refusal.delay, LAST_RETRY_SECONDS)
+        self.refusal = Refusal(version, reason, time.monotonic() + delay, delay)
+        self._telemetry.refused.labels(version).inc()
+        log.error(
+            "version refused",
+            model=self.model,
+            version=version,
+            reason=reason,
+            live=self.live.version if self.live else None,
+            again_in_seconds=delay,
+        )
+
+    def _reached_redis(self) -> None:
+        self.redis_fault = None
+        self._telemetry.redis_up.set(1)
+        log.info("redis reached", url=self._store.url)
+        self.redis_warning = None
+        if policy := self._store.evicts():
+            self.redis_warning = f"maxmemory-policy {policy} may drop vocabularies: set noeviction"
+            log.warning("redis may drop vocabularies", policy=policy, url=self._store.url)
+
+    def _lost_redis(self, fault: str) -> None:
+        self._telemetry.redis_up.set(0)
+        if fault != self.redis_fault:
+            log.warning("redis cannot be used; the live version stays", reason=fault)
+        self.redis_fault = fault
+
+    def _drop_retired(self) -> None:
+        # here, because to free the graphs takes a while, and must not take it from a request
+        now = time.monotonic()
+        self._retired = [(until, live) for until, live in self._retired if until > now]
