@@ -9,54 +9,12 @@ import pytest
 
 from model.bundle import Bundle
 from model.schema import Schema
-
-TINY_SCHEMA = """
-label = "click"
-[fields.device]
-kind = "categorical"
-[fields.hour]
-kind = "categorical"
-missing = "absent"
-[fields.interests]
-kind = "multivalue"
-max_values = 3
-[fields.ad]
-kind = "categorical"
-role = "candidate"
-[fields.price]
-kind = "numeric"
-role = "candidate"
-transform = "log1p"
-"""
-
-TinyLog = tuple[dict[str, list[object]], np.ndarray]
+from tiny import TINY_SCHEMA, tiny_rows
 
 
 @pytest.fixture(scope="session")
 def tiny_schema() -> Schema:
     return Schema.parse(TINY_SCHEMA)
-
-
-def tiny_rows(rows: int = 600, seed: int = 0) -> list[dict[str, object]]:
-    """Rows as JSON would hold them, with nulls and lists; `click` stands beside the fields."""
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(rows):
-        device = str(rng.choice(["ios", "android", "web"]))
-        ad = f"a{rng.integers(12)}"
-        chance = 0.7 if (device == "ios") == (ad in ("a1", "a2", "a3")) else 0.2
-        interests = rng.choice(["cars", "food", "news", "golf"], rng.integers(0, 4), replace=False)
-        drawn.append(
-            {
-                "device": device,
-                "hour": int(rng.integers(24)) if rng.random() > 0.1 else None,
-                "interests": interests.tolist() or None,
-                "ad": ad,
-                "price": round(float(rng.gamma(2, 3)), 2) if rng.random() > 0.1 else None,
-                "click": int(rng.random() < chance),
-            }
-        )
-    return drawn
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _schema(arguments: argparse.Namespace) -> None:
     from training.draft import write_draft
 
-    print(write_draft(arguments))
+    columns = {role: getattr(arguments, role) for role in ("weight", "group", "time")}
+    drop = arguments.drop
+    print(write_draft(arguments.data, arguments.label, arguments.out, drop=drop, **columns))
 
 
 def _simulate(arguments: argparse.Namespace) -> None:
@@ -42,7 +44,8 @@ def _simulate(arguments: argparse.Namespace) -> None:
 def _fit(arguments: argparse.Namespace) -> None:
     from model.schema import Schema
     from training.config import Config
-    from training.fit import fit, read_logs
+    from training.data import read_log
+    from training.fit import fit
     from training.memory import keep_freed_memory
     from training.progress import watcher
 
@@ -50,7 +53,9 @@ def _fit(arguments: argparse.Namespace) -> None:
     schema, config = Schema.load(arguments.schema), Config.load(arguments.config)
     if arguments.net:
         config = config.model_copy(update={"net": arguments.net})
-    log, valid, test = read_logs(arguments.data, arguments.valid, arguments.test, schema)
+    log = read_log(arguments.data, schema)
+    valid = read_log(arguments.valid, schema) if arguments.valid else None
+    test = read_log(arguments.test, schema) if arguments.test else None
     fitted = fit(log, valid, test, schema, config, arguments.out, arguments.seed, watcher())
     for part, measured in fitted.manifest.metrics.items():
         shown = "  ".join(

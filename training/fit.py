@@ -1,35 +1,25 @@
-"""`afm-train fit`: a log and a schema in, a bundle out."""
+"""`afm-train fit`: logs and a schema in, a bundle out."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 
-from model.bundle import GOLDEN, SCHEMA, new_bundle, vocabulary_file, write_manifest
+from model.bundle import new_bundle
 from model.encoding import Encoded, Encoder
 from model.errors import DataError, InputError
-from model.golden import GoldenCase
-from model.manifest import FORMAT, Calibration, Dimensions, Manifest
+from model.manifest import Manifest
 from model.nets import AFM, FM, Net, Settings, build
-from model.nets.net import EmbeddingNet
 from model.schema import Schema
-from model.scorer import Scorer
-from model.values import Row
-from model.vocabulary import FIRST, UNKNOWN, fit_vocabulary, to_bytes
+from model.vocabulary import FIRST, UNKNOWN, fit_vocabulary
+from training.calibration import fit_calibration
 from training.config import Config, Step
-from training.data import Log, read_log, require_two_classes, split
-from training.export import check_parity, edge_cases, export
-from training.loop import Epoch, Examples, UnknownDrop, Watcher, run_step
-from training.metrics import Metrics, metrics
+from training.data import Log, require_two_classes, split
+from training.loop import Epoch, Examples, UnknownDrop, Watcher, logits, run_step
+from training.pack import pack
 
-GOLDEN_ROWS = 8  # real rows among the golden ones
-UNSEEN = "\N{REPLACEMENT CHARACTER} never seen"  # what the golden rows give as an unknown value
+SAMPLE = slice(0, 1000)  # rows that set the scales AFM starts with
 
 
 @dataclass(frozen=True)
@@ -63,60 +53,35 @@ def fit(
     """
     with new_bundle(out) as directory:  # first: an `out` that exists must not cost a fit
         require_two_classes(log, "training")
-        train, valid = (
-            (log, valid) if valid else split(log, schema, share=config.valid_share, seed=seed)
-        )
+        train = log
+        if valid is None:
+            train, valid = split(log, schema, share=config.valid_share, seed=seed)
         vocabularies = {
             name: fit_vocabulary(field, train.columns[name])
             for name, field in schema.fields.items()
         }
         encoder = Encoder(schema, vocabularies)
-        encoded = {"train": encode(encoder, train), "valid": encode(encoder, valid)}
+        parts = {"valid": (encode(encoder, valid), valid)}
+        if test is not None:
+            parts["test"] = (encode(encoder, test), test)
+        held_out = examples(*parts["valid"])
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True)
-        net, epochs, interrupted = _fit_net(
-            config,
-            encoder,
-            Examples.of(encoded["train"], train.labels, train.weights),
-            Examples.of(encoded["valid"], valid.labels, valid.weights),
-            watcher,
+        net, epochs, interrupted = fit_net(
+            config, encoder, examples(encode(encoder, train), train), held_out, watcher
         )
-        calibration = Calibration()
-        export(net, calibration, len(schema.slots), directory)
-        dimensions = _dimensions(net, config, encoder)
-        scorer = Scorer(directory, dimensions, float(net.bias.detach()))
-        real = encoded["valid"].slice(0, 1000)
-        cases = edge_cases(real.ids, real.values, encoder.offsets, encoder.rows)
-        parity = check_parity(net, calibration, scorer, cases)
-        (directory / SCHEMA).write_text(schema.dumps(), encoding="utf-8")
-        (directory / "vocabulary").mkdir()
-        for name, vocabulary in vocabularies.items():
-            (directory / vocabulary_file(name)).write_bytes(to_bytes(vocabulary))
-        golden = golden_cases(valid.take(np.arange(min(GOLDEN_ROWS, len(valid)))).rows(), schema)
-        (directory / GOLDEN).write_text(
-            "".join(_answered(case, rows, encoder, scorer).line() for case, rows in golden),
-            encoding="utf-8",
+        calibration = fit_calibration(
+            logits(net, held_out).astype(np.float64),
+            held_out.labels.double().numpy(),
+            held_out.weights.double().numpy(),
         )
-        measured: dict[str, Metrics] = {"valid": measure(scorer, encoded["valid"], valid)}
-        if test is not None:
-            measured["test"] = measure(scorer, encode(encoder, test), test)
-        manifest = write_manifest(
-            directory,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            format=FORMAT,
-            net=config.net,
-            task=schema.task,
-            dimensions=dimensions,
-            bias=scorer.bias,
-            schema_digest=schema.digest,
-            calibration=calibration,
-            versions=library_versions(),
-            metrics=measured,
-            training={
-                "seed": seed,
-                "config": config.model_dump(),
-                "epochs": [asdict(e) for e in epochs],
-            },
+        training = {
+            "seed": seed,
+            "config": config.model_dump(),
+            "epochs": [asdict(epoch) for epoch in epochs],
+        }
+        manifest, parity = pack(
+            directory, net, config.net, vocabularies, encoder, calibration, parts, training
         )
     return Fitted(manifest, epochs, parity, interrupted)
 
@@ -134,94 +99,41 @@ def encode(encoder: Encoder, log: Log) -> Encoded:
         raise DataError(f"{log.source}{row}: {error}") from error
 
 
-def measure(scorer: Scorer, encoded: Encoded, log: Log) -> Metrics:
-    """The metrics of a log, scored by the exported graph."""
-    return metrics(log.labels, scorer.predict(encoded).probabilities, log.weights)
+def examples(encoded: Encoded, log: Log) -> Examples:
+    """Encoded rows with the labels and weights of their log."""
+    return Examples.of(encoded, log.labels, log.weights)
 
 
-def golden_cases(real: Sequence[Row], schema: Schema) -> list[tuple[str, Sequence[Row]]]:
-    """Raw rows of each kind: real ones, nothing known, all values unknown, one field alone."""
-    missing: Row = dict.fromkeys(schema.fields)
-    unknown: Row = {
-        name: None
-        if field.kind == "numeric"
-        else [UNSEEN]
-        if field.kind == "multivalue"
-        else UNSEEN
-        for name, field in schema.fields.items()
-    }
-    alone = [{name: value} for name, value in real[0].items() if value is not None][:3]
-    cases: list[tuple[str, Sequence[Row]]] = [
-        ("real rows", real),
-        ("all fields missing", [missing]),
-        ("all values unknown", [unknown]),
-    ]
-    return [*cases, ("one field given", alone)] if alone else cases
-
-
-def _answered(case: str, rows: Sequence[Row], encoder: Encoder, scorer: Scorer) -> GoldenCase:
-    scores = scorer.predict(encoder.encode(rows))
-    instances = [dict(row) for row in rows]
-    return GoldenCase(case, {"instances": instances}, scores.probabilities.tolist())
-
-
-def _fit_net(
+def fit_net(
     config: Config, encoder: Encoder, train: Examples, valid: Examples, watcher: Watcher
 ) -> tuple[Net, list[Epoch], bool]:
+    """Fit the configured net in its steps; returns it, its epochs, and whether Ctrl-C ended it.
+
+    AFM goes on from a fitted FM: the paper's pre-training (section 4.1).
+    """
     settings = Settings(config.embedding, config.attention_size, config.init_std)
     rows, slots = encoder.rows, len(encoder.offsets)
-    # the paper's pre-training: AFM goes on from a fitted FM
-    name = "fm" if config.net == "afm" else config.net
-    net = build(name, rows, slots, settings)
+    net = build("fm" if config.net == "afm" else config.net, rows, slots, settings)
+    clicks = float((train.labels * train.weights).mean())
     with torch.no_grad():
-        rate = float((train.labels * train.weights).mean())
-        net.bias.fill_(float(np.log(rate / (1 - rate))))  # starts at the click rate
+        net.bias.fill_(float(np.log(clicks / (1 - clicks))))
 
     def step(name: str, net: Net, settings: Step) -> tuple[list[Epoch], bool]:
         drop = _unknown_drop(encoder, settings.unknown_rate)
         return run_step(name, net, settings, train, valid, drop, watcher)
 
-    epochs, interrupted = step(name, net, config.fit)
-    if config.net == "afm":
-        afm = AFM(rows, slots, settings)
-        sample = slice(0, 1000)
-        if not isinstance(net, FM):
-            raise TypeError("AFM starts from an FM")
-        afm.start_from(net, train.ids[sample], train.values[sample])
-        net = afm
-        if not interrupted:
-            more, interrupted = step("afm", afm, config.attention)
-            epochs += more
-    return net, epochs, interrupted
+    if not isinstance(net, FM) or config.net != "afm":
+        return net, *step(config.net, net, config.fit)
+    afm = AFM(rows, slots, settings)
+    epochs, interrupted = step("fm", net, config.fit)
+    afm.start_from(net, train.ids[SAMPLE], train.values[SAMPLE])
+    if not interrupted:
+        more, interrupted = step("afm", afm, config.attention)
+        epochs += more
+    return afm, epochs, interrupted
 
 
 def _unknown_drop(encoder: Encoder, rate: float) -> UnknownDrop:
     unknown = torch.from_numpy(encoder.offsets + UNKNOWN)
     first = np.where(encoder.droppable, encoder.offsets + FIRST, encoder.rows)
     return UnknownDrop(unknown, torch.from_numpy(first), rate)
-
-
-def _dimensions(net: Net, config: Config, encoder: Encoder) -> Dimensions:
-    return Dimensions(
-        rows=encoder.rows,
-        slots=len(encoder.offsets),
-        embedding=config.embedding if isinstance(net, EmbeddingNet) else 0,
-        attention=config.attention_size if isinstance(net, AFM) else 0,
-    )
-
-
-def library_versions() -> dict[str, str]:
-    """Of the libraries that make a bundle."""
-    modules: dict[str, Any] = {"torch": torch, "onnx": onnx, "onnxruntime": onnxruntime}
-    return {name: str(module.__version__) for name, module in modules.items()}
-
-
-def read_logs(
-    data: Path, valid: Path | None, test: Path | None, schema: Schema
-) -> tuple[Log, Log | None, Log | None]:
-    """The logs of a fit, each read by the schema."""
-    return (
-        read_log(data, schema),
-        None if valid is None else read_log(valid, schema),
-        None if test is None else read_log(test, schema),
-    )

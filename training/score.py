@@ -9,7 +9,8 @@ from model.bundle import Bundle
 from model.errors import DataError
 from training.data import read_log
 from training.fit import encode
-from training.metrics import Metrics, metrics
+from training.metrics import Metrics
+from training.pack import measure
 
 
 def evaluate(bundle: Path, data: Path) -> Metrics:
@@ -20,8 +21,7 @@ def evaluate(bundle: Path, data: Path) -> Metrics:
     """
     opened = Bundle.open(bundle)
     log = read_log(data, opened.schema)
-    scores = opened.scorer().predict(encode(opened.encoder(), log))
-    return metrics(log.labels, scores.probabilities, log.weights)
+    return measure(opened.scorer(), encode(opened.encoder(), log), log)
 
 
 def predict(bundle: Path, data: Path, out: Path) -> int:

@@ -94,8 +94,10 @@ def test_weights_are_brought_to_mean_one():
 )
 def test_each_penalty_shrinks_its_own_parameters_and_no_others(setting, parameter):
     # two batches: the first moves the linear weights away from 0
-    free = fitted(Step(epochs=1, batch=200), "afm")[0].state_dict()
-    bound = fitted(Step(epochs=1, batch=200, **{setting: 100.0}), "afm")[0].state_dict()
+    free = fitted(Step(epochs=1, batch=200, learning_rate=0.02), "afm")[0].state_dict()
+    bound = fitted(Step(epochs=1, batch=200, learning_rate=0.02, **{setting: 100.0}), "afm")[
+        0
+    ].state_dict()
     shrunk = {name for name in free if bound[name].norm() < 0.99 * free[name].norm()}
     assert shrunk == {parameter}
 

@@ -1,0 +1,240 @@
+"""`afm-train fit`, `evaluate` and `predict`, called as a user calls them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+
+from model.bundle import Bundle
+from model.golden import replay
+from tiny import TINY_SCHEMA, tiny_rows
+from training.cli import main
+from training.config import Config
+
+FAST = """
+embedding = 4
+attention_size = 4
+[fit]
+epochs = 2
+batch = 128
+[attention]
+epochs = 1
+batch = 128
+"""
+
+
+def write_csv(path, rows):
+    cells = [
+        {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
+        for row in rows
+    ]
+    pl.DataFrame(cells, infer_schema_length=None).write_csv(path)
+    return path
+
+
+@pytest.fixture
+def home(tmp_path):
+    write_csv(tmp_path / "log.csv", tiny_rows())
+    (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
+    (tmp_path / "fast.toml").write_text(FAST)
+    return tmp_path
+
+
+def fit(home, *more, data="log.csv", out="bundle"):
+    arguments = [
+        "--schema",
+        home / "schema.toml",
+        "--config",
+        home / "fast.toml",
+        "--out",
+        home / out,
+    ]
+    return main(["fit", str(home / data), *map(str, arguments), *map(str, more)])
+
+
+def refused(capsys, code, *says):
+    printed = capsys.readouterr()
+    assert code == 2
+    lines = printed.err.splitlines()
+    assert len(lines) == 1, printed.err
+    assert lines[0].startswith("afm-train: ")
+    for part in says:
+        assert part in lines[0]
+
+
+def test_fit_writes_a_bundle_that_scores_as_it_says(home, capsys):
+    assert fit(home) == 0
+    assert "parity: torch and onnxruntime agree" in capsys.readouterr().out
+    bundle = Bundle.open(home / "bundle")
+    replay(bundle.golden(), bundle.encoder(), bundle.scorer())
+    assert bundle.manifest.net == "afm"
+    assert bundle.manifest.metrics["valid"]["rows"] == 60
+    assert bundle.manifest.training["seed"] == 1
+    assert not [path for path in home.iterdir() if path.name.startswith(".")]
+
+
+def test_the_same_seed_gives_the_same_files_bit_for_bit_and_another_seed_does_not(home):
+    for out, seed in (("one", 7), ("two", 7), ("three", 8)):
+        assert fit(home, "--seed", seed, out=out) == 0
+    digests = [
+        {name: record.sha256 for name, record in Bundle.open(home / out).manifest.files.items()}
+        for out in ("one", "two", "three")
+    ]
+    assert digests[0] == digests[1]
+    assert digests[0]["weights.bin"] != digests[2]["weights.bin"]
+
+
+def test_the_vocabulary_comes_from_the_training_part_alone(home):
+    rows = tiny_rows()
+    held_out = [row | {"device": "only in valid"} for row in rows[:50]]
+    write_csv(home / "valid.csv", held_out)
+    assert fit(home, "--valid", home / "valid.csv", "--test", home / "valid.csv") == 0
+    bundle = Bundle.open(home / "bundle")
+    assert set(bundle.vocabularies()["device"].values) == {"ios", "android", "web"}
+    assert bundle.manifest.metrics["test"] == bundle.manifest.metrics["valid"]
+
+
+@pytest.mark.parametrize("net", ["lr", "fm", "afm"])
+def test_evaluate_predict_and_torch_free_scoring_agree(home, capsys, net):
+    assert fit(home, "--net", net) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(home / "bundle"), str(home / "log.csv")]) == 0
+    printed = capsys.readouterr()
+    measured = json.loads(printed.out)
+    assert printed.out.count("\n") == 1
+    assert {"rows", "auc", "logloss", "rmse", "calibration_ratio", "ece"} <= measured.keys()
+    for name in ("out.csv", "out.parquet"):
+        arguments = [str(home / "bundle"), str(home / "log.csv"), "--out", str(home / name)]
+        assert main(["predict", *arguments]) == 0
+    bundle = Bundle.open(home / "bundle")
+    by_rows = bundle.scorer().predict(bundle.encoder().encode(tiny_rows())).probabilities
+    written = pl.read_parquet(home / "out.parquet")["probability"].to_numpy()
+    assert np.array_equal(written, by_rows)
+    text = pl.read_csv(home / "out.csv")["probability"].to_numpy()
+    assert text.tolist() == pytest.approx(by_rows.tolist(), abs=1e-7)
+    clicks = np.array([row["click"] for row in tiny_rows()])
+    assert measured["calibration_ratio"] == pytest.approx(by_rows.mean() / clicks.mean(), rel=1e-6)
+
+
+def test_predict_needs_no_label(home):
+    assert fit(home) == 0
+    unlabelled = [{k: v for k, v in row.items() if k != "click"} for row in tiny_rows()]
+    write_csv(home / "new.csv", unlabelled)
+    assert (
+        main(["predict", str(home / "bundle"), str(home / "new.csv"), "--out", str(home / "p.csv")])
+        == 0
+    )
+    assert len(pl.read_csv(home / "p.csv")) == 600
+
+
+def test_attention_learns_the_planted_pair(home):
+    (home / "fast.toml").write_text(FAST.replace("epochs = 2", "epochs = 30\nlearning_rate = 0.02"))
+    assert fit(home, "--net", "fm", out="fm") == 0
+    assert fit(home, "--net", "lr", out="lr") == 0
+    auc = {net: Bundle.open(home / net).manifest.metrics["valid"]["auc"] for net in ("fm", "lr")}
+    assert auc["fm"] > auc["lr"] + 0.05
+
+
+@pytest.mark.parametrize(
+    ("csv", "says"),
+    [
+        ("device,ad\nios,a1\n", "no column 'click'"),
+        ("", "empty file"),
+        ("click,device,hour,interests,ad,price\n", "no rows"),
+        ("click,device,hour,interests,ad,price\n2,ios,1,,a1,3\n", "label must be 0 or 1"),
+        ("click,device,hour,interests,ad,price\n1,ios,1,,a1,x\n", "'price', row 1"),
+        ("click,device,interests,ad,price\n1,ios,,a1,3\n", "no column 'hour'"),
+        ("click,device,hour,interests,ad,price\n" + "1,ios,1,,a1,3\n" * 50, "both classes"),
+    ],
+)
+def test_a_log_that_cannot_be_used_costs_one_line_and_leaves_nothing(home, capsys, csv, says):
+    (home / "bad.csv").write_text(csv)
+    before = sorted(path.name for path in home.iterdir())
+    refused(capsys, fit(home, data="bad.csv"), "bad.csv", says)
+    assert sorted(path.name for path in home.iterdir()) == before
+
+
+def test_a_log_that_is_not_there_is_named(home, capsys):
+    refused(capsys, fit(home, data="none.csv"), "none.csv", "no such file")
+
+
+def test_an_out_directory_that_exists_is_refused_before_the_training(home, capsys):
+    (home / "bundle").mkdir()
+    (home / "bundle" / "mine").write_text("kept")
+    refused(capsys, fit(home), "bundle", "exists already")
+    assert (home / "bundle" / "mine").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ("colour = 1", "colour: unknown key"),
+        ("[fit]\nepochs = -1", "fit.epochs"),
+        ("[fit]\ndropout = 1.0", "fit.dropout"),
+        ('net = "deepfm"', "net: "),
+        ("[fit", "not TOML"),
+    ],
+)
+def test_a_bad_configuration_is_named_by_file_and_key(home, capsys, config, says):
+    (home / "fast.toml").write_text(config)
+    refused(capsys, fit(home), "fast.toml", says)
+
+
+def test_a_damaged_bundle_is_refused(home, capsys):
+    assert fit(home) == 0
+    (home / "bundle" / "weights.bin").write_bytes(b"")
+    capsys.readouterr()
+    refused(capsys, main(["evaluate", str(home / "bundle"), str(home / "log.csv")]), "weights.bin")
+
+
+def test_the_configurations_that_ship_are_read(request):
+    configs = sorted((request.config.rootpath / "training" / "configs").glob("frappe-*.toml"))
+    read = [Config.load(path) for path in configs if path.name != "frappe-schema.toml"]
+    assert [config.net for config in read] == ["afm", "fm"]
+
+
+def test_ctrl_c_keeps_the_best_epoch_and_still_writes_the_bundle(home):
+    (home / "fast.toml").write_text(
+        FAST.replace("epochs = 2", "epochs = 100000\npatience = 100000")
+    )
+    command = [sys.executable, "-m", "training.cli", "fit", home / "log.csv"]
+    command += ["--schema", home / "schema.toml", "--config", home / "fast.toml"]
+    with subprocess.Popen(
+        [*map(str, command), "--out", str(home / "bundle")],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "epoch  3" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "interrupted: keeping the best epoch of fm so far" in err
+    assert "version" in out
+    Bundle.open(home / "bundle")
+
+
+def test_a_killed_fit_leaves_no_bundle(home):
+    (home / "fast.toml").write_text(
+        FAST.replace("epochs = 2", "epochs = 100000\npatience = 100000")
+    )
+    command = [sys.executable, "-m", "training.cli", "fit", home / "log.csv"]
+    command += ["--schema", home / "schema.toml", "--config", home / "fast.toml"]
+    with subprocess.Popen(
+        [*map(str, command), "--out", str(home / "bundle")], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.kill()
+    time.sleep(0.1)
+    assert not (home / "bundle").exists()

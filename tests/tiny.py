@@ -1,0 +1,44 @@
+"""A small ad log, in which iOS users click on three of the twelve ads."""
+
+import numpy as np
+
+TINY_SCHEMA = """
+label = "click"
+[fields.device]
+kind = "categorical"
+[fields.hour]
+kind = "categorical"
+missing = "absent"
+[fields.interests]
+kind = "multivalue"
+max_values = 3
+[fields.ad]
+kind = "categorical"
+role = "candidate"
+[fields.price]
+kind = "numeric"
+role = "candidate"
+transform = "log1p"
+"""
+
+
+def tiny_rows(rows: int = 600, seed: int = 0) -> list[dict[str, object]]:
+    """Rows as JSON would hold them, with nulls and lists; `click` stands beside the fields."""
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(rows):
+        device = str(rng.choice(["ios", "android", "web"]))
+        ad = f"a{rng.integers(12)}"
+        chance = 0.7 if (device == "ios") == (ad in ("a1", "a2", "a3")) else 0.2
+        interests = rng.choice(["cars", "food", "news", "golf"], rng.integers(0, 4), replace=False)
+        drawn.append(
+            {
+                "device": device,
+                "hour": int(rng.integers(24)) if rng.random() > 0.1 else None,
+                "interests": interests.tolist() or None,
+                "ad": ad,
+                "price": round(float(rng.gamma(2, 3)), 2) if rng.random() > 0.1 else None,
+                "click": int(rng.random() < chance),
+            }
+        )
+    return drawn
