@@ -5,6 +5,8 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 export AFM_HOME ?= .afm
 
+export ORT_DISABLE_TELEMETRY = 1
+
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt

@@ -29,6 +29,7 @@ COPY --from=root / /
 ENV PATH=/srv/afm/bin:/usr/local/bin:/usr/bin:/bin \
     LANG=C.UTF-8 \
     PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     AFM_HOME=/var/lib/afm
 USER afm
 WORKDIR /var/lib/afm

@@ -22,5 +22,6 @@ RUN pip install -q --no-cache-dir --no-deps . \
 COPY docker/train-once.sh /usr/local/bin/train-once
 USER afm
 WORKDIR /var/lib/afm
-ENV PYTHONUNBUFFERED=1
+ENV PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1
 CMD ["train-once"]
