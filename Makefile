@@ -4,8 +4,8 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
 export AFM_HOME ?= .afm
-
-export ORT_DISABLE_TELEMETRY = 1
+# onnxruntime reports its use to its vendor unless told not to.
+export ORT_DISABLE_TELEMETRY := 1
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
