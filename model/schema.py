@@ -1,6 +1,7 @@
 """The schema file: which fields a model reads, of what kind, and what an absent value means."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,8 @@ from model.toml_files import parse, read_text
 Role = Literal["context", "candidate"]
 Missing = Literal["token", "absent"]
 Transform = Literal["standardise", "log1p", "quantile", "none"]
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
 Task = Literal["click", "regression", "ranking"]
 
 
@@ -135,7 +138,7 @@ class Schema(BaseModel):
         head = self.model_dump(exclude={"fields"}, exclude_none=True)
         lines = [f"{key} = {_toml(value)}" for key, value in head.items()]
         for name, field in self.fields.items():
-            lines += ["", f"[fields.{_toml(name)}]"]
+            lines += ["", f"[fields.{name if _BARE_KEY.fullmatch(name) else _toml(name)}]"]
             settings = field.model_dump()
             order = ["kind", *(key for key in settings if key != "kind")]
             lines += [f"{key} = {_toml(settings[key])}" for key in order]
