@@ -56,7 +56,8 @@ class Telemetry:
     """The metrics of one app."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series for each one, which nobody reads
+        # they would be a second series for each one
+        disable_created_metrics()  # type: ignore[no-untyped-call] # it has no types
         self._registry = registry = CollectorRegistry()
         self.requests = Counter("afm_requests", "Answers", ["route", "status"], registry=registry)
         self.seconds = Histogram(

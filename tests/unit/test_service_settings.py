@@ -1,0 +1,137 @@
+"""Settings: from the environment, checked at once, and no password in sight."""
+
+import ast
+import inspect
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.errors import SettingsError
+from service.settings import Settings, without_password
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_around(monkeypatch, tmp_path):
+    for name in os.environ:
+        if name.startswith("AFM_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_defaults_are_those_of_the_contract():
+    settings = Settings.load()
+    assert settings.home == Path(".afm")
+    assert settings.bundle_directory == Path(".afm/bundles")
+    assert settings.model == "default"
+    assert settings.redis_url is None
+    assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8000, 1)
+
+
+def test_the_environment_sets_them(monkeypatch):
+    monkeypatch.setenv("AFM_HOME", "/data/afm")
+    monkeypatch.setenv("AFM_MODEL", "ads")
+    monkeypatch.setenv("AFM_REDIS_URL", "rediss://redis:6379/0")
+    settings = Settings.load()
+    assert settings.bundle_directory == Path("/data/afm/bundles")
+    assert settings.model == "ads"
+    assert settings.redis_url == "rediss://redis:6379/0"
+
+
+def test_an_option_of_the_command_wins(monkeypatch):
+    monkeypatch.setenv("AFM_PORT", "9000")
+    assert Settings.load(port="9001").port == 9001
+    assert Settings.load(port=None).port == 9000
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch):
+    monkeypatch.setenv("AFM_REDIS_URL", "")
+    monkeypatch.setenv("AFM_BUNDLES", "")
+    assert Settings.load().redis_url is None
+    assert Settings.load().bundle_directory == Path(".afm/bundles")
+
+
+def test_variables_of_other_parts_are_left_alone(monkeypatch):
+    plain = Settings.load()
+    monkeypatch.setenv("AFM_DATA", "log.csv")
+    assert Settings.load() == plain
+
+
+def test_settings_do_not_change():
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings.load().port = 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AFM_PORT", "eighty"),
+        ("AFM_PORT", "65536"),
+        ("AFM_WORKERS", "0"),
+        ("AFM_MAX_ROWS", "0"),
+        ("AFM_POLL_SECONDS", "-1"),
+        ("AFM_LOG_LEVEL", "loud"),
+        ("AFM_MODEL", "a:b"),
+        ("AFM_MODEL", "../up"),
+        ("AFM_BUNDLES", "s3://bucket/bundles"),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_variable_and_value(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert name in str(caught.value)
+    assert value in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://me:pw-42@host/", "me:pw-42@host", "redis://:pw-42/x@host:6379", "redis://h:pw-42/0"],
+)
+def test_a_bad_redis_url_is_refused_without_its_password(monkeypatch, url):
+    monkeypatch.setenv("AFM_REDIS_URL", url)
+    with pytest.raises(SettingsError, match="AFM_REDIS_URL") as caught:
+        Settings.load()
+    if "@" in url:
+        assert "pw-42" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://host:6379/0", "redis://host:6379/0"),
+        ("redis://me:pw@host:6379/0", "redis://me@host:6379/0"),
+        ("redis://:pw@host:6379/0", "redis://host:6379/0"),
+        ("redis://me:p@w:x/y?z#@host/0", "redis://me@host/0"),
+        ("redis://host/0?password=pw", "redis://host/0"),
+        ("unix://me:pw@/run/redis.sock?db=1", "unix://me@/run/redis.sock"),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+        ("me:pw", "(not a URL)"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url, shown):
+    assert without_password(url) == shown
+
+
+def test_workers_get_the_same_settings_through_their_environment(monkeypatch):
+    settings = Settings.load(home="/x", model="ads", port=81, redis_url="redis://h", poll_seconds=2)
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    assert Settings.load() == settings
+
+
+def test_every_setting_has_a_sentence():
+    (drawn,) = ast.parse(inspect.getsource(Settings)).body
+    for name in Settings.model_fields:
+        at = next(
+            i
+            for i, line in enumerate(drawn.body)
+            if isinstance(line, ast.AnnAssign) and line.target.id == name
+        )
+        behind = drawn.body[at + 1]
+        assert isinstance(behind, ast.Expr), name
+        assert isinstance(behind.value, ast.Constant), name
+        assert behind.value.value.endswith("."), name
