@@ -3,7 +3,7 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
-export AFM_HOME ?= .afm
+AFM_HOME ?= .afm
 # onnxruntime reports its use to its vendor unless told not to.
 export ORT_DISABLE_TELEMETRY := 1
 
@@ -34,9 +34,10 @@ help: ## this list
 
 install: $(INSTALLED) ## .venv with afm-train and afm-serve; PYTHON=python3.12 for another Python
 
+run: export AFM_HOME := $(AFM_HOME)
 run: $(AFM_HOME)/fitted/published ## train on example data, publish, serve (HOST=, PORT=); own log: DATA=log.csv SCHEMA=schema.toml
 	@echo "serving on http://$(HOST):$(PORT); its pages: /docs; Ctrl-C ends it"
-	@$(BIN)/afm-serve run --host $(HOST) --port $(PORT)
+	@AFM_LOG_FORMAT=$${AFM_LOG_FORMAT:-console} $(BIN)/afm-serve run --host $(HOST) --port $(PORT)
 
 test: $(INSTALLED) ## all tests; TESTS=tests/unit for some of them
 	@$(BIN)/python -m pytest $(TESTS)
