@@ -45,6 +45,7 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
         version=_version(),
         description="Click probabilities for one context and its candidate ads, and why.",
         lifespan=lifespan,
+        redirect_slashes=False,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
