@@ -8,7 +8,6 @@ commands that start at once get one server, and one that comes while the last le
 append-only file.
 """
 
-import contextlib
 import ctypes
 import fcntl
 import hashlib
@@ -21,12 +20,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from service.errors import StoreUnavailable
+from service.file_locks import is_free, locked, open_lock, take
 
 START_SECONDS = 30.0  # for redis-server to read its append-only file
 STOP_SECONDS = 10.0  # for it to write what is left
@@ -72,8 +71,8 @@ class EmbeddedRedis:
         place = _Place(home.resolve())
         try:
             place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _locked(place.lock("start")):
-                self._share = _open(place.lock("users"))
+            with locked(place.lock("start")):
+                self._share = open_lock(place.lock("users"))
                 try:
                     fcntl.flock(self._share, fcntl.LOCK_SH)
                     _ensure_running(place)
@@ -106,7 +105,7 @@ class EmbeddedRedis:
 
 def _ensure_running(place: _Place) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not _is_free(place.lock("server")):
+    while not is_free(place.lock("server")):
         if place.address.exists() and _answers(place.socket()):
             return
         if time.monotonic() > deadline:
@@ -156,8 +155,10 @@ def _supervise(place: _Place, report: int) -> int:
     signal.signal(signal.SIGTERM, stop)
     _leave_the_terminal(place)
     try:
-        lock = _open(place.lock("server"))
-        _take(lock)
+        lock = open_lock(place.lock("server"))
+        # the server of a supervisor that was killed may need a moment to end
+        if not take(lock, STOP_SECONDS):
+            raise StoreUnavailable("another redis-server still uses this home")
         place.address.write_text(str(_socket_path(place.home)), encoding="utf-8")
         server = _start(place, lock)
         _wait_until_ready(server, place)
@@ -171,9 +172,9 @@ def _supervise(place: _Place, report: int) -> int:
         if server.poll() is not None:
             time.sleep(1)  # a server that cannot start must not be started in a hot loop
             server = _start(place, lock)
-        if _is_free(place.lock("users")):
-            with _locked(place.lock("start")):  # nobody arrives meanwhile
-                if _is_free(place.lock("users")):
+        if is_free(place.lock("users")):
+            with locked(place.lock("start")):  # nobody arrives meanwhile
+                if is_free(place.lock("users")):
                     _stop(server)
                     return 0
         time.sleep(WATCH_SECONDS)
@@ -270,43 +271,6 @@ def _leave_the_terminal(place: _Place) -> None:
         os.dup2(source, target)
     os.close(nothing)
     os.close(log)
-
-
-def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    handle = _open(path)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _is_free(path: Path) -> bool:
-    handle = _open(path)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(handle)
-    return True
-
-
-def _take(lock: int) -> None:
-    # the server of a supervisor that was killed may need a moment to end
-    deadline = time.monotonic() + STOP_SECONDS
-    while True:
-        try:
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise StoreUnavailable("another redis-server still uses this home") from None
-            time.sleep(0.02)
 
 
 if __name__ == "__main__":
