@@ -1,6 +1,7 @@
 """The schema file: which fields a model reads, of what kind, and what an absent value means."""
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -112,8 +113,12 @@ class Schema(BaseModel):
 
     @cached_property
     def digest(self) -> str:
-        """Sha256 of the schema's one written form."""
-        return hashlib.sha256(self.dumps().encode()).hexdigest()
+        """Sha256 of what the schema says, whatever way it is written.
+
+        Settings at their default do not count: a later version's new key retires no bundle.
+        """
+        said = self.model_dump(mode="json", exclude_defaults=True)
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     @classmethod
     def load(cls, path: Path) -> "Schema":

@@ -34,9 +34,28 @@ def test_what_is_written_out_reads_back_equal_whatever_the_names_hold():
     assert list(again.fields) == ["a.b c/é\u0001", "price"]
 
 
-def test_another_setting_gives_another_digest():
-    other = MINIMAL + "min_count = 3\n"
+@pytest.mark.parametrize(
+    "other",
+    [
+        MINIMAL + "min_count = 3\n",
+        MINIMAL.replace("device", "advice"),
+        MINIMAL + '[fields.b]\nkind = "categorical"\n',
+        MINIMAL.replace("categorical", "multivalue"),
+    ],
+)
+def test_another_schema_has_another_digest(other):
     assert Schema.parse(other).digest != Schema.parse(MINIMAL).digest
+
+
+def test_the_order_of_the_fields_counts_in_the_digest():
+    a, b = ('[fields.a]\nkind = "numeric"\n', '[fields.b]\nkind = "numeric"\n')
+    one, other = (Schema.parse('label = "y"\n' + body) for body in (a + b, b + a))
+    assert one.digest != other.digest
+
+
+def test_a_setting_at_its_default_does_not_count_in_the_digest():
+    written = Schema.parse(MINIMAL + 'min_count = 2\nmissing = "token"\n')
+    assert written.digest == Schema.parse(MINIMAL).digest
 
 
 @pytest.mark.parametrize(
