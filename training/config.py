@@ -21,16 +21,16 @@ class Step(_Part):
     alone (the paper's eq. 7). For a loss summed over n rows, as the paper has it, multiply by n.
     """
 
-    epochs: int = Field(default=30, ge=0)  # at most; 0 leaves the step out
-    batch: int = Field(default=1024, ge=1)
+    epochs: int = Field(default=60, ge=0)  # at most; 0 leaves the step out
+    batch: int = Field(default=256, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
-    cut: float = Field(default=0.3, gt=0, le=1)  # of the learning rate, after an epoch without gain
-    patience: int = Field(default=2, ge=1)  # epochs without gain before it ends
-    dropout: float = Field(default=0.0, ge=0, lt=1)  # of the elements of the pair vectors
+    cut: float = Field(default=0.5, gt=0, le=1)  # of the learning rate, after an epoch without gain
+    patience: int = Field(default=3, ge=1)  # epochs without gain before it ends
+    dropout: float = Field(default=0.2, ge=0, lt=1)  # of the elements of the pair vectors
     l2_linear: float = Field(default=0.0, ge=0)
-    l2_embedding: float = Field(default=0.0, ge=0)
+    l2_embedding: float = Field(default=2e-4, ge=0)
     l2_attention: float = Field(default=0.0, ge=0)
-    unknown_rate: float = Field(default=0.01, ge=0, lt=1)  # of the values, fed as unknown ones
+    unknown_rate: float = Field(default=0.02, ge=0, lt=1)  # of the values, fed as unknown ones
 
 
 class Config(_Part):
@@ -39,10 +39,10 @@ class Config(_Part):
     net: Literal["lr", "fm", "afm"] = "afm"
     embedding: int = Field(default=16, ge=1)  # K
     attention_size: int = Field(default=16, ge=1)  # T
-    init_std: float = Field(default=0.01, gt=0)
+    init_std: float = Field(default=0.05, gt=0)
     valid_share: float = Field(default=0.1, gt=0, lt=1)  # of the log, where no --valid is given
     fit: Step = Step()
-    attention: Step = Step(learning_rate=5e-4, epochs=10)
+    attention: Step = Step(learning_rate=1e-3, epochs=20, patience=2)
 
     @classmethod
     def load(cls, path: Path | None) -> "Config":

@@ -22,7 +22,7 @@ class Settings:
 
     embedding: int = 16
     attention: int = 16
-    init_std: float = 0.01
+    init_std: float = 0.05
 
 
 class Terms(NamedTuple):
