@@ -1,0 +1,126 @@
+"""A closed-loop load generator: keep-alive connections that each send the next request as soon as
+the last one is answered. One thread over raw sockets, so that it costs little beside a server.
+"""
+
+import json
+import selectors
+import socket
+from dataclasses import dataclass
+from itertools import count
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+
+HEADER_END = b"\r\n\r\n"
+TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a run came to: latencies in seconds, and the generator's share of a core."""
+
+    requests_per_second: float
+    p50: float
+    p99: float
+    busy: float
+
+
+def request_bytes(path: str, body: object) -> bytes:
+    """A POST with a JSON body, as it goes over the wire."""
+    data = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(data)}\r\n\r\n".encode() + data
+
+
+class Connection:
+    """One keep-alive connection to 127.0.0.1."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._received = b""
+
+    def send(self, request: bytes) -> None:
+        """Send a whole request."""
+        self.socket.sendall(request)
+
+    def receive(self) -> bytes | None:
+        """Read once; the body if the answer is whole now, else None.
+
+        Raises:
+            RuntimeError: any status but 200, or a closed connection.
+        """
+        part = self.socket.recv(1 << 18)
+        if not part:
+            raise RuntimeError("the server closed the connection")
+        self._received += part
+        head, end, body = self._received.partition(HEADER_END)
+        if not end:
+            return None
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise RuntimeError(f"not answered by 200: {self._received[:500]!r}")
+        if len(body) < _content_length(head):
+            return None
+        self._received = b""
+        return body
+
+    def ask(self, request: bytes) -> Any:
+        """Send a request and return the JSON of its answer."""
+        self.send(request)
+        while (body := self.receive()) is None:
+            pass
+        return json.loads(body)
+
+    def close(self) -> None:
+        """Close it."""
+        self.socket.close()
+
+
+def run_load(port: int, requests: list[bytes], connections: int, seconds: float) -> Load:
+    """Send `requests` in turn over so many connections for about `seconds`.
+
+    Raises:
+        RuntimeError: an answer other than 200.
+    """
+    numbers = count()
+    latencies: list[float] = []
+    sent_at: dict[Connection, float] = {}
+    with selectors.DefaultSelector() as selector:
+        for _ in range(connections):
+            connection = Connection(port)
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
+            sent_at[connection] = 0.0
+        began, busy = perf_counter(), process_time()
+        for connection in sent_at:
+            sent_at[connection] = perf_counter()
+            connection.send(requests[next(numbers) % len(requests)])
+        waiting = connections
+        while waiting:
+            ready = selector.select(TIMEOUT_SECONDS)
+            if not ready:
+                raise RuntimeError(f"no answer within {TIMEOUT_SECONDS} s")
+            for key, _ in ready:
+                connection = key.data
+                if connection.receive() is None:
+                    continue
+                now = perf_counter()
+                latencies.append(now - sent_at[connection])
+                if now - began >= seconds:
+                    waiting -= 1
+                    continue
+                sent_at[connection] = now
+                connection.send(requests[next(numbers) % len(requests)])
+        took, busy = perf_counter() - began, process_time() - busy
+        for connection in sent_at:
+            connection.close()
+    p50, p99 = np.quantile(latencies, (0.5, 0.99))
+    return Load(len(latencies) / took, float(p50), float(p99), busy / took)
+
+
+def _content_length(head: bytes) -> int:
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value)
+    raise RuntimeError(f"no content-length: {head!r}")
