@@ -178,7 +178,7 @@ def test_names_are_read_in_words(name, words):
 
 def test_each_field_stands_with_what_was_seen_of_it(tmp_path):
     text = drafted(tmp_path, device=repeat("ios", "web", None, "web"))
-    assert '# 2 distinct, 25.0% missing; text\n[fields."device"]' in text
+    assert "# 2 distinct, 25.0% missing; text\n[fields.device]" in text
 
 
 def test_dropped_weight_group_and_time_columns_are_no_fields(tmp_path):
