@@ -18,6 +18,7 @@ from training.config import Config, Step
 from training.data import Log, require_two_classes, split
 from training.loop import Epoch, Examples, UnknownDrop, Watcher, logits, run_step
 from training.pack import pack
+from training.untrained import settle_untrained
 
 SAMPLE = slice(0, 1000)  # rows that set the scales AFM starts with
 
@@ -67,9 +68,9 @@ def fit(
         held_out = examples(*parts["valid"])
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True)
-        net, epochs, interrupted = fit_net(
-            config, encoder, examples(encode(encoder, train), train), held_out, watcher
-        )
+        rows = examples(encode(encoder, train), train)
+        net, epochs, interrupted = fit_net(config, encoder, rows, held_out, watcher)
+        settle_untrained(net, encoder, rows, unknown_fed=config.fit.unknown_rate > 0)
         calibration = fit_calibration(
             logits(net, held_out).astype(np.float64),
             held_out.labels.double().numpy(),
