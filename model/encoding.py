@@ -142,6 +142,15 @@ class Encoder:
         return is_unknown
 
     @property
+    def slot_fields(self) -> list[int]:
+        """[F]: the field of each slot, counted from 0 in the order of the schema."""
+        return [
+            number
+            for number, field in enumerate(self.schema.fields.values())
+            for _ in range(field.width)
+        ]
+
+    @property
     def droppable(self) -> NDArray[np.bool_]:
         """[F]: the slots whose values come from a vocabulary, so that an unknown one can occur."""
         return np.array(

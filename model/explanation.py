@@ -7,8 +7,14 @@ import numpy as np
 
 from model.encoding import Encoded, Encoder
 from model.pairs import pair_slots
-from model.scorer import Scorer
+from model.scorer import Scorer, Terms
 from model.values import Row
+
+# The `reason` that an explanation without pairs gives.
+NOT_ADDITIVE = (
+    "the net is not additive: its layers mix what the pairs of features add, so no share of the "
+    "logit is one pair's; only the linear terms are a share of their own"
+)
 
 
 class Explainer:
@@ -27,19 +33,19 @@ class Explainer:
 
         `rows` are the raw rows that `encoded` was made of, a context merged in. `top` pairs with
         the largest |contribution| are given, None for all; `rest` sums up the others. Absent
-        features are not listed. Where the net has no attention, it is null.
+        features are not listed. Where the net has no attention, it is null; where it is no sum over
+        pairs, `pairs` and `rest` are null and `reason` says why: the logit is then more than the
+        `bias` and the linear terms that are given.
         """
         if not rows:
             return []
         probabilities, logits = self._scorer.predict(encoded)
-        linear, interaction, attention = self._scorer.explain(encoded)
-        contribution = interaction if attention is None else attention * interaction
+        terms = self._scorer.explain(encoded)
         known = ~self._encoder.unknown(encoded.ids)
         present = encoded.values != 0
         explanations = []
         for i, row in enumerate(rows):
             texts = self._encoder.texts(row)
-            order, left = self._ranked(contribution[i], present[i], top)
             explanations.append(
                 {
                     "probability": float(probabilities[i]),
@@ -50,31 +56,46 @@ class Explainer:
                             "field": self._slots[slot],
                             "value": text,
                             "known": bool(known[i, slot]),
-                            "contribution": float(linear[i, slot]),
+                            "contribution": float(terms.linear[i, slot]),
                         }
                         for slot, text in enumerate(texts)
                         if text is not None or present[i, slot]  # a missing value's token
                     ],
-                    "pairs": [
-                        {
-                            "fields": [self._slots[self._first[p]], self._slots[self._second[p]]],
-                            "values": [texts[self._first[p]], texts[self._second[p]]],
-                            "attention": None if attention is None else float(attention[i, p]),
-                            "interaction": float(interaction[i, p]),
-                            "contribution": float(contribution[i, p]),
-                        }
-                        for p in order
-                    ],
-                    "rest": {
-                        "pairs": len(left),
-                        "attention": None
-                        if attention is None
-                        else float(attention[i, left].sum(dtype=np.float64)),
-                        "contribution": float(contribution[i, left].sum(dtype=np.float64)),
-                    },
+                    **self._pairs(terms, i, present[i], texts, top),
                 }
             )
         return explanations
+
+    def _pairs(
+        self, terms: Terms, i: int, present: Any, texts: Sequence[str | None], top: int | None
+    ) -> dict[str, Any]:
+        # the part of row i's explanation that is about pairs
+        interaction, attention, contribution = (
+            None if term is None else term[i]
+            for term in (terms.interaction, terms.attention, terms.contribution)
+        )
+        if interaction is None or contribution is None:
+            return {"pairs": None, "rest": None, "reason": NOT_ADDITIVE}
+        order, left = self._ranked(contribution, present, top)
+        return {
+            "pairs": [
+                {
+                    "fields": [self._slots[self._first[p]], self._slots[self._second[p]]],
+                    "values": [texts[self._first[p]], texts[self._second[p]]],
+                    "attention": None if attention is None else float(attention[p]),
+                    "interaction": float(interaction[p]),
+                    "contribution": float(contribution[p]),
+                }
+                for p in order
+            ],
+            "rest": {
+                "pairs": len(left),
+                "attention": None
+                if attention is None
+                else float(attention[left].sum(dtype=np.float64)),
+                "contribution": float(contribution[left].sum(dtype=np.float64)),
+            },
+        }
 
     def _ranked(self, contribution: Any, present: Any, top: int | None) -> tuple[Any, Any]:
         # the present pairs, largest first, and what is left of them behind the first `top`

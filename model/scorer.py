@@ -28,11 +28,22 @@ class Scores(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """The terms of B logits: `linear` [B, F], `interaction` [B, P], `attention` [B, P] or None."""
+    """The terms of B logits: `linear` [B, F], `interaction` and `attention` [B, P].
+
+    No attention where the net has none, and then each pair adds its interaction; no interaction
+    where the net is no sum over pairs.
+    """
 
     linear: Floats
-    interaction: Floats
+    interaction: Floats | None
     attention: Floats | None
+
+    @property
+    def contribution(self) -> Floats | None:
+        """What each pair adds to the logit, [B, P]; None where the net is no sum over pairs."""
+        if self.interaction is None or self.attention is None:
+            return self.interaction
+        return self.attention * self.interaction
 
 
 class Scorer:
@@ -60,15 +71,15 @@ class Scorer:
         return Scores(*_joined(parts)) if parts else Scores(_none(), _none())
 
     def explain(self, encoded: Encoded) -> Terms:
-        """Terms of B >= 1 rows; they and `bias` add up to the logits that `predict` gives.
+        """Terms of B >= 1 rows; where there are pairs, the terms and `bias` add up to the logits
+        that `predict` gives.
 
         Raises:
             BundleError: see `predict`.
         """
-        linear, interaction, *attention = _joined(
-            [_run(self._explain, part) for part in self._slices(encoded)]
-        )
-        return Terms(linear, interaction, attention[0] if attention else None)
+        linear, *found = _joined([_run(self._explain, part) for part in self._slices(encoded)])
+        pairs: list[Floats | None] = [*found, None, None]  # the graph has the outputs that it needs
+        return Terms(linear, pairs[0], pairs[1])
 
     def _slices(self, encoded: Encoded) -> Iterator[Encoded]:
         # onnxruntime takes -1 for the last row without a word, and fails the run on a larger id

@@ -88,14 +88,19 @@ class Rest(BaseModel):
 
 
 class Explanation(BaseModel):
-    """bias + linear + pairs + rest = logit."""
+    """bias + linear + pairs + rest = logit.
+
+    Where the net is no sum over pairs, pairs and rest are null and `reason` says why; bias + linear
+    is then a part of the logit only.
+    """
 
     probability: float
     logit: float
     bias: float
     linear: list[LinearTerm]
-    pairs: list[PairTerm]
-    rest: Rest
+    pairs: list[PairTerm] | None = Field(description="null where the net is not additive (nfm)")
+    rest: Rest | None = Field(description="null where pairs is")
+    reason: str | None = Field(None, description="given where pairs is null, and nowhere else")
 
 
 class ExplainAnswer(Answer):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from model.errors import AfmError
 
+NETS = ("lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+")  # model.nets has them, and torch with it
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
@@ -104,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("data", type=Path, metavar="DATA")
     fit.add_argument("--schema", required=True, type=Path)
     fit.add_argument("--out", required=True, type=Path, metavar="BUNDLE")
-    fit.add_argument("--net", choices=["lr", "fm", "afm"], help="default: the config's, else afm")
+    fit.add_argument("--net", choices=NETS, help="default: the config's, else afm")
     fit.add_argument("--valid", type=Path, help="default: a part of DATA is held out")
     fit.add_argument("--test", type=Path, help="evaluated once, at the end")
     fit.add_argument("--seed", type=int, default=1)

@@ -1,12 +1,14 @@
 """How a net is fitted: one frozen object, read from a TOML file, each key with a default."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from model.errors import ConfigError
 from model.toml_files import parse, read_text
+
+Width = Annotated[int, Field(ge=1)]
 
 
 class _Part(BaseModel):
@@ -17,8 +19,9 @@ class Step(_Part):
     """One fit of all parameters to its best epoch, by Adam.
 
     The objective is the weighted *mean* loss + l2_linear |w|^2 + l2_embedding |V|^2 +
-    l2_attention |W|^2: squared norms of whole tensors, without a half; of the attention network W
-    alone (the paper's eq. 7). For a loss summed over n rows, as the paper has it, multiply by n.
+    l2_attention |W|^2 + l2_hidden |W_l|^2: squared norms of whole tensors, without a half; of the
+    attention network W alone (the paper's eq. 7), of NFM's layers their weights. For a loss summed
+    over n rows, as the paper has it, multiply by n. A net without a part has no penalty on it.
     """
 
     epochs: int = Field(default=60, ge=0)  # at most; 0 leaves the step out
@@ -26,19 +29,32 @@ class Step(_Part):
     learning_rate: float = Field(default=2e-3, gt=0)
     cut: float = Field(default=0.5, gt=0, le=1)  # of the learning rate, after an epoch without gain
     patience: int = Field(default=3, ge=1)  # epochs without gain before it ends
-    dropout: float = Field(default=0.2, ge=0, lt=1)  # of the elements of the pair vectors
+    dropout: float = Field(default=0.2, ge=0, lt=1)  # of pair vectors, or of NFM's pooled one
+    dropout_hidden: float = Field(default=0.2, ge=0, lt=1)  # of the outputs of NFM's layers
     l2_linear: float = Field(default=0.0, ge=0)
     l2_embedding: float = Field(default=2e-4, ge=0)
     l2_attention: float = Field(default=0.0, ge=0)
+    l2_hidden: float = Field(default=0.0, ge=0)
     unknown_rate: float = Field(default=0.02, ge=0, lt=1)  # of the values, fed as unknown ones
+
+
+class AFMPlusParts(_Part):
+    """Which parts of afm+ are fitted; one switched off stays as it starts, and all off are FM."""
+
+    pair_scores: bool = True  # h, W and b: attention by what the pair is
+    field_scores: bool = True  # u: attention by the pair's fields
+    field_weights: bool = True  # r: the fields' weights, as in FwFM
 
 
 class Config(_Part):
     """Sizes of the net, and its steps: `fit`, and for a net with attention `attention` after it."""
 
-    net: Literal["lr", "fm", "afm"] = "afm"
+    net: Literal["lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+"] = "afm"
     embedding: int = Field(default=16, ge=1)  # K
     attention_size: int = Field(default=16, ge=1)  # T
+    ffm_embedding: int = Field(default=4, ge=1)  # K of FFM, for each of a value's M vectors
+    hidden: tuple[Width, ...] = (64,)  # NFM's layers
+    afm_plus: AFMPlusParts = AFMPlusParts()
     init_std: float = Field(default=0.05, gt=0)
     valid_share: float = Field(default=0.1, gt=0, lt=1)  # of the log, where no --valid is given
     fit: Step = Step()

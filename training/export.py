@@ -73,15 +73,17 @@ def check_parity(
         probabilities, logits = (tensor.numpy() for tensor in expected)
         scores, terms = scorer.predict(encoded), scorer.explain(encoded)
         size = np.maximum(1, np.abs(logits))
-        pairs = (
-            terms.interaction if terms.attention is None else terms.attention * terms.interaction
-        )
-        added = scorer.bias + terms.linear.sum(1, np.float64) + pairs.sum(1, np.float64)
+        with torch.no_grad():
+            linear = net.linear_terms(*map(torch.from_numpy, (encoded.ids, encoded.values))).numpy()
         differences = {
             "probabilities": np.abs(scores.probabilities - probabilities),
             "logits": np.abs(scores.logits - logits) / size,
-            "terms": np.abs(added - scores.logits) / size,
+            "linear terms": np.abs(terms.linear - linear).max(1),
         }
+        if terms.contribution is not None:  # else the net is no sum over pairs
+            pairs = terms.contribution.sum(1, np.float64)
+            added = scorer.bias + terms.linear.sum(1, np.float64) + pairs
+            differences["terms"] = np.abs(added - scores.logits) / size
         for what, difference in differences.items():
             if not difference.max() <= TOLERANCE:  # NaN must not pass
                 raise ParityError(

@@ -10,7 +10,7 @@ from model.bundle import new_bundle
 from model.encoding import Encoded, Encoder
 from model.errors import DataError, InputError
 from model.manifest import Manifest
-from model.nets import AFM, FM, Net, Settings, build
+from model.nets import NETS, Net, Settings, build
 from model.schema import Schema
 from model.vocabulary import FIRST, UNKNOWN, fit_vocabulary
 from training.calibration import fit_calibration
@@ -20,7 +20,7 @@ from training.loop import Epoch, Examples, UnknownDrop, Watcher, logits, run_ste
 from training.pack import pack
 from training.untrained import settle_untrained
 
-SAMPLE = slice(0, 1000)  # rows that set the scales AFM starts with
+SAMPLE = slice(0, 1000)  # rows that set the scales attention starts with
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,18 @@ def fit_net(
 ) -> tuple[Net, list[Epoch], bool]:
     """Fit the configured net in its steps; returns it, its epochs, and whether Ctrl-C ended it.
 
-    AFM goes on from a fitted FM: the paper's pre-training (section 4.1).
+    A net with attention goes on from a fitted FM: the paper's pre-training (section 4.1).
     """
-    settings = Settings(config.embedding, config.attention_size, config.init_std)
-    rows, slots = encoder.rows, len(encoder.offsets)
-    net = build("fm" if config.net == "afm" else config.net, rows, slots, settings)
+    settings = Settings(
+        config.embedding,
+        config.attention_size,
+        config.init_std,
+        config.ffm_embedding,
+        config.hidden,
+        **config.afm_plus.model_dump(),
+    )
+    begun_as = NETS[config.net].pretrained_by or config.net
+    net = build(begun_as, encoder.rows, encoder.slot_fields, settings)
     clicks = float((train.labels * train.weights).mean())
     with torch.no_grad():
         net.bias.fill_(float(np.log(clicks / (1 - clicks))))
@@ -123,15 +130,14 @@ def fit_net(
         drop = _unknown_drop(encoder, settings.unknown_rate)
         return run_step(name, net, settings, train, valid, drop, watcher)
 
-    if not isinstance(net, FM) or config.net != "afm":
-        return net, *step(config.net, net, config.fit)
-    afm = AFM(rows, slots, settings)
-    epochs, interrupted = step("fm", net, config.fit)
-    afm.start_from(net, train.ids[SAMPLE], train.values[SAMPLE])
-    if not interrupted:
-        more, interrupted = step("afm", afm, config.attention)
-        epochs += more
-    return afm, epochs, interrupted
+    epochs, interrupted = step(begun_as, net, config.fit)
+    if begun_as != config.net:
+        fitted, net = net, build(config.net, encoder.rows, encoder.slot_fields, settings)
+        net.start_from(fitted, train.ids[SAMPLE], train.values[SAMPLE])
+        if not interrupted:
+            more, interrupted = step(config.net, net, config.attention)
+            epochs += more
+    return net, epochs, interrupted
 
 
 def _unknown_drop(encoder: Encoder, rate: float) -> UnknownDrop:

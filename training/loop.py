@@ -13,8 +13,6 @@ from torch.nn import functional
 
 from model.encoding import Encoded
 from model.nets import Net
-from model.nets.afm import AFM
-from model.nets.net import EmbeddingNet
 from training.config import Step
 from training.metrics import metrics
 
@@ -123,8 +121,8 @@ def run_step(
     Returns the epochs, and whether Ctrl-C cut it short.
     """
     optimiser = torch.optim.Adam(_parameter_groups(net, step), lr=step.learning_rate, fused=True)
-    if isinstance(net, EmbeddingNet):
-        net.dropout.set_rate(step.dropout)
+    for key, dropout in net.dropouts().items():
+        dropout.set_rate(getattr(step, key))
     watcher.begin(name, -(-len(train) // step.batch), step.epochs)
     epochs: list[Epoch] = []
     best_loss, best_state = _valid_loss(net, valid)[0], copy.deepcopy(net.state_dict())
@@ -204,10 +202,13 @@ def _valid_loss(net: Net, valid: Examples) -> tuple[float, float | None]:
 
 def _parameter_groups(net: Net, step: Step) -> list[dict[str, object]]:
     # Adam's weight_decay adds decay * x to the gradient: the derivative of decay / 2 * |x|^2
-    penalties = {"linear": step.l2_linear, "embedding": step.l2_embedding}
-    if isinstance(net, AFM):
-        penalties["attention.weight"] = step.l2_attention
+    penalties = {
+        id(parameter): float(getattr(step, key))
+        for key, parameters in net.penalised().items()
+        for parameter in parameters
+    }
     return [
-        {"params": [parameter], "weight_decay": 2 * penalties.get(name, 0.0)}
-        for name, parameter in net.named_parameters()
+        {"params": [parameter], "weight_decay": 2 * penalties.get(id(parameter), 0.0)}
+        for parameter in net.parameters()
+        if parameter.requires_grad
     ]

@@ -48,7 +48,7 @@ def pack(
     """
     schema = encoder.schema
     export(net, calibration, len(schema.slots), directory)
-    dimensions = _dimensions(net, encoder)
+    dimensions = Dimensions(rows=encoder.rows, slots=len(encoder.offsets), **net.sizes)
     scorer = Scorer(directory, dimensions, float(net.bias.detach()))
     encoded, valid = parts["valid"]
     real = encoded.slice(0, GATE_ROWS)
@@ -101,15 +101,6 @@ def _answered(case: str, rows: Sequence[Row], encoder: Encoder, scorer: Scorer) 
     scores = scorer.predict(encoder.encode(rows))
     instances = [dict(row) for row in rows]
     return GoldenCase(case, {"instances": instances}, scores.probabilities.tolist())
-
-
-def _dimensions(net: Net, encoder: Encoder) -> Dimensions:
-    parameters = dict(net.named_parameters())
-    sizes = {
-        size: parameters[name].shape[-1] if name in parameters else 0
-        for size, name in (("embedding", "embedding"), ("attention", "attention.bias"))
-    }
-    return Dimensions(rows=encoder.rows, slots=len(encoder.offsets), **sizes)
 
 
 def _library_versions() -> dict[str, str]:

@@ -35,7 +35,7 @@ class PredictGraph(nn.Module):
 
 
 class ExplainGraph(nn.Module):
-    """ids, values -> linear [B, F], interaction [B, P] and, if the net has it, attention [B, P]."""
+    """ids, values -> linear [B, F] and, where the net has them, interaction, attention [B, P]."""
 
     def __init__(self, net: Net) -> None:
         super().__init__()
@@ -43,7 +43,5 @@ class ExplainGraph(nn.Module):
 
     def forward(self, ids: Tensor, values: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
-        linear, interaction, attention = self.net.terms(ids, values)
-        return (
-            (linear, interaction.T) if attention is None else (linear, interaction.T, attention.T)
-        )
+        linear, *pairs = self.net.terms(ids, values)
+        return linear, *(term.T for term in pairs if term is not None)

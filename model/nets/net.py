@@ -1,13 +1,15 @@
-"""What every net here is: a first-order part, pair terms, and a logit that is their sum.
+"""What every net here is: a first-order part, and what pairs of features add to it.
 
-Shapes: B rows, F slots, K embedding, T attention, P = F(F-1)/2 pairs, V rows of the table.
-Pairs lie along the first axis, so that the rows of one pair are one contiguous block.
+Shapes: B rows, F slots of M fields, K embedding, T attention, P = F(F-1)/2 pairs, V rows of the
+table. Pairs lie along the first axis, so that the rows of one pair are one contiguous block.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,43 +20,66 @@ from model.pairs import pair_slots
 
 @dataclass(frozen=True)
 class Settings:
-    """Sizes: `embedding` K, `attention` T; `init_std` is the embeddings' deviation at the start."""
+    """Sizes: `embedding` K, `attention` T; `init_std` is the embeddings' deviation at the start.
+
+    `ffm_embedding`: FFM's K, for each of M vectors a value. `hidden`: the widths of NFM's layers.
+    `field_scores`, `field_weights`, `pair_scores`: which parts of afm+ are fitted.
+    """
 
     embedding: int = 16
     attention: int = 16
     init_std: float = 0.05
+    ffm_embedding: int = 4
+    hidden: tuple[int, ...] = (64,)
+    field_scores: bool = True
+    field_weights: bool = True
+    pair_scores: bool = True
 
 
 class Terms(NamedTuple):
     """What a logit is the sum of, its bias aside: linear + attention * interaction.
 
-    `linear` [B, F]: w_i x_i. `interaction` [P, B]: what a pair adds at full attention.
+    `linear` [B, F]: w_i x_i. `interaction` [P, B]: what a pair adds at full attention; None where
+    the net is no sum over pairs, and then the linear terms are all that can be told apart.
     `attention` [P, B]: a_ij, 0 for a pair with an absent member; None where the net has none, then
     every pair adds its interaction.
     """
 
     linear: Tensor
-    interaction: Tensor
+    interaction: Tensor | None
     attention: Tensor | None
 
 
 class Net(nn.Module, ABC):
-    """First-order part shared by all nets: w0 + sum_i w_i x_i.
+    """First-order part shared by all nets: w0 + sum_i w_i x_i, over a table of V = `rows`.
 
-    Absent slots have x_i = 0, so whatever row their id names takes no part and gets no gradient.
+    `fields` is the field of each of the F slots, counted from 0. Absent slots have x_i = 0, so
+    whatever row their id names takes no part and gets no gradient.
     """
+
+    # the net that is fitted first, which `start_from` then takes over
+    pretrained_by: ClassVar[str | None] = None
 
     first: Tensor
     second: Tensor
+    field_pair: Tensor
 
-    def __init__(self, rows: int, slots: int, settings: Settings) -> None:
+    def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
         super().__init__()
         self.settings = settings
         self.bias = nn.Parameter(torch.zeros(1))
         self.linear = nn.Parameter(torch.zeros(rows, 1))
-        first, second = map(torch.from_numpy, pair_slots(slots))
-        self.register_buffer("first", first, persistent=False)
-        self.register_buffer("second", second, persistent=False)
+        slot_fields = np.array(fields, dtype=np.int64)
+        first, second = pair_slots(len(slot_fields))
+        self.fields = int(slot_fields.max()) + 1  # M
+        pairs = _field_pairs(slot_fields[first], slot_fields[second])
+        for name, table in (("first", first), ("second", second), ("field_pair", pairs)):
+            self.register_buffer(name, torch.from_numpy(table), persistent=False)
+
+    def forward(self, ids: Tensor, values: Tensor) -> Tensor:
+        """Logits [B] of `ids` int64 [B, F] and `values` float32 [B, F]."""
+        first_order = self.bias + self.linear_terms(ids, values).sum(1)  # (B)
+        return first_order + self.second_order(ids.T, values.T)
 
     def terms(self, ids: Tensor, values: Tensor) -> Terms:
         """The terms of the logits of `ids` int64 [B, F] and `values` float32 [B, F]."""
@@ -65,30 +90,100 @@ class Net(nn.Module, ABC):
         return functional.embedding(ids, self.linear).squeeze(-1) * values  # (B, F)
 
     @abstractmethod
-    def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Interaction and attention, both [P, B], of slot-major `ids` and `values` [F, B]."""
+    def second_order(self, ids: Tensor, values: Tensor) -> Tensor:
+        """What the logits have beside the first-order part [B]; `ids`, `values` are [F, B]."""
 
-    def forward(self, ids: Tensor, values: Tensor) -> Tensor:
-        """Logits [B] of `ids` int64 [B, F] and `values` float32 [B, F]."""
-        linear, interaction, attention = self.terms(ids, values)
-        pairs = interaction if attention is None else attention * interaction  # (P, B)
-        return self.bias + linear.sum(1) + pairs.sum(0)
+    @abstractmethod
+    def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Interaction and attention of slot-major `ids` and `values` [F, B]; see `Terms`."""
+
+    def start_from(self, fitted: "Net", ids: Tensor, values: Tensor) -> None:  # noqa: ARG002  what some nets set their scales by
+        """Take over all that the net `pretrained_by` has as well; `ids` and `values` [B, F] are a
+        sample of the rows.
+        """
+        self.load_state_dict(fitted.state_dict(), strict=False)
+
+    def penalised(self) -> dict[str, list[Tensor]]:
+        """The parameters that each L2 penalty of a training step is on, by the penalty's key."""
+        return {"l2_linear": [self.linear]}
+
+    def dropouts(self) -> dict[str, Dropout]:
+        """The dropout layers that a training step sets the rates of, by the rate's key."""
+        return {}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """`embedding` K and `attention` T as the bundle's manifest has them, 0 where none."""
+        return {"embedding": 0, "attention": 0}
 
 
 class EmbeddingNet(Net):
-    """A net whose pairs are element-wise products of embeddings: e_ij = (v_i x_i) * (v_j x_j)."""
+    """A net over one embedding v_i a value, and dropout on what its pairs make of them."""
 
-    def __init__(self, rows: int, slots: int, settings: Settings) -> None:
-        super().__init__(rows, slots, settings)
-        self.embedding = nn.Parameter(torch.randn(rows, settings.embedding) * settings.init_std)
+    def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
+        super().__init__(rows, fields, settings)
+        self.embedding = nn.Parameter(torch.randn(rows, self.width) * settings.init_std)
         self.dropout = Dropout(0.0)  # the training loop sets its rate
+
+    @property
+    def width(self) -> int:
+        """Columns of the table: K."""
+        return self.settings.embedding
 
     def embedded(self, ids: Tensor, values: Tensor) -> Tensor:
         """v_i x_i [F, B, K] of slot-major ids and values [F, B]."""
         return functional.embedding(ids, self.embedding) * values.unsqueeze(-1)  # (F, B, K)
+
+    def penalised(self) -> dict[str, list[Tensor]]:
+        """See `Net`."""
+        return super().penalised() | {"l2_embedding": [self.embedding]}
+
+    def dropouts(self) -> dict[str, Dropout]:
+        """See `Net`."""
+        return {"dropout": self.dropout}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """See `Net`."""
+        return {"embedding": self.settings.embedding, "attention": 0}
+
+
+class PairNet(EmbeddingNet):
+    """A net that is a sum over pairs of products of embeddings: e_ij = (v_i x_i) * (v_j x_j)."""
+
+    @abstractmethod
+    def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Interaction and attention, both [P, B], of slot-major `ids` and `values` [F, B]."""
+
+    def second_order(self, ids: Tensor, values: Tensor) -> Tensor:
+        """sum_ij a_ij interaction_ij [B]."""
+        interaction, attention = self.pair_terms(ids, values)
+        pairs = interaction if attention is None else attention * interaction  # (P, B)
+        return pairs.sum(0)
 
     def pair_vectors(self, embedded: Tensor) -> Tensor:
         """e_ij [P, B, K]: AFM's pair-wise interaction layer (eq. 2), dropout included."""
         pairs = embedded.index_select(0, self.first) * embedded.index_select(0, self.second)
         dropped: Tensor = self.dropout(pairs)
         return dropped  # (P, B, K)
+
+
+def pooled(embedded: Tensor) -> Tensor:
+    """sum_{i<j} e_ij [B, K] of v_i x_i [F, B, K], as ((sum_i v_i x_i)^2 - sum_i (v_i x_i)^2) / 2
+    (Rendle, ICDM 2010, lemma 3.1): F vectors instead of P.
+    """
+    return (embedded.sum(0).square() - embedded.square().sum(0)) / 2  # (B, K)
+
+
+def field_pairs(fields: int) -> int:
+    """How many unordered pairs of M `fields` there are, those of a field with itself included:
+    two values of one multi-valued field are a pair too.
+    """
+    return fields * (fields + 1) // 2
+
+
+def _field_pairs(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    # each pair's place among the field pairs, whichever of the two comes first
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    place: np.ndarray = high * (high + 1) // 2 + low
+    return place

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from model.explanation import Explainer
+from training.cli import NETS
 
 ROWS = [
     {"device": "ios", "hour": 21, "interests": ["cars", "golf"], "ad": "a1", "price": 3.5},
@@ -33,29 +34,31 @@ def total(explanation):
     )
 
 
-@pytest.mark.parametrize("net", ["lr", "fm", "afm"])
+@pytest.mark.parametrize("net", [name for name in NETS if name != "nfm"])
 @pytest.mark.parametrize("top", [None, 0, 1, 3, 1000])
 def test_the_terms_always_add_up_to_the_logit(make_bundle, net, top):
     for explanation in explained(make_bundle(net), ROWS, top)[0]:
         assert total(explanation) == pytest.approx(explanation["logit"], abs=1e-5)
 
 
-@pytest.mark.parametrize("net", ["lr", "fm", "afm"])
+@pytest.mark.parametrize("net", NETS)
 def test_the_probability_is_the_predicted_one_bit_for_bit(make_bundle, net):
     explanations, scores = explained(make_bundle(net), ROWS)
     assert [e["probability"] for e in explanations] == scores.probabilities.tolist()
     assert [e["logit"] for e in explanations] == scores.logits.tolist()
 
 
+@pytest.mark.parametrize("net", ["afm", "afm+"])
 @pytest.mark.parametrize("top", [None, 2])
-def test_attention_sums_to_one_with_the_rest(tiny_bundle, top):
-    for explanation in explained(tiny_bundle, ROWS, top)[0]:
+def test_attention_sums_to_one_with_the_rest(make_bundle, net, top):
+    for explanation in explained(make_bundle(net), ROWS, top)[0]:
         shown = sum(pair["attention"] for pair in explanation["pairs"])
         assert shown + explanation["rest"]["attention"] == pytest.approx(1, abs=1e-5)
 
 
-def test_a_contribution_is_attention_times_interaction(tiny_bundle):
-    for pair in explained(tiny_bundle, ROWS)[0][0]["pairs"]:
+@pytest.mark.parametrize("net", ["afm", "afm+"])
+def test_a_contribution_is_attention_times_interaction(make_bundle, net):
+    for pair in explained(make_bundle(net), ROWS)[0][0]["pairs"]:
         assert pair["contribution"] == pytest.approx(
             pair["attention"] * pair["interaction"], rel=1e-5
         )
@@ -124,8 +127,24 @@ def test_a_net_without_pairs_lists_none(make_bundle):
     assert explanation["rest"] == {"pairs": 0, "attention": None, "contribution": 0.0}
 
 
-def test_an_explanation_is_plain_json(tiny_bundle):
-    explanations, _ = explained(tiny_bundle, ROWS, top=2)
+def test_a_net_that_is_no_sum_over_pairs_gives_its_linear_terms_and_says_why_no_more(make_bundle):
+    bundle = make_bundle("nfm")
+    explanations, _ = explained(bundle, ROWS)
+    by_afm, _ = explained(make_bundle("afm"), ROWS)
+    for one, other in zip(explanations, by_afm, strict=True):
+        assert one["pairs"] is None
+        assert one["rest"] is None
+        assert "not additive" in one["reason"]
+        assert "reason" not in other
+        named = [(t["field"], t["value"], t["known"]) for t in other["linear"]]
+        assert [(t["field"], t["value"], t["known"]) for t in one["linear"]] == named
+        first_order = one["bias"] + sum(term["contribution"] for term in one["linear"])
+        assert abs(one["logit"] - first_order) > 1e-4, "its layers must add something"
+
+
+@pytest.mark.parametrize("net", ["afm", "nfm"])
+def test_an_explanation_is_plain_json(make_bundle, net):
+    explanations, _ = explained(make_bundle(net), ROWS, top=2)
     assert json.loads(json.dumps(explanations, allow_nan=False)) == explanations
 
 

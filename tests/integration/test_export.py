@@ -7,17 +7,18 @@ from model.bundle import EXPLAIN, PREDICT, WEIGHTS
 from model.encoding import Encoded
 from model.errors import BundleError, ParityError
 from model.manifest import Calibration, Dimensions
-from model.nets import Settings, build
+from model.nets import NETS, Settings, build
 from model.nets.graphs import PredictGraph
 from model.scorer import Scorer
 from training.export import check_parity, edge_cases, export
 
 V, F = 60, 6
+FIELDS = [0, 1, 2, 2, 3, 4]
 
 
 def exported(directory, name="afm", rows=V, calibration=None, embedding=5):
     torch.manual_seed(0)
-    net = build(name, rows, F, Settings(embedding=embedding, attention=4))
+    net = build(name, rows, FIELDS, Settings(embedding=embedding, attention=4))
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.normal_(std=0.5)
@@ -38,7 +39,7 @@ def cases():
     return edge_cases(real.ids, real.values, np.arange(F) * 10, V)
 
 
-@pytest.mark.parametrize("name", ["lr", "fm", "afm"])
+@pytest.mark.parametrize("name", NETS)
 def test_torch_and_onnxruntime_agree_on_every_edge_case(tmp_path, name):
     net, scorer = exported(tmp_path, name)
     assert set(cases()) == {
@@ -50,6 +51,38 @@ def test_torch_and_onnxruntime_agree_on_every_edge_case(tmp_path, name):
         "last row of the table",
     }
     assert check_parity(net, Calibration(), scorer, cases()) <= 1e-5
+
+
+def test_the_explain_graph_gives_what_the_net_has(tmp_path):
+    given = {}
+    for name in NETS:
+        (tmp_path / name).mkdir()
+        terms = exported(tmp_path / name, name)[1].explain(rows(3))
+        given[name] = (terms.interaction is not None, terms.attention is not None)
+    attention, pairs, neither = (True, True), (True, False), (False, False)
+    assert given == {
+        "lr": pairs,
+        "fm": pairs,
+        "fwfm": pairs,
+        "ffm": pairs,
+        "nfm": neither,
+        "afm": attention,
+        "afm+": attention,
+    }
+
+
+def test_the_gate_looks_at_linear_terms_where_there_are_no_pairs_to_add_up(tmp_path):
+    net, scorer = exported(tmp_path, "nfm")
+    (tmp_path / "other").mkdir()
+    with torch.no_grad():
+        net.linear.add_(0.01)
+    export(net, Calibration(), F, tmp_path / "other")
+    with torch.no_grad():
+        net.linear.sub_(0.01)
+    dimensions = Dimensions(rows=V, slots=F, embedding=5, attention=0)
+    scorer.explain = Scorer(tmp_path / "other", dimensions, scorer.bias).explain
+    with pytest.raises(ParityError, match="linear terms"):
+        check_parity(net, Calibration(), scorer, cases())
 
 
 @pytest.mark.parametrize("what", ["embedding", "linear", "bias", "h"])
@@ -133,7 +166,7 @@ def test_the_graph_corrects_for_sampling_and_calibrates(tmp_path, calibration):
 
 
 def test_negatives_kept_at_a_rate_are_corrected_to_the_true_odds():
-    net = build("lr", 5, 2, Settings())
+    net = build("lr", 5, range(2), Settings())
     ids, values = torch.zeros(1, 2, dtype=torch.int64), torch.ones(1, 2)
     with torch.no_grad():
         net.bias.fill_(

@@ -14,7 +14,7 @@ import pytest
 from model.bundle import Bundle
 from model.golden import replay
 from tiny import TINY_SCHEMA, tiny_rows
-from training.cli import main
+from training.cli import NETS, main
 from training.config import Config
 
 FAST = """
@@ -100,7 +100,7 @@ def test_the_vocabulary_comes_from_the_training_part_alone(home):
     assert bundle.manifest.metrics["test"] == bundle.manifest.metrics["valid"]
 
 
-@pytest.mark.parametrize("net", ["lr", "fm", "afm"])
+@pytest.mark.parametrize("net", NETS)
 def test_evaluate_predict_and_torch_free_scoring_agree(home, capsys, net):
     assert fit(home, "--net", net) == 0
     capsys.readouterr()

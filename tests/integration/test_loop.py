@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from model.encoding import Encoded
-from model.nets import Settings, build
+from model.nets import NETS, Settings, build
 from training.config import Step
 from training.loop import Epoch, Examples, UnknownDrop, Watcher, logits, run_step
 
@@ -24,7 +24,7 @@ def keep(ids):
 
 def fitted(step, name="lr", train=None, watcher=None):
     torch.manual_seed(0)
-    net = build(name, V, F, Settings(embedding=3, attention=3, init_std=0.3))
+    net = build(name, V, range(F), Settings(embedding=3, attention=3, init_std=0.3))
     run = run_step(
         "step", net, step, train or examples(), examples(seed=1), keep, watcher or Watcher()
     )
@@ -63,7 +63,7 @@ def test_the_learning_rate_is_cut_after_an_epoch_without_gain():
     assert [e.learning_rate for e in epochs] == pytest.approx([50.0, 5.0, 0.5])
 
 
-@pytest.mark.parametrize("name", ["lr", "fm", "afm"])
+@pytest.mark.parametrize("name", NETS)
 def test_a_seed_gives_the_same_weights_bit_for_bit(name):
     step = Step(epochs=2, batch=64, dropout=0.3)
     first, second = (fitted(step, name)[0].state_dict() for _ in range(2))
@@ -107,7 +107,7 @@ def test_a_penalty_is_the_squared_norm_beside_the_mean_loss():
     step = Step(epochs=400, batch=400, learning_rate=0.02, l2_linear=0.01, patience=400)
     train = examples()
     torch.manual_seed(0)
-    net = build("lr", V, F, Settings())
+    net = build("lr", V, range(F), Settings())
     run_step("step", net, step, train, train, keep, Watcher())
     # the best epoch by logloss need not be the minimum of the penalised sum: go there from here
     run = torch.optim.LBFGS(net.parameters(), max_iter=200, tolerance_grad=1e-9)
@@ -162,7 +162,7 @@ def test_a_share_of_the_known_values_is_fed_as_unknown_and_no_other():
 
 def test_the_unknown_row_is_trained():
     torch.manual_seed(0)
-    net = build("fm", V, F, Settings(embedding=3))
+    net = build("fm", V, range(F), Settings(embedding=3))
     before = net.embedding[2].detach().clone()
     drop = UnknownDrop(torch.full((F,), 2), torch.full((F,), 3), rate=0.1)
     run_step("s", net, Step(epochs=2, batch=64), examples(), examples(seed=1), drop, Watcher())

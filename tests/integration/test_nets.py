@@ -7,18 +7,22 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model.nets import AFM, FM, Settings, build
+from model.nets import AFM, NETS, AFMPlus, Net, Settings, build
 from model.nets.afm import masked_softmax
 from model.nets.dropout import Dropout
 from model.pairs import pair_slots
 
 V, F, K, T, B = 40, 6, 5, 4, 9
 P = F * (F - 1) // 2
+FIELDS = [0, 1, 2, 2, 3, 4]  # the third field has two slots
+ADDITIVE = [name for name in NETS if name != "nfm"]
+WITH_ATTENTION = ["afm", "afm+"]
 
 
-def random_net(name, slots=F, seed=0):
+def random_net(name, fields=FIELDS, seed=0):
     torch.manual_seed(seed)
-    net = build(name, V, slots, Settings(embedding=K, attention=T)).eval()
+    settings = Settings(embedding=K, attention=T, ffm_embedding=3, hidden=(7, 4))
+    net = build(name, V, fields, settings).eval()
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.normal_(std=0.7)
@@ -33,45 +37,140 @@ def random_rows(slots=F, absent=0.3, seed=1):
     return ids, values
 
 
-def by_nested_loops(net, ids, values):
-    """Logit and attention of one row, pair by pair, over the present features alone."""
-    number = {name: p.detach().double().numpy() for name, p in net.named_parameters()}
-    present = [i for i in range(len(ids)) if values[i] != 0]
-    logit = float(number["bias"][0])
-    logit += sum(float(number["linear"][ids[i], 0]) * float(values[i]) for i in present)
-    if "embedding" not in number:
-        return logit, {}
-    vectors, scores = {}, {}
-    for at, i in enumerate(present):
-        for j in present[at + 1 :]:
-            v_i, v_j = number["embedding"][ids[i]], number["embedding"][ids[j]]
-            vectors[i, j] = v_i * v_j * float(values[i]) * float(values[j])
-    if "p" not in number:
-        return logit + sum(vector.sum() for vector in vectors.values()), {}
-    for pair, e in vectors.items():
-        hidden = np.maximum(number["attention.weight"] @ e + number["attention.bias"], 0)
-        scores[pair] = float(number["h"] @ hidden)
+def numbers(net):
+    """The parameters in float64."""
+    return {name: p.detach().double().numpy() for name, p in net.named_parameters()}
+
+
+def present_pairs(values):
+    present = [i for i in range(len(values)) if values[i] != 0]
+    return [(i, j) for at, i in enumerate(present) for j in present[at + 1 :]]
+
+
+def field_pair(i, j):
+    """The place of a pair of slots in the list (0, 0), (0, 1), (1, 1), (0, 2) .. of field pairs."""
+    fields = sorted((FIELDS[i], FIELDS[j]))
+    return [(low, high) for high in range(5) for low in range(high + 1)].index(tuple(fields))
+
+
+def softmax(scores):
     total = sum(math.exp(score) for score in scores.values())
-    attention = {pair: math.exp(score) / total for pair, score in scores.items()}
-    return logit + sum(a * float(number["p"] @ vectors[x]) for x, a in attention.items()), attention
+    return {pair: math.exp(score) / total for pair, score in scores.items()}
 
 
-@pytest.mark.parametrize("name", ["lr", "fm", "afm"])
+def vectors_of(number, ids, values):
+    """e_ij of each pair that is present."""
+    v = [number["embedding"][row] * float(x) for row, x in zip(ids, values, strict=True)]
+    return {(i, j): v[i] * v[j] for i, j in present_pairs(values)}
+
+
+def attention_scores(number, vectors):
+    return {
+        pair: float(
+            number["h"] @ np.maximum(number["attention.weight"] @ e + number["attention.bias"], 0)
+        )
+        for pair, e in vectors.items()
+    }
+
+
+def fm(number, ids, values):
+    return {pair: e.sum() for pair, e in vectors_of(number, ids, values).items()}, {}
+
+
+def fwfm(number, ids, values):
+    products, _ = fm(number, ids, values)
+    return {
+        pair: number["field_weights"][field_pair(*pair)] * c for pair, c in products.items()
+    }, {}
+
+
+def ffm(number, ids, values):
+    terms = {}
+    for i, j in present_pairs(values):
+        of_i, of_j = (number["embedding"][ids[s]].reshape(5, 3) for s in (i, j))
+        product = of_i[FIELDS[j]] @ of_j[FIELDS[i]]
+        terms[i, j] = product * float(values[i]) * float(values[j])
+    return terms, {}
+
+
+def nfm(number, ids, values):
+    z = sum(vectors_of(number, ids, values).values(), np.zeros(K))
+    for layer in (0, 1):
+        z = np.maximum(number[f"hidden.{layer}.weight"] @ z + number[f"hidden.{layer}.bias"], 0)
+    return {"all": number["h"] @ z}, {}
+
+
+def afm(number, ids, values):
+    vectors = vectors_of(number, ids, values)
+    attention = softmax(attention_scores(number, vectors))
+    return {pair: a * (number["p"] @ vectors[pair]) for pair, a in attention.items()}, attention
+
+
+def afm_plus(number, ids, values):
+    vectors = vectors_of(number, ids, values)
+    scores = {
+        pair: score + number["field_scores"][field_pair(*pair)]
+        for pair, score in attention_scores(number, vectors).items()
+    }
+    attention = softmax(scores)
+    terms = {
+        pair: len(vectors)
+        * a
+        * number["field_weights"][field_pair(*pair)]
+        * (number["p"] @ vectors[pair])
+        for pair, a in attention.items()
+    }
+    return terms, attention
+
+
+LOOPS = {"fm": fm, "fwfm": fwfm, "ffm": ffm, "nfm": nfm, "afm": afm, "afm+": afm_plus}
+
+
+def by_nested_loops(name, net, ids, values):
+    """Logit, contributions and attention of one row by the paper's equation in float64, pair by
+    pair, over the present features alone.
+    """
+    number = numbers(net)
+    logit = float(number["bias"][0])
+    logit += sum(float(number["linear"][i, 0]) * float(x) for i, x in zip(ids, values, strict=True))
+    if name == "lr":
+        return logit, {}, {}
+    terms, attention = LOOPS[name](number, ids, values)
+    return logit + sum(terms.values()), terms, attention
+
+
+@pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("absent", [0.0, 0.3, 0.8, 1.0])
 def test_the_fast_form_equals_nested_loops(name, absent):
     net = random_net(name)
     ids, values = random_rows(absent=absent)
-    expected = [by_nested_loops(net, i, x)[0] for i, x in zip(ids, values, strict=True)]
+    expected = [by_nested_loops(name, net, i, x)[0] for i, x in zip(ids, values, strict=True)]
     assert net(ids, values).tolist() == pytest.approx(expected, rel=1e-5, abs=1e-5)
 
 
-def test_attention_equals_nested_loops_and_absent_pairs_have_none():
-    net = random_net("afm")
+@pytest.mark.parametrize("name", ["fm", "fwfm", "ffm", "afm", "afm+"])
+def test_each_pair_contributes_what_nested_loops_say_and_absent_pairs_nothing(name):
+    net = random_net(name)
+    ids, values = random_rows()
+    _, interaction, attention = net.terms(ids, values)
+    contribution = (interaction if attention is None else attention * interaction).detach()
+    slots = list(zip(*map(np.ndarray.tolist, pair_slots(F)), strict=True))
+    for row in range(B):
+        _, expected, _ = by_nested_loops(name, net, ids[row], values[row])
+        found = contribution[:, row].tolist()
+        wanted = [expected.get(pair, 0.0) for pair in slots]
+        assert found == pytest.approx(wanted, rel=1e-4, abs=1e-5)
+        assert all(f == 0 for f, pair in zip(found, slots, strict=True) if pair not in expected)
+
+
+@pytest.mark.parametrize("name", WITH_ATTENTION)
+def test_attention_equals_nested_loops_and_absent_pairs_have_none(name):
+    net = random_net(name)
     ids, values = random_rows()
     attention = net.terms(ids, values).attention.detach()
     first, second = pair_slots(F)
     for row in range(B):
-        _, expected = by_nested_loops(net, ids[row], values[row])
+        _, _, expected = by_nested_loops(name, net, ids[row], values[row])
         for at, pair in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
             found = float(attention[at, row])
             if pair in expected:
@@ -80,14 +179,15 @@ def test_attention_equals_nested_loops_and_absent_pairs_have_none():
                 assert found == 0.0
 
 
-def test_attention_sums_to_one_over_the_pairs_and_differs_between_them():
-    attention = random_net("afm").terms(*random_rows(absent=0.0)).attention
+@pytest.mark.parametrize("name", WITH_ATTENTION)
+def test_attention_sums_to_one_over_the_pairs_and_differs_between_them(name):
+    attention = random_net(name).terms(*random_rows(absent=0.0)).attention
     assert attention.shape == (P, B)
     assert attention.sum(0).tolist() == pytest.approx([1.0] * B)
     assert (attention.amax(0) > 2 * attention.amin(0)).all()
 
 
-@pytest.mark.parametrize("name", ["lr", "fm", "afm"])
+@pytest.mark.parametrize("name", ADDITIVE)
 def test_the_terms_and_the_bias_add_up_to_the_logit(name):
     net = random_net(name)
     ids, values = random_rows()
@@ -114,7 +214,7 @@ def test_afm_with_uniform_attention_and_p_of_ones_is_fm_over_the_number_of_pairs
 def test_afm_started_from_a_fitted_fm_gives_its_logits_where_all_is_present():
     fm = random_net("fm")
     ids, values = random_rows(absent=0.0)
-    afm = AFM(V, F, Settings(embedding=K, attention=T))
+    afm = AFM(V, FIELDS, Settings(embedding=K, attention=T))
     afm.start_from(fm, ids, values)
     torch.testing.assert_close(afm(ids, values), fm(ids, values), atol=0.05, rtol=0.02)
     attention = afm.terms(ids, values).attention
@@ -124,22 +224,22 @@ def test_afm_started_from_a_fitted_fm_gives_its_logits_where_all_is_present():
 def test_afm_can_start_from_a_sample_in_which_nothing_is_present():
     fm = random_net("fm")
     ids, values = random_rows(absent=1.0)
-    afm = AFM(V, F, Settings(embedding=K, attention=T))
+    afm = AFM(V, FIELDS, Settings(embedding=K, attention=T))
     afm.start_from(fm, ids, values)
     assert all(torch.isfinite(parameter).all() for parameter in afm.parameters())
 
 
-@pytest.mark.parametrize("name", ["fm", "afm"])
-def test_permuting_the_slots_permutes_attention_and_leaves_the_logit(name):
+@pytest.mark.parametrize("name", NETS)
+def test_permuting_the_slots_with_their_fields_permutes_attention_and_leaves_the_logit(name):
     net = random_net(name)
     ids, values = random_rows()
     order = torch.tensor([3, 0, 5, 1, 4, 2])
-    torch.testing.assert_close(net(ids, values), net(ids[:, order], values[:, order]))
-    if name == "afm":
-        before, after = (
-            net.terms(ids, values).attention,
-            net.terms(ids[:, order], values[:, order]).attention,
-        )
+    permuted = random_net(name, [FIELDS[slot] for slot in order])
+    permuted.load_state_dict(net.state_dict())
+    torch.testing.assert_close(net(ids, values), permuted(ids[:, order], values[:, order]))
+    if name in WITH_ATTENTION:
+        before = net.terms(ids, values).attention
+        after = permuted.terms(ids[:, order], values[:, order]).attention
         first, second = pair_slots(F)
         place = {(int(a), int(b)): at for at, (a, b) in enumerate(zip(first, second, strict=True))}
         for at, (a, b) in enumerate(zip(first, second, strict=True)):
@@ -147,38 +247,42 @@ def test_permuting_the_slots_permutes_attention_and_leaves_the_logit(name):
             torch.testing.assert_close(after[at], before[place[was]])
 
 
-@pytest.mark.parametrize("name", ["lr", "fm", "afm"])
+@pytest.mark.parametrize("name", NETS)
 def test_a_feature_of_value_zero_is_as_if_its_slot_did_not_exist(name):
     net = random_net(name)
     ids, values = random_rows(absent=0.0)
     values[:, 2] = 0.0
-    narrow = random_net(name, slots=F - 1)
-    narrow.load_state_dict(net.state_dict())
     keep = [0, 1, 3, 4, 5]
+    narrow = random_net(name, [FIELDS[slot] for slot in keep])
+    narrow.load_state_dict(net.state_dict())
     torch.testing.assert_close(net(ids, values), narrow(ids[:, keep], values[:, keep]))
-    if name == "afm":
+    if name in WITH_ATTENTION:
         first, second = pair_slots(F)
         touched = torch.from_numpy((first == 2) | (second == 2))
         assert (net.terms(ids, values).attention[touched] == 0).all()
 
 
+@pytest.mark.parametrize("name", ADDITIVE)
 @pytest.mark.parametrize("present", [0, 1])
-def test_fewer_than_two_present_features_give_a_zero_pair_term_and_never_nan(present):
-    net = random_net("afm")
+def test_fewer_than_two_present_features_give_a_zero_pair_term_and_never_nan(name, present):
+    net = random_net(name)
     ids, values = random_rows(absent=1.0)
     values[:, :present] = 2.0
     linear, _, attention = net.terms(ids, values)
-    assert (attention == 0).all()
+    assert attention is None or (attention == 0).all()
     torch.testing.assert_close(net(ids, values), net.bias + linear.sum(1))
 
 
-def test_gradients_are_finite_where_nothing_is_present_or_scores_are_huge():
-    net = random_net("afm")
+@pytest.mark.parametrize("name", NETS)
+def test_gradients_are_finite_where_nothing_is_present_or_scores_are_huge(name):
+    net = random_net(name)
     ids, values = random_rows(absent=0.5)
     values[0] = 0.0
     values[1] *= 1e3
     net(ids, values).sum().backward()
-    assert all(torch.isfinite(parameter.grad).all() for parameter in net.parameters())
+    found = [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
+    assert len(found) == (2 if name == "lr" else len(list(net.parameters())))
+    assert all(torch.isfinite(gradient).all() for gradient in found)
 
 
 def test_masked_softmax_is_torchs_softmax_where_all_is_present():
@@ -192,8 +296,88 @@ def test_fm_gives_the_same_logit_by_pairs_and_by_rendles_lemma():
     ids, values = random_rows()
     fm.dropout.set_rate(0.5)
     by_lemma = fm(ids, values)
-    by_pairs = super(FM, fm).forward(ids, values)
-    torch.testing.assert_close(by_lemma, by_pairs, atol=1e-5, rtol=1e-5)
+    by_pairs = fm.terms(ids, values)
+    total = fm.bias + by_pairs.linear.sum(1) + by_pairs.interaction.sum(0)
+    torch.testing.assert_close(by_lemma, total, atol=1e-5, rtol=1e-5)
+
+
+def same_start(name, fitted):
+    """A net that has taken over all that `fitted` has as well; the rest is as it starts."""
+    net = build(name, V, FIELDS, Settings(embedding=K, attention=T)).eval()
+    Net.start_from(net, fitted, *random_rows())
+    return net
+
+
+def test_fwfm_with_weights_of_one_is_fm():
+    fitted, (ids, values) = random_net("fm"), random_rows()
+    fwfm = same_start("fwfm", fitted)
+    torch.testing.assert_close(fwfm(ids, values), fitted(ids, values), atol=1e-5, rtol=1e-6)
+
+
+def test_ffm_with_the_same_vector_for_every_field_is_fm():
+    fitted, (ids, values) = random_net("fm"), random_rows()
+    ffm = build("ffm", V, FIELDS, Settings(ffm_embedding=K)).eval()
+    with torch.no_grad():
+        ffm.load_state_dict(fitted.state_dict() | {"embedding": fitted.embedding.repeat(1, 5)})
+    torch.testing.assert_close(ffm(ids, values), fitted(ids, values), atol=1e-5, rtol=1e-6)
+
+
+def test_nfm_without_layers_and_with_h_of_ones_is_fm():
+    fitted, (ids, values) = random_net("fm"), random_rows()
+    nfm = build("nfm", V, FIELDS, Settings(embedding=K, hidden=())).eval()
+    Net.start_from(nfm, fitted, ids, values)
+    torch.testing.assert_close(nfm(ids, values), fitted(ids, values), atol=1e-5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("absent", [0.0, 0.4, 1.0])
+def test_afm_plus_as_it_starts_is_the_fm_that_was_fitted(absent):
+    fitted, (ids, values) = random_net("fm"), random_rows(absent=absent)
+    with torch.no_grad():
+        fitted.embedding.mul_(0.3)  # logits of the usual size
+    net = AFMPlus(V, FIELDS, Settings(embedding=K, attention=T)).eval()
+    net.start_from(fitted, ids, values)
+    torch.testing.assert_close(net(ids, values), fitted(ids, values), atol=1e-6, rtol=1e-6)
+    pairs = (values != 0).sum(1, keepdim=True).T
+    pairs = pairs * (pairs - 1) / 2
+    attention = net.terms(ids, values).attention
+    assert torch.equal(attention > 0, present_mask(values))
+    uniform = (1 / pairs).expand_as(attention)
+    torch.testing.assert_close(attention[attention > 0], uniform[attention > 0])
+
+
+def present_mask(values):
+    first, second = map(torch.from_numpy, pair_slots(F))
+    present = (values != 0).T
+    return present[first] & present[second]
+
+
+def test_afm_plus_with_uniform_attention_is_fwfm():
+    fitted, (ids, values) = random_net("fwfm"), random_rows()
+    net = same_start("afm+", fitted)
+    torch.testing.assert_close(net(ids, values), fitted(ids, values), atol=1e-5, rtol=1e-5)
+
+
+def test_afm_plus_without_its_field_parts_is_afm_times_the_number_of_pairs():
+    fitted, (ids, values) = random_net("afm"), random_rows()
+    net = same_start("afm+", fitted)
+    theirs, ours = fitted.terms(ids, values), net.terms(ids, values)
+    torch.testing.assert_close(ours.attention, theirs.attention)
+    pairs = present_mask(values).sum(0)
+    torch.testing.assert_close(ours.interaction, theirs.interaction * pairs)
+
+
+@pytest.mark.parametrize(
+    ("part", "parameters"),
+    [
+        ("pair_scores", {"h", "attention.weight", "attention.bias"}),
+        ("field_scores", {"field_scores"}),
+        ("field_weights", {"field_weights"}),
+    ],
+)
+def test_a_part_of_afm_plus_that_is_switched_off_is_not_fitted(part, parameters):
+    net = build("afm+", V, FIELDS, Settings(**{part: False}))
+    still = {name for name, p in net.named_parameters() if not p.requires_grad}
+    assert still == parameters
 
 
 def test_dropout_keeps_the_mean_and_drops_its_share():

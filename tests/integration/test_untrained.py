@@ -27,7 +27,7 @@ def settled(rows, *, unknown_fed):
     encoder = Encoder(SCHEMA, VOCABULARIES)
     train = Examples.of(encoder.encode(rows), np.zeros(len(rows), np.float32), None)
     torch.manual_seed(0)
-    net = build("fm", encoder.rows, 4, Settings(embedding=3))
+    net = build("fm", encoder.rows, encoder.slot_fields, Settings(embedding=3))
     torch.nn.init.normal_(net.linear)
     before = net.embedding.detach().clone()
     settle_untrained(net, encoder, train, unknown_fed=unknown_fed)

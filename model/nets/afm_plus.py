@@ -1,0 +1,44 @@
+"""afm+: attention that begins as FM, and holds FM, FwFM and AFM as special cases.
+
+    logit = w0 + sum_i w_i x_i + |R| sum_{(i,j) in R} a_ij r_{f(i)f(j)} (p . e_ij)
+    a_ij  = softmax over R of  h . ReLU(W e_ij + b) + u_{f(i)f(j)}
+
+with e_ij and R as in AFM (model/nets/afm.py), f(i) the field of slot i, r as in FwFM. The softmax
+divides by |R|, which the factor takes back: a pair of average attention counts as in FM, on however
+many fields. h and u are 0, r and p are 1 at the start: attention is uniform, and the net *is* FM.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from model.nets.afm import AFM, masked_softmax
+from model.nets.net import Net, Settings, field_pairs
+
+
+class AFMPlus(AFM):
+    """AFM on a fitted FM. A part that the settings switch off stays as it starts."""
+
+    def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
+        super().__init__(rows, fields, settings)
+        pairs = field_pairs(self.fields)
+        self.field_scores = nn.Parameter(torch.zeros(pairs))  # u
+        self.field_weights = nn.Parameter(torch.ones(pairs))  # r
+        self.field_scores.requires_grad_(settings.field_scores)
+        self.field_weights.requires_grad_(settings.field_weights)
+        for parameter in (self.h, *self.attention.parameters()):
+            parameter.requires_grad_(settings.pair_scores)
+
+    def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """|R| r_{f(i)f(j)} (p . e_ij) and a_ij, both [P, B]."""
+        products, scores, both = self.products_and_scores(ids, values)
+        weights = self.field_weights[self.field_pair].unsqueeze(1)  # (P, 1)
+        scores = scores + self.field_scores[self.field_pair].unsqueeze(1)  # (P, B)
+        pairs = both.sum(0).to(products.dtype)  # (B)
+        return products * weights * pairs, masked_softmax(scores, both)
+
+    def start_from(self, fitted: Net, ids: Tensor, values: Tensor) -> None:
+        """Take over a fitted FM, exactly; W is scaled to pre-activations of unit size."""
+        Net.start_from(self, fitted, ids, values)
+        self.scale_attention(ids, values)

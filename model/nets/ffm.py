@@ -1,0 +1,53 @@
+"""Field-aware factorization machine (Juan et al., RecSys 2016, eq. 4).
+
+    logit = w0 + sum_i w_i x_i + sum_{i<j} <v_{i,f(j)}, v_{j,f(i)}> x_i x_j
+
+A value has one vector for each of the M fields that it may meet. They lie side by side in one row
+of the table, so that a value costs one read of M K contiguous floats. What it costs: the table is M
+times FM's at the same K, and a batch holds F M B K floats before and 2 P B K after the pairs are
+picked. Hence a K of its own, `ffm_embedding`, of about FM's divided by M.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from model.nets.net import PairNet, Settings
+
+
+class FFM(PairNet):
+    """Each value has a vector of its own for each field."""
+
+    first_for_second: Tensor
+    second_for_first: Tensor
+
+    def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
+        super().__init__(rows, fields, settings)
+        field = torch.tensor(list(fields))  # (F)
+        picked = {
+            "first_for_second": self.first * self.fields + field[self.second],  # (P)
+            "second_for_first": self.second * self.fields + field[self.first],  # (P)
+        }
+        for name, places in picked.items():
+            self.register_buffer(name, places, persistent=False)
+
+    @property
+    def width(self) -> int:
+        """Columns of the table: M K."""
+        return self.fields * self.settings.ffm_embedding
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """See `Net`."""
+        return {"embedding": self.settings.ffm_embedding, "attention": 0}
+
+    def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor | None]:
+        """<v_{i,f(j)}, v_{j,f(i)}> x_i x_j [P, B]; no attention."""
+        rows = self.embedded(ids, values)  # (F, B, M K)
+        rows = rows.view(*rows.shape[:2], self.fields, self.settings.ffm_embedding)
+        vectors = rows.transpose(1, 2).flatten(0, 1)  # (F M, B, K)
+        ours = vectors.index_select(0, self.first_for_second)  # (P, B, K)
+        theirs = vectors.index_select(0, self.second_for_first)  # (P, B, K)
+        dropped: Tensor = self.dropout(ours * theirs)
+        return dropped.sum(-1), None

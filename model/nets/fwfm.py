@@ -1,0 +1,27 @@
+"""Field-weighted factorization machine (Pan et al., WWW 2018, arXiv 1806.03514, eq. 5).
+
+    logit = w0 + sum_i w_i x_i + sum_{i<j} r_{f(i)f(j)} <v_i, v_j> x_i x_j
+
+f(i) is the field of slot i: the slots of a multi-valued field share its weights, and two values of
+one field have a weight of their own, r_{f f}.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from model.nets.net import PairNet, Settings, field_pairs
+
+
+class FwFM(PairNet):
+    """Pairs weighted by their fields. All weights are 1 at the start, and so it begins as FM."""
+
+    def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
+        super().__init__(rows, fields, settings)
+        self.field_weights = nn.Parameter(torch.ones(field_pairs(self.fields)))
+
+    def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor | None]:
+        """r_{f(i)f(j)} <v_i, v_j> x_i x_j [P, B]; no attention."""
+        products = self.pair_vectors(self.embedded(ids, values)).sum(-1)  # (P, B)
+        return products * self.field_weights[self.field_pair].unsqueeze(1), None

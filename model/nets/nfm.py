@@ -1,0 +1,51 @@
+"""Neural factorization machine (He & Chua, SIGIR 2017, arXiv 1708.05027).
+
+    logit = w0 + sum_i w_i x_i + h . z_L,   z_l = ReLU(W_l z_{l-1} + b_l)     (eq. 7)
+    z_0   = sum_{i<j} (v_i * v_j) x_i x_j                                     (eq. 3)
+
+The layers mix what the pairs add, so the score is no sum over pairs: there is no pair to explain it
+by, and the linear terms are all that can be told apart. Without layers and with h = 1 it is FM.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from model.nets.dropout import Dropout
+from model.nets.net import EmbeddingNet, Settings, pooled
+
+
+class NFM(EmbeddingNet):
+    """Layers of ReLU on the pooled pairs, with dropout on the pool and on each layer."""
+
+    def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
+        super().__init__(rows, fields, settings)
+        widths = (settings.embedding, *settings.hidden)
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))  # W_l and b_l
+        self.hidden_dropout = Dropout(0.0)
+        self.h = nn.Parameter(torch.ones(widths[-1]))
+
+    def second_order(self, ids: Tensor, values: Tensor) -> Tensor:
+        """h . z_L [B]."""
+        z = self.dropout(pooled(self.embedded(ids, values)))  # (B, K)
+        for layer in self.hidden:
+            z = self.hidden_dropout(torch.relu(layer(z)))
+        product: Tensor = z @ self.h
+        return product
+
+    def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[None, None]:  # noqa: ARG002
+        """None: see above."""
+        return None, None
+
+    def penalised(self) -> dict[str, list[Tensor]]:
+        """See `Net`."""
+        weights: list[Tensor] = [
+            w for name, w in self.hidden.named_parameters() if name.endswith("weight")
+        ]
+        return super().penalised() | {"l2_hidden": weights}
+
+    def dropouts(self) -> dict[str, Dropout]:
+        """See `Net`."""
+        return super().dropouts() | {"dropout_hidden": self.hidden_dropout}
