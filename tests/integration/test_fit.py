@@ -10,12 +10,19 @@ import time
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
+from model import nets
 from model.bundle import Bundle
+from model.encoding import Encoder
 from model.golden import replay
+from model.schema import Schema
+from model.vocabulary import fit_vocabulary
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import NETS, main
-from training.config import Config
+from training.config import Config, Step
+from training.fit import fit_net
+from training.loop import Examples, Watcher, logits
 
 FAST = """
 embedding = 4
@@ -178,6 +185,8 @@ def test_an_out_directory_that_exists_is_refused_before_the_training(home, capsy
         ("[fit]\nepochs = -1", "fit.epochs"),
         ("[fit]\ndropout = 1.0", "fit.dropout"),
         ('net = "deepfm"', "net: "),
+        ("hidden = [8, 0]", "hidden.1"),
+        ("[afm_plus]\ntemperature = 2", "afm_plus.temperature: unknown key"),
         ("[fit", "not TOML"),
     ],
 )
@@ -193,10 +202,50 @@ def test_a_damaged_bundle_is_refused(home, capsys):
     refused(capsys, main(["evaluate", str(home / "bundle"), str(home / "log.csv")]), "weights.bin")
 
 
+def test_the_command_the_configuration_and_the_nets_know_the_same_names():
+    named = Config.model_json_schema()["properties"]["net"]["enum"]
+    assert list(NETS) == list(nets.NETS) == named
+
+
+def fitted(net, attention):
+    """A net after both of its steps, and its epochs."""
+    schema, rows = Schema.parse(TINY_SCHEMA), tiny_rows()
+    columns = {name: [row[name] for row in rows] for name in schema.fields}
+    encoder = Encoder(
+        schema,
+        {name: fit_vocabulary(field, columns[name]) for name, field in schema.fields.items()},
+    )
+    clicks = np.array([row["click"] for row in rows], np.float32)
+    train = Examples.of(encoder.encode(rows), clicks, None)
+    torch.manual_seed(1)
+    step = Step(epochs=3, batch=128, learning_rate=0.02)
+    config = Config(net=net, embedding=4, fit=step, attention=attention)
+    made, epochs, _ = fit_net(config, encoder, train, train, Watcher())
+    return logits(made, train), epochs
+
+
+def test_afm_plus_goes_on_from_a_fitted_fm_and_never_ends_below_it():
+    by_fm, epochs = fitted("fm", Step())
+    ruinous, more = fitted("afm+", Step(epochs=2, batch=64, learning_rate=50.0))
+    assert [epoch.step for epoch in more] == ["fm"] * 3 + ["afm+"] * 2
+    assert [e.valid_logloss for e in more[:3]] == [e.valid_logloss for e in epochs]
+    assert not any(epoch.best for epoch in more[3:]), "the step must do harm to mean anything"
+    assert ruinous.tolist() == pytest.approx(by_fm.tolist(), abs=1e-6)
+
+
+def test_afm_plus_gains_on_its_fm_where_there_is_something_to_gain():
+    _, epochs = fitted("afm+", Step(epochs=5, batch=128, learning_rate=5e-3))
+    best = {
+        name: min(epoch.valid_logloss for epoch in epochs if epoch.step == name)
+        for name in ("fm", "afm+")
+    }
+    assert best["afm+"] < best["fm"] - 0.001
+
+
 def test_the_configurations_that_ship_are_read(request):
     configs = sorted((request.config.rootpath / "training" / "configs").glob("frappe-*.toml"))
     read = [Config.load(path) for path in configs if path.name != "frappe-schema.toml"]
-    assert [config.net for config in read] == ["afm", "fm"]
+    assert [config.net for config in read] == ["afm+", "afm", "ffm", "fm", "fwfm", "nfm"]
 
 
 def test_ctrl_c_keeps_the_best_epoch_and_still_writes_the_bundle(home):

@@ -181,6 +181,29 @@ def test_without_redis_readiness_says_so_and_shows_no_password(tmp_path):
         assert client.get("/healthz").status_code == 200
 
 
+@pytest.mark.parametrize("net", ["lr", "fwfm", "ffm", "nfm", "afm+"])
+def test_every_net_is_published_served_and_explained_by_the_same_contract(
+    redis_url, tmp_path, make_bundle, store, bundles, net
+):
+    from service import api_docs
+
+    bundle = make_bundle(net)
+    publish(bundle.directory, store, bundles)
+    expected = bundle.scorer().predict(bundle.encoder().encode(ROWS)).probabilities
+    with client_of(redis_url, tmp_path) as client:
+        assert client.get("/model").json()["net"] == net
+        answer = client.post("/predict", json={"instances": ROWS}).json()
+        assert answer["probabilities"] == pytest.approx(expected.tolist(), abs=1e-6)
+        explained = client.post("/explain", json={"instances": ROWS, "top": 3}).json()
+    api_docs.ExplainAnswer.model_validate(explained, strict=True, extra="forbid")
+    for one, probability in zip(explained["explanations"], answer["probabilities"], strict=True):
+        assert one["probability"] == probability
+        assert (one["pairs"] is None) == ("reason" in one) == (net == "nfm")
+        if net != "nfm":
+            terms = [term["contribution"] for term in (*one["linear"], *one["pairs"], one["rest"])]
+            assert one["bias"] + sum(terms) == pytest.approx(one["logit"], abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("body", "code", "row", "field"),
     [

@@ -102,6 +102,59 @@ def test_each_penalty_shrinks_its_own_parameters_and_no_others(setting, paramete
     assert all(share > kept[parameter] + 0.01 for name, share in kept.items() if name != parameter)
 
 
+@pytest.mark.parametrize(
+    ("name", "penalties"),
+    [
+        ("lr", {"l2_linear": ["linear"]}),
+        ("ffm", {"l2_linear": ["linear"], "l2_embedding": ["embedding"]}),
+        (
+            "nfm",
+            {
+                "l2_linear": ["linear"],
+                "l2_embedding": ["embedding"],
+                "l2_hidden": ["hidden.0.weight"],
+            },
+        ),
+        (
+            "afm+",
+            {
+                "l2_linear": ["linear"],
+                "l2_embedding": ["embedding"],
+                "l2_attention": ["attention.weight"],
+            },
+        ),
+    ],
+)
+def test_each_net_names_what_each_penalty_is_on(name, penalties):
+    net = build(name, V, range(F), Settings())
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    found = {key: [names[id(p)] for p in given] for key, given in net.penalised().items()}
+    assert found == penalties
+
+
+def test_nfms_layers_are_shrunk_by_their_own_penalty():
+    free = Step(epochs=1, batch=200, learning_rate=0.02, l2_embedding=0.0)
+    before, after = (
+        fitted(free.model_copy(update={"l2_hidden": decay}), "nfm")[0].state_dict()
+        for decay in (0.0, 100.0)
+    )
+    kept = {name: float(after[name].norm() / before[name].norm()) for name in before}
+    assert min(kept, key=kept.get) == "hidden.0.weight"
+    assert kept["hidden.0.weight"] < 0.97
+
+
+@pytest.mark.parametrize("name", ["fm", "fwfm", "ffm", "nfm", "afm", "afm+"])
+def test_dropout_is_on_in_training_and_off_in_scoring(name):
+    torch.manual_seed(0)
+    net = build(name, V, range(F), Settings(embedding=8, init_std=0.5))
+    for dropout in net.dropouts().values():
+        dropout.set_rate(0.5)
+    rows = examples(50)
+    once, twice = (net.train()(rows.ids, rows.values) for _ in range(2))
+    assert not torch.equal(once, twice)
+    assert np.array_equal(logits(net, rows), logits(net, rows))
+
+
 def test_a_penalty_is_the_squared_norm_beside_the_mean_loss():
     """At the minimum of mean loss + l2 |w|^2 the loss's gradient is -2 l2 w."""
     step = Step(epochs=400, batch=400, learning_rate=0.02, l2_linear=0.01, patience=400)
