@@ -78,7 +78,7 @@ def check_parity(
         differences = {
             "probabilities": np.abs(scores.probabilities - probabilities),
             "logits": np.abs(scores.logits - logits) / size,
-            "linear terms": np.abs(terms.linear - linear).max(1),
+            "linear terms": np.abs(terms.linear - linear) / np.maximum(1, np.abs(linear)),
         }
         if terms.contribution is not None:  # else the net is no sum over pairs
             pairs = terms.contribution.sum(1, np.float64)

@@ -120,7 +120,7 @@ def run_step(
     The state before the first epoch counts as epoch 0, so a step never ends worse than it began.
     Returns the epochs, and whether Ctrl-C cut it short.
     """
-    optimiser = torch.optim.Adam(_parameter_groups(net, step), lr=step.learning_rate, fused=True)
+    optimiser = torch.optim.Adam(parameter_groups(net, step), lr=step.learning_rate, fused=True)
     for key, dropout in net.dropouts().items():
         dropout.set_rate(getattr(step, key))
     watcher.begin(name, -(-len(train) // step.batch), step.epochs)
@@ -200,7 +200,11 @@ def _valid_loss(net: Net, valid: Examples) -> tuple[float, float | None]:
     return (float("inf") if loss is None else loss), auc
 
 
-def _parameter_groups(net: Net, step: Step) -> list[dict[str, object]]:
+def parameter_groups(net: Net, step: Step) -> list[dict[str, object]]:
+    """What the optimiser fits, each parameter with the weight decay that is its penalty.
+
+    Parameters that the net keeps fixed are left out.
+    """
     # Adam's weight_decay adds decay * x to the gradient: the derivative of decay / 2 * |x|^2
     penalties = {
         id(parameter): float(getattr(step, key))

@@ -1,11 +1,20 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from model.encoding import Encoded
 from model.nets import NETS, Settings, build
 from training.config import Step
-from training.loop import Epoch, Examples, UnknownDrop, Watcher, logits, run_step
+from training.loop import (
+    Epoch,
+    Examples,
+    UnknownDrop,
+    Watcher,
+    logits,
+    parameter_groups,
+    run_step,
+)
 
 V, F = 30, 4
 
@@ -130,6 +139,34 @@ def test_each_net_names_what_each_penalty_is_on(name, penalties):
     names = {id(parameter): name for name, parameter in net.named_parameters()}
     found = {key: [names[id(p)] for p in given] for key, given in net.penalised().items()}
     assert found == penalties
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_penalty_adds_its_squared_norm_to_the_mean_loss_and_so_n_of_it_to_a_summed_one(name):
+    torch.manual_seed(0)
+    net, train = build(name, V, range(F), Settings(embedding=3, attention=3)), examples()
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    given = dict.fromkeys(net.penalised(), 0.05)
+    step = Step(l2_embedding=0.0).model_copy(update=given)
+
+    def loss(reduction):
+        logit = net(train.ids, train.values)
+        return functional.binary_cross_entropy_with_logits(logit, train.labels, reduction=reduction)
+
+    squares = sum(p.square().sum() for parts in net.penalised().values() for p in parts)
+    fitted_parameters = [p for p in net.parameters() if p.requires_grad]
+    objective = loss("sum") + len(train) * 0.05 * squares
+    expected = torch.autograd.grad(objective, fitted_parameters, allow_unused=True)
+    before = [p.detach().clone() for p in fitted_parameters]
+    # plain gradient descent of step 1: what it moves by is the gradient of what is minimised
+    descent = torch.optim.SGD(parameter_groups(net, step), lr=1.0)
+    loss("mean").backward()
+    descent.step()
+    for was, now, gradient in zip(before, fitted_parameters, expected, strict=True):
+        moved = (was - now.detach()) * len(train)
+        wanted = torch.zeros_like(moved) if gradient is None else gradient
+        torch.testing.assert_close(moved, wanted, atol=1e-3, rtol=1e-4)
 
 
 def test_nfms_layers_are_shrunk_by_their_own_penalty():

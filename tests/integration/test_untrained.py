@@ -23,11 +23,12 @@ VOCABULARIES = {"device": Vocabulary(("a", "b")), "tags": Vocabulary(("x",)), "p
 DEVICE, TAGS, PRICE = 0, 5, 9
 
 
-def settled(rows, *, unknown_fed):
+def settled(rows, *, unknown_fed, name="fm"):
     encoder = Encoder(SCHEMA, VOCABULARIES)
     train = Examples.of(encoder.encode(rows), np.zeros(len(rows), np.float32), None)
     torch.manual_seed(0)
-    net = build("fm", encoder.rows, encoder.slot_fields, Settings(embedding=3))
+    settings = Settings(embedding=3)
+    net = build(name, encoder.rows, encoder.slot_fields, settings)
     torch.nn.init.normal_(net.linear)
     before = net.embedding.detach().clone()
     settle_untrained(net, encoder, train, unknown_fed=unknown_fed)
@@ -50,8 +51,9 @@ def test_a_missing_number_never_seen_adds_nothing():
     assert not net.linear[PRICE + MISSING].any()
 
 
-def test_an_unknown_value_never_fed_is_the_mean_of_the_values_as_often_as_seen():
-    net, before = settled(FULL, unknown_fed=False)
+@pytest.mark.parametrize("name", ["fm", "ffm", "nfm", "afm+"])
+def test_an_unknown_value_never_fed_is_the_mean_of_the_values_as_often_as_seen(name):
+    net, before = settled(FULL, unknown_fed=False, name=name)
     expected = 0.75 * before[DEVICE + 3] + 0.25 * before[DEVICE + 4]
     torch.testing.assert_close(net.embedding[DEVICE + UNKNOWN].detach(), expected)
 
