@@ -39,8 +39,12 @@ class Step(_Part):
 
 
 class AFMPlusParts(_Part):
-    """Which parts of afm+ are fitted; one switched off stays as it starts, and all off are FM."""
+    """Which parts of afm+ are fitted; one switched off stays as it starts, and all off are FM.
 
+    `start`: the net that the first step fits, which afm+ never ends below on the rows held out.
+    """
+
+    start: Literal["fm", "fwfm"] = "fm"
     pair_scores: bool = True  # h, W and b: attention by what the pair is
     field_scores: bool = True  # u: attention by the pair's fields
     field_weights: bool = True  # r: the fields' weights, as in FwFM
@@ -59,6 +63,11 @@ class Config(_Part):
     valid_share: float = Field(default=0.1, gt=0, lt=1)  # of the log, where no --valid is given
     fit: Step = Step()
     attention: Step = Step(learning_rate=1e-3, epochs=20, patience=2)
+
+    @property
+    def first_step(self) -> str:
+        """The net that the step `fit` fits: what the configured one starts from, or itself."""
+        return {"afm": "fm", "afm+": self.afm_plus.start}.get(self.net, self.net)
 
     @classmethod
     def load(cls, path: Path | None) -> "Config":

@@ -10,7 +10,7 @@ from model.bundle import new_bundle
 from model.encoding import Encoded, Encoder
 from model.errors import DataError, InputError
 from model.manifest import Manifest
-from model.nets import NETS, Net, Settings, build
+from model.nets import Net, Settings, build
 from model.schema import Schema
 from model.vocabulary import FIRST, UNKNOWN, fit_vocabulary
 from training.calibration import fit_calibration
@@ -118,10 +118,9 @@ def fit_net(
         config.init_std,
         config.ffm_embedding,
         config.hidden,
-        **config.afm_plus.model_dump(),
+        **config.afm_plus.model_dump(exclude={"start"}),
     )
-    begun_as = NETS[config.net].pretrained_by or config.net
-    net = build(begun_as, encoder.rows, encoder.slot_fields, settings)
+    net = build(config.first_step, encoder.rows, encoder.slot_fields, settings)
     clicks = float((train.labels * train.weights).mean())
     with torch.no_grad():
         net.bias.fill_(float(np.log(clicks / (1 - clicks))))
@@ -130,8 +129,8 @@ def fit_net(
         drop = _unknown_drop(encoder, settings.unknown_rate)
         return run_step(name, net, settings, train, valid, drop, watcher)
 
-    epochs, interrupted = step(begun_as, net, config.fit)
-    if begun_as != config.net:
+    epochs, interrupted = step(config.first_step, net, config.fit)
+    if config.first_step != config.net:
         fitted, net = net, build(config.net, encoder.rows, encoder.slot_fields, settings)
         net.start_from(fitted, train.ids[SAMPLE], train.values[SAMPLE])
         if not interrupted:

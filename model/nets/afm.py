@@ -19,8 +19,6 @@ from model.nets.net import Net, PairNet, Settings
 class AFM(PairNet):
     """Pairs weighted by an attention network. At the start p is 1 and attention is uniform."""
 
-    pretrained_by = "fm"
-
     def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
         super().__init__(rows, fields, settings)
         self.attention = nn.Linear(settings.embedding, settings.attention)  # W and b

@@ -18,7 +18,7 @@ from model.nets.net import Net, Settings, field_pairs
 
 
 class AFMPlus(AFM):
-    """AFM on a fitted FM. A part that the settings switch off stays as it starts."""
+    """AFM on a fitted FM or FwFM. A part that the settings switch off stays as it starts."""
 
     def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
         super().__init__(rows, fields, settings)
@@ -39,6 +39,6 @@ class AFMPlus(AFM):
         return products * weights * pairs, masked_softmax(scores, both)
 
     def start_from(self, fitted: Net, ids: Tensor, values: Tensor) -> None:
-        """Take over a fitted FM, exactly; W is scaled to pre-activations of unit size."""
+        """Take over a fitted FM or FwFM, exactly; W is scaled to pre-activations of unit size."""
         Net.start_from(self, fitted, ids, values)
         self.scale_attention(ids, values)

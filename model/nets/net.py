@@ -7,7 +7,7 @@ table. Pairs lie along the first axis, so that the rows of one pair are one cont
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -57,9 +57,6 @@ class Net(nn.Module, ABC):
     whatever row their id names takes no part and gets no gradient.
     """
 
-    # the net that is fitted first, which `start_from` then takes over
-    pretrained_by: ClassVar[str | None] = None
-
     first: Tensor
     second: Tensor
     field_pair: Tensor
@@ -98,7 +95,7 @@ class Net(nn.Module, ABC):
         """Interaction and attention of slot-major `ids` and `values` [F, B]; see `Terms`."""
 
     def start_from(self, fitted: "Net", ids: Tensor, values: Tensor) -> None:  # noqa: ARG002  what some nets set their scales by
-        """Take over all that the net `pretrained_by` has as well; `ids` and `values` [B, F] are a
+        """Take over all that the `fitted` net has as well; `ids` and `values` [B, F] are a
         sample of the rows.
         """
         self.load_state_dict(fitted.state_dict(), strict=False)

@@ -20,7 +20,7 @@ from model.schema import Schema
 from model.vocabulary import fit_vocabulary
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import NETS, main
-from training.config import Config, Step
+from training.config import AFMPlusParts, Config, Step
 from training.fit import fit_net
 from training.loop import Examples, Watcher, logits
 
@@ -207,7 +207,7 @@ def test_the_command_the_configuration_and_the_nets_know_the_same_names():
     assert list(NETS) == list(nets.NETS) == named
 
 
-def fitted(net, attention):
+def fitted(net, attention, start="fm"):
     """A net after both of its steps, and its epochs."""
     schema, rows = Schema.parse(TINY_SCHEMA), tiny_rows()
     columns = {name: [row[name] for row in rows] for name in schema.fields}
@@ -219,18 +219,20 @@ def fitted(net, attention):
     train = Examples.of(encoder.encode(rows), clicks, None)
     torch.manual_seed(1)
     step = Step(epochs=3, batch=128, learning_rate=0.02)
-    config = Config(net=net, embedding=4, fit=step, attention=attention)
+    parts = AFMPlusParts(start=start)
+    config = Config(net=net, embedding=4, fit=step, attention=attention, afm_plus=parts)
     made, epochs, _ = fit_net(config, encoder, train, train, Watcher())
     return logits(made, train), epochs
 
 
-def test_afm_plus_goes_on_from_a_fitted_fm_and_never_ends_below_it():
-    by_fm, epochs = fitted("fm", Step())
-    ruinous, more = fitted("afm+", Step(epochs=2, batch=64, learning_rate=50.0))
-    assert [epoch.step for epoch in more] == ["fm"] * 3 + ["afm+"] * 2
+@pytest.mark.parametrize("start", ["fm", "fwfm"])
+def test_afm_plus_goes_on_from_a_fitted_net_and_never_ends_below_it(start):
+    before, epochs = fitted(start, Step())
+    ruinous, more = fitted("afm+", Step(epochs=2, batch=64, learning_rate=50.0), start)
+    assert [epoch.step for epoch in more] == [start] * 3 + ["afm+"] * 2
     assert [e.valid_logloss for e in more[:3]] == [e.valid_logloss for e in epochs]
     assert not any(epoch.best for epoch in more[3:]), "the step must do harm to mean anything"
-    assert ruinous.tolist() == pytest.approx(by_fm.tolist(), abs=1e-6)
+    assert ruinous.tolist() == pytest.approx(before.tolist(), abs=1e-6)
 
 
 def test_afm_plus_gains_on_its_fm_where_there_is_something_to_gain():
