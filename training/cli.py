@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.errors import AfmError
+from model.errors import AfmError, ConfigError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,7 +70,10 @@ def _fit(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     from training.score import evaluate
 
-    print(json.dumps(evaluate(arguments.bundle, arguments.data)))
+    if arguments.bootstrap < 0:
+        raise ConfigError(f"--bootstrap {arguments.bootstrap}: 0 or more")
+    measured = evaluate(arguments.bundle, arguments.data, arguments.by, arguments.bootstrap)
+    print(json.dumps(measured))
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -114,6 +117,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="metrics of a bundle on a log, as JSON")
     evaluate.add_argument("bundle", type=Path, metavar="BUNDLE")
     evaluate.add_argument("data", type=Path, metavar="DATA")
+    evaluate.add_argument("--by", metavar="FIELD", help="also by the values of this field")
+    evaluate.add_argument(
+        "--bootstrap", type=int, default=200, metavar="N", help="resamples for intervals; 0: none"
+    )
     evaluate.set_defaults(run=_evaluate)
 
     predict = commands.add_parser("predict", help="probabilities of a log's rows, in its order")
