@@ -107,7 +107,9 @@ def test_bad_options_cost_one_line(evaluate, options, says):
 
 def test_groups_of_the_schema_are_drawn_whole(tmp_path, capsys):
     rows = tiny_rows(300)
-    repeated = [cells(row) | {"visit": i} for i, row in enumerate(rows) for _ in range(8)]
+    repeated = [
+        cells(row) | {"visit": f"visit-{i:03}"} for i, row in enumerate(rows) for _ in range(8)
+    ]
     log, schema, config = (tmp_path / name for name in ("log.csv", "schema.toml", "fast.toml"))
     pl.DataFrame(repeated, infer_schema_length=None).write_csv(log)
     fields = '[fields.device]\nkind = "categorical"\n[fields.ad]\nkind = "categorical"\n'
