@@ -98,5 +98,9 @@ def _from_the_top(y: Floats, p: Floats, w: Floats) -> tuple[Floats, Floats]:
 
 
 def _thinned(x: Floats, y: Floats) -> Curve:
-    keep = np.unique(np.linspace(0, len(x) - 1, min(POINTS, len(x))).round().astype(np.int64))
+    # evenly along the curve, not along the rows: most rows lie where it is flat
+    along = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+    stops = np.linspace(0, along[-1], POINTS)
+    keep = np.unique(np.concatenate([[0, len(x) - 1], np.searchsorted(along[:-1], stops)]))
+    keep = keep[keep < len(x)]
     return Curve(x[keep], y[keep])

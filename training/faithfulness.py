@@ -19,7 +19,7 @@ MOST_REMOVED = 10
 DRAWS = 10  # of random pairs, a row
 Z = 1.96
 LARGELY = 0.5  # of the way from random pairs to the largest contributions
-UNIFORM = 0.98  # of |R|: with so many effective pairs, attention does not choose
+UNIFORM = 0.98  # of |R|: with so many effective pairs, the weights hardly differ
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,12 @@ class Removal:
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """Removals over `rows` rows of two or more pairs. `at` is the k that is spoken of, `gain` the
-    mean lead of attended over random pairs there with its interval. `effective` is the mean of
-    exp(entropy of attention) / |R|: 1 where attention is uniform.
+    """Removals over `rows` rows of two or more pairs, and k = `at`, which is spoken of.
 
-    `attended`, `gain` and `effective` are None for a net without attention.
+    The rest is None for a net without attention. `gain`: mean lead of attended over random pairs at
+    that k, with its interval. `effective`: mean of exp(entropy of attention) / |R|, 1 where
+    attention is uniform. `flattened`: mean absolute change of the logit with uniform attention in
+    the net's place, and `whole` that with no pair term at all.
     """
 
     rows: int
@@ -49,6 +50,8 @@ class Faithfulness:
     attended: Removal | None
     gain: tuple[float, float, float] | None
     effective: float | None
+    flattened: float | None
+    whole: float
 
     @property
     def share(self) -> float | None:
@@ -71,8 +74,12 @@ class Faithfulness:
         if self.attended is None or self.gain is None:
             return f"This net has no attention. Over {self.rows} rows, {moved}."
         moved += f", the {k} most attended by {self.attended.mean[k - 1]:.3f}"
-        share = "" if self.share is None else f" ({100 * self.share:.0f} % of the way)"
-        return f"{self._verdict()} Over {self.rows} rows, {moved}{share}. {self._spread()}"
+        share = "" if self.share is None else f" ({100 * self.share:.0f} % of the way"
+        if (
+            share
+        ):  # contributions of both signs cancel, a choice that is mostly of one sign does not
+            share += ", as large ones of both signs cancel)" if (self.share or 0) > 1 else ")"
+        return f"{self._verdict()} Over {self.rows} rows, {moved}{share}. {self._weights()}"
 
     def _verdict(self) -> str:
         _, low, high = self.gain or (0.0, 0.0, 0.0)
@@ -95,16 +102,15 @@ class Faithfulness:
             "that matter, and misses most of them."
         )
 
-    def _spread(self) -> str:
-        effective = self.effective or 0.0
-        if effective >= UNIFORM:
-            return (
-                f"It is all but uniform: it spreads over {100 * effective:.1f} % of the pairs "
-                "that are there. Read contributions, not attention."
-            )
+    def _weights(self) -> str:
+        effective, flattened = self.effective or 0.0, self.flattened or 0.0
+        spread = (
+            f"they spread over as many pairs as {100 * effective:.1f} % of those that are there"
+        )
+        differ = "hardly differ" if effective >= UNIFORM else "differ"
         return (
-            f"It spreads over as many pairs as {100 * effective:.0f} % of those that are there. "
-            "Why a score is what it is stands in the contributions."
+            f"Its weights {differ} ({spread}); equal weights in their place would move the logit "
+            f"by {flattened:.3f}, of {self.whole:.3f} that all pairs together do."
         )
 
 
@@ -127,14 +133,17 @@ def faithfulness(terms: PairTerms, seed: int = 1) -> Faithfulness | None:
 
     by_chance = np.mean([moved(np.zeros(present.shape)) for _ in range(DRAWS)], axis=0)
     contributing = _removal(moved(np.abs(contribution)))
+    all_pairs = contribution.sum(1)
+    whole = float(np.abs(all_pairs).mean())
     if terms.attention is None:
         random = _removal(by_chance)
-        return Faithfulness(len(rows), at, contributing, random, None, None, None)
+        return Faithfulness(len(rows), at, contributing, random, None, None, None, None, whole)
     attention = terms.attention[rows].astype(np.float64)
     attended = moved(attention)
     lead = _removal(attended - by_chance)
     gain = (lead.mean[at - 1], lead.low[at - 1], lead.high[at - 1])
     entropy = -(attention * np.log(np.maximum(attention, 1e-300))).sum(1)
+    equal = np.where(present, terms.interaction[rows], 0.0).sum(1) / terms.size[rows]
     return Faithfulness(
         len(rows),
         at,
@@ -143,6 +152,8 @@ def faithfulness(terms: PairTerms, seed: int = 1) -> Faithfulness | None:
         _removal(attended),
         (float(gain[0]), float(gain[1]), float(gain[2])),
         float(np.mean(np.exp(entropy) / terms.size[rows])),
+        float(np.abs(equal - all_pairs).mean()),
+        whole,
     )
 
 

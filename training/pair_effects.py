@@ -34,11 +34,12 @@ MOST_ROWS = 20_000
 
 @dataclass(frozen=True)
 class PairTerms:
-    """The pair terms of B rows: `contribution` and `present` [B, P], and `attention` [B, P], None
-    where the net has none.
+    """The pair terms of B rows, each [B, P]: `contribution` is attention times `interaction`, or
+    the interaction itself where the net has no `attention`, which then is None.
     """
 
     encoded: Encoded
+    interaction: NDArray[np.float32]
     contribution: NDArray[np.float32]
     attention: NDArray[np.float32] | None
     present: NDArray[np.bool_]
@@ -88,7 +89,8 @@ def pair_terms(scorer: Scorer, encoded: Encoded) -> PairTerms | None:
     if not (np.abs(added - logits) <= CLOSE * np.maximum(1, np.abs(logits))).all():
         return None
     there = encoded.values != 0
-    return PairTerms(encoded, contribution, terms.attention, there[:, first] & there[:, second])
+    present = there[:, first] & there[:, second]
+    return PairTerms(encoded, interaction, contribution, terms.attention, present)
 
 
 def sample(encoded: Encoded, seed: int, rows: int | None = None) -> Encoded:

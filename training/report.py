@@ -129,7 +129,7 @@ def stage_words(training: Mapping[str, Any]) -> list[str]:
     gain = start["valid_logloss"] - end["valid_logloss"]
     verdict = f"beat {before}" if gain > 0 else f"did not beat {before}"
     return [
-        f"The attention stage {verdict} on valid logloss, by {gain:+.4f}: {said}, {after} "
+        f"The attention stage {verdict} on valid logloss, by {abs(gain):.4f}: {said}, {after} "
         f"{end['valid_logloss']:.4f}{_auc(end)} (both before calibration; these rows also chose "
         "the epochs). Whether that is more than luck is what afm-train compare tells."
     ]

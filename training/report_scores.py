@@ -128,19 +128,16 @@ def calibration_section(scored: Scored, schema: Schema) -> tuple[Html, list[str]
         y_range=(0, top),
         diagonal=True,
     )
+    deciles = [[i + 1, *_cells(one)] for i, one in enumerate(bins)]
     by_field, cells, outside = _by_field(scored, schema)
     whole = scored.bin_of(np.arange(scored.log_rows))
     body = section(
         title,
         charts(
             figure("Reliability", drawing, "deciles with 95 % intervals; dashed: honest"),
-            joined(
-                [
-                    element("h3", "By decile"),
-                    table(
-                        ["decile", *_HEAD], [[i + 1, *_cells(one)] for i, one in enumerate(bins)]
-                    ),
-                ]
+            element(
+                "div",
+                joined([element("h3", "By decile"), table(["decile", *_HEAD], deciles)]),
             ),
         ),
         details(
