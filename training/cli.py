@@ -83,6 +83,38 @@ def _predict(arguments: argparse.Namespace) -> None:
     print(f"{arguments.out}: {rows} probabilities")
 
 
+def _compare(arguments: argparse.Namespace) -> None:
+    from model.schema import Schema
+    from training.compare import compare
+    from training.compare_report import printed
+    from training.config import Config
+    from training.data import read_log
+    from training.memory import keep_freed_memory
+    from training.progress import watcher
+
+    keep_freed_memory()
+    schema, config = Schema.load(arguments.schema), Config.load(arguments.config)
+    nets = [net.strip() for net in arguments.nets.split(",")]
+    seeds = [_seed(text) for text in arguments.seeds.split(",")]
+    log = read_log(arguments.data, schema)
+    valid = read_log(arguments.valid, schema) if arguments.valid else None
+    test = read_log(arguments.test, schema) if arguments.test else None
+
+    def began(run: str) -> None:
+        print(run, file=sys.stderr)
+
+    out = arguments.out
+    compared = compare(log, valid, test, schema, config, nets, seeds, out, watcher(), began)
+    print(printed(compared))
+    print(f"{out}: report.html, results.json and {len(compared.runs)} bundles")
+
+
+def _seed(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise ConfigError(f"--seeds: {text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="afm-train", description="Train and evaluate AFM models.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -128,6 +160,17 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("data", type=Path, metavar="DATA")
     predict.add_argument("--out", required=True, type=Path, metavar="FILE")
     predict.set_defaults(run=_predict)
+
+    compare = commands.add_parser("compare", help="several nets and seeds on one split")
+    compare.add_argument("data", type=Path, metavar="DATA")
+    compare.add_argument("--schema", required=True, type=Path)
+    compare.add_argument("--out", required=True, type=Path, metavar="DIR")
+    compare.add_argument("--nets", default="fm,afm", help="the first is what others are held to")
+    compare.add_argument("--seeds", default="1,2,3")
+    compare.add_argument("--valid", type=Path, help="default: a part of DATA is held out")
+    compare.add_argument("--test", type=Path, help="what the nets are judged on; default: valid")
+    compare.add_argument("--config", type=Path, help="TOML, for all nets")
+    compare.set_defaults(run=_compare)
     return parser
 
 
