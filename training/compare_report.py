@@ -105,11 +105,10 @@ def _caution(compared: Comparison) -> list[str]:
 
 def _table_section(compared: Comparison, rows: Sequence[Row]) -> Html:
     head = ["figure", "net", "mean", "deviation", f"minus {compared.nets[0]}", "95 % interval", ""]
-    cells = [
-        [LABELS.get(row.metric, row.metric) if row.net == compared.nets[0] else "", row.net]
-        + _numbers(row)
-        for row in rows
-    ]
+    cells = []
+    for row in rows:
+        name = LABELS.get(row.metric, row.metric) if row.net == compared.nets[0] else ""
+        cells.append([name, row.net, *_numbers(row)])
     note = (
         f"On {compared.part}: mean and deviation over the seeds, and the difference to "
         f"{compared.nets[0]} with its paired bootstrap interval ({RESAMPLES} resamples of the "

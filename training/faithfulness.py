@@ -95,7 +95,8 @@ class Faithfulness:
             )
         if (self.share or 0.0) >= LARGELY:
             return (
-                "This model's attention means something: it mostly lies on the pairs that matter."
+                "This model's attention means something: the pairs it attends to most are mostly "
+                "those that matter."
             )
         return (
             "This model's attention means little: it does better than chance at finding the pairs "
