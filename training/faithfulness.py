@@ -74,12 +74,10 @@ class Faithfulness:
         if self.attended is None or self.gain is None:
             return f"This net has no attention. Over {self.rows} rows, {moved}."
         moved += f", the {k} most attended by {self.attended.mean[k - 1]:.3f}"
-        share = "" if self.share is None else f" ({100 * self.share:.0f} % of the way"
-        if (
-            share
-        ):  # contributions of both signs cancel, a choice that is mostly of one sign does not
-            share += ", as large ones of both signs cancel)" if (self.share or 0) > 1 else ")"
-        return f"{self._verdict()} Over {self.rows} rows, {moved}{share}. {self._weights()}"
+        if self.share is not None:
+            # above 100 % where large contributions of both signs cancel
+            moved += f", {100 * self.share:.0f} % of the way from random to largest"
+        return f"{self._verdict()} Over {self.rows} rows, {moved}. {self._weights()}"
 
     def _verdict(self) -> str:
         _, low, high = self.gain or (0.0, 0.0, 0.0)

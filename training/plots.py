@@ -67,8 +67,8 @@ def chart(
 
 
 def heat_map(names: Sequence[str], cells: Floats, what: str) -> Html:
-    """A square [n, n] of which the lower triangle is drawn; NaN cells stay empty. The darkest cell
-    is the largest, and each says its value when pointed at.
+    """A square [n, n] of which the lower triangle is drawn; NaN cells stay empty. The strongest
+    colour is the largest, and each says its value when pointed at.
     """
     side = min(34.0, 380 / max(len(names), 1))
     labels = [_short(name) for name in names]

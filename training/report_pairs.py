@@ -70,7 +70,7 @@ def _heat_maps(names: Sequence[str], fields: FieldPairs) -> Html:
     contribution = figure(
         "Mean |contribution| by pair of fields",
         heat_map(names, fields.contribution, "mean absolute contribution by pair of fields"),
-        f"to the logit; darkest {np.nanmax(fields.contribution):.3g}",
+        f"to the logit; at most {np.nanmax(fields.contribution):.3g}",
     )
     if fields.attention is None:
         return joined(
@@ -79,7 +79,7 @@ def _heat_maps(names: Sequence[str], fields: FieldPairs) -> Html:
     attention = figure(
         "Mean attention by pair of fields",
         heat_map(names, fields.attention, "mean attention by pair of fields"),
-        f"share of a row's weight; darkest {np.nanmax(fields.attention):.3g}",
+        f"share of a row's weight; at most {np.nanmax(fields.attention):.3g}",
     )
     return charts(attention, contribution)
 
@@ -138,7 +138,8 @@ def _removals(tried: Faithfulness) -> Html:
             paragraph(tried.sentence()),
             paragraph(
                 "A pair is taken out by taking its contribution away; the other terms stay as they "
-                "are. Contributions of both signs may cancel, so that a curve can fall.",
+                "are. Contributions of both signs cancel: a curve can fall, and large ones may move"
+                " the logit less than smaller ones of one sign.",
                 class_="note",
             ),
         ]
