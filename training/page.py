@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
 
+LONGEST = 60  # characters of a value of the log
 _TEMPLATE = Path(__file__).with_name("page.html")
 
 
@@ -17,6 +18,11 @@ class Html(str):
 def escaped(content: object) -> Html:
     """Text as markup that shows it, quotes included; markup as it is."""
     return content if isinstance(content, Html) else Html(html.escape(str(content), quote=True))
+
+
+def shortened(value: str) -> str:
+    """A value of the log, cut where it would fill the page."""
+    return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
 
 
 def joined(parts: Iterable[object], between: str = "\n") -> Html:

@@ -8,7 +8,17 @@ from model.encoding import Encoded, Encoder
 from model.scorer import Scorer
 from model.vocabulary import FieldVocabulary
 from training.faithfulness import Faithfulness, Removal, faithfulness
-from training.page import Html, charts, element, figure, joined, paragraph, section, table
+from training.page import (
+    Html,
+    charts,
+    element,
+    figure,
+    joined,
+    paragraph,
+    section,
+    shortened,
+    table,
+)
 from training.pair_effects import (
     FieldPairs,
     PairTerms,
@@ -23,7 +33,6 @@ from training.plots import Series, chart, heat_map
 STRONGEST = 20
 FEWEST = 20  # rows of a pair of values that is named
 REMOVAL_ROWS = 1000
-LONGEST = 60  # characters of a value
 
 
 def pairs_section(
@@ -92,9 +101,9 @@ def _strongest(pairs: Sequence[ValuePair], terms: PairTerms) -> Html:
     rows = [
         [
             pair.fields[0],
-            _cut(pair.values[0]),
+            shortened(pair.values[0]),
             pair.fields[1],
-            _cut(pair.values[1]),
+            shortened(pair.values[1]),
             f"{pair.contribution:+.3f}",
             f"{pair.rows:,}",
             *([f"{pair.attention:.4f}"] if attention else []),
@@ -158,7 +167,3 @@ def _field_words(names: Sequence[str], fields: FieldPairs) -> str:
     if fields.attention is not None:
         said += f" Most attended: {top(fields.attention)}."
     return said
-
-
-def _cut(value: str) -> str:
-    return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"

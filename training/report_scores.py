@@ -9,7 +9,18 @@ from model.schema import Schema
 from training.curves import Bin, histogram, precision_recall, rate_bin, reliability, roc
 from training.data import Log
 from training.metrics import Floats
-from training.page import Html, charts, details, element, figure, joined, paragraph, section, table
+from training.page import (
+    Html,
+    charts,
+    details,
+    element,
+    figure,
+    joined,
+    paragraph,
+    section,
+    shortened,
+    table,
+)
 from training.plots import Series, chart
 from training.slices import slices
 
@@ -174,7 +185,7 @@ def _by_field(scored: Scored, schema: Schema) -> tuple[list[Html], int, int]:
         rows: list[list[object]] = []
         for part in slices(described, scored.log.columns[name], VALUES, fewest):
             if one := scored.bin_of(part.rows):
-                value = "(missing)" if part.value is None else part.value
+                value = "(missing)" if part.value is None else shortened(part.value)
                 rows.append([value, *_cells(one)])
                 cells, outside = cells + 1, outside + one.outside
         parts += [element("h3", name), table(["value", *_HEAD], rows)]

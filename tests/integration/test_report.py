@@ -138,6 +138,19 @@ def test_names_and_values_of_the_log_are_shown_as_text(tmp_path):
     assert "'\"<b>2" in page.text
 
 
+def test_a_value_of_any_length_is_cut(tmp_path):
+    schema = Schema.parse(
+        'label = "click"\n[fields.page]\nkind = "categorical"\n[fields.ad]\nkind = "categorical"\n'
+    )
+    rng = np.random.default_rng(0)
+    rows = [
+        {"page": "x" * 5000, "ad": f"a{rng.integers(3)}", "click": rng.integers(2)}
+        for _ in range(300)
+    ]
+    text = text_of(fitted(tmp_path / "out", rows, schema, test=rows))
+    assert max(map(len, re.findall("x+", text))) == 59
+
+
 def test_rare_values_are_not_shown(tmp_path):
     schema = Schema.parse(
         'label = "click"\n'
