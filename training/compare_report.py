@@ -149,7 +149,7 @@ def _learning_section(compared: Comparison) -> Html:
             known = [(i + 1.0, e[key]) for i, e in enumerate(run.epochs) if e[key] is not None]
             x, y = zip(*known, strict=True) if known else ((), ())
             series.append(Series(x, y))
-        return chart(series, "epoch", key.replace("valid_", ""))
+        return chart(series, "epoch", key.replace("valid_", ""), counted=True)
 
     names = [run.net for run in runs]
     note = f"seed {compared.seeds[0]}; a net of several steps goes through all of them"

@@ -45,16 +45,17 @@ def chart(
     y_range: tuple[float, float] | None = None,
     diagonal: bool = False,
     marks: Sequence[tuple[float, str]] = (),
+    counted: bool = False,
 ) -> Html:
     """Series over two axes, coloured in their order. `diagonal` draws y = x, `marks` upright lines
-    with a word at the top.
+    with a word at the top; `counted`: x are whole numbers.
     """
     frame = _Frame(
         x_range or _span([one.x for one in series]),
         y_range
         or _span([v for one in series for v in (one.y, one.low, one.high) if v is not None]),
     )
-    parts = [frame.axes(x_label, y_label)]
+    parts = [frame.axes(x_label, y_label, counted)]
     if diagonal:
         low, high = max(frame.x[0], frame.y[0]), min(frame.x[1], frame.y[1])
         parts.append(_path("guide", [frame.at(low, low), frame.at(high, high)]))
@@ -159,7 +160,7 @@ class _Frame:
             HEIGHT - TOP - BOTTOM
         )
 
-    def axes(self, x_label: str, y_label: str) -> str:
+    def axes(self, x_label: str, y_label: str, counted: bool) -> str:
         parts = []
         foot, left = self.y[0], self.x[0]
         for value in ticks(*self.y, 5):
@@ -167,6 +168,8 @@ class _Frame:
             parts.append(_path("grid", [(x0, y), (x1, y)]))
             parts.append(_text(x0 - 6, y + 4, _number(value), "end"))
         for value in ticks(*self.x, 6):
+            if counted and not value.is_integer():
+                continue
             x, y = self.at(value, foot)
             parts.append(_path("axis", [(x, y), (x, y + 4)]))
             parts.append(_text(x, y + 17, _number(value), "middle"))

@@ -185,7 +185,7 @@ def learning_section(training: Mapping[str, Any]) -> Html:
     drawn = [
         figure(
             "Loss",
-            chart(losses, "epoch", "loss", x_range=span, marks=marks),
+            chart(losses, "epoch", "loss", x_range=span, marks=marks, counted=True),
             "training with dropout, valid without",
             ["train", "valid"],
         )
@@ -193,7 +193,7 @@ def learning_section(training: Mapping[str, Any]) -> Html:
     known = [(n, e["valid_auc"]) for n, e in zip(numbers, epochs, strict=True) if e["valid_auc"]]
     if known:
         x, y = zip(*known, strict=True)
-        drawing = chart([Series(x, y)], "epoch", "AUC", x_range=span, marks=marks)
+        drawing = chart([Series(x, y)], "epoch", "AUC", x_range=span, marks=marks, counted=True)
         drawn.append(figure("AUC on valid", drawing))
     rows = [
         [

@@ -139,6 +139,7 @@ def _removals(tried: Faithfulness) -> Html:
         "pairs taken out",
         "mean |change of the logit|",
         x_range=(0.7, len(tried.random.mean) + 0.3),
+        counted=True,
     )
     note = f"{tried.rows:,} rows; bands: 95 % intervals of the mean"
     return joined(

@@ -92,6 +92,16 @@ def test_ticks_are_round_and_within_and_few():
         assert max(found) <= low + size * (1 + 1e-6)
 
 
+def test_what_is_counted_has_whole_ticks():
+    def labels(**options):
+        drawing = parsed(chart([Series([1, 2, 3], [5, 5, 5])], "epoch", "", **options))
+        return {text.text for text in drawing.iter("text")}
+
+    assert "1.5" in labels(x_range=(0.5, 3.5))
+    assert "1.5" not in labels(x_range=(0.5, 3.5), counted=True)
+    assert {"1", "2", "3"} <= labels(x_range=(0.5, 3.5), counted=True)
+
+
 def test_a_heat_map_draws_each_pair_once_and_leaves_absent_ones_out():
     cells = np.array([[np.nan, 0.5, 1.0], [0.5, np.nan, np.nan], [1.0, np.nan, 0.25]])
     drawing = parsed(heat_map(["a", "b", "c"], cells, "pairs"))
