@@ -7,6 +7,7 @@
     schema.toml             the fields, in the order of the slots
     vocabulary/FIELD.json   what each field learnt; the name percent-encoded
     golden.jsonl            raw requests with the probabilities they must get
+    report.html             how good it is, for people
 
 Reading trusts nothing: no file that the manifest does not name, no link, no digest that differs, no
 path that leads outside, no graph that reads any file but weights.bin. There is no pickle in it.
@@ -43,6 +44,7 @@ WEIGHTS = "weights.bin"
 GOLDEN = "golden.jsonl"
 PREDICT = "predict.onnx"
 EXPLAIN = "explain.onnx"
+REPORT = "report.html"
 
 _REQUIRED = {PREDICT, EXPLAIN, WEIGHTS, SCHEMA, GOLDEN}
 _ALLOWED = re.compile(

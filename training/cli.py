@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.errors import AfmError
+from model.errors import AfmError, ConfigError
 
 NETS = ("lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+")  # model.nets has them, and torch with it
 
@@ -72,7 +72,10 @@ def _fit(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     from training.score import evaluate
 
-    print(json.dumps(evaluate(arguments.bundle, arguments.data)))
+    if arguments.bootstrap < 0:
+        raise ConfigError(f"--bootstrap {arguments.bootstrap}: 0 or more")
+    measured = evaluate(arguments.bundle, arguments.data, arguments.by, arguments.bootstrap)
+    print(json.dumps(measured))
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -80,6 +83,38 @@ def _predict(arguments: argparse.Namespace) -> None:
 
     rows = predict(arguments.bundle, arguments.data, arguments.out)
     print(f"{arguments.out}: {rows} probabilities")
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from model.schema import Schema
+    from training.compare import compare
+    from training.compare_report import printed
+    from training.config import Config
+    from training.data import read_log
+    from training.memory import keep_freed_memory
+    from training.progress import watcher
+
+    keep_freed_memory()
+    schema, config = Schema.load(arguments.schema), Config.load(arguments.config)
+    nets = [net.strip() for net in arguments.nets.split(",")]
+    seeds = [_seed(text) for text in arguments.seeds.split(",")]
+    log = read_log(arguments.data, schema)
+    valid = read_log(arguments.valid, schema) if arguments.valid else None
+    test = read_log(arguments.test, schema) if arguments.test else None
+
+    def began(run: str) -> None:
+        print(run, file=sys.stderr)
+
+    out = arguments.out
+    compared = compare(log, valid, test, schema, config, nets, seeds, out, watcher(), began)
+    print(printed(compared))
+    print(f"{out}: report.html, results.json and {len(compared.runs)} bundles")
+
+
+def _seed(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise ConfigError(f"--seeds: {text!r} is not a whole number of 0 or more")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,6 +151,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="metrics of a bundle on a log, as JSON")
     evaluate.add_argument("bundle", type=Path, metavar="BUNDLE")
     evaluate.add_argument("data", type=Path, metavar="DATA")
+    evaluate.add_argument("--by", metavar="FIELD", help="also by the values of this field")
+    evaluate.add_argument(
+        "--bootstrap", type=int, default=200, metavar="N", help="resamples for intervals; 0: none"
+    )
     evaluate.set_defaults(run=_evaluate)
 
     predict = commands.add_parser("predict", help="probabilities of a log's rows, in its order")
@@ -123,6 +162,17 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("data", type=Path, metavar="DATA")
     predict.add_argument("--out", required=True, type=Path, metavar="FILE")
     predict.set_defaults(run=_predict)
+
+    compare = commands.add_parser("compare", help="several nets and seeds on one split")
+    compare.add_argument("data", type=Path, metavar="DATA")
+    compare.add_argument("--schema", required=True, type=Path)
+    compare.add_argument("--out", required=True, type=Path, metavar="DIR")
+    compare.add_argument("--nets", default="fm,afm", help="the first is what others are held to")
+    compare.add_argument("--seeds", default="1,2,3")
+    compare.add_argument("--valid", type=Path, help="default: a part of DATA is held out")
+    compare.add_argument("--test", type=Path, help="what the nets are judged on; default: valid")
+    compare.add_argument("--config", type=Path, help="TOML, for all nets")
+    compare.set_defaults(run=_compare)
     return parser
 
 

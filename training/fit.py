@@ -68,7 +68,8 @@ def fit(
         held_out = examples(*parts["valid"])
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True)
-        rows = examples(encode(encoder, train), train)
+        fed = encode(encoder, train)
+        rows = examples(fed, train)
         net, epochs, interrupted = fit_net(config, encoder, rows, held_out, watcher)
         settle_untrained(net, encoder, rows, unknown_fed=config.fit.unknown_rate > 0)
         calibration = fit_calibration(
@@ -82,7 +83,7 @@ def fit(
             "epochs": [asdict(epoch) for epoch in epochs],
         }
         manifest, parity = pack(
-            directory, net, config.net, vocabularies, encoder, calibration, parts, training
+            directory, net, config.net, vocabularies, encoder, calibration, parts, training, fed
         )
     return Fitted(manifest, epochs, parity, interrupted)
 

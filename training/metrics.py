@@ -10,6 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Metrics = dict[str, float | int | None]
 
+NAMES = (
+    *("auc", "pr_auc", "logloss", "normalised_entropy", "rmse"),
+    *("brier", "calibration_ratio", "ece"),
+)
 BINS = 15
 # float32 cannot tell probabilities closer to 0 or 1 than this from 0 and 1
 SMALLEST = float(np.finfo(np.float32).eps)
@@ -20,11 +24,11 @@ def metrics(
 ) -> Metrics:
     """All figures of one data set, each over the B rows.
 
-    `rows` and `positives` are counts of rows, whatever their weights. `logloss` is in nats a row,
-    `normalised_entropy` is logloss over that of always predicting the click rate, `brier` the mean
-    and `rmse` the root mean squared distance to the 0/1 label, `calibration_ratio` the mean
-    probability over the click rate. Labels other than 0 and 1 (regression) leave all but `rows`
-    and `rmse` undefined.
+    `rows` and `positives` are counts of rows, whatever their weights. `pr_auc` is average
+    precision, `logloss` is in nats a row, `normalised_entropy` is logloss over that of always
+    predicting the click rate, `brier` the mean and `rmse` the root mean squared distance to the 0/1
+    label, `calibration_ratio` the mean probability over the click rate. Labels other than 0 and 1
+    (regression) leave all but `rows` and `rmse` undefined.
 
     Raises:
         ValueError: lengths that differ, a value that is not finite, a negative weight.
@@ -41,17 +45,17 @@ def metrics(
     if defined and binary:
         known |= {
             "auc": auc(y, p, w),
+            "pr_auc": pr_auc(y, p, w),
             "logloss": logloss(y, p, w),
             "normalised_entropy": normalised_entropy(y, p, w),
             "brier": _mean((y - p) ** 2, w),
             "calibration_ratio": calibration_ratio(y, p, w),
             "ece": ece(y, p, w),
         }
-    names = ("auc", "logloss", "normalised_entropy", "rmse", "brier", "calibration_ratio", "ece")
     return {
         "rows": len(y),
         "positives": int((y == 1).sum()) if binary else None,
-        **{name: known.get(name) for name in names},
+        **{name: known.get(name) for name in NAMES},
     }
 
 
@@ -67,6 +71,20 @@ def auc(y: Floats, p: Floats, w: Floats) -> float | None:
         return None
     below = np.cumsum(negative) - negative
     return float((positive * (below + negative / 2)).sum() / total)
+
+
+def pr_auc(y: Floats, p: Floats, w: Floats) -> float | None:
+    """Average precision: the precision at each threshold, weighted by the share of clicks found
+    there. Rows of one probability are found together, whatever their order; None with one class.
+    """
+    _, group = np.unique(-p, return_inverse=True)  # highest first
+    positive, mass = np.bincount(group, w * y), np.bincount(group, w)
+    clicks = positive.sum()
+    if not 0 < clicks < mass.sum():
+        return None
+    found, seen = np.cumsum(positive), np.cumsum(mass)
+    any_seen = seen > 0  # the first rows may all have weight 0
+    return float((positive[any_seen] * found[any_seen] / seen[any_seen]).sum() / clicks)
 
 
 def logloss(y: Floats, p: Floats, w: Floats) -> float:

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import torch
 
-from model.bundle import GOLDEN, SCHEMA, vocabulary_file, write_manifest
+from model.bundle import GOLDEN, REPORT, SCHEMA, vocabulary_file, write_manifest
 from model.encoding import Encoded, Encoder
 from model.golden import GoldenCase
 from model.manifest import FORMAT, Calibration, Dimensions, Manifest
@@ -22,6 +22,7 @@ from model.vocabulary import FieldVocabulary, to_bytes
 from training.data import Log
 from training.export import check_parity, edge_cases, export
 from training.metrics import Metrics, metrics
+from training.report import Fit, report
 
 GATE_ROWS = 1000  # real rows that the parity gate scores
 GOLDEN_ROWS = 8  # real rows among the golden ones
@@ -37,11 +38,13 @@ def pack(
     calibration: Calibration,
     parts: Mapping[str, tuple[Encoded, Log]],
     training: Mapping[str, Any],
+    train: Encoded,
 ) -> tuple[Manifest, float]:
     """Write everything into the empty `directory`; returns the manifest and the parity reached.
 
     `parts`: "valid" and perhaps "test", encoded rows with their log; their metrics go into the
-    manifest, and the first rows of "valid" among the golden ones.
+    manifest, and the first rows of "valid" among the golden ones. `train`: the encoded training
+    rows, for the report.
 
     Raises:
         ParityError: the graphs do not score as the net does.
@@ -61,6 +64,9 @@ def pack(
     first = valid.take(np.arange(min(GOLDEN_ROWS, len(valid)))).rows()
     golden = (_answered(*case, encoder, scorer).line() for case in golden_cases(first, schema))
     (directory / GOLDEN).write_text("".join(golden), encoding="utf-8")
+    measured = {part: measure(scorer, *rows) for part, rows in parts.items()}
+    told = Fit(name, schema.task, encoder, vocabularies, scorer, train, parts, measured, training)
+    (directory / REPORT).write_text(report(told), encoding="utf-8")
     manifest = write_manifest(
         directory,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -72,7 +78,7 @@ def pack(
         schema_digest=schema.digest,
         calibration=calibration,
         versions=_library_versions(),
-        metrics={part: measure(scorer, *rows) for part, rows in parts.items()},
+        metrics=measured,
         training=dict(training),
     )
     return manifest, parity

@@ -1,27 +1,56 @@
 """A published form of a model on a log: `afm-train evaluate` and `predict`, by the serving path."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from model.bundle import Bundle
 from model.errors import DataError
-from training.data import read_log
+from training.bootstrap import RESAMPLES, intervals, resample
+from training.data import Log, read_log
 from training.fit import encode
-from training.metrics import Metrics
-from training.pack import measure
+from training.metrics import metrics
+from training.slices import slices
 
 
-def evaluate(bundle: Path, data: Path) -> Metrics:
-    """Metrics of a bundle on a labelled log.
+def evaluate(
+    bundle: Path, data: Path, by: str | None = None, resamples: int = RESAMPLES
+) -> dict[str, Any]:
+    """Figures of a bundle on a labelled log, with "intervals" where `resamples` is not 0, and with
+    "slices" by the values of field `by`, each with figures of its own.
 
     Raises:
-        BundleError, DataError: either cannot be used.
+        BundleError, DataError: either cannot be used, or no field `by`.
     """
     opened = Bundle.open(bundle)
+    fields = opened.schema.fields
+    if by is not None and by not in fields:
+        raise DataError(f"{bundle}: no field {by!r}; there are {', '.join(map(repr, fields))}")
     log = read_log(data, opened.schema)
-    return measure(opened.scorer(), encode(opened.encoder(), log), log)
+    probabilities = opened.scorer().predict(encode(opened.encoder(), log)).probabilities
+    measured = _measured(log, probabilities, np.arange(len(log)), resamples)
+    if by is not None:
+        measured["slices"] = [
+            {"value": part.value, **_measured(log, probabilities, part.rows, resamples)}
+            for part in slices(fields[by], log.columns[by])
+        ]
+    return measured
+
+
+def _measured(
+    log: Log, probabilities: NDArray[np.float32], rows: NDArray[np.int64], resamples: int
+) -> dict[str, Any]:
+    labels, chosen = log.labels[rows], probabilities[rows]
+    weights = None if log.weights is None else log.weights[rows]
+    measured: dict[str, Any] = dict(metrics(labels, chosen, weights))
+    if resamples:
+        group = None if log.group is None else log.group[rows]
+        drawn = resample(labels, chosen, weights, group, resamples=resamples)
+        measured["intervals"] = intervals(drawn)
+    return measured
 
 
 def predict(bundle: Path, data: Path, out: Path) -> int:

@@ -93,6 +93,8 @@ def test_the_same_seed_gives_the_same_files_bit_for_bit_and_another_seed_does_no
         {name: record.sha256 for name, record in Bundle.open(home / out).manifest.files.items()}
         for out in ("one", "two", "three")
     ]
+    for digest in digests:
+        digest.pop("report.html")  # it has the seconds that the fit took
     assert digests[0] == digests[1]
     assert digests[0]["weights.bin"] != digests[2]["weights.bin"]
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from training.metrics import metrics
+from training.metrics import NAMES, metrics
 
-DEFINED = ("auc", "logloss", "normalised_entropy", "rmse", "brier", "calibration_ratio", "ece")
+DEFINED = NAMES
 
 
 def slow_auc(labels, probabilities, weights):
@@ -18,6 +18,18 @@ def slow_auc(labels, probabilities, weights):
                 total += w1 * w0
                 won += w1 * w0 * (1.0 if p1 > p0 else 0.5 if p1 == p0 else 0.0)
     return won / total
+
+
+def slow_pr_auc(labels, probabilities, weights):
+    """Sum over the thresholds of precision times the recall that the threshold adds."""
+    clicks = sum(w for y, w in zip(labels, weights, strict=True) if y == 1)
+    area = recall = 0.0
+    for threshold in sorted(set(probabilities), reverse=True):
+        rows = [i for i, p in enumerate(probabilities) if p >= threshold]
+        found = sum(weights[i] for i in rows if labels[i] == 1)
+        area += found / sum(weights[i] for i in rows) * (found / clicks - recall)
+        recall = found / clicks
+    return area
 
 
 def drawn(rows=80, seed=0):
@@ -36,6 +48,22 @@ def test_auc_equals_the_double_loop_with_weights_and_ties(seed):
     labels, probabilities, weights = drawn(seed=seed)
     expected = slow_auc(labels, probabilities, weights)
     assert metrics(labels, probabilities, weights)["auc"] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pr_auc_equals_the_loop_over_thresholds_with_weights_and_ties(seed):
+    labels, probabilities, weights = drawn(seed=seed)
+    expected = slow_pr_auc(labels, probabilities, weights.tolist())
+    assert metrics(labels, probabilities, weights)["pr_auc"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_pr_auc_of_rows_that_all_look_alike_is_the_click_rate():
+    assert metrics([1, 0, 0, 0], [0.3] * 4)["pr_auc"] == pytest.approx(0.25)
+    assert metrics([0, 1], [0.1, 0.9])["pr_auc"] == 1.0
+
+
+def test_pr_auc_takes_first_rows_without_weight():
+    assert metrics([0, 1, 0], [0.9, 0.8, 0.1], [0, 1, 1])["pr_auc"] == 1.0
 
 
 def test_a_constant_prediction_has_auc_one_half_and_normalised_entropy_one():
@@ -98,6 +126,7 @@ def test_no_figure_depends_on_the_order_of_the_rows():
 def test_one_class_leaves_auc_and_normalised_entropy_undefined(label):
     measured = metrics([label] * 3, [0.2, 0.3, 0.4])
     assert measured["auc"] is None
+    assert measured["pr_auc"] is None
     assert measured["normalised_entropy"] is None
     assert isinstance(measured["logloss"], float)
     assert (measured["calibration_ratio"] is None) == (label == 0)

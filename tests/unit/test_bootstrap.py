@@ -1,0 +1,147 @@
+"""Intervals against the figures they belong to, and against worlds whose truth is known."""
+
+import time
+
+import numpy as np
+import pytest
+
+from training.bootstrap import differences, intervals, percentiles, resample
+from training.metrics import NAMES, metrics
+
+
+def world(rows=400, seed=0):
+    """Calibrated probabilities, few enough distinct ones that many are equal."""
+    rng = np.random.default_rng(seed)
+    probabilities = rng.integers(1, 40, rows) / 50
+    return (rng.random(rows) < probabilities).astype(np.float64), probabilities
+
+
+def separate(rows=400, seed=0):
+    rng = np.random.default_rng(seed)
+    probabilities = rng.random(rows)
+    return (rng.random(rows) < probabilities).astype(np.float64), probabilities
+
+
+@pytest.mark.parametrize("drawn_world", [world, separate])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_the_whole_log_gets_the_very_figures_of_metrics(drawn_world, weighted):
+    labels, probabilities = drawn_world()
+    weights = np.random.default_rng(1).integers(0, 4, 400) if weighted else None
+    expected = metrics(labels, probabilities, weights)
+    whole = resample(labels, probabilities, weights, resamples=1).whole
+    assert whole.keys() == set(NAMES)
+    for name in NAMES:
+        assert whole[name] == pytest.approx(expected[name], abs=1e-12), name
+
+
+def test_a_draw_is_the_log_with_some_rows_repeated():
+    labels, probabilities = world(rows=50)
+    drawn = resample(labels, probabilities, resamples=3, seed=4).drawn
+    rng = np.random.default_rng(4)
+    for draw in range(3):
+        rows = rng.integers(0, 50, 50)
+        expected = metrics(labels[rows], probabilities[rows])
+        for name in NAMES:
+            assert drawn[name][draw] == pytest.approx(expected[name], abs=1e-12), name
+
+
+def test_the_same_seed_draws_the_same_rows_and_another_seed_others():
+    labels, probabilities = world()
+    one, two, other = (
+        resample(labels, probabilities, resamples=20, seed=seed).drawn["auc"] for seed in (3, 3, 4)
+    )
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, other)
+
+
+def test_the_intervals_cover_the_truth_about_as_often_as_they_say():
+    big_labels, big = separate(rows=400_000, seed=99)
+    truth = metrics(big_labels, big)
+    covered = dict.fromkeys(("auc", "pr_auc", "logloss", "rmse", "calibration_ratio"), 0)
+    worlds = 60
+    for seed in range(worlds):
+        labels, probabilities = separate(rows=300, seed=seed)
+        found = intervals(resample(labels, probabilities, resamples=200, seed=seed))
+        for name in covered:
+            low, high = found[name]
+            covered[name] += low <= truth[name] <= high
+    # 95 % of 60 is 57; 51 or fewer has a chance of 1 in 100
+    assert all(count >= 51 for count in covered.values()), covered
+    assert any(count < worlds for count in covered.values()), "intervals that always cover"
+
+
+def test_a_paired_interval_is_narrower_than_an_unpaired_one():
+    labels, probabilities = separate(rows=2000)
+    rng = np.random.default_rng(1)
+    near = np.clip(probabilities + rng.normal(0, 0.05, 2000), 0.001, 0.999)
+    first, second = (resample(labels, p, seed=1) for p in (probabilities, near))
+    elsewhere = resample(labels, near, seed=2)
+
+    def width(other):
+        low, high = differences([first], [other])["logloss"].interval
+        return high - low
+
+    assert width(second) < width(elsewhere) / 2
+
+
+def test_a_difference_tells_a_worse_model_from_an_equal_one():
+    labels, probabilities = separate(rows=2000)
+    noise = np.random.default_rng(1).random(2000)
+    good, bad = resample(labels, probabilities), resample(labels, noise)
+    same = differences([good], [good])["auc"]
+    assert (same.value, same.interval, same.significant) == (0.0, (0.0, 0.0), False)
+    worse = differences([good], [bad])["auc"]
+    assert worse.significant
+    assert worse.interval[1] < 0
+    measured = [metrics(labels, p)["auc"] for p in (probabilities, noise)]
+    assert worse.value == pytest.approx(measured[1] - measured[0])
+
+
+def test_a_difference_of_seeds_is_that_of_their_means():
+    labels, probabilities = separate(rows=500)
+    rng = np.random.default_rng(1)
+    seeds = [resample(labels, np.clip(probabilities + rng.normal(0, 0.1, 500), 0, 1)) for _ in "12"]
+    base = resample(labels, probabilities)
+    each = [differences([base], [one])["auc"].value for one in seeds]
+    assert differences([base], seeds)["auc"].value == pytest.approx(np.mean(each))
+
+
+def test_rows_of_one_group_are_drawn_together_and_widen_the_interval():
+    labels, probabilities = separate(rows=100)
+    labels, probabilities = np.repeat(labels, 20), np.repeat(probabilities, 20)
+    group = np.repeat(np.arange(100), 20)
+
+    def width(group):
+        low, high = intervals(resample(labels, probabilities, group=group))["auc"]
+        return high - low
+
+    # 2000 rows that are 100: sqrt(20) = 4.5 times as unsure
+    assert 3 < width(group) / width(None) < 6.5
+
+
+def test_a_figure_that_is_undefined_has_no_interval():
+    found = intervals(resample([0.0, 0.0, 0.0], [0.1, 0.2, 0.3]))
+    assert found["auc"] is None
+    assert found["calibration_ratio"] is None
+    assert found["logloss"] is not None
+    assert all(value is None for value in intervals(resample([], [])).values())
+    numbers = intervals(resample([2.0, 3.0, 5.0], [2.0, 2.0, 4.0]))
+    assert numbers["rmse"] is not None
+    assert numbers["logloss"] is None
+
+
+def test_a_figure_that_most_draws_leave_undefined_has_no_interval():
+    nan = float("nan")
+    assert percentiles(np.array([nan, nan, 1.0])) is None
+    assert percentiles(np.array([nan, 1.0, 1.0])) == (1.0, 1.0)
+    # one click in two rows: half of the draws have one class alone, and are left out
+    drawn = resample([1.0, 0.0], [0.7, 0.2], resamples=100).drawn["auc"]
+    assert 0 < np.isnan(drawn).sum() < 100
+    assert set(drawn[~np.isnan(drawn)]) == {1.0}
+
+
+def test_sixty_thousand_rows_take_seconds():
+    labels, probabilities = separate(rows=60_000)
+    began = time.process_time()
+    resample(labels, probabilities)
+    assert time.process_time() - began < 20
