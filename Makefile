@@ -23,7 +23,7 @@ DATA := $(EXAMPLE)/train.parquet
 SCHEMA := $(EXAMPLE)/schema.toml
 LOG := $(SCHEMA)
 BUNDLE := $(AFM_HOME)/fitted/example
-FIT ?= --test $(EXAMPLE)/test.parquet
+FIT ?= --config training/configs/example.toml --test $(EXAMPLE)/test.parquet
 endif
 
 .DEFAULT_GOAL := help

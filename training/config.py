@@ -32,7 +32,7 @@ class Step(_Part):
     dropout: float = Field(default=0.2, ge=0, lt=1)  # of pair vectors, or of NFM's pooled one
     dropout_hidden: float = Field(default=0.2, ge=0, lt=1)  # of the outputs of NFM's layers
     l2_linear: float = Field(default=0.0, ge=0)
-    l2_embedding: float = Field(default=2e-4, ge=0)
+    l2_embedding: float = Field(default=5e-4, ge=0)
     l2_attention: float = Field(default=0.0, ge=0)
     l2_hidden: float = Field(default=0.0, ge=0)
     unknown_rate: float = Field(default=0.02, ge=0, lt=1)  # of the values, fed as unknown ones
