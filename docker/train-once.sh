@@ -15,5 +15,6 @@ elif [ -n "${AFM_DATA:-}" ]; then
 else
   example=$(mktemp -d)/example
   afm-train simulate --rows "${AFM_EXAMPLE_ROWS:-200000}" --seed 1 --out "$example"
-  afm-train fit "$example/train.parquet" --schema "$example/schema.toml" --test "$example/test.parquet" --out "$handover/bundle"
+  afm-train fit "$example/train.parquet" --schema "$example/schema.toml" \
+    --config /src/training/configs/example.toml --test "$example/test.parquet" --out "$handover/bundle"
 fi
