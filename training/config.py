@@ -29,7 +29,7 @@ class Step(_Part):
     learning_rate: float = Field(default=2e-3, gt=0)
     cut: float = Field(default=0.5, gt=0, le=1)  # of the learning rate, after an epoch without gain
     patience: int = Field(default=3, ge=1)  # epochs without gain before it ends
-    dropout: float = Field(default=0.2, ge=0, lt=1)  # of pair vectors, or of NFM's pooled one
+    dropout: float = Field(default=0.0, ge=0, lt=1)  # of pair vectors, or of NFM's pooled one
     dropout_hidden: float = Field(default=0.2, ge=0, lt=1)  # of the outputs of NFM's layers
     l2_linear: float = Field(default=0.0, ge=0)
     l2_embedding: float = Field(default=5e-4, ge=0)
