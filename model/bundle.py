@@ -2,6 +2,8 @@
 
     manifest.json           what it is, and sha256 and size of every other file
     predict.onnx            ids, values -> probability, logit
+    rank.onnx               the same of one context with its ads, whose fields come apart; where
+                            the schema has both roles
     explain.onnx            ids, values -> the terms of the logit
     weights.bin             the parameters of all graphs, float32, each on a page of its own
     schema.toml             the fields, in the order of the slots
@@ -43,12 +45,13 @@ SCHEMA = "schema.toml"
 WEIGHTS = "weights.bin"
 GOLDEN = "golden.jsonl"
 PREDICT = "predict.onnx"
+RANK = "rank.onnx"
 EXPLAIN = "explain.onnx"
 REPORT = "report.html"
 
 _REQUIRED = {PREDICT, EXPLAIN, WEIGHTS, SCHEMA, GOLDEN}
 _ALLOWED = re.compile(
-    r"predict\.onnx|explain\.onnx|weights\.bin|schema\.toml|golden\.jsonl|report\.html|vocabulary/[^/]+\.json"
+    r"predict\.onnx|rank\.onnx|explain\.onnx|weights\.bin|schema\.toml|golden\.jsonl|report\.html|vocabulary/[^/]+\.json"
 )
 
 
@@ -107,7 +110,7 @@ class Bundle:
         weights = self.directory / WEIGHTS
         if not np.isfinite(np.memmap(weights, dtype=np.float32, mode="r")).all():
             raise BundleError(f"{weights}: a weight that is not finite")
-        for name in (PREDICT, EXPLAIN):
+        for name in {PREDICT, RANK, EXPLAIN} & self.manifest.files.keys():
             check_graph(self.directory / name, WEIGHTS, dimensions.rows)
 
     def vocabulary_bytes(self) -> dict[str, bytes]:
@@ -134,7 +137,8 @@ class Bundle:
 
     def scorer(self) -> Scorer:
         """The graphs, ready to run."""
-        return Scorer(self.directory, self.manifest.dimensions, self.manifest.bias)
+        slots = self.schema.candidate_slots
+        return Scorer(self.directory, self.manifest.dimensions, self.manifest.bias, slots)
 
     def golden(self) -> list[GoldenCase]:
         """The requests with known answers."""

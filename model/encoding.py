@@ -25,20 +25,22 @@ class Encoded:
 
     `ids`: int64 [B, F], rows of the embedding table. `values`: float32 [B, F], the x_i; 0 where the
     feature is not there, so `values != 0` is the paper's R_x. `unknown`: how many values of a field
-    training never saw. `ignored`: how many different keys no field names.
+    training never saw. `ignored`: how many different keys no field names. `shared`: whether the
+    fields of the context's role come from one context, so that all rows have the same there.
     """
 
     ids: NDArray[np.int64]
     values: NDArray[np.float32]
     unknown: dict[str, int] = field(default_factory=dict)
     ignored: int = 0
+    shared: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def slice(self, start: int, stop: int) -> "Encoded":
         """Rows start..stop, without the counts."""
-        return Encoded(self.ids[start:stop], self.values[start:stop])
+        return Encoded(self.ids[start:stop], self.values[start:stop], shared=self.shared)
 
 
 class Encoder:
@@ -50,6 +52,7 @@ class Encoder:
     def __init__(self, schema: Schema, vocabularies: Mapping[str, FieldVocabulary]) -> None:
         self.schema = schema
         self._names = frozenset(schema.fields)
+        self._shareable = {n for n, field in schema.fields.items() if field.role == "context"}
         self._fields: list[FieldEncoder] = []
         offsets: list[int] = []
         self.rows = 0
@@ -87,7 +90,8 @@ class Encoder:
             columns[name] = [row.get(name, shared) for row in candidates]
         encoded = self._encode(columns, varying, len(candidates))
         extra = len(varying - self._names) + sum(name not in self._names for name in context)
-        return Encoded(encoded.ids, encoded.values, encoded.unknown, extra)
+        shared = bool(context) and self._shareable.isdisjoint(varying)
+        return Encoded(encoded.ids, encoded.values, encoded.unknown, extra, shared)
 
     def encode_columns(self, columns: Mapping[str, Column], rows: int) -> Encoded:
         """Encode a log: one column of `rows` values for each field; a field without one is missing.

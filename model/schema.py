@@ -112,6 +112,11 @@ class Schema(BaseModel):
         return tuple(name for name, field in self.fields.items() for _ in range(field.width))
 
     @cached_property
+    def candidate_slots(self) -> tuple[bool, ...]:
+        """Which of the F slots a candidate ad gives, by the roles; the others are the context's."""
+        return tuple(self.fields[name].role == "candidate" for name in self.slots)
+
+    @cached_property
     def digest(self) -> str:
         """Sha256 of what the schema says, whatever way it is written.
 

@@ -1,7 +1,8 @@
 """Encoded rows to scores: a bundle's graphs in onnxruntime, in slices that fit the cache."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,10 @@ Floats = NDArray[np.float32]
 # times as long a row as slices of 50, which also keep the memory arena small.
 SLICE_BYTES = 2 << 20
 FEWEST_ROWS = 16
+# The rank graph's largest temporary, T floats for each pair across, is read twice, not five times.
+RANK_SLICE_BYTES = 1 << 20
+MEASURED_ROWS = (1, 2, 4, 8, 16, 32, 64)
+MEASURED_RUNS = 7
 
 
 class Scores(NamedTuple):
@@ -49,16 +54,29 @@ class Terms(NamedTuple):
 class Scorer:
     """The graphs of one bundle directory, which must have been verified.
 
-    `bias` is what a logit has beside its terms. `slice_rows`: rows that go into one run.
+    `bias` is what a logit has beside its terms; `candidate` [F] which slots the ads give.
+    `slice_rows`: rows that go into one run. `rank_from`: how many ads of one context are scored by
+    the rank graph, which costs a few more calls than the plain one and saves the context's share of
+    the work; None for no number, which is so until `choose_graphs` has measured it.
     """
 
-    def __init__(self, directory: Path, dimensions: Dimensions, bias: float) -> None:
+    def __init__(
+        self, directory: Path, dimensions: Dimensions, bias: float, candidate: Sequence[bool]
+    ) -> None:
         self.bias = bias
+        self.rank_from: int | None = None
         self._dimensions = dimensions
+        self._context_slots = np.flatnonzero(~np.array(candidate, dtype=bool))
+        self._ad_slots = np.flatnonzero(candidate)
+        across = len(self._context_slots) * len(self._ad_slots)
+        row_bytes = 4 * max(across * max(dimensions.attention, 1), 1)
+        self.rank_slice_rows = max(FEWEST_ROWS, RANK_SLICE_BYTES // row_bytes)
         pairs = dimensions.slots * (dimensions.slots - 1) // 2
         row_bytes = 4 * max(pairs * dimensions.embedding, dimensions.slots)
         self.slice_rows = max(FEWEST_ROWS, SLICE_BYTES // row_bytes)
         self._predict = _session(directory / "predict.onnx")
+        rank = directory / "rank.onnx"
+        self._rank = _session(rank) if rank.exists() else None
         self._explain = _session(directory / "explain.onnx")
 
     def predict(self, encoded: Encoded) -> Scores:
@@ -67,8 +85,51 @@ class Scorer:
         Raises:
             BundleError: an id outside the table, which no encoder of this bundle makes.
         """
-        parts = [_run(self._predict, part) for part in self._slices(encoded)]
+        if encoded.shared and self.rank_from is not None and len(encoded) >= self.rank_from:
+            return self.rank(encoded)
+        return self.predict_plainly(encoded)
+
+    def predict_plainly(self, encoded: Encoded) -> Scores:
+        """Scores of B rows, each by itself. Raises as `predict` does."""
+        self._check_ids(encoded)
+        parts = [_run(self._predict, part) for part in _slices(encoded, self.slice_rows)]
         return Scores(*_joined(parts)) if parts else Scores(_none(), _none())
+
+    @property
+    def has_rank(self) -> bool:
+        """Whether the bundle has a graph for one context with N ads."""
+        return self._rank is not None
+
+    def rank(self, encoded: Encoded) -> Scores:
+        """Scores of B >= 1 rows of one context, whose share of the work is done once a run; needs
+        `has_rank`. Raises as `predict` does.
+        """
+        assert self._rank is not None  # noqa: S101  what the caller has made sure of
+        self._check_ids(encoded)
+        context = {
+            "context_ids": encoded.ids[:1, self._context_slots],
+            "context_values": encoded.values[:1, self._context_slots],
+        }
+        ads = Encoded(encoded.ids[:, self._ad_slots], encoded.values[:, self._ad_slots])
+        parts = [
+            self._rank.run(None, {**context, "ids": part.ids, "values": part.values})
+            for part in _slices(ads, self.rank_slice_rows)
+        ]
+        return Scores(*_joined(parts))
+
+    def choose_graphs(self, encoded: Encoded) -> None:
+        """Set `rank_from` by measuring both graphs on this machine, with rows of one context; the
+        first of them are repeated to as many as are needed.
+        """
+        if not self.has_rank:
+            return
+        self.rank_from = None
+        for rows in reversed(MEASURED_ROWS):
+            repeated = np.resize(np.arange(len(encoded)), rows)
+            some = Encoded(encoded.ids[repeated], encoded.values[repeated])
+            if _fastest(self.rank, some) >= _fastest(self.predict_plainly, some):
+                return
+            self.rank_from = rows
 
     def explain(self, encoded: Encoded) -> Terms:
         """Terms of B >= 1 rows; where there are pairs, the terms and `bias` add up to the logits
@@ -77,19 +138,33 @@ class Scorer:
         Raises:
             BundleError: see `predict`.
         """
-        linear, *found = _joined([_run(self._explain, part) for part in self._slices(encoded)])
+        self._check_ids(encoded)
+        parts = [_run(self._explain, part) for part in _slices(encoded, self.slice_rows)]
+        linear, *found = _joined(parts)
         pairs: list[Floats | None] = [*found, None, None]  # the graph has the outputs that it needs
         return Terms(linear, pairs[0], pairs[1])
 
-    def _slices(self, encoded: Encoded) -> Iterator[Encoded]:
+    def _check_ids(self, encoded: Encoded) -> None:
         # onnxruntime takes -1 for the last row without a word, and fails the run on a larger id
         ids = encoded.ids
         if ids.size and not (ids.min() >= 0 and ids.max() < self._dimensions.rows):
             raise BundleError("an id outside the embedding table: encoder and graph do not match")
-        if len(encoded) <= self.slice_rows:
-            return iter([encoded] if len(encoded) else [])
-        starts = range(0, len(encoded), self.slice_rows)
-        return (encoded.slice(start, start + self.slice_rows) for start in starts)
+
+
+def _slices(encoded: Encoded, rows: int) -> Iterator[Encoded]:
+    if len(encoded) <= rows:
+        return iter([encoded] if len(encoded) else [])
+    return (encoded.slice(start, start + rows) for start in range(0, len(encoded), rows))
+
+
+def _fastest(score: Callable[[Encoded], Scores], encoded: Encoded) -> float:
+    # seconds of the fastest of a few calls: the one that nothing else got in the way of
+    seconds = []
+    for _ in range(MEASURED_RUNS):
+        began = perf_counter()
+        score(encoded)
+        seconds.append(perf_counter() - began)
+    return min(seconds)
 
 
 def _session(path: Path) -> onnxruntime.InferenceSession:

@@ -8,8 +8,10 @@ from model.bundle import Bundle
 from model.encoding import Encoder
 from model.errors import BundleError
 from model.explanation import Explainer
-from model.golden import replay
+from model.golden import GoldenCase, replay
+from model.schema import Schema
 from model.scorer import Scorer
+from model.values import Row
 from model.vocabulary import from_bytes
 
 WARM_ROWS = 128
@@ -55,4 +57,13 @@ def make_live(model: str, bundle: Bundle, vocabularies: Mapping[str, bytes]) -> 
     for count in (1, WARM_ROWS):
         warm = (rows * (count // len(rows) + 1))[:count]
         live.explainer.explain(warm, encoder.encode(warm), None)
+    scorer.choose_graphs(encoder.encode_request(*_as_request(golden[0], bundle.schema)))
     return live
+
+
+def _as_request(case: GoldenCase, schema: Schema) -> tuple[Row, list[Row]]:
+    # the first row's context with the ads of all rows
+    rows = case.request["instances"]
+    ads = {name for name, field in schema.fields.items() if field.role == "candidate"}
+    context = {name: rows[0].get(name) for name in schema.fields if name not in ads}
+    return context, [{n: value for n, value in row.items() if n in ads} for row in rows]

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,32 +11,51 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from model.bundle import EXPLAIN, PREDICT, WEIGHTS
+from model.bundle import EXPLAIN, PREDICT, RANK, WEIGHTS
 from model.encoding import Encoded
 from model.errors import ParityError
 from model.graph_files import write_graph, write_weights
 from model.manifest import Calibration
 from model.nets import Net
-from model.nets.graphs import ExplainGraph, PredictGraph
+from model.nets.graphs import ExplainGraph, PredictGraph, RankGraph
 from model.scorer import Scorer
 
 TOLERANCE = 1e-5  # of a probability, and of a logit relative to max(1, |logit|)
 
 
-def export(net: Net, calibration: Calibration, slots: int, directory: Path) -> None:
-    """Write the predict and explain graphs of `net` and their weights into `directory`."""
+def export(net: Net, calibration: Calibration, candidate: Sequence[bool], directory: Path) -> None:
+    """Write the graphs of `net` and their weights into `directory`; `candidate` [F] tells which
+    slots the ads give. Without slots of both sides there is nothing to rank.
+    """
     net.eval()
     parameters = {f"net.{name}": p.detach().numpy() for name, p in net.named_parameters()}
     offsets = write_weights(directory / WEIGHTS, parameters)
-    predict = _graph(PredictGraph(net, calibration), slots, ["probability", "logit"])
-    explain = _graph(ExplainGraph(net), slots, ["linear_terms", "interactions", "attentions"])
-    write_graph(directory / PREDICT, predict, WEIGHTS, offsets)
-    write_graph(directory / EXPLAIN, explain, WEIGHTS, offsets)
+    slots, ads = len(candidate), sum(candidate)
+    scores = ["probability", "logit"]
+    terms = ["linear_terms", "interactions", "attentions"]
+    graphs = {
+        PREDICT: _graph(PredictGraph(net, calibration), {"": (3, slots)}, scores),
+        EXPLAIN: _graph(ExplainGraph(net), {"": (3, slots)}, terms),
+    }
+    if 0 < ads < slots:
+        sides = {"context_": (1, slots - ads), "": (3, ads)}
+        graphs[RANK] = _graph(RankGraph(net, calibration, candidate), sides, scores)
+    for name, graph in graphs.items():
+        write_graph(directory / name, graph, WEIGHTS, offsets)
 
 
-def _graph(module: nn.Module, slots: int, outputs: list[str]) -> onnx.ModelProto:
-    example = (torch.zeros(3, slots, dtype=torch.int64), torch.ones(3, slots))
-    rows = {0: torch.export.Dim("B", min=1)}
+def _graph(
+    module: nn.Module, sides: dict[str, tuple[int, int]], outputs: list[str]
+) -> onnx.ModelProto:
+    # of each side an input `ids` and an input `values`; with more than one row, of any number
+    shapes = [shape for shape in sides.values() for _ in ("ids", "values")]
+    names = [f"{side}{name}" for side in sides for name in ("ids", "values")]
+    example = tuple(
+        torch.zeros(shape, dtype=torch.int64) if name.endswith("ids") else torch.ones(shape)
+        for name, shape in zip(names, shapes, strict=True)
+    )
+    rows = torch.export.Dim("B", min=1)
+    dynamic = tuple({0: rows} if shape[0] > 1 else {} for shape in shapes)
     with torch.no_grad():
         outputs = outputs[: len(module(*example))]
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports on torchvision's absence
@@ -45,8 +65,8 @@ def _graph(module: nn.Module, slots: int, outputs: list[str]) -> onnx.ModelProto
             module.eval(),
             example,
             dynamo=True,
-            dynamic_shapes=(rows, rows),
-            input_names=["ids", "values"],
+            dynamic_shapes=dynamic,
+            input_names=names,
             output_names=outputs,
             optimize=False,  # onnxruntime does; here it would bake copies of the weights in
             verbose=False,
@@ -80,6 +100,10 @@ def check_parity(
             "logits": np.abs(scores.logits - logits) / size,
             "linear terms": np.abs(terms.linear - linear) / np.maximum(1, np.abs(linear)),
         }
+        if scorer.has_rank and encoded.shared:
+            ranked = scorer.rank(encoded)
+            differences["ranked probabilities"] = np.abs(ranked.probabilities - probabilities)
+            differences["ranked logits"] = np.abs(ranked.logits - logits) / size
         if terms.contribution is not None:  # else the net is no sum over pairs
             pairs = terms.contribution.sum(1, np.float64)
             added = scorer.bias + terms.linear.sum(1, np.float64) + pairs
@@ -95,11 +119,17 @@ def check_parity(
 
 
 def edge_cases(
-    ids: NDArray[np.int64], values: NDArray[np.float32], offsets: NDArray[np.int64], rows: int
+    ids: NDArray[np.int64],
+    values: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    rows: int,
+    candidate: Sequence[bool],
 ) -> dict[str, Encoded]:
-    """Encoded rows for the gate: batch sizes, nothing present, one feature, ends of the table.
+    """Encoded rows for the gate: batch sizes, nothing present, one feature, ends of the table, and
+    the same with one context for all rows.
 
-    `ids` and `values` [N, F] are real rows; `offsets` [F] the first table row of each slot.
+    `ids` and `values` [N, F] are real rows; `offsets` [F] the first table row of each slot;
+    `candidate` [F] the slots that the ads give.
     """
     repeats = -(-1000 // len(ids))
     many = Encoded(np.tile(ids, (repeats, 1))[:1000], np.tile(values, (repeats, 1))[:1000])
@@ -112,4 +142,11 @@ def edge_cases(
     cases["all unknown"] = Encoded(each + 2, ones)
     cases["one present feature"] = Encoded(each + 2, np.eye(slots, dtype=np.float32))
     cases["last row of the table"] = Encoded(np.full_like(each, rows - 1), ones)
-    return cases
+    ours = ~np.array(candidate, dtype=bool)
+    shared = {f"{name}, one context": _with_one_context(case, ours) for name, case in cases.items()}
+    return cases | shared
+
+
+def _with_one_context(case: Encoded, ours: NDArray[np.bool_]) -> Encoded:
+    ids = np.where(ours, case.ids[:1], case.ids)
+    return Encoded(ids, np.where(ours, case.values[:1], case.values), shared=True)

@@ -50,12 +50,13 @@ def pack(
         ParityError: the graphs do not score as the net does.
     """
     schema = encoder.schema
-    export(net, calibration, len(schema.slots), directory)
+    export(net, calibration, schema.candidate_slots, directory)
     dimensions = Dimensions(rows=encoder.rows, slots=len(encoder.offsets), **net.sizes)
-    scorer = Scorer(directory, dimensions, float(net.bias.detach()))
+    bias = float(net.bias.detach())
+    scorer = Scorer(directory, dimensions, bias, schema.candidate_slots)
     encoded, valid = parts["valid"]
     real = encoded.slice(0, GATE_ROWS)
-    cases = edge_cases(real.ids, real.values, encoder.offsets, encoder.rows)
+    cases = edge_cases(real.ids, real.values, encoder.offsets, encoder.rows, schema.candidate_slots)
     parity = check_parity(net, calibration, scorer, cases)
     (directory / SCHEMA).write_text(schema.dumps(), encoding="utf-8")
     (directory / "vocabulary").mkdir()

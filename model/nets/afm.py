@@ -9,11 +9,14 @@ takes no share of the softmax; where R is empty the pair term is 0.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from model.nets.net import Net, PairNet, Settings
+from model.nets.net import Net, PairNet, Settings, Side
+
+LOWEST = -1e30  # finite, since -inf minus -inf would be NaN where no pair is present
 
 
 class AFM(PairNet):
@@ -35,12 +38,53 @@ class AFM(PairNet):
         pairs = self.pair_vectors(self.embedded(ids, values))  # (P, B, K)
         present = values != 0  # (F, B)
         both = present.index_select(0, self.first) & present.index_select(0, self.second)  # (P, B)
+        products, scores = self.judged(pairs)
+        return products, scores, both
+
+    def judged(self, pairs: Tensor) -> tuple[Tensor, Tensor]:
+        """p . e_ij and h . ReLU(W e_ij + b), both [P, B], of e_ij [P, B, K]."""
         # all rows at once; h and p from the left, as a product with one column is as dear as with 8
         flat = pairs.flatten(0, 1)
         hidden = torch.relu(self.attention(flat))  # (P*B, T)
-        scores = (self.h[None] @ hidden.T).view(both.shape)
-        products = (self.p[None] @ flat.T).view(both.shape)
-        return products, scores, both
+        scores = (self.h[None] @ hidden.T).view(pairs.shape[:2])
+        products = (self.p[None] @ flat.T).view(pairs.shape[:2])
+        return products, scores
+
+    def with_fields(self, products: Tensor, scores: Tensor, pair: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002  the paper's pairs know no fields
+        """Products and scores after what the field `pair` of each adds; the same shape."""
+        return products, scores
+
+    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:
+        """A softmax splits over any parts of R: of the pairs within the context, judged once;
+        within each ad; and across, which one product of the ads' vectors with W diag(v_c), folded
+        once, judges without a vector a pair: W (v_c * v_a) = (W diag(v_c)) v_a.
+        """
+        ours, theirs = (self.embedded(side.ids, side.values) for side in (context, ads))
+        parts = [
+            self._within(side, vectors)
+            for side, vectors in ((context, ours), (ads, theirs))
+            if len(side.first)
+        ]
+        ours = ours.squeeze(1)  # (C, K)
+        flat = theirs.transpose(0, 1).flatten(0, 1)  # (N*A, K)
+        weight, bias = self.attention.weight, self.attention.bias
+        folded = (ours.unsqueeze(1) * weight).flatten(0, 1)  # (C*T, K)
+        hidden = torch.relu(torch.addmm(bias.repeat(len(ours)), flat, folded.T))  # (N*A, C*T)
+        shape = (-1, len(ads.fields), len(ours))  # (N, A, C)
+        scores = (self.h[None] @ hidden.view(-1, len(self.h)).T).view(shape)
+        products = (flat @ (ours * self.p).T).view(shape)
+        products, scores = self.with_fields(products, scores, cross)
+        both = ads.present.T.unsqueeze(2) & context.present.squeeze(1)
+        parts.append(Part.of(products.flatten(1), scores.flatten(1), both.flatten(1), 1))
+        return Part.pooled(parts)
+
+    def _within(self, side: Side, vectors: Tensor) -> "Part":
+        one, other = side.pairs_of(vectors)  # (P, n, K)
+        products, scores = self.judged(one * other)
+        pair = side.field_pair.unsqueeze(1)  # (P, 1)
+        products, scores = self.with_fields(products, scores, pair)
+        one, other = side.pairs_of(side.present)  # (P, n)
+        return Part.of(products, scores, one & other, 0)
 
     def start_from(self, fitted: Net, ids: Tensor, values: Tensor) -> None:
         """Take over a fitted FM, so that fitting goes on from its logits (the paper's pre-training,
@@ -76,12 +120,41 @@ class AFM(PairNet):
         return super().sizes | {"attention": self.settings.attention}
 
 
+class Part(NamedTuple):
+    """A softmax over some of the pairs, not yet divided: the largest score m, Z = sum exp(s - m)
+    and S = sum exp(s - m) p . e, all [n].
+    """
+
+    m: Tensor
+    z: Tensor
+    s: Tensor
+
+    @classmethod
+    def of(cls, products: Tensor, scores: Tensor, present: Tensor, axis: int) -> "Part":
+        """Over `axis` of products and scores; pairs that are not `present` take no part."""
+        lowest = torch.full_like(scores, LOWEST)
+        m = torch.where(present, scores, lowest).amax(axis, keepdim=True)
+        weights = torch.exp(torch.where(present, scores - m, lowest)) * present
+        return cls(m.squeeze(axis), weights.sum(axis), (weights * products).sum(axis))
+
+    @staticmethod
+    def pooled(parts: Sequence["Part"]) -> Tensor:
+        """What the whole softmax weighs the products to [n]; 0 where no pair is present."""
+        m = parts[0].m
+        for part in parts[1:]:
+            m = torch.maximum(m, part.m)
+        shares = [torch.exp(part.m - m) for part in parts]
+        z, s = torch.zeros_like(m), torch.zeros_like(m)
+        for share, part in zip(shares, parts, strict=True):
+            z, s = z + share * part.z, s + share * part.s
+        return s / z.clamp_min(1e-30)
+
+
 def masked_softmax(scores: Tensor, present: Tensor) -> Tensor:
     """Softmax of `scores` [P, B] over the `present` pairs, exactly 0 for the others; all 0 where
     none is present.
     """
-    # finite, since -inf minus -inf would be NaN where no pair is present
-    lowest = torch.full_like(scores, -1e30)
+    lowest = torch.full_like(scores, LOWEST)
     top = torch.where(present, scores, lowest).amax(0, keepdim=True)
     # absent scores are kept from overflowing exp: inf * 0 would be NaN
     weights = torch.exp(torch.where(present, scores - top, lowest)) * present

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model.nets.afm import AFM, masked_softmax
-from model.nets.net import Net, Settings, field_pairs
+from model.nets.net import Net, Settings, Side, field_pairs
 
 
 class AFMPlus(AFM):
@@ -33,10 +33,18 @@ class AFMPlus(AFM):
     def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """|R| r_{f(i)f(j)} (p . e_ij) and a_ij, both [P, B]."""
         products, scores, both = self.products_and_scores(ids, values)
-        weights = self.field_weights[self.field_pair].unsqueeze(1)  # (P, 1)
-        scores = scores + self.field_scores[self.field_pair].unsqueeze(1)  # (P, B)
+        products, scores = self.with_fields(products, scores, self.field_pair.unsqueeze(1))
         pairs = both.sum(0).to(products.dtype)  # (B)
-        return products * weights * pairs, masked_softmax(scores, both)
+        return products * pairs, masked_softmax(scores, both)
+
+    def with_fields(self, products: Tensor, scores: Tensor, pair: Tensor) -> tuple[Tensor, Tensor]:
+        """r times the products, u added to the scores."""
+        return products * self.field_weights[pair], scores + self.field_scores[pair]
+
+    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:
+        """As in AFM, times |R|."""
+        features = (context.present.sum() + ads.present.sum(0)).to(ads.values.dtype)  # (N)
+        return features * (features - 1) / 2 * super().second_order_of(context, ads, cross)
 
     def start_from(self, fitted: Net, ids: Tensor, values: Tensor) -> None:
         """Take over a fitted FM or FwFM, exactly; W is scaled to pre-activations of unit size."""

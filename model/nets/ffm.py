@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from model.nets.net import PairNet, Settings
+from model.nets.net import PairNet, Settings, Side
 
 
 class FFM(PairNet):
@@ -44,10 +44,30 @@ class FFM(PairNet):
 
     def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor | None]:
         """<v_{i,f(j)}, v_{j,f(i)}> x_i x_j [P, B]; no attention."""
-        rows = self.embedded(ids, values)  # (F, B, M K)
-        rows = rows.view(*rows.shape[:2], self.fields, self.settings.ffm_embedding)
-        vectors = rows.transpose(1, 2).flatten(0, 1)  # (F M, B, K)
+        vectors = self.vectors(ids, values)
         ours = vectors.index_select(0, self.first_for_second)  # (P, B, K)
         theirs = vectors.index_select(0, self.second_for_first)  # (P, B, K)
         dropped: Tensor = self.dropout(ours * theirs)
         return dropped.sum(-1), None
+
+    def vectors(self, ids: Tensor, values: Tensor) -> Tensor:
+        """v_{i,f} x_i [F M, B, K] of slot-major ids and values [F, B]."""
+        rows = self.embedded(ids, values)  # (F, B, M K)
+        rows = rows.view(*rows.shape[:2], self.fields, self.settings.ffm_embedding)
+        return rows.transpose(1, 2).flatten(0, 1)
+
+    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:  # noqa: ARG002  the slots' own fields tell which vectors meet
+        """A context's vectors are picked once for all ads."""
+        ours, theirs = (self.vectors(side.ids, side.values) for side in (context, ads))
+        within = [self._within(side, v) for side, v in ((context, ours), (ads, theirs))]
+        c, a = len(context.fields), len(ads.fields)
+        for_ad = (torch.arange(c)[:, None] * self.fields + ads.fields).flatten()  # (C A)
+        for_context = (torch.arange(a) * self.fields + context.fields[:, None]).flatten()  # (C A)
+        met = ours.index_select(0, for_ad) * theirs.index_select(0, for_context)  # (C A, N, K)
+        return within[0] + within[1] + met.sum((0, 2))  # (N)
+
+    def _within(self, side: Side, vectors: Tensor) -> Tensor:
+        one, other = side.fields[side.first], side.fields[side.second]  # (P)
+        ours = vectors.index_select(0, side.first * self.fields + other)  # (P, n, K)
+        theirs = vectors.index_select(0, side.second * self.fields + one)  # (P, n, K)
+        return (ours * theirs).sum((0, 2))  # (n)

@@ -5,7 +5,7 @@ logit = w0 + sum_i w_i x_i + sum_{i<j} <v_i, v_j> x_i x_j
 
 from torch import Tensor
 
-from model.nets.net import PairNet, pooled
+from model.nets.net import PairNet, Side, pooled
 
 
 class FM(PairNet):
@@ -20,3 +20,8 @@ class FM(PairNet):
         if self.training and self.dropout.threshold:
             return super().second_order(ids, values)
         return pooled(self.embedded(ids, values)).sum(1)
+
+    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:  # noqa: ARG002  all pairs count the same
+        """Of each side the sum of its vectors, and of their squares."""
+        sides = (self.embedded(side.ids, side.values) for side in (context, ads))
+        return pooled(*sides).sum(1)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from model.nets.net import PairNet, Settings, field_pairs
+from model.nets.net import PairNet, Settings, Side, field_pairs
 
 
 class FwFM(PairNet):
@@ -25,3 +25,13 @@ class FwFM(PairNet):
         """r_{f(i)f(j)} <v_i, v_j> x_i x_j [P, B]; no attention."""
         products = self.pair_vectors(self.embedded(ids, values)).sum(-1)  # (P, B)
         return products * self.field_weights[self.field_pair].unsqueeze(1), None
+
+    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:
+        """An ad's vector meets the sum of the context's, weighted for its field."""
+        within, (ours, theirs) = [], (self.embedded(s.ids, s.values) for s in (context, ads))
+        for side, vectors in ((context, ours), (ads, theirs)):
+            one, other = side.pairs_of(vectors)  # (P, n, K)
+            weights = self.field_weights[side.field_pair]  # (P)
+            within.append(weights @ (one * other).sum(-1))  # (n)
+        met = self.field_weights[cross] @ ours.squeeze(1)  # (A, K)
+        return within[0] + within[1] + (theirs * met.unsqueeze(1)).sum((0, 2))  # (N)

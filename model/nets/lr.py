@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from model.nets.net import Net
+from model.nets.net import Net, Side
 
 
 class LR(Net):
@@ -15,3 +15,7 @@ class LR(Net):
     def second_order(self, ids: Tensor, values: Tensor) -> Tensor:  # noqa: ARG002
         """0 [B]."""
         return values.new_zeros(values.shape[1])
+
+    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:  # noqa: ARG002
+        """0 [N]."""
+        return ads.values.new_zeros(ads.values.shape[1])

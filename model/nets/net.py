@@ -50,6 +50,30 @@ class Terms(NamedTuple):
     attention: Tensor | None
 
 
+class Side(NamedTuple):
+    """One context (n = 1, S = C slots), or its N ads (n = N, S = A slots).
+
+    `ids`, `values` [S, n]; `fields` [S] the field of each slot; `first`, `second` [P] the pairs
+    within the side, by its own slots, and `field_pair` [P] the field pair of each.
+    """
+
+    ids: Tensor
+    values: Tensor
+    fields: Tensor
+    first: Tensor
+    second: Tensor
+    field_pair: Tensor
+
+    @property
+    def present(self) -> Tensor:
+        """Which slots hold a feature [S, n]."""
+        return self.values != 0
+
+    def pairs_of(self, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """What each pair's first and second slot has of `slots` [S, ...], both [P, ...]."""
+        return slots.index_select(0, self.first), slots.index_select(0, self.second)
+
+
 class Net(nn.Module, ABC):
     """First-order part shared by all nets: w0 + sum_i w_i x_i, over a table of V = `rows`.
 
@@ -64,12 +88,13 @@ class Net(nn.Module, ABC):
     def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
         super().__init__()
         self.settings = settings
+        self.slot_fields = tuple(fields)
         self.bias = nn.Parameter(torch.zeros(1))
         self.linear = nn.Parameter(torch.zeros(rows, 1))
         slot_fields = np.array(fields, dtype=np.int64)
         first, second = pair_slots(len(slot_fields))
         self.fields = int(slot_fields.max()) + 1  # M
-        pairs = _field_pairs(slot_fields[first], slot_fields[second])
+        pairs = field_pair_of(slot_fields[first], slot_fields[second])
         for name, table in (("first", first), ("second", second), ("field_pair", pairs)):
             self.register_buffer(name, torch.from_numpy(table), persistent=False)
 
@@ -93,6 +118,13 @@ class Net(nn.Module, ABC):
     @abstractmethod
     def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Interaction and attention of slot-major `ids` and `values` [F, B]; see `Terms`."""
+
+    @abstractmethod
+    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:
+        """`second_order` [N] of one context with N ads, in a form that does the context's share of
+        the work once. `cross` [A, C]: the field pair of each slot of the ads with each of the
+        context.
+        """
 
     def start_from(self, fitted: "Net", ids: Tensor, values: Tensor) -> None:  # noqa: ARG002  what some nets set their scales by
         """Take over all that the `fitted` net has as well; `ids` and `values` [B, F] are a
@@ -165,11 +197,15 @@ class PairNet(EmbeddingNet):
         return dropped  # (P, B, K)
 
 
-def pooled(embedded: Tensor) -> Tensor:
+def pooled(*parts: Tensor) -> Tensor:
     """sum_{i<j} e_ij [B, K] of v_i x_i [F, B, K], as ((sum_i v_i x_i)^2 - sum_i (v_i x_i)^2) / 2
-    (Rendle, ICDM 2010, lemma 3.1): F vectors instead of P.
+    (Rendle, ICDM 2010, lemma 3.1): F vectors instead of P. The slots may come in parts, one row in
+    a part standing for all.
     """
-    return (embedded.sum(0).square() - embedded.square().sum(0)) / 2  # (B, K)
+    total, squares = parts[0].sum(0), parts[0].square().sum(0)
+    for part in parts[1:]:
+        total, squares = total + part.sum(0), squares + part.square().sum(0)
+    return (total.square() - squares) / 2  # (B, K)
 
 
 def field_pairs(fields: int) -> int:
@@ -179,8 +215,8 @@ def field_pairs(fields: int) -> int:
     return fields * (fields + 1) // 2
 
 
-def _field_pairs(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    # each pair's place among the field pairs, whichever of the two comes first
+def field_pair_of(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The place of each pair of fields among `field_pairs`, whichever of the two comes first."""
     low, high = np.minimum(one, other), np.maximum(one, other)
     place: np.ndarray = high * (high + 1) // 2 + low
     return place

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model.nets.dropout import Dropout
-from model.nets.net import EmbeddingNet, Settings, pooled
+from model.nets.net import EmbeddingNet, Settings, Side, pooled
 
 
 class NFM(EmbeddingNet):
@@ -29,7 +29,15 @@ class NFM(EmbeddingNet):
 
     def second_order(self, ids: Tensor, values: Tensor) -> Tensor:
         """h . z_L [B]."""
-        z = self.dropout(pooled(self.embedded(ids, values)))  # (B, K)
+        return self.layers(pooled(self.embedded(ids, values)))
+
+    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:  # noqa: ARG002  the pool knows no fields
+        """The pool of the two sides, as in FM; the layers are each ad's own."""
+        return self.layers(pooled(*(self.embedded(s.ids, s.values) for s in (context, ads))))
+
+    def layers(self, pool: Tensor) -> Tensor:
+        """h . z_L [B] of z_0 [B, K]."""
+        z = self.dropout(pool)
         for layer in self.hidden:
             z = self.hidden_dropout(torch.relu(layer(z)))
         product: Tensor = z @ self.h

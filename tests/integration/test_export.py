@@ -3,7 +3,7 @@ import onnx
 import pytest
 import torch
 
-from model.bundle import EXPLAIN, PREDICT, WEIGHTS
+from model.bundle import EXPLAIN, PREDICT, RANK, WEIGHTS
 from model.encoding import Encoded
 from model.errors import BundleError, ParityError
 from model.manifest import Calibration, Dimensions
@@ -14,6 +14,7 @@ from training.export import check_parity, edge_cases, export
 
 V, F = 60, 6
 FIELDS = [0, 1, 2, 2, 3, 4]
+CANDIDATE = [False, True, False, False, True, True]
 
 
 def exported(directory, name="afm", rows=V, calibration=None, embedding=5):
@@ -22,9 +23,9 @@ def exported(directory, name="afm", rows=V, calibration=None, embedding=5):
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.normal_(std=0.5)
-    export(net, calibration or Calibration(), F, directory)
+    export(net, calibration or Calibration(), CANDIDATE, directory)
     dimensions = Dimensions(rows=rows, slots=F, embedding=embedding, attention=4)
-    return net, Scorer(directory, dimensions, float(net.bias.detach()))
+    return net, Scorer(directory, dimensions, float(net.bias.detach()), CANDIDATE)
 
 
 def rows(count, seed=0, top=V):
@@ -36,13 +37,13 @@ def rows(count, seed=0, top=V):
 
 def cases():
     real = rows(300)
-    return edge_cases(real.ids, real.values, np.arange(F) * 10, V)
+    return edge_cases(real.ids, real.values, np.arange(F) * 10, V, CANDIDATE)
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_torch_and_onnxruntime_agree_on_every_edge_case(tmp_path, name):
     net, scorer = exported(tmp_path, name)
-    assert set(cases()) == {
+    named = {
         *(f"batch of {size}" for size in (1, 2, 7, 1000)),
         "nothing present",
         "all missing",
@@ -50,6 +51,7 @@ def test_torch_and_onnxruntime_agree_on_every_edge_case(tmp_path, name):
         "one present feature",
         "last row of the table",
     }
+    assert set(cases()) == named | {f"{name}, one context" for name in named}
     assert check_parity(net, Calibration(), scorer, cases()) <= 1e-5
 
 
@@ -76,11 +78,11 @@ def test_the_gate_looks_at_linear_terms_where_there_are_no_pairs_to_add_up(tmp_p
     (tmp_path / "other").mkdir()
     with torch.no_grad():
         net.linear.add_(0.01)
-    export(net, Calibration(), F, tmp_path / "other")
+    export(net, Calibration(), CANDIDATE, tmp_path / "other")
     with torch.no_grad():
         net.linear.sub_(0.01)
     dimensions = Dimensions(rows=V, slots=F, embedding=5, attention=0)
-    scorer.explain = Scorer(tmp_path / "other", dimensions, scorer.bias).explain
+    scorer.explain = Scorer(tmp_path / "other", dimensions, scorer.bias, CANDIDATE).explain
     with pytest.raises(ParityError, match="linear terms"):
         check_parity(net, Calibration(), scorer, cases())
 
@@ -109,10 +111,10 @@ def test_the_gate_refuses_nan(tmp_path):
         check_parity(net, Calibration(), scorer, cases())
 
 
-def test_both_graphs_read_their_parameters_from_the_one_weights_file(tmp_path):
+def test_all_graphs_read_their_parameters_from_the_one_weights_file(tmp_path):
     net, _ = exported(tmp_path)
     size = (tmp_path / WEIGHTS).stat().st_size
-    for name in (PREDICT, EXPLAIN):
+    for name in (PREDICT, RANK, EXPLAIN):
         graph = onnx.load_model(tmp_path / name, load_external_data=False).graph
         outside = {tensor.name for tensor in graph.initializer if tensor.external_data}
         assert outside == {f"net.{parameter}" for parameter, _ in net.named_parameters()} - (
