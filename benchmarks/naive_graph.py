@@ -13,22 +13,21 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from model.bundle import PREDICT, Bundle
+from model.manifest import Calibration
 
 
 class NaiveAfm(nn.Module):
     """AFM over B rows, F slots, K embedding, P pairs: gather i, gather j, multiply, attend, sum."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, weights: dict[str, Tensor], slots: int, calibration: Calibration) -> None:
         super().__init__()
-        weights = read_weights(bundle.directory / PREDICT)
         for name in ("bias", "linear", "embedding", "h", "p"):
             self.register_buffer(name, weights[f"net.{name}"])
         self.register_buffer("w", weights["net.attention.weight"])
         self.register_buffer("b", weights["net.attention.bias"])
-        first, second = torch.triu_indices(len(bundle.schema.slots), len(bundle.schema.slots), 1)
+        first, second = torch.triu_indices(slots, slots, 1)
         self.register_buffer("first", first)
         self.register_buffer("second", second)
-        calibration = bundle.manifest.calibration
         self.scale = calibration.scale
         self.shift = calibration.scale * math.log(calibration.rate) + calibration.shift
 
@@ -50,16 +49,23 @@ def read_weights(graph: Path) -> dict[str, Tensor]:
     return {t.name: torch.tensor(numpy_helper.to_array(t)) for t in model.graph.initializer}
 
 
-def export_naive(bundle: Bundle, path: Path) -> None:
-    """Write the naive graph of a bundle's weights as one ONNX file."""
-    slots = len(bundle.schema.slots)
+def export_naive_bundle(bundle: Bundle, path: Path) -> None:
+    """Write the naive graph of a bundle's weights."""
+    weights = read_weights(bundle.directory / PREDICT)
+    export_naive(weights, len(bundle.schema.slots), bundle.manifest.calibration, path)
+
+
+def export_naive(
+    weights: dict[str, Tensor], slots: int, calibration: Calibration, path: Path
+) -> None:
+    """Write the naive graph as one ONNX file; `weights` by their names in an exported graph."""
     example = torch.zeros(2, slots, dtype=torch.int64), torch.ones(2, slots)
     rows = torch.export.Dim("rows")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports on torchvision's absence
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own deprecations
         torch.onnx.export(
-            NaiveAfm(bundle).eval(),
+            NaiveAfm(weights, slots, calibration).eval(),
             example,
             path,
             input_names=["ids", "values"],

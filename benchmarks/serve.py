@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from load import Connection, Load, request_bytes, run_load
-from naive_graph import export_naive
+from naive_graph import export_naive_bundle
 
 from model.bundle import Bundle
 
@@ -41,7 +41,7 @@ BODIES = 200  # different requests for each number of candidates
 LOG_ROWS = 60_000
 TOLERANCE = 1e-5
 START_SECONDS = 60.0
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+MARKS = ("<!-- bench:begin -->", "<!-- bench:end -->")
 CONFIG = """
 [fit]
 epochs = 3
@@ -78,7 +78,7 @@ def main() -> None:
     text = f"{table(runs)}\n\n{circumstances(arguments.rounds, arguments.seconds, busiest)}\n"
     print(text)
     if not arguments.no_write:
-        keep(HERE / "README.md", text)
+        keep(HERE / "README.md", text, *MARKS)
 
 
 def fitted(home: Path) -> tuple[Path, Bundle]:
@@ -138,7 +138,7 @@ def afternoon(home: Path, bundle: Bundle) -> Iterator[int]:
     """The afternoon's service under uvicorn[standard], one worker; yields its port."""
     port = free_port()
     graph = home / "naive.onnx"
-    export_naive(bundle, graph)
+    export_naive_bundle(bundle, graph)
     environment = clean_environment() | {"BUNDLE": str(bundle.directory), "GRAPH": str(graph)}
     run = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE), "afternoon:app"]
     run += ["--port", str(port), "--no-access-log"]
@@ -247,11 +247,11 @@ def cpu_model() -> str:
     return found[1] if found else platform.machine()
 
 
-def keep(path: Path, text: str) -> None:
-    """Put the table between the markers of a Markdown file."""
-    before, rest = path.read_text(encoding="utf-8").split(BEGIN)
-    after = rest.split(END)[1]
-    path.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
+def keep(path: Path, text: str, begin: str, end: str) -> None:
+    """Put the table between two markers of a Markdown file."""
+    before, rest = path.read_text(encoding="utf-8").split(begin)
+    after = rest.split(end)[1]
+    path.write_text(f"{before}{begin}\n{text}{end}{after}", encoding="utf-8")
 
 
 def command(name: str) -> list[str]:
