@@ -1,7 +1,5 @@
 """Intervals against the figures they belong to, and against worlds whose truth is known."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -138,10 +136,3 @@ def test_a_figure_that_most_draws_leave_undefined_has_no_interval():
     drawn = resample([1.0, 0.0], [0.7, 0.2], resamples=100).drawn["auc"]
     assert 0 < np.isnan(drawn).sum() < 100
     assert set(drawn[~np.isnan(drawn)]) == {1.0}
-
-
-def test_sixty_thousand_rows_take_seconds():
-    labels, probabilities = separate(rows=60_000)
-    began = time.process_time()
-    resample(labels, probabilities)
-    assert time.process_time() - began < 20
