@@ -21,10 +21,18 @@ FEWEST_ROWS = 16
 
 
 class Scores(NamedTuple):
-    """`probabilities` and `logits`, both float32 [B]."""
+    """`probabilities` and `logits`, both float32 [B].
 
-    probabilities: Floats
+    A task without probabilities has None of them, and its scores are the logits themselves.
+    """
+
+    probabilities: Floats | None
     logits: Floats
+
+    @property
+    def predictions(self) -> Floats:
+        """What a row is answered with: its probability, or its score where the task has none."""
+        return self.logits if self.probabilities is None else self.probabilities
 
 
 class Terms(NamedTuple):
@@ -50,6 +58,7 @@ class Scorer:
     """The graphs of one bundle directory, which must have been verified.
 
     `bias` is what a logit has beside its terms. `slice_rows`: rows that go into one run.
+    `has_probabilities`: whether the task has them.
     """
 
     def __init__(self, directory: Path, dimensions: Dimensions, bias: float) -> None:
@@ -59,6 +68,8 @@ class Scorer:
         row_bytes = 4 * max(pairs * dimensions.embedding, dimensions.slots)
         self.slice_rows = max(FEWEST_ROWS, SLICE_BYTES // row_bytes)
         self._predict = _session(directory / "predict.onnx")
+        # a graph without probabilities has the logits alone
+        self.has_probabilities = len(self._predict.get_outputs()) > 1
         self._explain = _session(directory / "explain.onnx")
 
     def predict(self, encoded: Encoded) -> Scores:
@@ -68,7 +79,10 @@ class Scorer:
             BundleError: an id outside the table, which no encoder of this bundle makes.
         """
         parts = [_run(self._predict, part) for part in self._slices(encoded)]
-        return Scores(*_joined(parts)) if parts else Scores(_none(), _none())
+        if not parts:
+            return Scores(_none() if self.has_probabilities else None, _none())
+        *probabilities, logits = _joined(parts)
+        return Scores(probabilities[0] if probabilities else None, logits)
 
     def explain(self, encoded: Encoded) -> Terms:
         """Terms of B >= 1 rows; where there are pairs, the terms and `bias` add up to the logits

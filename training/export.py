@@ -22,12 +22,15 @@ from model.scorer import Scorer
 TOLERANCE = 1e-5  # of a probability, and of a logit relative to max(1, |logit|)
 
 
-def export(net: Net, calibration: Calibration, slots: int, directory: Path) -> None:
-    """Write the predict and explain graphs of `net` and their weights into `directory`."""
+def export(net: Net, calibration: Calibration | None, slots: int, directory: Path) -> None:
+    """Write the predict and explain graphs of `net` and their weights into `directory`; without a
+    `calibration` the former has no probability.
+    """
     net.eval()
     parameters = {f"net.{name}": p.detach().numpy() for name, p in net.named_parameters()}
     offsets = write_weights(directory / WEIGHTS, parameters)
-    predict = _graph(PredictGraph(net, calibration), slots, ["probability", "logit"])
+    scores = ["logit"] if calibration is None else ["probability", "logit"]
+    predict = _graph(PredictGraph(net, calibration), slots, scores)
     explain = _graph(ExplainGraph(net), slots, ["linear_terms", "interactions", "attentions"])
     write_graph(directory / PREDICT, predict, WEIGHTS, offsets)
     write_graph(directory / EXPLAIN, explain, WEIGHTS, offsets)
@@ -57,7 +60,7 @@ def _graph(module: nn.Module, slots: int, outputs: list[str]) -> onnx.ModelProto
 
 
 def check_parity(
-    net: Net, calibration: Calibration, scorer: Scorer, cases: dict[str, Encoded]
+    net: Net, calibration: Calibration | None, scorer: Scorer, cases: dict[str, Encoded]
 ) -> float:
     """Score each case with torch and with onnxruntime; returns the largest difference of a logit.
 
@@ -70,16 +73,21 @@ def check_parity(
     for name, encoded in cases.items():
         with torch.no_grad():
             expected = graph(torch.from_numpy(encoded.ids), torch.from_numpy(encoded.values))
-        probabilities, logits = (tensor.numpy() for tensor in expected)
+        *probabilities, logits = (tensor.numpy() for tensor in expected)
         scores, terms = scorer.predict(encoded), scorer.explain(encoded)
         size = np.maximum(1, np.abs(logits))
         with torch.no_grad():
             linear = net.linear_terms(*map(torch.from_numpy, (encoded.ids, encoded.values))).numpy()
         differences = {
-            "probabilities": np.abs(scores.probabilities - probabilities),
             "logits": np.abs(scores.logits - logits) / size,
             "linear terms": np.abs(terms.linear - linear) / np.maximum(1, np.abs(linear)),
         }
+        if probabilities and scores.probabilities is not None:
+            differences["probabilities"] = np.abs(scores.probabilities - probabilities[0])
+        elif probabilities or scores.probabilities is not None:
+            raise ParityError(
+                f"parity gate, {name}: one of torch and onnxruntime has probabilities"
+            )
         if terms.contribution is not None:  # else the net is no sum over pairs
             pairs = terms.contribution.sum(1, np.float64)
             added = scorer.bias + terms.linear.sum(1, np.float64) + pairs
