@@ -7,7 +7,7 @@ import numpy as np
 
 from model.encoding import Encoded, Encoder
 from model.pairs import pair_slots
-from model.scorer import Scorer, Terms
+from model.scorer import Floats, Scorer, Terms
 from model.values import Row
 
 # The `reason` that an explanation without pairs gives.
@@ -35,7 +35,8 @@ class Explainer:
         the largest |contribution| are given, None for all; `rest` sums up the others. Absent
         features are not listed. Where the net has no attention, it is null; where it is no sum over
         pairs, `pairs` and `rest` are null and `reason` says why: the logit is then more than the
-        `bias` and the linear terms that are given.
+        `bias` and the linear terms that are given. Where the task has no probability, it is null,
+        and `score` is what the row was answered with: the logit.
         """
         if not rows:
             return []
@@ -48,7 +49,7 @@ class Explainer:
             texts = self._encoder.texts(row)
             explanations.append(
                 {
-                    "probability": float(probabilities[i]),
+                    **_answer(probabilities, logits, i),
                     "logit": float(logits[i]),
                     "bias": self._scorer.bias,
                     "linear": [
@@ -104,3 +105,10 @@ class Explainer:
         pairs = np.flatnonzero(present[self._first] & present[self._second])
         pairs = pairs[np.argsort(-np.abs(contribution[pairs]), kind="stable")]
         return pairs[:top], pairs[top:] if top is not None else pairs[:0]
+
+
+def _answer(probabilities: Floats | None, logits: Floats, i: int) -> dict[str, Any]:
+    # what /predict gives row i
+    if probabilities is None:
+        return {"probability": None, "score": float(logits[i])}
+    return {"probability": float(probabilities[i])}

@@ -1,9 +1,10 @@
 """`manifest.json`: what a bundle is, and the digest of each of its files."""
 
 import json
+from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.errors import BundleError
 
@@ -23,12 +24,31 @@ class FileRecord(_Part):
     size: int = Field(ge=0)
 
 
+MOST_KNOTS = 64
+
+
 class Calibration(_Part):
-    """probability = sigmoid(scale * (logit + log(rate)) + shift); `rate` of negatives were kept."""
+    """probability = sigmoid(g(logit + log(rate))), where training kept `rate` of the negatives.
+
+    g is the line scale * x + shift; or, with `knots`, the strictly increasing piecewise linear
+    function that has the value `levels[k]` at `knots[k]`, its ends drawn on.
+    """
 
     rate: float = Field(default=1.0, gt=0, le=1)
     scale: float = Field(default=1.0, gt=0)
     shift: float = 0.0
+    knots: list[float] = Field(default=[], max_length=MOST_KNOTS)
+    levels: list[float] = []
+
+    @model_validator(mode="after")
+    def _is_one_increasing_function(self) -> "Calibration":
+        if len(self.knots) != len(self.levels) or len(self.knots) == 1:
+            raise ValueError("knots and levels: none, or two or more of each")
+        if any(low >= high for row in (self.knots, self.levels) for low, high in pairwise(row)):
+            raise ValueError("knots and levels must ascend")
+        if self.knots and (self.scale, self.shift) != (1, 0):
+            raise ValueError("a line or knots, not both")
+        return self
 
 
 class Dimensions(_Part):

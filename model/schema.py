@@ -27,6 +27,7 @@ Transform = Literal["standardise", "log1p", "quantile", "none"]
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 Task = Literal["click", "regression", "ranking"]
+Targets = Literal["as_given", "plus_minus_one"]
 
 
 class _Field(BaseModel):
@@ -93,6 +94,7 @@ class Schema(BaseModel):
     group: str | None = None
     time: str | None = None
     task: Task = "click"
+    targets: Targets = "as_given"  # regression: plus_minus_one takes labels 0 and 1 as -1 and 1
     strict: bool = False  # a list longer than max_values is an error instead of being cut
     fields: Fields = Setting(min_length=1)
 
@@ -104,6 +106,16 @@ class Schema(BaseModel):
                 raise ValueError(f"column {column!r} is the {role} and cannot be a field as well")
         if "" in self.fields:
             raise ValueError("a field needs a name")
+        return self
+
+    @model_validator(mode="after")
+    def _task_has_what_it_needs(self) -> "Schema":
+        if self.task == "ranking" and self.group is None:
+            raise ValueError(
+                "task ranking needs a group: the column that says what is ranked together"
+            )
+        if self.targets != "as_given" and self.task != "regression":
+            raise ValueError(f"targets {self.targets} are for task regression, not {self.task}")
         return self
 
     @cached_property

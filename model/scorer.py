@@ -26,10 +26,18 @@ MEASURED_RUNS = 7
 
 
 class Scores(NamedTuple):
-    """`probabilities` and `logits`, both float32 [B]."""
+    """`probabilities` and `logits`, both float32 [B].
 
-    probabilities: Floats
+    A task without probabilities has None of them, and its scores are the logits themselves.
+    """
+
+    probabilities: Floats | None
     logits: Floats
+
+    @property
+    def predictions(self) -> Floats:
+        """What a row is answered with: its probability, or its score where the task has none."""
+        return self.logits if self.probabilities is None else self.probabilities
 
 
 class Terms(NamedTuple):
@@ -58,6 +66,7 @@ class Scorer:
     `slice_rows`: rows that go into one run. `rank_from`: how many ads of one context are scored by
     the rank graph, which costs a few more calls than the plain one and saves the context's share of
     the work; None for no number, which is so until `choose_graphs` has measured it.
+    `has_probabilities`: whether the task has them.
     """
 
     def __init__(
@@ -77,6 +86,8 @@ class Scorer:
         self._predict = _session(directory / "predict.onnx")
         rank = directory / "rank.onnx"
         self._rank = _session(rank) if rank.exists() else None
+        # a graph without probabilities has the logits alone
+        self.has_probabilities = len(self._predict.get_outputs()) > 1
         self._explain = _session(directory / "explain.onnx")
 
     def predict(self, encoded: Encoded) -> Scores:
@@ -93,7 +104,13 @@ class Scorer:
         """Scores of B rows, each by itself. Raises as `predict` does."""
         self._check_ids(encoded)
         parts = [_run(self._predict, part) for part in _slices(encoded, self.slice_rows)]
-        return Scores(*_joined(parts)) if parts else Scores(_none(), _none())
+        if not parts:
+            return Scores(_none() if self.has_probabilities else None, _none())
+        return self._scores(parts)
+
+    def _scores(self, parts: list[list[Floats]]) -> Scores:
+        *probabilities, logits = _joined(parts)
+        return Scores(probabilities[0] if probabilities else None, logits)
 
     @property
     def has_rank(self) -> bool:
@@ -115,7 +132,7 @@ class Scorer:
             self._rank.run(None, {**context, "ids": part.ids, "values": part.values})
             for part in _slices(ads, self.rank_slice_rows)
         ]
-        return Scores(*_joined(parts))
+        return self._scores(parts)
 
     def choose_graphs(self, encoded: Encoded) -> None:
         """Set `rank_from` by measuring both graphs on this machine, with rows of one context; the

@@ -55,9 +55,14 @@ class Answer(BaseModel):
 
 
 class PredictAnswer(Answer):
-    """Probabilities in the order of the rows."""
+    """Probabilities in the order of the rows; of a model for regression or ranking, scores."""
 
-    probabilities: list[float] = Field(examples=[[0.0123, 0.0045]])
+    probabilities: list[float] | None = Field(
+        description="null where the model's task has no probability", examples=[[0.0123, 0.0045]]
+    )
+    scores: list[float] | None = Field(
+        None, description="given where probabilities is null, and nowhere else"
+    )
 
 
 class LinearTerm(BaseModel):
@@ -94,7 +99,10 @@ class Explanation(BaseModel):
     is then a part of the logit only.
     """
 
-    probability: float
+    probability: float | None = Field(description="null where the model's task has none")
+    score: float | None = Field(
+        None, description="given where probability is null, and nowhere else: the logit itself"
+    )
     logit: float
     bias: float
     linear: list[LinearTerm]
@@ -180,7 +188,7 @@ def _operation(
 def add_raw_routes(openapi: dict[str, Any]) -> dict[str, Any]:
     """Complete the document that FastAPI made of its own routes."""
     predict = _operation(
-        "predict", "Click probabilities", [InstancesRequest, CandidatesRequest], PredictAnswer
+        "predict", "Probabilities or scores", [InstancesRequest, CandidatesRequest], PredictAnswer
     )
     explain = _operation(
         "explain",

@@ -32,20 +32,28 @@ class View(ABC):
     route: str
     key: str
 
+    def before(self, live: Live) -> bytes:  # noqa: ARG002  what some views look at
+        """The answer's keys up to the list."""
+        return b'"%s":' % self.key.encode()
+
     @abstractmethod
     def score(self, live: Live, asked: Asked, start: int, encoded: Encoded) -> list[Any]:
         """The items of the rows from `start` on that `encoded` was made of."""
 
 
 class Probabilities(View):
-    """The probability of each row."""
+    """The probability of each row; where the live version's task has none, its score."""
 
     route = "/predict"
     key = "probabilities"
 
+    def before(self, live: Live) -> bytes:  # noqa: D102
+        keys = super().before(live)
+        return keys if live.scorer.has_probabilities else keys + b'null,"scores":'
+
     def score(self, live: Live, asked: Asked, start: int, encoded: Encoded) -> list[Any]:  # noqa: ARG002, D102
-        probabilities: list[float] = live.scorer.predict(encoded).probabilities.tolist()
-        return probabilities
+        predictions: list[float] = live.scorer.predict(encoded).predictions.tolist()
+        return predictions
 
 
 class Explanations(View):
@@ -85,10 +93,10 @@ class Predictor:
             if len(parts) * SLICE_ROWS < len(asked.rows):
                 await asyncio.sleep(0)
         self._count(work)
-        return b'{"model":%s,"version":%s,"degraded":false,"%s":[%s]}' % (
+        return b'{"model":%s,"version":%s,"degraded":false,%s[%s]}' % (
             _json.encode(live.model),
             _json.encode(live.version),
-            self._view.key.encode(),
+            self._view.before(live),
             b",".join(parts),
         )
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from training.group_metrics import NAMES as GROUP_NAMES
+from training.group_metrics import group_figures
 from training.metrics import BINS, NAMES, SMALLEST
 
 Floats = NDArray[np.float64]
@@ -44,18 +46,20 @@ class Difference(NamedTuple):
 
 def resample(
     labels: ArrayLike,
-    probabilities: ArrayLike,
+    predictions: ArrayLike,
     weights: ArrayLike | None = None,
     group: ArrayLike | None = None,
     *,
+    task: str = "click",
     resamples: int = RESAMPLES,
     seed: int = 1,
 ) -> Resampled:
     """Figures of B rows and of `resamples` draws from them; with `group` [B], whole groups are
     drawn, since rows of one group are not independent.
     """
-    y, p = np.asarray(labels, np.float64), np.asarray(probabilities, np.float64)
-    ranked = _Ranked(y, p, np.ones(len(y)) if weights is None else np.asarray(weights, np.float64))
+    y, p = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
+    w = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
+    ranked = _Ranked(y, p, w, group, task)
     whole = ranked.figures(np.ones(len(y)))
     drawn = {name: np.full(resamples, np.nan) for name in NAMES}
     for draw, counts in enumerate(_draws(len(y), group, resamples, seed)):
@@ -119,11 +123,15 @@ class _Ranked:
     # rows in the order of their probability, sorted once: each draw then is a change of weights,
     # and takes sums and cumulative sums alone
 
-    def __init__(self, y: Floats, p: Floats, w: Floats) -> None:
+    def __init__(self, y: Floats, p: Floats, w: Floats, group: ArrayLike | None, task: str) -> None:
+        self._task = task
+        # a group is drawn whole, so its own figures stand and only their mean is another
+        grouped = group is not None and task != "regression"
+        self._within = group_figures(y, p, w, group) if grouped and group is not None else None
         self._order = np.argsort(p, kind="stable")
         self._y, self._p, self._w = y[self._order], p[self._order], w[self._order]
         self._first = np.flatnonzero(np.diff(self._p, prepend=-np.inf))  # of each distinct value
-        self._binary = bool(np.isin(y, (0.0, 1.0)).all())
+        self._binary = task == "click" and bool(np.isin(y, (0.0, 1.0)).all())
         self._squares = (self._y - self._p) ** 2
         if self._binary:
             sure = np.clip(self._p, SMALLEST, 1 - SMALLEST)
@@ -136,7 +144,19 @@ class _Ranked:
         total = w.sum()
         if not total > 0:
             return known
+        if self._within is not None:
+            times = counts[self._within.first]
+            for name in GROUP_NAMES:
+                value = self._within.mean(name, times)
+                known[name] = float("nan") if value is None else value
+        if self._task == "ranking":
+            return known
         known["rmse"] = float(np.sqrt(w @ self._squares / total))
+        if self._task == "regression":
+            known["mae"] = float(w @ np.abs(self._y - self._p) / total)
+            variance = w @ (self._y - w @ self._y / total) ** 2
+            if variance > 0:
+                known["r2"] = float(1 - w @ self._squares / variance)
         if not self._binary:
             return known
         clicks = w @ self._y

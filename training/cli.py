@@ -53,8 +53,12 @@ def _fit(arguments: argparse.Namespace) -> None:
 
     keep_freed_memory()
     schema, config = Schema.load(arguments.schema), Config.load(arguments.config)
-    if arguments.net:
-        config = config.model_copy(update={"net": arguments.net})
+    chosen = {
+        "net": arguments.net,
+        "negatives_rate": _rate("--negatives-rate", arguments.negatives_rate),
+        "negatives_kept": _rate("--negatives-kept", arguments.negatives_kept),
+    }
+    config = config.model_copy(update={key: value for key, value in chosen.items() if value})
     log = read_log(arguments.data, schema)
     valid = read_log(arguments.valid, schema) if arguments.valid else None
     test = read_log(arguments.test, schema) if arguments.test else None
@@ -63,6 +67,7 @@ def _fit(arguments: argparse.Namespace) -> None:
         shown = "  ".join(
             f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
             for name, value in measured.items()
+            if value is not None
         )
         print(f"{part}: {shown}")
     print(f"parity: torch and onnxruntime agree to {fitted.parity:.1g}")
@@ -74,7 +79,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
     if arguments.bootstrap < 0:
         raise ConfigError(f"--bootstrap {arguments.bootstrap}: 0 or more")
-    measured = evaluate(arguments.bundle, arguments.data, arguments.by, arguments.bootstrap)
+    kept = _rate("--negatives-kept", arguments.negatives_kept) or 1.0
+    measured = evaluate(arguments.bundle, arguments.data, arguments.by, arguments.bootstrap, kept)
     print(json.dumps(measured))
 
 
@@ -82,7 +88,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     from training.score import predict
 
     rows = predict(arguments.bundle, arguments.data, arguments.out)
-    print(f"{arguments.out}: {rows} probabilities")
+    print(f"{arguments.out}: {rows} rows scored")
 
 
 def _compare(arguments: argparse.Namespace) -> None:
@@ -109,6 +115,16 @@ def _compare(arguments: argparse.Namespace) -> None:
     compared = compare(log, valid, test, schema, config, nets, seeds, out, watcher(), began)
     print(printed(compared))
     print(f"{out}: report.html, results.json and {len(compared.runs)} bundles")
+
+
+def _rate(option: str, text: str | None) -> float | None:
+    try:
+        rate = None if text is None else float(text)
+    except ValueError:
+        rate = 0.0
+    if rate is not None and not 0 < rate <= 1:  # NaN is refused as well
+        raise ConfigError(f"{option} {text}: a number above 0 and up to 1")
+    return rate
 
 
 def _seed(text: str) -> int:
@@ -146,6 +162,12 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--test", type=Path, help="evaluated once, at the end")
     fit.add_argument("--seed", type=int, default=1)
     fit.add_argument("--config", type=Path, help="TOML; see training/config.py for its keys")
+    fit.add_argument(
+        "--negatives-rate", metavar="RATE", help="of the training part's negatives, drawn by chance"
+    )
+    fit.add_argument(
+        "--negatives-kept", metavar="RATE", help="of their negatives, that all logs given hold"
+    )
     fit.set_defaults(run=_fit)
 
     evaluate = commands.add_parser("evaluate", help="metrics of a bundle on a log, as JSON")
@@ -155,9 +177,14 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--bootstrap", type=int, default=200, metavar="N", help="resamples for intervals; 0: none"
     )
+    evaluate.add_argument(
+        "--negatives-kept", metavar="RATE", help="of its negatives, that DATA holds"
+    )
     evaluate.set_defaults(run=_evaluate)
 
-    predict = commands.add_parser("predict", help="probabilities of a log's rows, in its order")
+    predict = commands.add_parser(
+        "predict", help="probabilities or scores of a log's rows, in its order"
+    )
     predict.add_argument("bundle", type=Path, metavar="BUNDLE")
     predict.add_argument("data", type=Path, metavar="DATA")
     predict.add_argument("--out", required=True, type=Path, metavar="FILE")

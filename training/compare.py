@@ -14,8 +14,8 @@ from model.nets import NETS
 from model.schema import Schema
 from training.bootstrap import RESAMPLES, Difference, Resampled, differences, resample
 from training.config import Config
-from training.data import Log, require_two_classes, split
-from training.fit import encode, fit
+from training.data import Log, require_contrast, split, weigh_negatives
+from training.fit import encode, fit, objective_of
 from training.loop import Watcher
 from training.metrics import NAMES
 from training.report_scores import Scored
@@ -126,11 +126,13 @@ def compare(
 
     _check(nets, seeds)
     with new_bundle(out) as directory:
-        require_two_classes(log, "training")
+        objective_of(config, schema)
+        require_contrast(log, schema.task, "training")
         train = log
         if valid is None:
             train, valid = split(log, schema, share=config.valid_share, seed=seeds[0])
         part, judged = ("valid", valid) if test is None else ("test", test)
+        judged = weigh_negatives(judged, config.negatives_kept)
         runs = []
         for net in nets:
             for seed in seeds:
@@ -191,6 +193,7 @@ def _check(nets: Sequence[str], seeds: Sequence[int]) -> None:
 
 
 def _judged(net: str, seed: int, bundle: Bundle, part: str, log: Log) -> Run:
-    probabilities = bundle.scorer().predict(encode(bundle.encoder(), log)).probabilities
-    resampled = resample(log.labels, probabilities, log.weights, log.group)
-    return Run(net, seed, bundle, Scored.of(part, log, probabilities), resampled)
+    predictions = bundle.scorer().predict(encode(bundle.encoder(), log)).predictions
+    task = bundle.schema.task
+    resampled = resample(log.labels, predictions, log.weights, log.group, task=task)
+    return Run(net, seed, bundle, Scored.of(part, log, predictions, task), resampled)

@@ -19,10 +19,11 @@ from training.page import (
     words,
 )
 from training.plots import COLOURS, Series, chart, whiskers
-from training.report import LABELS, flat
+from training.report import HEADLINE, LABELS, flat
 
-CHARTED = ("auc", "pr_auc", "logloss", "brier", "rmse", "ece")
-HIGHER_IS_BETTER = {"auc": True, "logloss": False, "rmse": False}  # what is said in words
+CHARTED = ("auc", "pr_auc", "gauc", "ndcg@10", "logloss", "brier", "rmse", "mae", "ece")
+# what is said in words
+HIGHER_IS_BETTER = {"auc": True, "gauc": True, "ndcg@10": True, "logloss": False, "rmse": False}
 
 
 def printed(compared: Comparison) -> str:
@@ -153,7 +154,9 @@ def _learning_section(compared: Comparison) -> Html:
 
     names = [run.net for run in runs]
     note = f"seed {compared.seeds[0]}; a net of several steps goes through all of them"
-    drawn = [figure("Logloss on valid, by epoch", curves("valid_logloss"), note, names)]
+    criterion = runs[0].bundle.manifest.training["criterion"]
+    title = f"{criterion[0].upper()}{criterion[1:]} on valid, by epoch"
+    drawn = [figure(title, curves("valid_loss"), note, names)]
     if all(any(epoch["valid_auc"] for epoch in run.epochs) for run in runs):
         drawn.append(figure("AUC on valid, by epoch", curves("valid_auc"), note, names))
     return section("Learning", charts(*drawn))
@@ -208,13 +211,14 @@ def _scores_section(compared: Comparison) -> Html:
 
 def _runs_section(compared: Comparison) -> Html:
     rows = []
+    headline = HEADLINE[compared.runs[0].bundle.schema.task][:2]
     for run in compared.runs:
         link = Html(f'<a href="{quote(run.name)}/report.html">{joined([run.name])}</a>')
         size = sum(record.size for record in run.bundle.manifest.files.values())
-        shown = (run.resampled.whole[name] for name in ("auc", "logloss"))
+        shown = (run.resampled.whole[name] for name in headline)
         cells = [f"{value:.4f}" if value == value else "–" for value in shown]
         rows.append([link, *cells, len(run.epochs), f"{run.seconds:.1f}", f"{size / 1e6:.2f}"])
-    head = ["bundle", "AUC", "logloss", "epochs", "seconds", "MB"]
+    head = ["bundle", *(LABELS[name] for name in headline), "epochs", "seconds", "MB"]
     return section("Runs", table(head, rows))
 
 

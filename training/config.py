@@ -9,6 +9,7 @@ from model.errors import ConfigError
 from model.toml_files import parse, read_text
 
 Width = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, le=1)]
 
 
 class _Part(BaseModel):
@@ -51,7 +52,10 @@ class AFMPlusParts(_Part):
 
 
 class Config(_Part):
-    """Sizes of the net, and its steps: `fit`, and for a net with attention `attention` after it."""
+    """Sizes of the net, and its steps: `fit`, and for a net with attention `attention` after it.
+
+    `loss` is for task ranking; `calibration` and the two rates of negatives for task click.
+    """
 
     net: Literal["lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+"] = "afm"
     embedding: int = Field(default=16, ge=1)  # K
@@ -61,6 +65,10 @@ class Config(_Part):
     afm_plus: AFMPlusParts = AFMPlusParts()
     init_std: float = Field(default=0.05, gt=0)
     valid_share: float = Field(default=0.1, gt=0, lt=1)  # of the log, where no --valid is given
+    loss: Literal["pairwise", "listwise"] = "pairwise"  # within groups, see training/losses.py
+    calibration: Literal["auto", "none", "temperature", "platt", "isotonic"] = "auto"
+    negatives_rate: Rate = 1.0  # of the training part's negatives, drawn by chance
+    negatives_kept: Rate = 1.0  # of the negatives, that the logs given hold already
     fit: Step = Step()
     attention: Step = Step(learning_rate=1e-3, epochs=20, patience=2)
 

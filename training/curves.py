@@ -57,14 +57,7 @@ def precision_recall(y: Floats, p: Floats, w: Floats) -> Curve:
 
 def reliability(y: Floats, p: Floats, w: Floats, bins: int = DECILES) -> list[Bin]:
     """Bins of equal weight in the order of their probability; equal probabilities share one."""
-    _, group = np.unique(p, return_inverse=True)
-    mass = np.bincount(group, w)
-    total = mass.sum()
-    if not total > 0:
-        return []
-    middle = (np.cumsum(mass) - mass / 2) / total
-    of_row = np.minimum((middle * bins).astype(np.int64), bins - 1)[group]
-    members = (of_row == number for number in range(bins))
+    members = _equal_bins(p, w, bins)
     return [one for rows in members if (one := rate_bin(y[rows], p[rows], w[rows]))]
 
 
@@ -80,6 +73,43 @@ def rate_bin(y: Floats, p: Floats, w: Floats) -> Bin | None:
     half = Z / (1 + Z**2 / worth) * np.sqrt(rate * (1 - rate) / worth + Z**2 / (4 * worth**2))
     low, high = max(0.0, float(middle - half)), min(1.0, float(middle + half))
     return Bin(len(y), float(w @ p / total), rate, low, high)
+
+
+class TargetBin(NamedTuple):
+    """Rows with their mean prediction and mean target; `low`..`high` is the latter's interval."""
+
+    rows: int
+    prediction: float
+    target: float
+    low: float
+    high: float
+
+
+def target_bins(y: Floats, p: Floats, w: Floats, bins: int = DECILES) -> list[TargetBin]:
+    """Bins of equal weight in the order of their prediction, for any target. The interval is the
+    mean's, two standard errors of as many rows as the weights are worth.
+    """
+    found = []
+    for rows in _equal_bins(p, w, bins):
+        mass = w[rows].sum()
+        target = float(w[rows] @ y[rows] / mass)
+        error = Z * float(np.sqrt(w[rows] ** 2 @ (y[rows] - target) ** 2)) / mass
+        prediction = float(w[rows] @ p[rows] / mass)
+        found.append(TargetBin(int(rows.sum()), prediction, target, target - error, target + error))
+    return found
+
+
+def _equal_bins(p: Floats, w: Floats, bins: int) -> list[NDArray[np.bool_]]:
+    # rows of about equal weight in the order of p, equal ones together; none without weight
+    _, group = np.unique(p, return_inverse=True)
+    mass = np.bincount(group, w)
+    total = mass.sum()
+    if not total > 0:
+        return []
+    middle = (np.cumsum(mass) - mass / 2) / total
+    of_row = np.minimum((middle * bins).astype(np.int64), bins - 1)[group]
+    members = (of_row == number for number in range(bins))
+    return [rows for rows in members if w[rows].sum() > 0]
 
 
 def histogram(p: Floats, w: Floats, edges: Floats) -> Floats:

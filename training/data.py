@@ -3,7 +3,7 @@ takes, and splits it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def read_log(path: Path, schema: Schema, *, labelled: bool = True) -> Log:
         return Log(columns, np.full(len(frame), np.nan, np.float32), source=str(path))
     return Log(
         columns,
-        read.labels(schema.label, schema.task),
+        label_array(frame[schema.label], schema.task, path, schema.targets),
         read.weights(schema.weight) if schema.weight else None,
         read.groups(schema.group) if schema.group else None,
         read.times(schema.time) if schema.time else None,
@@ -90,16 +90,24 @@ def read_log(path: Path, schema: Schema, *, labelled: bool = True) -> Log:
     )
 
 
-def require_two_classes(log: Log, what: str = "the log") -> None:
-    """Refuse to train or tune on clicks alone, or on none.
+def require_contrast(log: Log, task: str, what: str = "the log") -> None:
+    """Refuse to train or tune on rows that tell nothing apart: clicks alone, say, or none.
 
     Raises:
-        DataError: all labels are equal.
+        DataError: all labels are equal; for task ranking, all of each group.
     """
     seen = np.unique(log.labels)
     if len(seen) < 2:
         shown = f"all labels are {seen[0]:g}" if len(seen) else "no row"
-        raise DataError(f"{log.source}: {what} needs both classes, 0 and 1: {shown}")
+        wanted = "both classes, 0 and 1" if task == "click" else "labels that differ"
+        raise DataError(f"{log.source}: {what} needs {wanted}: {shown}")
+    if task == "ranking":
+        if log.group is None:
+            raise DataError(f"{log.source}: {what} needs groups for task ranking")
+        order = np.lexsort((log.labels, log.group))
+        same = np.diff(log.group[order]) == 0
+        if not (same & (np.diff(log.labels[order]) > 0)).any():
+            raise DataError(f"{log.source}: {what} needs a group whose labels differ")
 
 
 def split(log: Log, schema: Schema, *, share: float, seed: int) -> tuple[Log, Log]:
@@ -109,7 +117,7 @@ def split(log: Log, schema: Schema, *, share: float, seed: int) -> tuple[Log, Lo
     part: whole groups where the schema has groups, the same share of each class where it has not.
 
     Raises:
-        DataError: a part would be empty, or lack a class for task click.
+        DataError: a part would be empty, or tell nothing apart (see `require_contrast`).
     """
     if schema.time is not None and log.time is not None:
         held = _last(log.time, share)
@@ -120,10 +128,32 @@ def split(log: Log, schema: Schema, *, share: float, seed: int) -> tuple[Log, Lo
     if held.all() or not held.any():
         raise DataError(f"{log.source}: {len(log)} rows cannot be split, {share:g} held out")
     parts = log.take(np.flatnonzero(~held)), log.take(np.flatnonzero(held))
-    if schema.task == "click":
-        for part, what in zip(parts, ("the training part", "the part held out"), strict=True):
-            require_two_classes(part, what)
+    for part, what in zip(parts, ("the training part", "the part held out"), strict=True):
+        require_contrast(part, schema.task, what)
     return parts
+
+
+def sample_negatives(log: Log, rate: float, seed: int) -> Log:
+    """The log with each negative kept by chance `rate`, above 0 and up to 1; every click stays.
+
+    Raises:
+        DataError: not a single negative is left.
+    """
+    if rate == 1:
+        return log
+    drawn = np.random.default_rng(seed).random(len(log)) < rate
+    kept = log.take(np.flatnonzero(drawn | (log.labels == 1)))
+    require_contrast(kept, "click", f"the training part with {rate:g} of its negatives")
+    return kept
+
+
+def weigh_negatives(log: Log, kept: float) -> Log:
+    """A log that holds the share `kept` of its negatives, weighed as the whole log would count."""
+    if kept == 1:
+        return log
+    given = np.ones(len(log), np.float32) if log.weights is None else log.weights
+    weights = np.where(log.labels == 0, given / np.float32(kept), given)
+    return replace(log, weights=weights)
 
 
 class _Columns:
@@ -152,9 +182,6 @@ class _Columns:
                 )
             values = [None if cell == "" else cell for cell in cells.to_list()]
         return values
-
-    def labels(self, name: str, task: str) -> NDArray[np.float32]:
-        return label_array(self._frame[name], task, self._path)
 
     def weights(self, name: str) -> NDArray[np.float32]:
         numbers = self._present(self._frame[name], "weight")

@@ -23,15 +23,18 @@ from model.scorer import Scorer
 TOLERANCE = 1e-5  # of a probability, and of a logit relative to max(1, |logit|)
 
 
-def export(net: Net, calibration: Calibration, candidate: Sequence[bool], directory: Path) -> None:
+def export(
+    net: Net, calibration: Calibration | None, candidate: Sequence[bool], directory: Path
+) -> None:
     """Write the graphs of `net` and their weights into `directory`; `candidate` [F] tells which
-    slots the ads give. Without slots of both sides there is nothing to rank.
+    slots the ads give. Without slots of both sides there is nothing to rank; without a
+    `calibration` there are no probabilities.
     """
     net.eval()
     parameters = {f"net.{name}": p.detach().numpy() for name, p in net.named_parameters()}
     offsets = write_weights(directory / WEIGHTS, parameters)
     slots, ads = len(candidate), sum(candidate)
-    scores = ["probability", "logit"]
+    scores = ["logit"] if calibration is None else ["probability", "logit"]
     terms = ["linear_terms", "interactions", "attentions"]
     graphs = {
         PREDICT: _graph(PredictGraph(net, calibration), {"": (3, slots)}, scores),
@@ -77,7 +80,7 @@ def _graph(
 
 
 def check_parity(
-    net: Net, calibration: Calibration, scorer: Scorer, cases: dict[str, Encoded]
+    net: Net, calibration: Calibration | None, scorer: Scorer, cases: dict[str, Encoded]
 ) -> float:
     """Score each case with torch and with onnxruntime; returns the largest difference of a logit.
 
@@ -90,20 +93,27 @@ def check_parity(
     for name, encoded in cases.items():
         with torch.no_grad():
             expected = graph(torch.from_numpy(encoded.ids), torch.from_numpy(encoded.values))
-        probabilities, logits = (tensor.numpy() for tensor in expected)
+        *probabilities, logits = (tensor.numpy() for tensor in expected)
         scores, terms = scorer.predict(encoded), scorer.explain(encoded)
         size = np.maximum(1, np.abs(logits))
         with torch.no_grad():
             linear = net.linear_terms(*map(torch.from_numpy, (encoded.ids, encoded.values))).numpy()
         differences = {
-            "probabilities": np.abs(scores.probabilities - probabilities),
             "logits": np.abs(scores.logits - logits) / size,
             "linear terms": np.abs(terms.linear - linear) / np.maximum(1, np.abs(linear)),
         }
+        if probabilities and scores.probabilities is not None:
+            differences["probabilities"] = np.abs(scores.probabilities - probabilities[0])
+        elif probabilities or scores.probabilities is not None:
+            raise ParityError(
+                f"parity gate, {name}: one of torch and onnxruntime has probabilities"
+            )
         if scorer.has_rank and encoded.shared:
             ranked = scorer.rank(encoded)
-            differences["ranked probabilities"] = np.abs(ranked.probabilities - probabilities)
             differences["ranked logits"] = np.abs(ranked.logits - logits) / size
+            if probabilities and ranked.probabilities is not None:
+                difference = np.abs(ranked.probabilities - probabilities[0])
+                differences["ranked probabilities"] = difference
         if terms.contribution is not None:  # else the net is no sum over pairs
             pairs = terms.contribution.sum(1, np.float64)
             added = scorer.bias + terms.linear.sum(1, np.float64) + pairs

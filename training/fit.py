@@ -8,15 +8,17 @@ import torch
 
 from model.bundle import new_bundle
 from model.encoding import Encoded, Encoder
-from model.errors import DataError, InputError
-from model.manifest import Manifest
+from model.errors import ConfigError, DataError, InputError
+from model.manifest import Calibration, Manifest
 from model.nets import Net, Settings, build
 from model.schema import Schema
 from model.vocabulary import FIRST, UNKNOWN, fit_vocabulary
-from training.calibration import fit_calibration
+from training.calibration import calibrate
 from training.config import Config, Step
-from training.data import Log, require_two_classes, split
-from training.loop import Epoch, Examples, UnknownDrop, Watcher, logits, run_step
+from training.data import Log, require_contrast, sample_negatives, split, weigh_negatives
+from training.examples import Examples
+from training.loop import CLICK, Epoch, UnknownDrop, Watcher, logits, run_step
+from training.objective import Objective
 from training.pack import pack
 from training.untrained import settle_untrained
 
@@ -48,15 +50,20 @@ def fit(
     The same seed and data give the same weights, bit for bit, on one machine.
 
     Raises:
+        ConfigError: a rate of negatives for a task that has none.
         DataError: a log that cannot be trained on.
         BundleError: `out` exists or cannot be written.
         ParityError: the graphs do not score as the net does; nothing is written.
     """
     with new_bundle(out) as directory:  # first: an `out` that exists must not cost a fit
-        require_two_classes(log, "training")
-        train = log
+        objective = objective_of(config, schema)
+        require_contrast(log, schema.task, "training")
         if valid is None:
-            train, valid = split(log, schema, share=config.valid_share, seed=seed)
+            log, valid = split(log, schema, share=config.valid_share, seed=seed)
+        require_contrast(valid, schema.task, "the part held out")
+        train = sample_negatives(log, config.negatives_rate, seed)
+        valid = weigh_negatives(valid, config.negatives_kept)
+        test = None if test is None else weigh_negatives(test, config.negatives_kept)
         vocabularies = {
             name: fit_vocabulary(field, train.columns[name])
             for name, field in schema.fields.items()
@@ -65,23 +72,22 @@ def fit(
         parts = {"valid": (encode(encoder, valid), valid)}
         if test is not None:
             parts["test"] = (encode(encoder, test), test)
-        held_out = examples(*parts["valid"])
+        held_out = examples(*parts["valid"], schema.task)
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True)
         fed = encode(encoder, train)
-        rows = examples(fed, train)
-        net, epochs, interrupted = fit_net(config, encoder, rows, held_out, watcher)
+        rows = examples(fed, train, schema.task)
+        net, epochs, interrupted = fit_net(config, encoder, rows, held_out, watcher, objective)
         settle_untrained(net, encoder, rows, unknown_fed=config.fit.unknown_rate > 0)
-        calibration = fit_calibration(
-            logits(net, held_out).astype(np.float64),
-            held_out.labels.double().numpy(),
-            held_out.weights.double().numpy(),
-        )
         training = {
             "seed": seed,
-            "config": config.model_dump(),
+            "config": config.model_dump(mode="json"),
+            "criterion": objective.criterion,
             "epochs": [asdict(epoch) for epoch in epochs],
         }
+        calibration = None
+        if schema.task == "click":
+            calibration, training["calibration"] = _calibration(net, held_out, config, seed)
         manifest, parity = pack(
             directory, net, config.net, vocabularies, encoder, calibration, parts, training, fed
         )
@@ -101,13 +107,46 @@ def encode(encoder: Encoder, log: Log) -> Encoded:
         raise DataError(f"{log.source}{row}: {error}") from error
 
 
-def examples(encoded: Encoded, log: Log) -> Examples:
-    """Encoded rows with the labels and weights of their log."""
-    return Examples.of(encoded, log.labels, log.weights)
+def examples(encoded: Encoded, log: Log, task: str = "click") -> Examples:
+    """Encoded rows with the labels and weights of their log, and its groups for task ranking."""
+    return Examples.of(encoded, log.labels, log.weights, log.group if task == "ranking" else None)
+
+
+def objective_of(config: Config, schema: Schema) -> Objective:
+    """What the schema's task is fitted by.
+
+    Raises:
+        ConfigError: a rate of negatives for a task that has none.
+    """
+    rate = config.negatives_rate * config.negatives_kept
+    if schema.task != "click" and rate != 1:
+        raise ConfigError(f"a rate of negatives is for task click, and this is {schema.task}")
+    return Objective(schema.task, config.loss, float(np.log(rate)))
+
+
+def _calibration(
+    net: Net, valid: Examples, config: Config, seed: int
+) -> tuple[Calibration, dict[str, object]]:
+    # the function, and what the manifest says of its choice
+    rate = config.negatives_rate * config.negatives_kept
+    found = calibrate(
+        logits(net, valid).astype(np.float64),
+        valid.labels.double().numpy(),
+        valid.weights.double().numpy(),
+        config.calibration,
+        rate,
+        seed,
+    )
+    return found.calibration, {"kind": found.kind, "cross_validated_logloss": dict(found.losses)}
 
 
 def fit_net(
-    config: Config, encoder: Encoder, train: Examples, valid: Examples, watcher: Watcher
+    config: Config,
+    encoder: Encoder,
+    train: Examples,
+    valid: Examples,
+    watcher: Watcher,
+    objective: Objective = CLICK,
 ) -> tuple[Net, list[Epoch], bool]:
     """Fit the configured net in its steps; returns it, its epochs, and whether Ctrl-C ended it.
 
@@ -122,13 +161,12 @@ def fit_net(
         **config.afm_plus.model_dump(exclude={"start"}),
     )
     net = build(config.first_step, encoder.rows, encoder.slot_fields, settings)
-    clicks = float((train.labels * train.weights).mean())
     with torch.no_grad():
-        net.bias.fill_(float(np.log(clicks / (1 - clicks))))
+        net.bias.fill_(objective.start(train))
 
     def step(name: str, net: Net, settings: Step) -> tuple[list[Epoch], bool]:
         drop = _unknown_drop(encoder, settings.unknown_rate)
-        return run_step(name, net, settings, train, valid, drop, watcher)
+        return run_step(name, net, settings, train, valid, drop, watcher, objective)
 
     epochs, interrupted = step(config.first_step, net, config.fit)
     if config.first_step != config.net:

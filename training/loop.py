@@ -2,46 +2,21 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
-from model.encoding import Encoded
 from model.nets import Net
 from training.config import Step
-from training.metrics import metrics
+from training.examples import Examples
+from training.objective import Objective
 
 SCORED_AT_ONCE = 2048
-
-
-@dataclass(frozen=True)
-class Examples:
-    """N encoded rows with their labels and weights, the weights of mean 1."""
-
-    ids: Tensor  # int64 [N, F]
-    values: Tensor  # float32 [N, F]
-    labels: Tensor  # float32 [N]
-    weights: Tensor  # float32 [N]
-
-    @classmethod
-    def of(
-        cls,
-        encoded: Encoded,
-        labels: NDArray[np.float32],
-        weights: NDArray[np.float32] | None,
-    ) -> "Examples":
-        """From the encoder's and the log's arrays."""
-        given = np.ones(len(labels), np.float32) if weights is None else weights / weights.mean()
-        arrays = (encoded.ids, encoded.values, labels, given)
-        return cls(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
-
-    def __len__(self) -> int:
-        return len(self.labels)
+CLICK = Objective()
 
 
 @dataclass(frozen=True)
@@ -66,12 +41,16 @@ class UnknownDrop:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to; `seconds` it took, `best` so far or not."""
+    """What an epoch came to; `seconds` it took, `best` so far or not.
+
+    `valid_loss` is the objective's criterion on the rows held out; `valid_auc` their AUC, GAUC for
+    task ranking, None where it is undefined.
+    """
 
     step: str
     number: int
     train_loss: float
-    valid_logloss: float
+    valid_loss: float
     valid_auc: float | None
     learning_rate: float
     seconds: float
@@ -114,8 +93,9 @@ def run_step(
     valid: Examples,
     drop: Callable[[Tensor], Tensor],
     watcher: Watcher,
+    objective: Objective = CLICK,
 ) -> tuple[list[Epoch], bool]:
-    """Fit `net` in place and leave it at the epoch with the lowest logloss on `valid`.
+    """Fit `net` in place and leave it at the epoch with the lowest criterion on `valid`.
 
     The state before the first epoch counts as epoch 0, so a step never ends worse than it began.
     Returns the epochs, and whether Ctrl-C cut it short.
@@ -125,13 +105,16 @@ def run_step(
         dropout.set_rate(getattr(step, key))
     watcher.begin(name, -(-len(train) // step.batch), step.epochs)
     epochs: list[Epoch] = []
-    best_loss, best_state = _valid_loss(net, valid)[0], copy.deepcopy(net.state_dict())
+    best_loss, best_state = (
+        objective.judge(logits(net, valid), valid).loss,
+        copy.deepcopy(net.state_dict()),
+    )
     without_gain = 0
     try:
         for number in range(1, step.epochs + 1):
             began = time.perf_counter()
-            train_loss = _one_epoch(net, optimiser, step.batch, train, drop, watcher)
-            valid_loss, auc = _valid_loss(net, valid)
+            train_loss = _one_epoch(net, optimiser, step.batch, train, drop, watcher, objective)
+            valid_loss, auc = objective.judge(logits(net, valid), valid)
             gained = valid_loss < best_loss
             rate = optimiser.param_groups[0]["lr"]
             epochs.append(
@@ -171,15 +154,13 @@ def _one_epoch(
     train: Examples,
     drop: Callable[[Tensor], Tensor],
     watcher: Watcher,
+    objective: Objective,
 ) -> float:
     net.train()
     total, seen = 0.0, 0
-    for rows in _batches(len(train), size):
-        logit = net(drop(train.ids[rows]), train.values[rows])
-        each = functional.binary_cross_entropy_with_logits(
-            logit, train.labels[rows], reduction="none"
-        )
-        loss = (each * train.weights[rows]).mean()
+    for rows in train.batches(size):
+        scores = net(drop(train.ids[rows]), train.values[rows])
+        loss = objective.loss(scores, train, rows)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimiser.step()
@@ -187,17 +168,6 @@ def _one_epoch(
         seen += len(rows)
         watcher.batch(total / seen)
     return total / seen
-
-
-def _batches(rows: int, size: int) -> Iterator[Tensor]:
-    yield from torch.split(torch.randperm(rows), size)
-
-
-def _valid_loss(net: Net, valid: Examples) -> tuple[float, float | None]:
-    probabilities = torch.from_numpy(logits(net, valid)).double().sigmoid().numpy()
-    measured = metrics(valid.labels.numpy(), probabilities, valid.weights.numpy())
-    loss, auc = measured["logloss"], measured["auc"]
-    return (float("inf") if loss is None else loss), auc
 
 
 def parameter_groups(net: Net, step: Step) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""How good a set of probabilities is. Every figure honours sample weights; one that the data
+"""How good a set of predictions is. Every figure honours sample weights; one that the data
 leave undefined (AUC with one class) is None, never NaN.
 """
 
@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from training.group_metrics import NAMES as GROUP_NAMES
+from training.group_metrics import group_figures
+
 Floats = NDArray[np.float64]
 Metrics = dict[str, float | int | None]
 
 NAMES = (
-    *("auc", "pr_auc", "logloss", "normalised_entropy", "rmse"),
+    *("auc", "pr_auc", *GROUP_NAMES, "logloss", "normalised_entropy", "rmse", "mae", "r2"),
     *("brier", "calibration_ratio", "ece"),
 )
 BINS = 15
@@ -20,29 +23,46 @@ SMALLEST = float(np.finfo(np.float32).eps)
 
 
 def metrics(
-    labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None
+    labels: ArrayLike,
+    predictions: ArrayLike,
+    weights: ArrayLike | None = None,
+    group: ArrayLike | None = None,
+    task: str = "click",
 ) -> Metrics:
-    """All figures of one data set, each over the B rows.
+    """All figures of one data set, each over the B rows: of probabilities, or of the scores of
+    another task.
 
     `rows` and `positives` are counts of rows, whatever their weights. `pr_auc` is average
     precision, `logloss` is in nats a row, `normalised_entropy` is logloss over that of always
     predicting the click rate, `brier` the mean and `rmse` the root mean squared distance to the 0/1
     label, `calibration_ratio` the mean probability over the click rate. Labels other than 0 and 1
-    (regression) leave all but `rows` and `rmse` undefined.
+    leave these undefined. GAUC and NDCG need a `group` [B], see `group_metrics`.
+
+    click: all but `mae` and `r2`. regression: `rmse`, `mae` and `r2` (1 - squared error over the
+    variance) alone. ranking: those within groups alone, as its scores say nothing across them.
 
     Raises:
         ValueError: lengths that differ, a value that is not finite, a negative weight.
     """
-    y, p = _floats(labels), _floats(probabilities)
+    y, p = _floats(labels), _floats(predictions)
     w = np.ones(len(y)) if weights is None else _floats(weights)
     if not len(y) == len(p) == len(w):
-        raise ValueError(f"{len(y)} labels, {len(p)} probabilities, {len(w)} weights")
+        raise ValueError(f"{len(y)} labels, {len(p)} predictions, {len(w)} weights")
+    if group is not None and len(np.asarray(group)) != len(y):
+        raise ValueError(f"{len(y)} labels, {len(np.asarray(group))} groups")
     if (w < 0).any():
         raise ValueError("a negative weight")
     binary = bool(np.isin(y, (0.0, 1.0)).all())
     defined = w.sum() > 0
-    known: Metrics = {"rmse": float(np.sqrt(_mean((y - p) ** 2, w)))} if defined else {}
-    if defined and binary:
+    known: Metrics = {}
+    if defined and task != "ranking":
+        known["rmse"] = float(np.sqrt(_mean((y - p) ** 2, w)))
+    if defined and task == "regression":
+        known |= {"mae": _mean(np.abs(y - p), w), "r2": r2(y, p, w)}
+    if defined and group is not None and task != "regression":
+        within = group_figures(y, p, w, group)
+        known |= {name: within.mean(name) for name in GROUP_NAMES}
+    if defined and binary and task == "click":
         known |= {
             "auc": auc(y, p, w),
             "pr_auc": pr_auc(y, p, w),
@@ -54,9 +74,15 @@ def metrics(
         }
     return {
         "rows": len(y),
-        "positives": int((y == 1).sum()) if binary else None,
+        "positives": int((y == 1).sum()) if binary and task != "regression" else None,
         **{name: known.get(name) for name in NAMES},
     }
+
+
+def r2(y: Floats, p: Floats, w: Floats) -> float | None:
+    """Share of the targets' variance that the predictions explain; None where they have none."""
+    variance = _mean((y - _mean(y, w)) ** 2, w)
+    return 1 - _mean((y - p) ** 2, w) / variance if variance > 0 else None
 
 
 def auc(y: Floats, p: Floats, w: Floats) -> float | None:

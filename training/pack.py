@@ -35,7 +35,7 @@ def pack(
     name: str,
     vocabularies: Mapping[str, FieldVocabulary],
     encoder: Encoder,
-    calibration: Calibration,
+    calibration: Calibration | None,
     parts: Mapping[str, tuple[Encoded, Log]],
     training: Mapping[str, Any],
     train: Encoded,
@@ -44,7 +44,7 @@ def pack(
 
     `parts`: "valid" and perhaps "test", encoded rows with their log; their metrics go into the
     manifest, and the first rows of "valid" among the golden ones. `train`: the encoded training
-    rows, for the report.
+    rows, for the report. `calibration` is None where the task has no probability.
 
     Raises:
         ParityError: the graphs do not score as the net does.
@@ -65,7 +65,7 @@ def pack(
     first = valid.take(np.arange(min(GOLDEN_ROWS, len(valid)))).rows()
     golden = (_answered(*case, encoder, scorer).line() for case in golden_cases(first, schema))
     (directory / GOLDEN).write_text("".join(golden), encoding="utf-8")
-    measured = {part: measure(scorer, *rows) for part, rows in parts.items()}
+    measured = {part: measure(scorer, *rows, schema.task) for part, rows in parts.items()}
     told = Fit(name, schema.task, encoder, vocabularies, scorer, train, parts, measured, training)
     (directory / REPORT).write_text(report(told), encoding="utf-8")
     manifest = write_manifest(
@@ -77,7 +77,7 @@ def pack(
         dimensions=dimensions,
         bias=scorer.bias,
         schema_digest=schema.digest,
-        calibration=calibration,
+        calibration=calibration or Calibration(),
         versions=_library_versions(),
         metrics=measured,
         training=dict(training),
@@ -85,9 +85,10 @@ def pack(
     return manifest, parity
 
 
-def measure(scorer: Scorer, encoded: Encoded, log: Log) -> Metrics:
+def measure(scorer: Scorer, encoded: Encoded, log: Log, task: str) -> Metrics:
     """The metrics of a log, scored by the exported graph."""
-    return metrics(log.labels, scorer.predict(encoded).probabilities, log.weights)
+    predictions = scorer.predict(encoded).predictions
+    return metrics(log.labels, predictions, log.weights, log.group, task)
 
 
 def golden_cases(real: Sequence[Row], schema: Schema) -> list[tuple[str, Sequence[Row]]]:
@@ -107,7 +108,7 @@ def golden_cases(real: Sequence[Row], schema: Schema) -> list[tuple[str, Sequenc
 def _answered(case: str, rows: Sequence[Row], encoder: Encoder, scorer: Scorer) -> GoldenCase:
     scores = scorer.predict(encoder.encode(rows))
     instances = [dict(row) for row in rows]
-    return GoldenCase(case, {"instances": instances}, scores.probabilities.tolist())
+    return GoldenCase.of(case, {"instances": instances}, scores)
 
 
 def _library_versions() -> dict[str, str]:

@@ -14,7 +14,7 @@ class _Lines(Watcher):
         auc = "  none" if epoch.valid_auc is None else f"{epoch.valid_auc:.4f}"
         self.console.print(
             f"{epoch.step} epoch {epoch.number:>2}  train loss {epoch.train_loss:.4f}  "
-            f"valid logloss {epoch.valid_logloss:.4f}  auc {auc}  "
+            f"valid loss {epoch.valid_loss:.4f}  auc {auc}  "
             f"{epoch.seconds:.1f} s{'  best' if epoch.best else ''}",
             highlight=False,
         )

@@ -37,12 +37,24 @@ from training.report_scores import Scored, calibration_section, ranking_section
 LABELS = {
     "auc": "AUC",
     "pr_auc": "PR-AUC",
+    "gauc": "GAUC",
+    "ndcg@10": "NDCG@10",
+    "ndcg": "NDCG",
     "logloss": "logloss",
     "normalised_entropy": "normalised entropy",
     "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
     "brier": "Brier",
     "calibration_ratio": "calibration ratio",
     "ece": "ECE",
+}
+
+
+HEADLINE = {
+    "click": ("auc", "logloss", "rmse"),
+    "regression": ("rmse", "mae", "r2"),
+    "ranking": ("gauc", "ndcg@10", "ndcg"),
 }
 
 
@@ -67,7 +79,7 @@ class Fit:
 
 def report(fit: Fit) -> str:
     """The page, as text. Its charts show "test" where there is one, else "valid"."""
-    scored = {name: _scored(fit.scorer, name, *rows) for name, rows in fit.parts.items()}
+    scored = {name: _scored(fit, name, *rows) for name, rows in fit.parts.items()}
     shown = scored.get("test") or scored["valid"]
     schema = fit.encoder.schema
     seed = int(fit.training.get("seed", 1))
@@ -76,7 +88,13 @@ def report(fit: Fit) -> str:
     pairs, pair_words = pairs_section(
         fit.scorer, fit.encoder, fit.vocabularies, encoded, shown.name, seed
     )
-    said = [*_headline(fit, shown), *stage_words(fit.training), *calibration_words, *pair_words]
+    said = [
+        *_headline(fit, shown),
+        *stage_words(fit.training),
+        *calibration_words,
+        *choice_words(fit.training),
+        *pair_words,
+    ]
     rows = {"train": len(fit.train), **{name: len(log) for name, (_, log) in fit.parts.items()}}
     counts = ", ".join(f"{count:,} {name}" for name, count in rows.items())
     lead = f"Task {fit.task}, {len(schema.fields)} fields, rows: {counts}."
@@ -96,15 +114,15 @@ def report(fit: Fit) -> str:
     )
 
 
-def _scored(scorer: Scorer, name: str, encoded: Encoded, log: Log) -> Scored:
-    return Scored.of(name, log, scorer.predict(encoded).probabilities)
+def _scored(fit: Fit, name: str, encoded: Encoded, log: Log) -> Scored:
+    return Scored.of(name, log, fit.scorer.predict(encoded).predictions, fit.task)
 
 
 def _headline(fit: Fit, shown: Scored) -> list[str]:
     measured = fit.metrics[shown.name]
     named = [
         f"{LABELS[name]} {value:.4f}"
-        for name in ("auc", "logloss", "rmse")
+        for name in HEADLINE[fit.task]
         if isinstance(value := measured.get(name), float)
     ]
     return [f"On {shown.name} ({shown.log_rows:,} rows): {', '.join(named)}."] if named else []
@@ -117,21 +135,37 @@ def stage_words(training: Mapping[str, Any]) -> list[str]:
     if len(steps) < 2:
         return []
     before, after = steps[-2], steps[-1]
-    start = min((e for e in epochs if e["step"] == before), key=lambda e: e["valid_logloss"])
+    criterion = f"valid {training.get('criterion', 'logloss')}"
+    start = min((e for e in epochs if e["step"] == before), key=lambda e: e["valid_loss"])
     ends = [e for e in epochs if e["step"] == after and e["best"]]
-    said = f"{before} reached valid logloss {start['valid_logloss']:.4f}{_auc(start)}"
+    said = f"{before} reached {criterion} {start['valid_loss']:.4f}{_auc(start)}"
     if not ends:
         return [
             f"The attention stage did not beat {before}: no epoch of {after} improved on its "
             f"start, so the net is kept as that stage began. {said} before it."
         ]
     end = ends[-1]
-    gain = start["valid_logloss"] - end["valid_logloss"]
+    gain = start["valid_loss"] - end["valid_loss"]
     verdict = f"beat {before}" if gain > 0 else f"did not beat {before}"
     return [
-        f"The attention stage {verdict} on valid logloss, by {abs(gain):.4f}: {said}, {after} "
-        f"{end['valid_logloss']:.4f}{_auc(end)} (both before calibration; these rows also chose "
+        f"The attention stage {verdict} on {criterion}, by {abs(gain):.4f}: {said}, {after} "
+        f"{end['valid_loss']:.4f}{_auc(end)} (both before calibration; these rows also chose "
         "the epochs). Whether that is more than luck is what afm-train compare tells."
+    ]
+
+
+def choice_words(training: Mapping[str, Any]) -> list[str]:
+    """Which calibration was chosen, and by what; nothing where the task has none."""
+    chosen: Mapping[str, Any] | None = training.get("calibration")
+    if chosen is None:
+        return []
+    losses: Mapping[str, float] = chosen["cross_validated_logloss"]
+    if not losses:
+        return [f"Calibration: {chosen['kind']}."]
+    shown = ", ".join(f"{kind} {loss:.5f}" for kind, loss in losses.items())
+    return [
+        f"Calibration: {chosen['kind']}, the simplest whose cross-validated logloss on valid is "
+        f"within one standard error of the lowest ({shown})."
     ]
 
 
@@ -142,8 +176,8 @@ def _auc(epoch: Mapping[str, Any]) -> str:
 def _figures_section(fit: Fit, scored: Mapping[str, Scored]) -> Html:
     found = {}
     for name, one in scored.items():
-        group = None if one.log.group is None else one.log.group
-        found[name] = intervals(resample(one.labels, one.probabilities, one.weights, group))
+        drawn = resample(one.labels, one.probabilities, one.weights, one.log.group, task=fit.task)
+        found[name] = intervals(drawn)
     head = ["figure", *(part for name in scored for part in (name, "95 % interval"))]
     rows: list[list[object]] = []
     for name in NAMES:
@@ -155,7 +189,7 @@ def _figures_section(fit: Fit, scored: Mapping[str, Scored]) -> Html:
         if any(cell != "–" for cell in row[1:]):
             rows.append(row)
     counted = (("rows", "rows"), ("clicks", "positives"))
-    for title, name in counted:
+    for title, name in counted if fit.task == "click" else counted[:1]:
         cells = [(fit.metrics[part].get(name), "") for part in scored]
         flat = (cell for pair in cells for cell in pair)
         rows.append([title, *("–" if cell is None else cell for cell in flat)])
@@ -174,19 +208,20 @@ def learning_section(training: Mapping[str, Any]) -> Html:
     epochs: Sequence[Mapping[str, Any]] = training.get("epochs", [])
     if not epochs:
         return Html("")
+    criterion = f"valid {training.get('criterion', 'logloss')}"
     numbers = [float(i + 1) for i in range(len(epochs))]
     starts = [i for i, e in enumerate(epochs) if i == 0 or e["step"] != epochs[i - 1]["step"]]
     marks = [(i + 0.5, str(epochs[i]["step"])) for i in starts] if len(starts) > 1 else []
     span = (0.5, len(epochs) + 0.5)
     losses = [
         Series(numbers, [e["train_loss"] for e in epochs]),
-        Series(numbers, [e["valid_logloss"] for e in epochs]),
+        Series(numbers, [e["valid_loss"] for e in epochs]),
     ]
     drawn = [
         figure(
             "Loss",
             chart(losses, "epoch", "loss", x_range=span, marks=marks, counted=True),
-            "training with dropout, valid without",
+            f"training with dropout, {criterion} without",
             ["train", "valid"],
         )
     ]
@@ -200,7 +235,7 @@ def learning_section(training: Mapping[str, Any]) -> Html:
             e["step"],
             e["number"],
             f"{e['train_loss']:.4f}",
-            f"{e['valid_logloss']:.4f}",
+            f"{e['valid_loss']:.4f}",
             "–" if e["valid_auc"] is None else f"{e['valid_auc']:.4f}",
             f"{e['learning_rate']:.2g}",
             f"{e['seconds']:.1f}",
@@ -208,7 +243,7 @@ def learning_section(training: Mapping[str, Any]) -> Html:
         ]
         for e in epochs
     ]
-    head = ["step", "epoch", "train loss", "valid logloss", "valid AUC", "rate", "seconds", ""]
+    head = ["step", "epoch", "train loss", criterion, "valid AUC", "rate", "seconds", ""]
     return section("Learning", charts(*drawn), details("Every epoch", table(head, rows)))
 
 

@@ -6,7 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.schema import Schema
-from training.curves import Bin, histogram, precision_recall, rate_bin, reliability, roc
+from training.calibration_report import (
+    FEWEST,
+    VALUES,
+    CalibrationReport,
+    calibration_report,
+)
+from training.curves import Bin, histogram, precision_recall, roc, target_bins
 from training.data import Log
 from training.metrics import Floats
 from training.page import (
@@ -22,30 +28,31 @@ from training.page import (
     table,
 )
 from training.plots import Series, chart
-from training.slices import slices
 
 BINS = 40  # of the histogram
-VALUES = 5  # of a field, beside missing and other ones
-FEWEST = 30  # rows of a value that is named
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The B rows of a part, with labels, probabilities and weights, float64 [B]."""
+    """The B rows of a part, with labels, predictions and weights, float64 [B]; the predictions are
+    probabilities for task click alone.
+    """
 
     name: str
     log: Log
     labels: Floats
     probabilities: Floats
     weights: Floats
+    task: str = "click"
 
     @classmethod
-    def of(cls, name: str, log: Log, probabilities: NDArray[np.float32]) -> "Scored":
+    def of(
+        cls, name: str, log: Log, predictions: NDArray[np.float32], task: str = "click"
+    ) -> "Scored":
         """From a log and the scores of its rows."""
         weights = np.ones(len(log)) if log.weights is None else log.weights.astype(np.float64)
-        return cls(
-            name, log, log.labels.astype(np.float64), probabilities.astype(np.float64), weights
-        )
+        labels, predicted = log.labels.astype(np.float64), predictions.astype(np.float64)
+        return cls(name, log, labels, predicted, weights, task)
 
     @property
     def log_rows(self) -> int:
@@ -55,16 +62,14 @@ class Scored:
     @property
     def has_both_classes(self) -> bool:
         """Whether there are clicks and non-clicks, and nothing else."""
-        return set(np.unique(self.labels[self.weights > 0])) == {0.0, 1.0}
-
-    def bin_of(self, rows: NDArray[np.int64]) -> Bin | None:
-        """These rows as one bin."""
-        return rate_bin(self.labels[rows], self.probabilities[rows], self.weights[rows])
+        return self.task == "click" and set(np.unique(self.labels[self.weights > 0])) == {0.0, 1.0}
 
 
 def ranking_section(scored: Scored) -> Html:
     """ROC, precision and recall, and the scores of each class."""
     title = f"Ranking ({scored.name})"
+    if scored.task != "click":
+        return Html("")  # its curves are a classifier's
     if not scored.has_both_classes:
         return section(title, paragraph("These rows do not hold clicks and non-clicks: no curves."))
     y, p, w = scored.labels, scored.probabilities, scored.weights
@@ -119,10 +124,17 @@ def ranking_section(scored: Scored) -> Html:
 def calibration_section(scored: Scored, schema: Schema) -> tuple[Html, list[str]]:
     """Reliability by decile and by the values of each field; and the same in words."""
     title = f"Calibration ({scored.name})"
+    if scored.task == "regression":
+        return targets_section(scored), []
+    if scored.task == "ranking":
+        return Html(""), []
     if not scored.has_both_classes:
         reason = "These rows do not hold clicks and non-clicks: no click rate to compare with."
         return section(title, paragraph(reason)), []
-    bins = reliability(scored.labels, scored.probabilities, scored.weights)
+    told = calibration_report(
+        scored.labels, scored.probabilities, scored.weights, scored.log.columns, schema
+    )
+    bins = told.deciles
     top = 1.05 * max(max(one.probability, one.high) for one in bins)
     points = Series(
         [one.probability for one in bins],
@@ -140,8 +152,8 @@ def calibration_section(scored: Scored, schema: Schema) -> tuple[Html, list[str]
         diagonal=True,
     )
     deciles = [[i + 1, *_cells(one)] for i, one in enumerate(bins)]
-    by_field, cells, outside = _by_field(scored, schema)
-    whole = scored.bin_of(np.arange(scored.log_rows))
+    by_field = _by_field(told)
+    cells, outside = len(told.values), sum(one.bin.outside for one in told.values)
     body = section(
         title,
         charts(
@@ -161,7 +173,7 @@ def calibration_section(scored: Scored, schema: Schema) -> tuple[Html, list[str]
             *by_field,
         ),
     )
-    return body, _words(whole, bins, cells, outside) if whole else []
+    return body, _words(told.whole, bins, cells, outside)
 
 
 _HEAD = ("rows", "mean probability", "click rate", "95 % interval", "ratio", "")
@@ -178,18 +190,52 @@ def _cells(one: Bin) -> list[object]:
     ]
 
 
-def _by_field(scored: Scored, schema: Schema) -> tuple[list[Html], int, int]:
-    parts, cells, outside = [], 0, 0
-    for name, described in schema.fields.items():
-        fewest = max(FEWEST, getattr(described, "min_count", 1))
-        rows: list[list[object]] = []
-        for part in slices(described, scored.log.columns[name], VALUES, fewest):
-            if one := scored.bin_of(part.rows):
-                value = "(missing)" if part.value is None else shortened(part.value)
-                rows.append([value, *_cells(one)])
-                cells, outside = cells + 1, outside + one.outside
+def targets_section(scored: Scored) -> Html:
+    """Mean prediction against mean target, by decile of the predictions."""
+    bins = target_bins(scored.labels, scored.probabilities, scored.weights)
+    ends = [end for one in bins for end in (one.prediction, one.low, one.high)]
+    room = 0.05 * (max(ends) - min(ends)) or 1.0
+    span = (min(ends) - room, max(ends) + room)
+    points = Series(
+        [one.prediction for one in bins],
+        [one.target for one in bins],
+        [one.low for one in bins],
+        [one.high for one in bins],
+        kind="points",
+    )
+    drawing = chart(
+        [points], "mean prediction", "mean target", x_range=span, y_range=span, diagonal=True
+    )
+    rows = [
+        [
+            i + 1,
+            f"{one.rows:,}",
+            f"{one.prediction:.4g}",
+            f"{one.target:.4g}",
+            f"{one.low:.4g} to {one.high:.4g}",
+        ]
+        for i, one in enumerate(bins)
+    ]
+    head = ["decile", "rows", "mean prediction", "mean target", "95 % interval"]
+    return section(
+        f"Targets ({scored.name})",
+        charts(
+            figure("Predictions and targets", drawing, "deciles with 95 % intervals"),
+            element("div", joined([element("h3", "By decile"), table(head, rows)])),
+        ),
+    )
+
+
+def _by_field(told: CalibrationReport) -> list[Html]:
+    parts = []
+    for name in dict.fromkeys(one.field for one in told.values):
+        rows: list[list[object]] = [
+            ["(missing)" if one.value is None else shortened(one.value), *_cells(one.bin)]
+            for one in told.values
+            if one.field == name
+        ]
         parts += [element("h3", name), table(["value", *_HEAD], rows)]
-    return parts, cells, outside
+    return parts
 
 
 def _words(whole: Bin, bins: list[Bin], cells: int, outside: int) -> list[str]:

@@ -8,19 +8,24 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model.bundle import Bundle
-from model.errors import DataError
+from model.errors import ConfigError, DataError
 from training.bootstrap import RESAMPLES, intervals, resample
-from training.data import Log, read_log
+from training.data import Log, read_log, weigh_negatives
 from training.fit import encode
 from training.metrics import metrics
 from training.slices import slices
 
 
 def evaluate(
-    bundle: Path, data: Path, by: str | None = None, resamples: int = RESAMPLES
+    bundle: Path,
+    data: Path,
+    by: str | None = None,
+    resamples: int = RESAMPLES,
+    negatives_kept: float = 1.0,
 ) -> dict[str, Any]:
     """Figures of a bundle on a labelled log, with "intervals" where `resamples` is not 0, and with
-    "slices" by the values of field `by`, each with figures of its own.
+    "slices" by the values of field `by`, each with figures of its own. A log that holds the share
+    `negatives_kept` of its negatives is weighed as if it held all.
 
     Raises:
         BundleError, DataError: either cannot be used, or no field `by`.
@@ -30,31 +35,41 @@ def evaluate(
     if by is not None and by not in fields:
         raise DataError(f"{bundle}: no field {by!r}; there are {', '.join(map(repr, fields))}")
     log = read_log(data, opened.schema)
-    probabilities = opened.scorer().predict(encode(opened.encoder(), log)).probabilities
-    measured = _measured(log, probabilities, np.arange(len(log)), resamples)
+    task = opened.schema.task
+    if negatives_kept != 1:
+        if task != "click":
+            raise ConfigError(f"a rate of negatives is for task click, and this is {task}")
+        log = weigh_negatives(log, negatives_kept)
+    predictions = opened.scorer().predict(encode(opened.encoder(), log)).predictions
+    measured = _measured(log, task, predictions, np.arange(len(log)), resamples)
     if by is not None:
         measured["slices"] = [
-            {"value": part.value, **_measured(log, probabilities, part.rows, resamples)}
+            {"value": part.value, **_measured(log, task, predictions, part.rows, resamples)}
             for part in slices(fields[by], log.columns[by])
         ]
     return measured
 
 
 def _measured(
-    log: Log, probabilities: NDArray[np.float32], rows: NDArray[np.int64], resamples: int
+    log: Log,
+    task: str,
+    predictions: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    resamples: int,
 ) -> dict[str, Any]:
-    labels, chosen = log.labels[rows], probabilities[rows]
+    labels, chosen = log.labels[rows], predictions[rows]
     weights = None if log.weights is None else log.weights[rows]
-    measured: dict[str, Any] = dict(metrics(labels, chosen, weights))
+    group = None if log.group is None else log.group[rows]
+    measured: dict[str, Any] = dict(metrics(labels, chosen, weights, group, task))
     if resamples:
-        group = None if log.group is None else log.group[rows]
-        drawn = resample(labels, chosen, weights, group, resamples=resamples)
+        drawn = resample(labels, chosen, weights, group, task=task, resamples=resamples)
         measured["intervals"] = intervals(drawn)
     return measured
 
 
 def predict(bundle: Path, data: Path, out: Path) -> int:
-    """Write a column `probability`, one row a row of the log, as CSV or Parquet by `out`'s ending.
+    """Write a column `probability`, or `score` where the task has none, one row a row of the log,
+    as CSV or Parquet by `out`'s ending.
 
     Raises:
         BundleError, DataError: bundle or log cannot be used, or `out` cannot be written.
@@ -64,7 +79,8 @@ def predict(bundle: Path, data: Path, out: Path) -> int:
     opened = Bundle.open(bundle)
     log = read_log(data, opened.schema, labelled=False)
     scores = opened.scorer().predict(encode(opened.encoder(), log))
-    frame = pl.DataFrame({"probability": scores.probabilities.astype(np.float32)})
+    column = "score" if scores.probabilities is None else "probability"
+    frame = pl.DataFrame({column: scores.predictions.astype(np.float32)})
     scratch = out.with_name(f".{out.name}.partial")
     try:
         frame.write_csv(scratch) if out.suffix == ".csv" else frame.write_parquet(scratch)

@@ -48,8 +48,14 @@ def read_frame(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame
     return frame.select(wanted)
 
 
-def label_array(series: pl.Series, task: str, path: Path) -> NDArray[np.float32]:
-    """A label column as float32 [B]: 0 and 1 (or false and true) for task click, else numbers.
+HIGHEST_GRADE = 31  # its gain, 2^grade - 1, and a sum of such are exact in float64
+
+
+def label_array(
+    series: pl.Series, task: str, path: Path, targets: str = "as_given"
+) -> NDArray[np.float32]:
+    """A label column as float32 [B]: 0 and 1 (or false and true) for task click, grades from 0 for
+    ranking, else numbers; with `targets` plus_minus_one, -1 and 1 of labels 0 and 1.
 
     Raises:
         DataError: names the first row with another value.
@@ -57,13 +63,17 @@ def label_array(series: pl.Series, task: str, path: Path) -> NDArray[np.float32]
     cells = series.cast(pl.String, strict=False).str.strip_chars()
     lower = cells.str.to_lowercase().replace({"true": "1", "false": "0"})
     numbers = lower.cast(pl.Float64, strict=False)
-    if task == "click":
+    if task == "click" or targets == "plus_minus_one":
         bad, wanted = ~numbers.is_in([0.0, 1.0]).fill_null(False), "a label must be 0 or 1"
+    elif task == "ranking":
+        bad = ~numbers.is_between(0, HIGHEST_GRADE).fill_null(False)
+        wanted = f"a label must be a number from 0 to {HIGHEST_GRADE}"
     else:
         bad, wanted = ~numbers.is_finite().fill_null(False), "a label must be a finite number"
     if bad.any():
         raise bad_cell(path, series, int(bad.arg_max() or 0), f"{wanted} for task {task}")
-    return numbers.to_numpy().astype(np.float32)
+    given = numbers.to_numpy().astype(np.float32)
+    return 2 * given - 1 if targets == "plus_minus_one" else given
 
 
 def plain(series: pl.Series, path: Path) -> pl.Series:

@@ -10,7 +10,7 @@ from model.encoding import Encoder
 from model.nets import Net
 from model.schema import NumericField
 from model.vocabulary import FIRST, MISSING, UNKNOWN
-from training.loop import Examples
+from training.examples import Examples
 
 
 def settle_untrained(net: Net, encoder: Encoder, train: Examples, *, unknown_fed: bool) -> None:

@@ -230,7 +230,7 @@ def test_golden_rows_that_score_differently_are_refused(copy):
     cases = bundle.golden()
     replay(cases, bundle.encoder(), bundle.scorer())
     worse = GoldenCase("moved", cases[0].request, [p + 1e-4 for p in cases[0].probabilities])
-    with pytest.raises(BundleError, match=r"'moved': probabilities differ by 0\.0001"):
+    with pytest.raises(BundleError, match=r"'moved': a probability differs by 0\.0001"):
         replay([worse], bundle.encoder(), bundle.scorer())
 
 

@@ -232,7 +232,7 @@ def test_afm_plus_goes_on_from_a_fitted_net_and_never_ends_below_it(start):
     before, epochs = fitted(start, Step())
     ruinous, more = fitted("afm+", Step(epochs=2, batch=64, learning_rate=50.0), start)
     assert [epoch.step for epoch in more] == [start] * 3 + ["afm+"] * 2
-    assert [e.valid_logloss for e in more[:3]] == [e.valid_logloss for e in epochs]
+    assert [e.valid_loss for e in more[:3]] == [e.valid_loss for e in epochs]
     assert not any(epoch.best for epoch in more[3:]), "the step must do harm to mean anything"
     assert ruinous.tolist() == pytest.approx(before.tolist(), abs=1e-6)
 
@@ -240,7 +240,7 @@ def test_afm_plus_goes_on_from_a_fitted_net_and_never_ends_below_it(start):
 def test_afm_plus_gains_on_its_fm_where_there_is_something_to_gain():
     _, epochs = fitted("afm+", Step(epochs=5, batch=128, learning_rate=5e-3))
     best = {
-        name: min(epoch.valid_logloss for epoch in epochs if epoch.step == name)
+        name: min(epoch.valid_loss for epoch in epochs if epoch.step == name)
         for name in ("fm", "afm+")
     }
     assert best["afm+"] < best["fm"] - 0.001

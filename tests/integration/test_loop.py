@@ -56,7 +56,7 @@ def test_fitting_lowers_the_loss_on_rows_held_out():
 def test_the_net_is_left_at_its_best_epoch():
     net, epochs, _ = fitted(Step(epochs=25, batch=32, learning_rate=0.3, patience=5))
     assert len(epochs) < 25, "the step must overshoot for this test to mean anything"
-    best = min(epoch.valid_logloss for epoch in epochs)
+    best = min(epoch.valid_loss for epoch in epochs)
     assert valid_loss(net) == pytest.approx(best, abs=1e-5)
     assert [e.number for e in epochs if e.best][-1] == len(epochs) - 5
 
@@ -232,7 +232,7 @@ def test_ctrl_c_keeps_the_best_epoch_so_far_and_says_so():
     assert interrupted
     assert watcher.told == "step"
     assert len(epochs) == 2
-    assert valid_loss(net) == pytest.approx(epochs[0].valid_logloss, abs=1e-5)
+    assert valid_loss(net) == pytest.approx(epochs[0].valid_loss, abs=1e-5)
 
 
 def test_a_share_of_the_known_values_is_fed_as_unknown_and_no_other():

@@ -196,7 +196,7 @@ def test_a_log_without_values_has_a_report(tmp_path, tiny_schema):
 
 
 def epoch(step, loss, best, auc=0.7):
-    return {"step": step, "valid_logloss": loss, "valid_auc": auc, "best": best}
+    return {"step": step, "valid_loss": loss, "valid_auc": auc, "best": best}
 
 
 def test_the_report_says_whether_attention_beat_fm():

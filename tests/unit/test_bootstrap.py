@@ -6,6 +6,13 @@ import pytest
 from training.bootstrap import differences, intervals, percentiles, resample
 from training.metrics import NAMES, metrics
 
+GROUPED = {"gauc", "ndcg@10", "ndcg"}
+DEFINED = {
+    "click": set(NAMES) - {"mae", "r2"},
+    "regression": {"rmse", "mae", "r2"},
+    "ranking": GROUPED,
+}
+
 
 def world(rows=400, seed=0):
     """Calibrated probabilities, few enough distinct ones that many are equal."""
@@ -22,14 +29,31 @@ def separate(rows=400, seed=0):
 
 @pytest.mark.parametrize("drawn_world", [world, separate])
 @pytest.mark.parametrize("weighted", [True, False])
-def test_the_whole_log_gets_the_very_figures_of_metrics(drawn_world, weighted):
+@pytest.mark.parametrize(("task", "defined"), DEFINED.items())
+def test_the_whole_log_gets_the_very_figures_of_metrics(drawn_world, weighted, task, defined):
     labels, probabilities = drawn_world()
     weights = np.random.default_rng(1).integers(0, 4, 400) if weighted else None
-    expected = metrics(labels, probabilities, weights)
-    whole = resample(labels, probabilities, weights, resamples=1).whole
+    groups = np.arange(400) // 7
+    expected = metrics(labels, probabilities, weights, groups, task)
+    whole = resample(labels, probabilities, weights, groups, task=task, resamples=1).whole
     assert whole.keys() == set(NAMES)
-    for name in NAMES:
+    assert {name for name, value in whole.items() if not np.isnan(value)} == defined
+    for name in defined:
         assert whole[name] == pytest.approx(expected[name], abs=1e-12), name
+
+
+def test_a_draw_of_groups_is_the_log_with_some_groups_repeated():
+    labels, scores = world(rows=60)
+    groups = np.repeat(np.arange(12), 5)
+    drawn = resample(labels, scores, group=groups, task="ranking", resamples=3, seed=4).drawn
+    rng = np.random.default_rng(4)
+    for draw in range(3):
+        chosen = rng.integers(0, 12, 12)
+        rows = np.concatenate([np.arange(5) + 5 * group for group in chosen])
+        apart = np.repeat(np.arange(12), 5)  # a group drawn twice stays two groups
+        expected = metrics(labels[rows], scores[rows], None, apart, "ranking")
+        for name in DEFINED["ranking"]:
+            assert drawn[name][draw] == pytest.approx(expected[name], abs=1e-12), name
 
 
 def test_a_draw_is_the_log_with_some_rows_repeated():
@@ -39,7 +63,7 @@ def test_a_draw_is_the_log_with_some_rows_repeated():
     for draw in range(3):
         rows = rng.integers(0, 50, 50)
         expected = metrics(labels[rows], probabilities[rows])
-        for name in NAMES:
+        for name in DEFINED["click"] - GROUPED:
             assert drawn[name][draw] == pytest.approx(expected[name], abs=1e-12), name
 
 

@@ -10,7 +10,7 @@ from model.encoding import Encoder
 from model.errors import DataError
 from model.schema import Schema
 from model.vocabulary import UNKNOWN, fit_vocabulary
-from training.data import Log, read_log, require_two_classes, split
+from training.data import Log, read_log, require_contrast, split
 
 FIELDS = """
 [fields.user]
@@ -254,6 +254,6 @@ def test_a_log_that_cannot_be_cut_is_refused(time):
 
 
 def test_one_class_is_refused_and_two_are_not():
-    require_two_classes(numbered([0, 1]))
+    require_contrast(numbered([0, 1]), "click")
     with pytest.raises(DataError, match=r"log\.csv: training needs both .* all labels are 1"):
-        require_two_classes(numbered([1, 1]), "training")
+        require_contrast(numbered([1, 1]), "click", "training")

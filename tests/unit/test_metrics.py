@@ -7,7 +7,8 @@ import pytest
 
 from training.metrics import NAMES, metrics
 
-DEFINED = NAMES
+# of probabilities without groups
+DEFINED = [n for n in NAMES if n not in ("gauc", "ndcg@10", "ndcg", "mae", "r2")]
 
 
 def slow_auc(labels, probabilities, weights):
