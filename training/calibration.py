@@ -25,7 +25,8 @@ CLOSE_ENOUGH = 1e-9
 RIDGE = 1e-6
 FOLDS = 5
 FEWEST = 50  # rows' worth of weight in a block: a rate of fewer is mostly noise
-LEAST_SLOPE = 0.05  # between two knots
+LEAST_SLOPE, MOST_SLOPE = 0.05, 20.0  # between two knots; the ends go on with theirs
+CLOSEST = 1e-3  # two knots, in units of the logit
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ def isotonic(x: Floats, labels: Floats, weights: Floats) -> Calibration:
     knots, levels = at / mass, np.log(rates) - np.log1p(-rates)
     if len(knots) < 2:
         return platt(x, labels, weights)
-    rises = np.maximum(np.diff(levels), LEAST_SLOPE * np.diff(knots))
+    widths = np.diff(knots)
+    rises = np.clip(np.diff(levels), LEAST_SLOPE * widths, MOST_SLOPE * widths)
     levels = levels[0] + np.concatenate([[0.0], np.cumsum(rises)])
     found = Calibration(knots=knots.tolist(), levels=levels.tolist())
     # lines between the blocks' means miss the overall rate a little: one more shift meets it
@@ -147,14 +149,15 @@ def pooled(x: Floats, labels: Floats, weights: Floats) -> Floats:
     blocks: list[Floats] = []
     for block in light:
         blocks.append(block)
-        while len(blocks) > 1 and _rate(blocks[-2]) >= _rate(blocks[-1]):
+        while len(blocks) > 1 and not _apart(*blocks[-2:]):
             last = blocks.pop()
             blocks[-1] = blocks[-1] + last
     return np.array(blocks)
 
 
-def _rate(block: Floats) -> float:
-    return float(block[2] / block[0])
+def _apart(block: Floats, after: Floats) -> bool:
+    (at, rate), (at_after, rate_after) = block[1:] / block[0], after[1:] / after[0]
+    return bool(rate < rate_after and at_after - at >= CLOSEST)
 
 
 def _line(

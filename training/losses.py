@@ -46,8 +46,8 @@ def pairwise(scores: Tensor, labels: Tensor, weights: Tensor, groups: Tensor) ->
     i, j = i[above], j[above]
     pair_weights = weights[i] * weights[j]
     each = functional.softplus(scores[j] - scores[i]) * pair_weights
-    summed = torch.zeros(group_count).index_add(0, member[i], each)
-    total = torch.zeros(group_count).index_add(0, member[i], pair_weights)
+    summed = _summed(each, member[i], group_count)
+    total = _summed(pair_weights, member[i], group_count)
     return _over_groups(summed, total, weights, member)
 
 
@@ -65,11 +65,11 @@ def listwise(scores: Tensor, labels: Tensor, weights: Tensor, groups: Tensor) ->
     lowest = _extreme(torch.where(counted, labels, torch.inf), member, group_count, "amin")
     top = _extreme(torch.where(counted, scores.detach(), -1e30), member, group_count, "amax")
     shares = torch.where(counted, scores - top[member], 0.0).exp() * weights
-    logs = torch.zeros(group_count).index_add(0, member, shares).clamp_min(1e-30).log() + top
+    logs = _summed(shares, member, group_count).clamp_min(1e-30).log() + top
     gains = (torch.exp2(labels) - 1) * weights * (highest > lowest)[member]
     each = (logs[member] - scores) * gains
-    summed = torch.zeros(group_count).index_add(0, member, each)
-    total = torch.zeros(group_count).index_add(0, member, gains)
+    summed = _summed(each, member, group_count)
+    total = _summed(gains, member, group_count)
     return _over_groups(summed, total, weights, member)
 
 
@@ -80,14 +80,18 @@ def _members(groups: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _extreme(values: Tensor, member: Tensor, groups: int, which: str) -> Tensor:
-    return torch.zeros(groups).scatter_reduce(0, member, values, which, include_self=False)
+    return values.new_zeros(groups).scatter_reduce(0, member, values, which, include_self=False)
+
+
+def _summed(values: Tensor, member: Tensor, groups: int) -> Tensor:
+    return values.new_zeros(groups).index_add(0, member, values)
 
 
 def _over_groups(summed: Tensor, total: Tensor, weights: Tensor, member: Tensor) -> Tensor:
     # the groups' means, each weighing as much as its rows, over the number of rows
     known = total > 0
     means = torch.where(known, summed / torch.where(known, total, 1.0), 0.0)
-    mass = torch.zeros(len(total)).index_add(0, member, weights)
+    mass = _summed(weights, member, len(total))
     return (means * mass).sum() / len(weights)
 
 

@@ -2,6 +2,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from model.bundle import EXPLAIN, PREDICT, RANK, WEIGHTS
 from model.encoding import Encoded
@@ -10,6 +12,7 @@ from model.manifest import Calibration, Dimensions
 from model.nets import NETS, Settings, build
 from model.nets.graphs import PredictGraph
 from model.scorer import Scorer
+from training.calibration import apply
 from training.export import check_parity, edge_cases, export
 
 V, F = 60, 6
@@ -154,17 +157,64 @@ def test_an_id_outside_the_table_never_reaches_the_graph(tmp_path, bad):
             score(encoded)
 
 
-@pytest.mark.parametrize(
-    "calibration",
-    [Calibration(), Calibration(rate=0.1), Calibration(rate=0.25, scale=0.8, shift=-0.3)],
-)
+KNOTS = Calibration(rate=0.5, knots=[-2.0, 0.0, 0.3, 4.0], levels=[-3.0, -0.4, 0.9, 1.0])
+CALIBRATIONS = [
+    Calibration(),
+    Calibration(rate=0.1),
+    Calibration(scale=0.4),
+    Calibration(rate=0.25, scale=0.8, shift=-0.3),
+    KNOTS,
+]
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
 def test_the_graph_corrects_for_sampling_and_calibrates(tmp_path, calibration):
-    _, scorer = exported(tmp_path, calibration=calibration)
-    probabilities, logits = scorer.predict(rows(20))
-    corrected = calibration.scale * (logits + np.log(calibration.rate)) + calibration.shift
-    assert probabilities.tolist() == pytest.approx(
-        (1 / (1 + np.exp(-corrected))).tolist(), rel=1e-5
+    net, scorer = exported(tmp_path, calibration=calibration)
+    assert check_parity(net, calibration, scorer, cases()) <= 1e-5
+    probabilities, logits = scorer.predict(rows(200))
+    expected = 1 / (1 + np.exp(-apply(calibration, logits.astype(np.float64))))
+    assert probabilities.tolist() == pytest.approx(expected.tolist(), rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("calibration", [KNOTS, Calibration(scale=0.4, shift=1.0)])
+def test_the_gate_looks_at_probabilities(tmp_path, calibration):
+    net, scorer = exported(tmp_path, calibration=calibration)
+    other = calibration.model_copy(update={"rate": calibration.rate * 0.99})
+    with pytest.raises(ParityError, match="probabilities"):
+        check_parity(net, other, scorer, cases())
+
+
+@given(
+    st.lists(st.floats(0.01, 5), min_size=2, max_size=20),
+    st.lists(st.floats(1e-3, 20), min_size=20, max_size=20),
+)
+def test_the_knots_of_a_graph_never_turn_a_ranking_round(widths, slopes):
+    knots = np.cumsum(widths) - 10
+    levels = np.cumsum(np.diff(knots, prepend=-10) * slopes[: len(knots)])
+    calibration = Calibration(knots=knots.tolist(), levels=levels.tolist())
+    graph = PredictGraph(build("lr", 5, range(2), Settings()), calibration)
+    logits = torch.linspace(-12, 100, 20_001)  # steps where float32 loses bits
+    found = graph.calibrate(logits).detach()
+    assert (found.diff() >= 0).all()
+    assert found.double().tolist() == pytest.approx(
+        apply(calibration, logits.double().numpy()).tolist(), rel=1e-4, abs=1e-4
     )
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_graph_without_calibration_gives_the_score_alone(tmp_path, name):
+    torch.manual_seed(0)
+    net = build(name, V, FIELDS, Settings(embedding=5, attention=4))
+    export(net, None, F, tmp_path)
+    scorer = Scorer(tmp_path, Dimensions(rows=V, slots=F, embedding=5, attention=4), 0.0)
+    assert check_parity(net, None, scorer, cases()) <= 1e-5
+    scores = scorer.predict(rows(20))
+    assert not scorer.has_probabilities
+    assert scores.probabilities is None
+    assert scores.predictions is scores.logits
+    assert scorer.predict(rows(0)).predictions.shape == (0,)
+    with pytest.raises(ParityError, match="one of torch and onnxruntime has probabilities"):
+        check_parity(net, Calibration(), scorer, cases())
 
 
 def test_negatives_kept_at_a_rate_are_corrected_to_the_true_odds():
