@@ -205,8 +205,9 @@ def test_the_knots_of_a_graph_never_turn_a_ranking_round(widths, slopes):
 def test_a_graph_without_calibration_gives_the_score_alone(tmp_path, name):
     torch.manual_seed(0)
     net = build(name, V, FIELDS, Settings(embedding=5, attention=4))
-    export(net, None, F, tmp_path)
-    scorer = Scorer(tmp_path, Dimensions(rows=V, slots=F, embedding=5, attention=4), 0.0)
+    export(net, None, CANDIDATE, tmp_path)
+    dimensions = Dimensions(rows=V, slots=F, embedding=5, attention=4)
+    scorer = Scorer(tmp_path, dimensions, 0.0, CANDIDATE)
     assert check_parity(net, None, scorer, cases()) <= 1e-5
     scores = scorer.predict(rows(20))
     assert not scorer.has_probabilities
