@@ -21,8 +21,8 @@ def tiny_schema() -> Schema:
 def make_bundle(
     tmp_path_factory: pytest.TempPathFactory, tiny_schema: Schema
 ) -> Callable[..., Bundle]:
-    """A real bundle, fitted and exported: `make_bundle("afm", seed=1)`. Made once for each
-    pair of net and seed, and shared: copy it before harming it.
+    """A real bundle, fitted and exported: `make_bundle("afm", seed=1, task="click")`. Made once
+    for each net, seed and task, and shared: copy it before harming it.
     """
     from training.config import Config, Step
     from training.data import Log
@@ -31,15 +31,23 @@ def make_bundle(
 
     home = tmp_path_factory.mktemp("bundles")
 
-    def made(net: str = "afm", seed: int = 1) -> Bundle:
-        out = home / f"{net}-{seed}"
+    def made(net: str = "afm", seed: int = 1, task: str = "click") -> Bundle:
+        out = home / f"{net}-{seed}-{task}"
         if not out.exists():
             rows = tiny_rows(seed=seed)
             columns = {name: [row[name] for row in rows] for name in tiny_schema.fields}
-            log = Log(columns, np.array([row["click"] for row in rows], np.float32))
+            labels = np.array([row["click"] for row in rows], np.float32)
+            if task == "regression":
+                labels = 10 * labels - 40
+            ranked = task == "ranking"
+            log = Log(columns, labels, group=np.arange(len(rows)) // 5 if ranked else None)
+            schema = tiny_schema
+            if task != "click":
+                named = {"task": task, "group": "visit" if ranked else None}
+                schema = tiny_schema.model_copy(update=named)
             step = Step(epochs=3, batch=128, learning_rate=0.02)
             config = Config(net=net, embedding=4, attention_size=4, fit=step, attention=step)
-            fit(log, None, None, tiny_schema, config, out, seed, Watcher())
+            fit(log, None, None, schema, config, out, seed, Watcher())
         return Bundle.open(out)
 
     return made

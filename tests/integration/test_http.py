@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.app import create_app
 from service.publish import publish
 from service.settings import Settings
+from training.cli import NETS
 
 ROWS = [
     {"device": "ios", "hour": 21, "interests": ["cars", "golf"], "ad": "a1", "price": 3.5},
@@ -179,6 +180,45 @@ def test_without_redis_readiness_says_so_and_shows_no_password(tmp_path):
         assert "redis://me@127.0.0.1:1/0" in ready.json()["redis"]
         assert "secret" not in ready.text
         assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("task", ["regression", "ranking"])
+@pytest.mark.parametrize("net", NETS)
+def test_a_task_without_probabilities_is_served_by_its_scores(
+    redis_url, tmp_path, make_bundle, store, bundles, net, task
+):
+    """onnxruntime = HTTP; that torch = onnxruntime the gate has seen when the bundle was made."""
+    from service import api_docs
+
+    bundle = make_bundle(net, task=task)
+    publish(bundle.directory, store, bundles)
+    expected = bundle.scorer().predict(bundle.encoder().encode(ROWS)).logits.tolist()
+    with client_of(redis_url, tmp_path) as client:
+        assert client.get("/model").json()["task"] == task
+        answer = client.post("/predict", json={"instances": ROWS}).json()
+        explained = client.post("/explain", json={"instances": ROWS, "top": None}).json()
+        for case in bundle.golden():
+            found = client.post("/predict", json=case.request).json()["scores"]
+            assert found == pytest.approx(case.scores, rel=1e-6, abs=1e-6)
+    api_docs.PredictAnswer.model_validate(answer, strict=True, extra="forbid")
+    api_docs.ExplainAnswer.model_validate(explained, strict=True, extra="forbid")
+    assert list(answer) == ["model", "version", "degraded", "probabilities", "scores"]
+    assert answer["probabilities"] is None
+    assert answer["scores"] == pytest.approx(expected, abs=1e-5)
+    assert len(set(answer["scores"])) == len(ROWS)
+    for one, score in zip(explained["explanations"], answer["scores"], strict=True):
+        assert (one["probability"], one["score"], one["logit"]) == (None, score, score)
+        terms = [*one["linear"], *(one["pairs"] or [])]
+        total = one["bias"] + sum(term["contribution"] for term in terms)
+        if net != "nfm":
+            assert total == pytest.approx(score, rel=1e-5, abs=1e-5)
+
+
+def test_an_answer_of_probabilities_has_no_scores_beside_them(client):
+    answer = client.post("/predict", json={"instances": ROWS}).json()
+    assert answer.keys() == {"model", "version", "probabilities", "degraded"}
+    explained = client.post("/explain", json={"instances": ROWS}).json()["explanations"]
+    assert all("score" not in one for one in explained)
 
 
 @pytest.mark.parametrize("net", ["lr", "fwfm", "ffm", "nfm", "afm+"])
