@@ -4,9 +4,15 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from model.errors import AfmError, ConfigError
+
+if TYPE_CHECKING:
+    from model.schema import Schema
+    from training.warm_start import WarmStart
 
 NETS = ("lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+")  # model.nets has them, and torch with it
 
@@ -52,13 +58,21 @@ def _fit(arguments: argparse.Namespace) -> None:
     from training.progress import watcher
 
     keep_freed_memory()
-    schema, config = Schema.load(arguments.schema), Config.load(arguments.config)
+    schema = Schema.load(arguments.schema)
+    start = _warm_start(arguments, schema)
+    config = Config.load(arguments.config)
+    if start is not None and arguments.config is None:
+        config = start.config()
     if arguments.net:
         config = config.model_copy(update={"net": arguments.net})
+    if start is not None:
+        start.check(schema, config)  # before the log is read
     log = read_log(arguments.data, schema)
     valid = read_log(arguments.valid, schema) if arguments.valid else None
     test = read_log(arguments.test, schema) if arguments.test else None
-    fitted = fit(log, valid, test, schema, config, arguments.out, arguments.seed, watcher())
+    fitted = fit(log, valid, test, schema, config, arguments.out, arguments.seed, watcher(), start)
+    if start is not None:
+        print(start.told(fitted.manifest, config))
     for part, measured in fitted.manifest.metrics.items():
         shown = "  ".join(
             f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
@@ -67,6 +81,25 @@ def _fit(arguments: argparse.Namespace) -> None:
         print(f"{part}: {shown}")
     print(f"parity: torch and onnxruntime agree to {fitted.parity:.1g}")
     print(f"{arguments.out}: {fitted.manifest.net}, version {fitted.manifest.version}")
+
+
+def _warm_start(arguments: argparse.Namespace, schema: "Schema") -> "WarmStart | None":
+    from training.data import read_log
+    from training.warm_start import REPLAY_SHARE, WarmStart
+
+    share = REPLAY_SHARE if arguments.replay_share is None else arguments.replay_share
+    if arguments.start is None and arguments.replay is not None:
+        raise ConfigError("--replay: goes with --from BUNDLE")
+    if arguments.replay is None and arguments.replay_share is not None:
+        raise ConfigError("--replay-share: goes with --replay OLD_LOG")
+    if not 0 < share < 1:
+        raise ConfigError(f"--replay-share {share:g}: must be a share between 0 and 1")
+    if arguments.start is None:
+        return None
+    start = WarmStart.open(arguments.start)
+    if arguments.replay is None:
+        return start
+    return replace(start, replay=read_log(arguments.replay, schema), replay_share=share)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -146,6 +179,16 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--test", type=Path, help="evaluated once, at the end")
     fit.add_argument("--seed", type=int, default=1)
     fit.add_argument("--config", type=Path, help="TOML; see training/config.py for its keys")
+    fit.add_argument(
+        "--from", dest="start", type=Path, metavar="BUNDLE", help="go on from it, on newer rows"
+    )
+    fit.add_argument("--replay", type=Path, metavar="OLD_LOG", help="older rows to mix in")
+    fit.add_argument(
+        "--replay-share",
+        type=float,
+        metavar="SHARE",
+        help="of the rows trained on, drawn from OLD_LOG; default 0.2",
+    )
     fit.set_defaults(run=_fit)
 
     evaluate = commands.add_parser("evaluate", help="metrics of a bundle on a log, as JSON")

@@ -19,13 +19,14 @@ from model.nets import Net
 from model.nets.graphs import ExplainGraph, PredictGraph
 from model.scorer import Scorer
 
+PREFIX = "net."  # of a parameter's name in the graphs: the modules exported have the net as `net`
 TOLERANCE = 1e-5  # of a probability, and of a logit relative to max(1, |logit|)
 
 
 def export(net: Net, calibration: Calibration, slots: int, directory: Path) -> None:
     """Write the predict and explain graphs of `net` and their weights into `directory`."""
     net.eval()
-    parameters = {f"net.{name}": p.detach().numpy() for name, p in net.named_parameters()}
+    parameters = {f"{PREFIX}{name}": p.detach().numpy() for name, p in net.named_parameters()}
     offsets = write_weights(directory / WEIGHTS, parameters)
     predict = _graph(PredictGraph(net, calibration), slots, ["probability", "logit"])
     explain = _graph(ExplainGraph(net), slots, ["linear_terms", "interactions", "attentions"])
