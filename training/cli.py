@@ -4,7 +4,6 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,19 +86,16 @@ def _warm_start(arguments: argparse.Namespace, schema: "Schema") -> "WarmStart |
     from training.data import read_log
     from training.warm_start import REPLAY_SHARE, WarmStart
 
-    share = REPLAY_SHARE if arguments.replay_share is None else arguments.replay_share
-    if arguments.start is None and arguments.replay is not None:
+    replay, share = arguments.replay, arguments.replay_share
+    if arguments.start is None and replay is not None:
         raise ConfigError("--replay: goes with --from BUNDLE")
-    if arguments.replay is None and arguments.replay_share is not None:
+    if replay is None and share is not None:
         raise ConfigError("--replay-share: goes with --replay OLD_LOG")
-    if not 0 < share < 1:
-        raise ConfigError(f"--replay-share {share:g}: must be a share between 0 and 1")
     if arguments.start is None:
         return None
     start = WarmStart.open(arguments.start)
-    if arguments.replay is None:
-        return start
-    return replace(start, replay=read_log(arguments.replay, schema), replay_share=share)
+    old = None if replay is None else read_log(replay, schema)
+    return start.with_replay(old, REPLAY_SHARE if share is None else share)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """`afm-train fit`: logs and a schema in, a bundle out."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from training.data import Log, require_two_classes, split
 from training.loop import Epoch, Examples, UnknownDrop, Watcher, logits, run_step
 from training.pack import pack
 from training.untrained import settle_untrained
-from training.warm_start import WarmStart
+from training.warm_start import KeptRows, WarmStart
 
 SAMPLE = slice(0, 1000)  # rows that set the scales attention starts with
 
@@ -71,7 +72,7 @@ def fit(
                 for name, field in schema.fields.items()
             }
         else:
-            train = start.with_replay(train, seed)
+            train = start.rows(train, seed)
             vocabularies = start.grow(schema, train)
         encoder = Encoder(schema, vocabularies)
         parts = {"valid": (encode(encoder, valid), valid)}
@@ -85,10 +86,11 @@ def fit(
         if start is None:
             net, epochs, interrupted = fit_net(config, encoder, rows, held_out, watcher)
             settle_untrained(net, encoder, rows, unknown_fed=config.fit.unknown_rate > 0)
-        else:  # a row that these rows do not feed was settled before, and stays as it is
+        else:
             net = new_net(config.net, encoder, config)
             start.load(net, vocabularies)
-            epochs, interrupted = last_step(net, config, encoder, rows, held_out, watcher)
+            keep = KeptRows(net, encoder, rows)
+            epochs, interrupted = last_step(net, config, encoder, rows, held_out, watcher, keep)
         calibration = fit_calibration(
             logits(net, held_out).astype(np.float64),
             held_out.labels.double().numpy(),
@@ -166,14 +168,20 @@ def new_net(name: str, encoder: Encoder, config: Config) -> Net:
 
 
 def last_step(
-    net: Net, config: Config, encoder: Encoder, train: Examples, valid: Examples, watcher: Watcher
+    net: Net,
+    config: Config,
+    encoder: Encoder,
+    train: Examples,
+    valid: Examples,
+    watcher: Watcher,
+    mend: Callable[[Net], None] | None = None,
 ) -> tuple[list[Epoch], bool]:
     """The step that ends a fit of the configured net, in place: `attention` where another net goes
-    before it, else `fit`; returns its epochs, and whether Ctrl-C ended it.
+    before it, else `fit`; returns its epochs, and whether Ctrl-C ended it. `mend`: see `run_step`.
     """
     step = config.fit if config.first_step == config.net else config.attention
     drop = _unknown_drop(encoder, step.unknown_rate)
-    return run_step(config.net, net, step, train, valid, drop, watcher)
+    return run_step(config.net, net, step, train, valid, drop, watcher, mend)
 
 
 def _unknown_drop(encoder: Encoder, rate: float) -> UnknownDrop:

@@ -114,8 +114,10 @@ def run_step(
     valid: Examples,
     drop: Callable[[Tensor], Tensor],
     watcher: Watcher,
+    mend: Callable[[Net], None] | None = None,
 ) -> tuple[list[Epoch], bool]:
-    """Fit `net` in place and leave it at the epoch with the lowest logloss on `valid`.
+    """Fit `net` in place and leave it at the epoch with the lowest logloss on `valid`. `mend` may
+    change the net after an epoch, before it is judged.
 
     The state before the first epoch counts as epoch 0, so a step never ends worse than it began.
     Returns the epochs, and whether Ctrl-C cut it short.
@@ -131,6 +133,8 @@ def run_step(
         for number in range(1, step.epochs + 1):
             began = time.perf_counter()
             train_loss = _one_epoch(net, optimiser, step.batch, train, drop, watcher)
+            if mend is not None:
+                mend(net)
             valid_loss, auc = _valid_loss(net, valid)
             gained = valid_loss < best_loss
             rate = optimiser.param_groups[0]["lr"]

@@ -11,15 +11,17 @@ anew within some hundred batches.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from model.bundle import PREDICT, WEIGHTS, Bundle
+from model.encoding import Encoder
 from model.errors import BundleError, ConfigError
 from model.graph_files import read_parameters
 from model.manifest import Manifest
@@ -34,6 +36,7 @@ from model.vocabulary import (
 from training.config import Config
 from training.data import Log, sample
 from training.export import PREFIX
+from training.loop import Examples
 
 TABLES = ("linear", "embedding")  # the parameters with a row a value
 FREE = ("role", "min_count", "separator")  # settings of a field that change no id and no weight
@@ -79,6 +82,16 @@ class WarmStart:
         found = read_parameters(directory / PREDICT, directory / WEIGHTS)
         return cls(bundle, {name.removeprefix(PREFIX): array for name, array in found.items()})
 
+    def with_replay(self, log: Log | None, share: float = REPLAY_SHARE) -> "WarmStart":
+        """The same with older rows to mix in.
+
+        Raises:
+            ConfigError: a share outside 0..1.
+        """
+        if not 0 < share < 1:
+            raise ConfigError(f"--replay-share {share:g}: must lie between 0 and 1")
+        return replace(self, replay=log, replay_share=share)
+
     def config(self) -> Config:
         """The configuration that the bundle was fitted by.
 
@@ -123,7 +136,7 @@ class WarmStart:
                         f"{ours[key]} in the schema"
                     )
 
-    def with_replay(self, train: Log, seed: int) -> Log:
+    def rows(self, train: Log, seed: int) -> Log:
         """The rows to train on: the new ones, and the sample of old ones after them."""
         if self.replay is None:
             return train
@@ -186,3 +199,30 @@ class WarmStart:
             yield rows
             yield np.repeat(rows[UNKNOWN : UNKNOWN + 1], vocabularies[name].size - old.size, axis=0)
             start += old.size
+
+
+class KeptRows:
+    """Puts back the rows of the table that `train` does not feed, as they are in `net` now.
+
+    Their gradient is the L2 penalty's alone, and of Adam, which scales a gradient to steps of one
+    size, that takes a value to 0 within an epoch: a site that a day's log happens to lack would be
+    forgotten by night.
+    """
+
+    def __init__(self, net: Net, encoder: Encoder, train: Examples) -> None:
+        fed = torch.zeros(encoder.rows, dtype=torch.bool)
+        fed[train.ids[train.values != 0]] = True
+        # values are fed as unknown ones too, where a field has unknown ones
+        fed[torch.from_numpy(encoder.offsets + UNKNOWN)[torch.from_numpy(encoder.droppable)]] = True
+        self.rows = torch.nonzero(~fed).squeeze(1)
+        self._kept = {name: table.detach()[self.rows] for name, table in _tables(net)}
+
+    def __call__(self, net: Net) -> None:
+        """In place."""
+        with torch.no_grad():
+            for name, table in _tables(net):
+                table[self.rows] = self._kept[name]
+
+
+def _tables(net: Net) -> Iterator[tuple[str, Tensor]]:
+    return ((name, p) for name, p in net.named_parameters() if name in TABLES)
