@@ -89,7 +89,7 @@ def fit(
         else:
             net = new_net(config.net, encoder, config)
             start.load(net, vocabularies)
-            keep = KeptRows(net, encoder, rows)
+            keep = KeptRows(net, encoder, rows, unknown_fed=config.last_step.unknown_rate > 0)
             epochs, interrupted = last_step(net, config, encoder, rows, held_out, watcher, keep)
         calibration = fit_calibration(
             logits(net, held_out).astype(np.float64),
@@ -176,10 +176,10 @@ def last_step(
     watcher: Watcher,
     mend: Callable[[Net], None] | None = None,
 ) -> tuple[list[Epoch], bool]:
-    """The step that ends a fit of the configured net, in place: `attention` where another net goes
-    before it, else `fit`; returns its epochs, and whether Ctrl-C ended it. `mend`: see `run_step`.
+    """The step that ends a fit of the configured net, in place; returns its epochs, and whether
+    Ctrl-C ended it. `mend`: see `run_step`.
     """
-    step = config.fit if config.first_step == config.net else config.attention
+    step = config.last_step
     drop = _unknown_drop(encoder, step.unknown_rate)
     return run_step(config.net, net, step, train, valid, drop, watcher, mend)
 

@@ -203,17 +203,18 @@ class WarmStart:
 
 class KeptRows:
     """Puts back the rows of the table that `train` does not feed, as they are in `net` now.
+    `unknown_fed`: whether values are fed as unknown ones too.
 
     Their gradient is the L2 penalty's alone, and of Adam, which scales a gradient to steps of one
     size, that takes a value to 0 within an epoch: a site that a day's log happens to lack would be
     forgotten by night.
     """
 
-    def __init__(self, net: Net, encoder: Encoder, train: Examples) -> None:
+    def __init__(self, net: Net, encoder: Encoder, train: Examples, *, unknown_fed: bool) -> None:
         fed = torch.zeros(encoder.rows, dtype=torch.bool)
         fed[train.ids[train.values != 0]] = True
-        # values are fed as unknown ones too, where a field has unknown ones
-        fed[torch.from_numpy(encoder.offsets + UNKNOWN)[torch.from_numpy(encoder.droppable)]] = True
+        if unknown_fed:
+            fed[torch.from_numpy((encoder.offsets + UNKNOWN)[encoder.droppable])] = True
         self.rows = torch.nonzero(~fed).squeeze(1)
         self._kept = {name: table.detach()[self.rows] for name, table in _tables(net)}
 
