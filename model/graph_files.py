@@ -1,5 +1,6 @@
 """ONNX graphs that keep their parameters in one weights file beside them."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -34,6 +35,30 @@ def write_graph(
             set_external_data(tensor, weights, offset=offsets[tensor.name], length=size)
             tensor.ClearField("raw_data")
     path.write_bytes(graph.SerializeToString(deterministic=True))
+
+
+def read_parameters(path: Path, weights: Path) -> dict[str, NDArray[np.float32]]:
+    """What `write_weights` and `write_graph` wrote: the parameters of the graph at `path` that the
+    file `weights` holds, by name. The graph must have been checked.
+
+    Raises:
+        BundleError: a parameter that is not float32, or does not lie within the file.
+    """
+    data = weights.read_bytes()
+    found = {}
+    for tensor in onnx.load_model(path, load_external_data=False).graph.initializer:
+        if not uses_external_data(tensor):
+            continue
+        where = {entry.key: entry.value for entry in tensor.external_data}
+        shape = tuple(tensor.dims)
+        start = where.get("offset", "0")
+        # signs and other texts would be read by int() as well
+        end = int(start) + 4 * math.prod(shape) if start.isdecimal() else len(data) + 1
+        if tensor.data_type != onnx.TensorProto.FLOAT or end > len(data):
+            raise BundleError(f"{path}: parameter {tensor.name} is not float32 within {weights}")
+        array = np.frombuffer(data[int(start) : end], dtype="<f4").reshape(shape)
+        found[tensor.name] = array.astype(np.float32)
+    return found
 
 
 def check_graph(path: Path, weights: str, rows: int) -> None:

@@ -23,7 +23,9 @@ ABSENT, MISSING, UNKNOWN, FIRST = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The values of a categorical or multi-valued field, most frequent first."""
+    """The values of a categorical or multi-valued field, most frequent first, then those that newer
+    logs brought.
+    """
 
     kind: ClassVar[str] = "vocabulary"
     values: tuple[str, ...]
@@ -36,14 +38,25 @@ class Vocabulary:
     @classmethod
     def fit(cls, values: Iterable[Scalar], min_count: int) -> "Vocabulary":
         """Keep the values seen at least `min_count` times; the rest will be unknown."""
+        return cls(()).grown(values, min_count)
+
+    def grown(self, values: Iterable[Scalar], min_count: int) -> "Vocabulary":
+        """With those of newer `values` at its end that it lacks and that are seen at least
+        `min_count` times: what it holds keeps its id.
+        """
+        held = frozenset(self.values)
         counts: Counter[str] = Counter()
         # counted raw first: most values repeat, and canonical() is the dear part
         for value, count in Counter(
             _typed(value) for value in values if value is not None and value != ""
         ).items():
             counts[canonical(value[1])] += count
-        kept = [(-count, value) for value, count in counts.items() if count >= min_count]
-        return cls(tuple(value for _, value in sorted(kept)))
+        new = [
+            (-count, value)
+            for value, count in counts.items()
+            if count >= min_count and value not in held
+        ]
+        return Vocabulary(self.values + tuple(value for _, value in sorted(new)))
 
 
 def _typed(value: str | int | float) -> tuple[type, str | int | float]:
@@ -123,18 +136,26 @@ FieldVocabulary = Vocabulary | Scaler | Bins
 
 def fit_vocabulary(described: Field, column: Column) -> FieldVocabulary:
     """Learn a field's vocabulary, scale or bins from its column of the training split."""
-    match described:
-        case CategoricalField():
-            return Vocabulary.fit(column, described.min_count)
-        case MultivalueField(separator=separator, max_values=most):
+    if not isinstance(described, NumericField):
+        return grow_vocabulary(Vocabulary(()), described, column)
+    numbers = np.array([v for v in column if v is not None], dtype=np.float64)
+    if described.transform == "quantile":
+        return Bins.fit(numbers, described.bins)
+    return Scaler.fit(numbers, described.transform)
+
+
+def grow_vocabulary(known: FieldVocabulary, described: Field, column: Column) -> FieldVocabulary:
+    """What a field knows after newer rows: new values stand behind the known ones, while a scale or
+    bins stay, as their rows of the table mean nothing under others.
+    """
+    match known, described:
+        case Vocabulary(), CategoricalField():
+            return known.grown(column, described.min_count)
+        case Vocabulary(), MultivalueField(separator=separator, max_values=most):
             # cut as the encoder cuts: a value that is never fed would keep an untrained row
             fed = (value for cell in column for value in members(cell, separator)[:most])
-            return Vocabulary.fit(fed, described.min_count)
-        case NumericField():
-            numbers = np.array([v for v in column if v is not None], dtype=np.float64)
-            if described.transform == "quantile":
-                return Bins.fit(numbers, described.bins)
-            return Scaler.fit(numbers, described.transform)
+            return known.grown(fed, described.min_count)
+    return known
 
 
 def to_bytes(vocabulary: FieldVocabulary) -> bytes:

@@ -5,8 +5,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from model.errors import AfmError, ConfigError
+
+if TYPE_CHECKING:
+    from model.schema import Schema
+    from training.warm_start import WarmStart
 
 NETS = ("lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+")  # model.nets has them, and torch with it
 
@@ -52,17 +57,25 @@ def _fit(arguments: argparse.Namespace) -> None:
     from training.progress import watcher
 
     keep_freed_memory()
-    schema, config = Schema.load(arguments.schema), Config.load(arguments.config)
+    schema = Schema.load(arguments.schema)
+    start = _warm_start(arguments, schema)
+    config = Config.load(arguments.config)
+    if start is not None and arguments.config is None:
+        config = start.config()
     chosen = {
         "net": arguments.net,
         "negatives_rate": _rate("--negatives-rate", arguments.negatives_rate),
         "negatives_kept": _rate("--negatives-kept", arguments.negatives_kept),
     }
     config = config.model_copy(update={key: value for key, value in chosen.items() if value})
+    if start is not None:
+        start.check(schema, config)  # before the log is read
     log = read_log(arguments.data, schema)
     valid = read_log(arguments.valid, schema) if arguments.valid else None
     test = read_log(arguments.test, schema) if arguments.test else None
-    fitted = fit(log, valid, test, schema, config, arguments.out, arguments.seed, watcher())
+    fitted = fit(log, valid, test, schema, config, arguments.out, arguments.seed, watcher(), start)
+    if start is not None:
+        print(start.told(fitted.manifest, config))
     for part, measured in fitted.manifest.metrics.items():
         shown = "  ".join(
             f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
@@ -72,6 +85,22 @@ def _fit(arguments: argparse.Namespace) -> None:
         print(f"{part}: {shown}")
     print(f"parity: torch and onnxruntime agree to {fitted.parity:.1g}")
     print(f"{arguments.out}: {fitted.manifest.net}, version {fitted.manifest.version}")
+
+
+def _warm_start(arguments: argparse.Namespace, schema: "Schema") -> "WarmStart | None":
+    from training.data import read_log
+    from training.warm_start import REPLAY_SHARE, WarmStart
+
+    replay, share = arguments.replay, arguments.replay_share
+    if arguments.start is None and replay is not None:
+        raise ConfigError("--replay: goes with --from BUNDLE")
+    if replay is None and share is not None:
+        raise ConfigError("--replay-share: goes with --replay OLD_LOG")
+    if arguments.start is None:
+        return None
+    start = WarmStart.open(arguments.start)
+    old = None if replay is None else read_log(replay, schema)
+    return start.with_replay(old, REPLAY_SHARE if share is None else share)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -167,6 +196,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.add_argument(
         "--negatives-kept", metavar="RATE", help="of their negatives, that all logs given hold"
+    )
+    fit.add_argument(
+        "--from", dest="start", type=Path, metavar="BUNDLE", help="go on from it, on newer rows"
+    )
+    fit.add_argument("--replay", type=Path, metavar="OLD_LOG", help="older rows to mix in")
+    fit.add_argument(
+        "--replay-share",
+        type=float,
+        metavar="SHARE",
+        help="of the rows trained on, drawn from OLD_LOG; default 0.2",
     )
     fit.set_defaults(run=_fit)
 

@@ -77,6 +77,11 @@ class Config(_Part):
         """The net that the step `fit` fits: what the configured one starts from, or itself."""
         return {"afm": "fm", "afm+": self.afm_plus.start}.get(self.net, self.net)
 
+    @property
+    def last_step(self) -> Step:
+        """The step that fits the configured net itself, and ends the fit."""
+        return self.fit if self.first_step == self.net else self.attention
+
     @classmethod
     def load(cls, path: Path | None) -> "Config":
         """Read a configuration file; without one, the defaults.

@@ -52,6 +52,20 @@ class Log:
             self.source,
         )
 
+    def joined(self, other: "Log") -> "Log":
+        """These rows, and behind them those of another log of the same schema; its groups are
+        others than these.
+        """
+        first = 0 if self.group is None else int(self.group.max(initial=-1)) + 1
+        return Log(
+            {name: [*column, *other.columns[name]] for name, column in self.columns.items()},
+            np.concatenate([self.labels, other.labels]),
+            _both(self.weights, other.weights),
+            _both(self.group, None if other.group is None else other.group + first),
+            _both(self.time, other.time),
+            self.source,
+        )
+
     def rows(self) -> list[dict[str, Value]]:
         """The fields of each row as a request's JSON would hold them."""
         names = list(self.columns)
@@ -156,6 +170,18 @@ def weigh_negatives(log: Log, kept: float) -> Log:
     return replace(log, weights=weights)
 
 
+def sample(log: Log, rows: int, seed: int) -> Log:
+    """About `rows` rows of a log at random, in its order, or all of them where it has no more;
+    whole groups where it has groups. Equal arguments give equal rows.
+    """
+    if rows >= len(log):
+        return log
+    if log.group is not None:
+        return log.take(np.flatnonzero(_random_groups(log.group, rows / len(log), seed)))
+    drawn = np.random.default_rng(seed).choice(len(log), rows, replace=False)
+    return log.take(np.sort(drawn))
+
+
 class _Columns:
     # one table's columns as what the schema says they are
 
@@ -238,6 +264,10 @@ class _Columns:
 
     def _bad(self, name: str, row: int, wanted: str) -> DataError:
         return bad_cell(self._path, self._frame[name], row, wanted)
+
+
+def _both(one: NDArray[Any] | None, other: NDArray[Any] | None) -> NDArray[Any] | None:
+    return None if one is None or other is None else np.concatenate([one, other])
 
 
 def _last(time: NDArray[np.float64], share: float) -> NDArray[np.bool_]:

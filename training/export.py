@@ -20,6 +20,7 @@ from model.nets import Net
 from model.nets.graphs import ExplainGraph, PredictGraph, RankGraph
 from model.scorer import Scorer
 
+PREFIX = "net."  # of a parameter's name in the graphs: the modules exported have the net as `net`
 TOLERANCE = 1e-5  # of a probability, and of a logit relative to max(1, |logit|)
 
 
@@ -31,7 +32,7 @@ def export(
     `calibration` there are no probabilities.
     """
     net.eval()
-    parameters = {f"net.{name}": p.detach().numpy() for name, p in net.named_parameters()}
+    parameters = {f"{PREFIX}{name}": p.detach().numpy() for name, p in net.named_parameters()}
     offsets = write_weights(directory / WEIGHTS, parameters)
     slots, ads = len(candidate), sum(candidate)
     scores = ["logit"] if calibration is None else ["probability", "logit"]

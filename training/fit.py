@@ -1,7 +1,9 @@
 """`afm-train fit`: logs and a schema in, a bundle out."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +16,14 @@ from model.nets import Net, Settings, build
 from model.schema import Schema
 from model.vocabulary import FIRST, UNKNOWN, fit_vocabulary
 from training.calibration import calibrate
-from training.config import Config, Step
+from training.config import Config
 from training.data import Log, require_contrast, sample_negatives, split, weigh_negatives
 from training.examples import Examples
 from training.loop import CLICK, Epoch, UnknownDrop, Watcher, logits, run_step
 from training.objective import Objective
 from training.pack import pack
 from training.untrained import settle_untrained
+from training.warm_start import KeptRows, WarmStart
 
 SAMPLE = slice(0, 1000)  # rows that set the scales attention starts with
 
@@ -44,30 +47,38 @@ def fit(
     out: Path,
     seed: int,
     watcher: Watcher,
+    start: WarmStart | None = None,
 ) -> Fitted:
-    """Fit a net and write its bundle; without `valid`, a part of `log` is held out for it.
+    """Fit a net and write its bundle; without `valid`, a part of `log` is held out for it. With
+    `start`, go on from its bundle.
 
     The same seed and data give the same weights, bit for bit, on one machine.
 
     Raises:
-        ConfigError: a rate of negatives for a task that has none.
+        ConfigError: a rate of negatives for a task that has none, or `start` is of another net.
         DataError: a log that cannot be trained on.
-        BundleError: `out` exists or cannot be written.
+        BundleError: `out` exists or cannot be written, or `start` is of another schema.
         ParityError: the graphs do not score as the net does; nothing is written.
     """
+    if start is not None:
+        start.check(schema, config)
     with new_bundle(out) as directory:  # first: an `out` that exists must not cost a fit
         objective = objective_of(config, schema)
         require_contrast(log, schema.task, "training")
         if valid is None:
             log, valid = split(log, schema, share=config.valid_share, seed=seed)
         require_contrast(valid, schema.task, "the part held out")
-        train = sample_negatives(log, config.negatives_rate, seed)
+        rows = log if start is None else start.rows(log, seed)
+        train = sample_negatives(rows, config.negatives_rate, seed)
         valid = weigh_negatives(valid, config.negatives_kept)
         test = None if test is None else weigh_negatives(test, config.negatives_kept)
-        vocabularies = {
-            name: fit_vocabulary(field, train.columns[name])
-            for name, field in schema.fields.items()
-        }
+        if start is None:
+            vocabularies = {
+                name: fit_vocabulary(field, train.columns[name])
+                for name, field in schema.fields.items()
+            }
+        else:
+            vocabularies = start.grow(schema, train)
         encoder = Encoder(schema, vocabularies)
         parts = {"valid": (encode(encoder, valid), valid)}
         if test is not None:
@@ -76,10 +87,18 @@ def fit(
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True)
         fed = encode(encoder, train)
-        rows = examples(fed, train, schema.task)
-        net, epochs, interrupted = fit_net(config, encoder, rows, held_out, watcher, objective)
-        settle_untrained(net, encoder, rows, unknown_fed=config.fit.unknown_rate > 0)
-        training = {
+        seen = examples(fed, train, schema.task)
+        if start is None:
+            net, epochs, interrupted = fit_net(config, encoder, seen, held_out, watcher, objective)
+            settle_untrained(net, encoder, seen, unknown_fed=config.fit.unknown_rate > 0)
+        else:
+            net = new_net(config.net, encoder, config)
+            start.load(net, vocabularies)
+            keep = KeptRows(net, encoder, seen, unknown_fed=config.last_step.unknown_rate > 0)
+            epochs, interrupted = last_step(
+                net, config, encoder, seen, held_out, watcher, objective, keep
+            )
+        training: dict[str, Any] = {
             "seed": seed,
             "config": config.model_dump(mode="json"),
             "criterion": objective.criterion,
@@ -88,6 +107,12 @@ def fit(
         calibration = None
         if schema.task == "click":
             calibration, training["calibration"] = _calibration(net, held_out, config, seed)
+        if start is not None:
+            training["from"] = start.bundle.version
+            training["replayed"] = len(rows) - len(log)
+            training["grown"] = {
+                name: grown._asdict() for name, grown in start.grown(vocabularies).items()
+            }
         manifest, parity = pack(
             directory, net, config.net, vocabularies, encoder, calibration, parts, training, fed
         )
@@ -152,6 +177,25 @@ def fit_net(
 
     A net with attention goes on from a fitted FM: the paper's pre-training (section 4.1).
     """
+    net = new_net(config.first_step, encoder, config)
+    with torch.no_grad():
+        net.bias.fill_(objective.start(train))
+    if config.first_step == config.net:
+        return net, *last_step(net, config, encoder, train, valid, watcher, objective)
+    drop = _unknown_drop(encoder, config.fit.unknown_rate)
+    epochs, interrupted = run_step(
+        config.first_step, net, config.fit, train, valid, drop, watcher, objective
+    )
+    fitted, net = net, new_net(config.net, encoder, config)
+    net.start_from(fitted, train.ids[SAMPLE], train.values[SAMPLE])
+    if not interrupted:
+        more, interrupted = last_step(net, config, encoder, train, valid, watcher, objective)
+        epochs += more
+    return net, epochs, interrupted
+
+
+def new_net(name: str, encoder: Encoder, config: Config) -> Net:
+    """A net of the configured sizes over the encoder's table, as it is before its first step."""
     settings = Settings(
         config.embedding,
         config.attention_size,
@@ -160,22 +204,25 @@ def fit_net(
         config.hidden,
         **config.afm_plus.model_dump(exclude={"start"}),
     )
-    net = build(config.first_step, encoder.rows, encoder.slot_fields, settings)
-    with torch.no_grad():
-        net.bias.fill_(objective.start(train))
+    return build(name, encoder.rows, encoder.slot_fields, settings)
 
-    def step(name: str, net: Net, settings: Step) -> tuple[list[Epoch], bool]:
-        drop = _unknown_drop(encoder, settings.unknown_rate)
-        return run_step(name, net, settings, train, valid, drop, watcher, objective)
 
-    epochs, interrupted = step(config.first_step, net, config.fit)
-    if config.first_step != config.net:
-        fitted, net = net, build(config.net, encoder.rows, encoder.slot_fields, settings)
-        net.start_from(fitted, train.ids[SAMPLE], train.values[SAMPLE])
-        if not interrupted:
-            more, interrupted = step(config.net, net, config.attention)
-            epochs += more
-    return net, epochs, interrupted
+def last_step(
+    net: Net,
+    config: Config,
+    encoder: Encoder,
+    train: Examples,
+    valid: Examples,
+    watcher: Watcher,
+    objective: Objective = CLICK,
+    mend: Callable[[Net], None] | None = None,
+) -> tuple[list[Epoch], bool]:
+    """The step that ends a fit of the configured net, in place; returns its epochs, and whether
+    Ctrl-C ended it. `mend`: see `run_step`.
+    """
+    step = config.last_step
+    drop = _unknown_drop(encoder, step.unknown_rate)
+    return run_step(config.net, net, step, train, valid, drop, watcher, objective, mend)
 
 
 def _unknown_drop(encoder: Encoder, rate: float) -> UnknownDrop:

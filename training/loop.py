@@ -94,8 +94,10 @@ def run_step(
     drop: Callable[[Tensor], Tensor],
     watcher: Watcher,
     objective: Objective = CLICK,
+    mend: Callable[[Net], None] | None = None,
 ) -> tuple[list[Epoch], bool]:
-    """Fit `net` in place and leave it at the epoch with the lowest criterion on `valid`.
+    """Fit `net` in place and leave it at the epoch with the lowest criterion on `valid`. `mend`
+    may change the net after an epoch, before it is judged.
 
     The state before the first epoch counts as epoch 0, so a step never ends worse than it began.
     Returns the epochs, and whether Ctrl-C cut it short.
@@ -114,6 +116,8 @@ def run_step(
         for number in range(1, step.epochs + 1):
             began = time.perf_counter()
             train_loss = _one_epoch(net, optimiser, step.batch, train, drop, watcher, objective)
+            if mend is not None:
+                mend(net)
             valid_loss, auc = objective.judge(logits(net, valid), valid)
             gained = valid_loss < best_loss
             rate = optimiser.param_groups[0]["lr"]

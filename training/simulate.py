@@ -33,6 +33,7 @@ AGE_MISSING = 0.2
 MOST_INTERESTS = 4
 CANDIDATE = ("ad", "advertiser", "category", "format", "price")
 CLICK = "click"
+LAUNCHED = ("site", "category", "ad", "user")  # fields whose values appear over the days
 
 # Deviations of an effect over impressions, on the logit. The ids' are small: most of a long tail
 # is seen too rarely to be learnt, and is noise to the best of models.
@@ -119,6 +120,26 @@ def simulate(rows: int, seed: int, unseen: float = 0.05) -> Simulation:
     return Simulation(train, test, probability[first_test:], new, schema, seed)
 
 
+def simulate_days(
+    rows: int, days: int, seed: int, turn: float = 0.15, launched: float = 0.3
+) -> list[pl.DataFrame]:
+    """`days` logs of `rows` impressions each, of one world that drifts. Equal arguments give equal
+    logs.
+
+    `turn`: the angle, in radians a day, by which every effect turns from what it was on the first
+    day into one drawn anew; strengths stay. `launched`: the share of the values of LAUNCHED that
+    first show on a later day.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = _Impressions(rng, rows * days, rows * days, 0.0)
+    day = np.repeat(np.arange(days), rows)
+    drawn.launch(rng, day, launched)
+    logit = np.cos(turn * day) * drawn.effects(rng) + np.sin(turn * day) * drawn.effects(rng)
+    clicked = rng.random(len(day)) < 1 / (1 + np.exp(-(logit + _bias(logit))))
+    table = drawn.table().with_columns(pl.Series(CLICK, clicked).cast(pl.Int8))
+    return [table[first : first + rows] for first in range(0, len(table), rows)]
+
+
 def write_simulation(out: Path, rows: int, seed: int, unseen: float = 0.05) -> None:
     """Write `train.parquet`, `test.parquet`, `schema.toml` and `truth.json` into a new directory,
     which appears whole or not at all.
@@ -196,6 +217,18 @@ class _Impressions:
             self._shares[name] = np.append(self._shares[name], np.zeros(fresh))
         self.values["ad"] = ads(len(self._shares["ad"]))
         self.values["user"] = users(len(self._shares["user"]))
+
+    def launch(self, rng: np.random.Generator, day: Ints, share: float) -> None:
+        """Have a share of the values of LAUNCHED first show on a later `day` [rows]; rows that had
+        one too early get a value that was there from the first.
+        """
+        for name in LAUNCHED:
+            late = rng.random(len(self._shares[name])) < share
+            first = np.where(late, rng.integers(1, day.max() + 1, len(late)), 0)[self.ids[name]]
+            early = np.flatnonzero(first > day)
+            others = rng.choice(np.flatnonzero(first == 0), len(early))
+            for moved in (name, "advertiser") if name == "ad" else (name,):
+                self.ids[moved][early] = self.ids[moved][others]
 
     def effects(self, rng: np.random.Generator) -> Floats:
         """The logit of every row but for its bias."""

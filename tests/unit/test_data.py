@@ -10,7 +10,7 @@ from model.encoding import Encoder
 from model.errors import DataError
 from model.schema import Schema
 from model.vocabulary import UNKNOWN, fit_vocabulary
-from training.data import Log, read_log, require_contrast, split
+from training.data import Log, read_log, require_contrast, sample, split
 
 FIELDS = """
 [fields.user]
@@ -176,7 +176,7 @@ def test_a_parquet_column_that_its_field_cannot_hold_is_refused(tmp_path, field,
 def test_taking_rows_keeps_everything_of_them_in_the_order_asked(tmp_path):
     log = read_log(written(tmp_path, "1,a,,1,3,x,30", "0,b,,2,4,y,10", "0,c,,3,5,z,20"), FULL)
     taken = log.take(np.array([2, 0]))
-    assert taken.columns["user"] == ["c", "a"]
+    assert taken.columns["row"] == ["c", "a"]
     assert taken.columns["price"] == [3.0, 1.0]
     assert taken.labels.tolist() == [0.0, 1.0]
     assert taken.weights is not None
@@ -257,3 +257,36 @@ def test_one_class_is_refused_and_two_are_not():
     require_contrast(numbered([0, 1]), "click")
     with pytest.raises(DataError, match=r"log\.csv: training needs both .* all labels are 1"):
         require_contrast(numbered([1, 1]), "click", "training")
+
+
+def test_a_sample_is_seeded_and_keeps_the_logs_order():
+    log = numbered([0, 1] * 100)
+    drawn = sample(log, 30, seed=1)
+    assert len(drawn) == 30
+    rows = drawn.columns["row"]
+    assert rows == sorted(set(rows))
+    assert sample(log, 30, seed=1).columns == drawn.columns
+    assert sample(log, 30, seed=2).columns != drawn.columns
+
+
+def test_a_sample_of_more_rows_than_there_are_is_all_of_them():
+    log = numbered([0, 1, 1])
+    assert sample(log, 4, seed=1).columns == log.columns
+
+
+def test_a_sample_never_cuts_a_group():
+    group = np.repeat(np.arange(20), 5)
+    drawn = sample(numbered([0, 1] * 50, group=group), 23, seed=1)
+    assert len(drawn) == 20
+    assert np.unique(drawn.group, return_counts=True)[1].tolist() == [5] * 4
+
+
+def test_joined_logs_keep_their_rows_and_their_groups_apart():
+    one = numbered([0, 1], group=np.array([0, 1]), weights=np.array([1, 2], np.float32))
+    other = numbered([1, 1, 0], group=np.array([0, 0, 1]), weights=np.ones(3, np.float32))
+    both = one.joined(other)
+    assert both.columns["row"] == [*one.columns["row"], *other.columns["row"]]
+    assert both.labels.tolist() == [0, 1, 1, 1, 0]
+    assert both.weights.tolist() == [1, 2, 1, 1, 1]
+    assert both.group.tolist() == [0, 1, 2, 2, 3]
+    assert both.time is None

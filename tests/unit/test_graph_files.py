@@ -1,4 +1,6 @@
-"""Graphs over one weights file: where the parameters lie, and which graphs are refused."""
+"""Graphs over one weights file: where the parameters lie, how they are read back, and which
+graphs are refused.
+"""
 
 import numpy as np
 import onnx
@@ -7,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from model.errors import BundleError
-from model.graph_files import PAGE, check_graph, write_graph, write_weights
+from model.graph_files import PAGE, check_graph, read_parameters, write_graph, write_weights
 
 ROWS = 5
 TABLE = np.arange(ROWS * 3, dtype=np.float32).reshape(ROWS, 3)
@@ -158,3 +160,59 @@ def test_a_file_read_within_a_function_is_refused(tmp_path):
     path = written(tmp_path, model)
     with pytest.raises(BundleError, match="/etc/shadow"):
         check_graph(path, "weights.bin", ROWS)
+
+
+PARAMETERS = {
+    "net.linear": np.arange(6, dtype=np.float32).reshape(3, 2) / 7,
+    "net.bias": np.array([-2.5], np.float32),
+    "net.scalar": np.array(3.0, np.float32),
+}
+
+
+@pytest.fixture
+def parameters(tmp_path):
+    """A graph over PARAMETERS, with a constant of its own."""
+    graph, weights = tmp_path / "predict.onnx", tmp_path / "weights.bin"
+    own = np.ones(2, np.float32)
+    tensors = [numpy_helper.from_array(a, n) for n, a in {**PARAMETERS, "own": own}.items()]
+    made = helper.make_model(helper.make_graph([], "g", [], [], initializer=tensors))
+    write_graph(graph, made, weights.name, write_weights(weights, PARAMETERS))
+    return graph, weights
+
+
+def test_parameters_read_back_equal_and_constants_of_the_graph_are_left_out(parameters):
+    found = read_parameters(*parameters)
+    assert found.keys() == PARAMETERS.keys()
+    for name, array in PARAMETERS.items():
+        assert found[name].dtype == np.float32
+        assert found[name].shape == array.shape
+        assert np.array_equal(found[name], array)
+
+
+def harmed(graph, change):
+    model = onnx.load_model(graph, load_external_data=False)
+    change(next(t for t in model.graph.initializer if t.name == "net.bias"))
+    graph.write_bytes(model.SerializeToString())
+
+
+def moved(offset):
+    def change(tensor):
+        next(entry for entry in tensor.external_data if entry.key == "offset").value = offset
+
+    return change
+
+
+def larger(tensor):
+    tensor.dims[0] = PAGE
+
+
+def of_integers(tensor):
+    tensor.data_type = TensorProto.INT32
+
+
+@pytest.mark.parametrize("change", [moved("-4"), moved("99999"), moved("x"), larger, of_integers])
+def test_a_parameter_outside_the_file_or_of_another_type_is_refused_by_name(parameters, change):
+    graph, weights = parameters
+    harmed(graph, change)
+    with pytest.raises(BundleError, match=r"net\.bias is not float32 within .*weights\.bin"):
+        read_parameters(graph, weights)

@@ -11,7 +11,17 @@ from model.errors import DataError
 from model.schema import Schema
 from training.data import read_log
 from training.metrics import metrics
-from training.simulate import CLICK, CLICK_RATE, MAIN, PAIRS, Simulation, simulate, write_simulation
+from training.simulate import (
+    CLICK,
+    CLICK_RATE,
+    LAUNCHED,
+    MAIN,
+    PAIRS,
+    Simulation,
+    simulate,
+    simulate_days,
+    write_simulation,
+)
 
 ROWS = 20_000
 
@@ -209,3 +219,41 @@ def test_the_fewest_rows_are_enough(tmp_path):
         )
         == 80
     )
+
+
+def test_days_are_logs_of_equal_size_which_arguments_decide():
+    first = simulate_days(500, 3, seed=1)
+    assert [len(day) for day in first] == [500] * 3
+    again, other = simulate_days(500, 3, seed=1), simulate_days(500, 3, seed=2)
+    assert all(a.equals(b) for a, b in zip(first, again, strict=True))
+    assert not first[0].equals(other[0])
+
+
+@pytest.mark.parametrize("field", LAUNCHED)
+def test_a_share_of_the_values_first_shows_on_a_later_day(field):
+    days = [set(day[field]) for day in simulate_days(4000, 3, seed=1, launched=0.3)]
+    known = days[0]
+    for day in days[1:]:
+        assert 0.03 < len(day - known) / len(day) < 0.6
+        known |= day
+
+
+def test_an_ad_has_one_advertiser_on_all_days():
+    log = pl.concat(simulate_days(1000, 3, seed=1))
+    assert log.group_by("ad").agg(pl.col("advertiser").n_unique())["advertiser"].max() == 1
+
+
+def tendency(day: pl.DataFrame) -> np.ndarray:
+    """The click rate of each device and format, a pair with a planted effect, less the mean."""
+    by_pair = day.group_by("device", "format").agg(pl.col(CLICK).mean()).sort("device", "format")
+    return by_pair[CLICK].to_numpy() - day[CLICK].mean()
+
+
+def test_effects_turn_a_little_further_every_day():
+    days = simulate_days(30_000, 4, seed=1, turn=0.5)
+    first, *later = map(tendency, days)
+    likeness = [np.corrcoef(first, day)[0, 1] for day in later]
+    assert likeness[0] > 0.7
+    assert likeness[0] > likeness[1] > likeness[2]
+    still = simulate_days(30_000, 4, seed=1, turn=0.0)
+    assert np.corrcoef(tendency(still[0]), tendency(still[3]))[0, 1] > 0.9

@@ -13,6 +13,7 @@ from model.vocabulary import (
     Vocabulary,
     fit_vocabulary,
     from_bytes,
+    grow_vocabulary,
     to_bytes,
 )
 
@@ -83,6 +84,34 @@ def test_values_beyond_max_values_are_not_learnt_since_they_are_never_fed():
         field(kind="multivalue", max_values=2, min_count=1), [["a", "b", "c"], "a|d|e"]
     )
     assert set(learnt.values) == {"a", "b", "d"}
+
+
+def test_a_vocabulary_grows_at_its_end_so_that_known_values_keep_their_ids():
+    newer = ["z"] * 9 + ["b"] * 5 + ["y"] * 9 + ["x"] * 12
+    grown = grow_vocabulary(Vocabulary(("a", "b")), field(kind="categorical"), newer)
+    assert grown == Vocabulary(("a", "b", "x", "y", "z"))
+
+
+def test_a_new_value_is_admitted_from_min_count_rows_on_and_a_known_one_needs_none():
+    newer = ["twice"] * 2 + ["thrice", 3] * 3 + ["3.0"]
+    grown = grow_vocabulary(Vocabulary(("a",)), field(kind="categorical", min_count=3), newer)
+    assert grown == Vocabulary(("a", "3", "thrice"))
+
+
+def test_a_multivalued_field_grows_by_the_values_that_are_fed():
+    described = field(kind="multivalue", max_values=2, min_count=1)
+    grown = grow_vocabulary(Vocabulary(("a",)), described, [["b", "a", "never fed"], "c|b"])
+    assert grown == Vocabulary(("a", "b", "c"))
+
+
+def test_nothing_new_leaves_an_equal_vocabulary():
+    known = Vocabulary(("b", "a"))
+    assert grow_vocabulary(known, field(kind="categorical"), ["a", "a", "b", None]) == known
+
+
+@pytest.mark.parametrize("known", [Scaler(0.0, 1.0, 0.5, 0.25), Bins((1.0, 2.0))])
+def test_a_scale_and_bins_stay_whatever_newer_numbers_are(known):
+    assert grow_vocabulary(known, field(kind="numeric"), [100.0, -7.0]) is known
 
 
 def test_standardise_gives_mean_zero_and_deviation_one():
