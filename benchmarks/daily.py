@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from model.bundle import Bundle
+from model.metrics import metrics
 from model.schema import Schema
 from training.config import Config, Step
 from training.data import Log, read_log
 from training.fit import encode, fit
 from training.loop import Watcher
 from training.memory import keep_freed_memory
-from training.metrics import metrics
 from training.simulate import simulate, simulate_days
 from training.warm_start import WarmStart
 

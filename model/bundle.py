@@ -9,6 +9,7 @@
     schema.toml             the fields, in the order of the slots
     vocabulary/FIELD.json   what each field learnt; the name percent-encoded
     golden.jsonl            raw requests with the probabilities they must get
+    validation.jsonl        some of the rows held out, with labels, for the gate; may be left out
     report.html             how good it is, for people
 
 Reading trusts nothing: no file that the manifest does not name, no link, no digest that differs, no
@@ -35,6 +36,7 @@ from model.encoding import Encoder
 from model.errors import BundleError, SchemaError
 from model.golden import GoldenCase
 from model.graph_files import check_graph
+from model.labelled_rows import LabelledRows
 from model.manifest import FileRecord, Manifest
 from model.schema import Schema
 from model.scorer import Scorer
@@ -47,11 +49,13 @@ GOLDEN = "golden.jsonl"
 PREDICT = "predict.onnx"
 RANK = "rank.onnx"
 EXPLAIN = "explain.onnx"
+VALIDATION = "validation.jsonl"
 REPORT = "report.html"
 
 _REQUIRED = {PREDICT, EXPLAIN, WEIGHTS, SCHEMA, GOLDEN}
 _ALLOWED = re.compile(
-    r"predict\.onnx|rank\.onnx|explain\.onnx|weights\.bin|schema\.toml|golden\.jsonl|report\.html|vocabulary/[^/]+\.json"
+    r"predict\.onnx|rank\.onnx|explain\.onnx|weights\.bin|schema\.toml|golden\.jsonl|"
+    r"validation\.jsonl|report\.html|vocabulary/[^/]+\.json"
 )
 
 
@@ -150,6 +154,13 @@ class Bundle:
         if not cases:
             raise BundleError(f"{path}: no golden case")
         return cases
+
+    def validation(self) -> LabelledRows | None:
+        """Some of the rows held out when it was fitted; None where it was made without them."""
+        if VALIDATION not in self.manifest.files:
+            return None
+        path = self.directory / VALIDATION
+        return LabelledRows.parse(path.read_bytes(), str(path))
 
 
 @contextmanager

@@ -44,16 +44,22 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _publish(arguments: argparse.Namespace) -> None:
     from service.bundle_store import BundleStore
+    from service.gate import Gate
     from service.publish import publish
 
     settings = Settings.load(model=arguments.model)
     with _store(settings) as store:
         bundles = BundleStore(settings.bundle_directory)
-        done = publish(arguments.bundle, store, bundles, activate=arguments.activate)
+        # what nobody is answered by yet is told its faults, and not refused
+        force = arguments.force or not arguments.activate
+        gate = Gate(settings.gate_calibration, arguments.on, force)
+        done = publish(arguments.bundle, store, bundles, activate=arguments.activate, gate=gate)
     version, net = done.record.version, done.record.net
     what = "was published before" if done.again else "published"
     state = "is active" if done.active else f"not active: afm-serve activate {version}"
     print(f"{version} ({net}) {what} as model {settings.model!r}; {state}")
+    for line in done.saw:
+        print(f"  {'in spite of: ' if line in done.faults else ''}{line}")
 
 
 def _versions(arguments: argparse.Namespace) -> None:
@@ -129,6 +135,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     publish.add_argument("bundle", type=Path, metavar="BUNDLE")
     publish.add_argument("--no-activate", dest="activate", action="store_false")
+    publish.add_argument(
+        "--on", type=Path, metavar="FILE", help="labelled rows to compare on, as validation.jsonl"
+    )
+    publish.add_argument(
+        "--force", action="store_true", help="publish what is worse than the active version"
+    )
     publish.set_defaults(run=_publish)
 
     versions = commands.add_parser("versions", parents=[model], help="list published versions")

@@ -5,6 +5,7 @@ AfmError (model/errors.py)
 ├── StoreError          Redis answers, but cannot be used like this
 ├── StoreUnavailable    Redis does not answer: names its URL, without a password
 ├── VersionError        no such version, or none to go back to
+├── GateError           a bundle that is worse than the active one, or badly calibrated
 ├── InputError          (model/errors.py) a request that cannot be scored
 ├── MalformedBody       not JSON
 ├── MediaTypeError      not said to be JSON
@@ -37,6 +38,10 @@ class StoreUnavailable(AfmError):
 
 class VersionError(AfmError):
     """A version that is not there, or cannot be read."""
+
+
+class GateError(AfmError):
+    """A bundle that may not be published as it is: says what was seen."""
 
 
 class HttpError(AfmError):

@@ -69,6 +69,11 @@ class Settings(BaseSettings):
     bundles: Annotated[Path, AfterValidator(_local_directory)] | None = None
     """The bundle store: a directory; none means `bundles` under `home`."""
 
+    gate_calibration: float = Field(default=1.25, gt=1)
+    """`publish` refuses probabilities that sum to more clicks than this many times the real ones,
+    or to less than the real ones over it.
+    """
+
     host: str = "127.0.0.1"
     """The address to listen on."""
 

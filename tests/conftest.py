@@ -44,7 +44,8 @@ def make_bundle(
             schema = tiny_schema
             if task != "click":
                 named = {"task": task, "group": "visit" if ranked else None}
-                schema = tiny_schema.model_copy(update=named)
+                # not model_copy, which would take the digest of this one along
+                schema = Schema.model_validate({**tiny_schema.model_dump(), **named})
             step = Step(epochs=3, batch=128, learning_rate=0.02)
             config = Config(net=net, embedding=4, attention_size=4, fit=step, attention=step)
             fit(log, None, None, schema, config, out, seed, Watcher())

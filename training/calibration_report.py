@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from model.metrics import Floats
 from model.schema import Schema
 from model.values import Column
 from training.curves import Bin, rate_bin, reliability
-from training.metrics import Floats
 from training.slices import slices
 
 VALUES = 5  # of a field, beside missing and other ones

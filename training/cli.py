@@ -83,6 +83,8 @@ def _fit(arguments: argparse.Namespace) -> None:
             if value is not None
         )
         print(f"{part}: {shown}")
+    for line in fitted.told:
+        print(line)
     print(f"parity: torch and onnxruntime agree to {fitted.parity:.1g}")
     print(f"{arguments.out}: {fitted.manifest.net}, version {fitted.manifest.version}")
 

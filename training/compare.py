@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from model.bootstrap import RESAMPLES, Difference, Resampled, differences, resample
 from model.bundle import Bundle, new_bundle
 from model.errors import ConfigError
+from model.metrics import NAMES
 from model.nets import NETS
 from model.schema import Schema
-from training.bootstrap import RESAMPLES, Difference, Resampled, differences, resample
 from training.config import Config
 from training.data import Log, require_contrast, split, weigh_negatives
 from training.fit import encode, fit, objective_of
 from training.loop import Watcher
-from training.metrics import NAMES
 from training.report_scores import Scored
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from training.bootstrap import RESAMPLES
+from model.bootstrap import RESAMPLES
 from training.compare import Comparison, Row, Run
 from training.curves import reliability, roc
 from training.page import (

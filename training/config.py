@@ -69,6 +69,8 @@ class Config(_Part):
     calibration: Literal["auto", "none", "temperature", "platt", "isotonic"] = "auto"
     negatives_rate: Rate = 1.0  # of the training part's negatives, drawn by chance
     negatives_kept: Rate = 1.0  # of the negatives, that the logs given hold already
+    validation_rows: int = Field(default=5000, ge=0)  # of those held out, kept in the bundle
+    baseline: bool = True  # whether a net that goes on from another is held against it
     fit: Step = Step()
     attention: Step = Step(learning_rate=1e-3, epochs=20, patience=2)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from training.metrics import Floats
+from model.metrics import Floats
 
 POINTS = 200  # that a curve is drawn by
 DECILES = 10

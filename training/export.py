@@ -1,15 +1,11 @@
 """A fitted net to ONNX graphs over one weights file, and the gate that they must pass."""
 
-import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from model.bundle import EXPLAIN, PREDICT, RANK, WEIGHTS
 from model.encoding import Encoded
@@ -19,6 +15,7 @@ from model.manifest import Calibration
 from model.nets import Net
 from model.nets.graphs import ExplainGraph, PredictGraph, RankGraph
 from model.scorer import Scorer
+from training.tracing import trace
 
 PREFIX = "net."  # of a parameter's name in the graphs: the modules exported have the net as `net`
 TOLERANCE = 1e-5  # of a probability, and of a logit relative to max(1, |logit|)
@@ -38,46 +35,14 @@ def export(
     scores = ["logit"] if calibration is None else ["probability", "logit"]
     terms = ["linear_terms", "interactions", "attentions"]
     graphs = {
-        PREDICT: _graph(PredictGraph(net, calibration), {"": (3, slots)}, scores),
-        EXPLAIN: _graph(ExplainGraph(net), {"": (3, slots)}, terms),
+        PREDICT: trace(PredictGraph(net, calibration), {"": (3, slots)}, scores),
+        EXPLAIN: trace(ExplainGraph(net), {"": (3, slots)}, terms),
     }
     if 0 < ads < slots:
         sides = {"context_": (1, slots - ads), "": (3, ads)}
-        graphs[RANK] = _graph(RankGraph(net, calibration, candidate), sides, scores)
+        graphs[RANK] = trace(RankGraph(net, calibration, candidate), sides, scores)
     for name, graph in graphs.items():
         write_graph(directory / name, graph, WEIGHTS, offsets)
-
-
-def _graph(
-    module: nn.Module, sides: dict[str, tuple[int, int]], outputs: list[str]
-) -> onnx.ModelProto:
-    # of each side an input `ids` and an input `values`; with more than one row, of any number
-    shapes = [shape for shape in sides.values() for _ in ("ids", "values")]
-    names = [f"{side}{name}" for side in sides for name in ("ids", "values")]
-    example = tuple(
-        torch.zeros(shape, dtype=torch.int64) if name.endswith("ids") else torch.ones(shape)
-        for name, shape in zip(names, shapes, strict=True)
-    )
-    rows = torch.export.Dim("B", min=1)
-    dynamic = tuple({0: rows} if shape[0] > 1 else {} for shape in shapes)
-    with torch.no_grad():
-        outputs = outputs[: len(module(*example))]
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports on torchvision's absence
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its own deprecations, of no use to who trains a model
-        program = torch.onnx.export(
-            module.eval(),
-            example,
-            dynamo=True,
-            dynamic_shapes=dynamic,
-            input_names=names,
-            output_names=outputs,
-            optimize=False,  # onnxruntime does; here it would bake copies of the weights in
-            verbose=False,
-        )
-    if program is None:
-        raise ParityError("torch exported no graph")
-    return program.model_proto
 
 
 def check_parity(

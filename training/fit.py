@@ -1,12 +1,13 @@
 """`afm-train fit`: logs and a schema in, a bundle out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from model.bundle import new_bundle
 from model.encoding import Encoded, Encoder
@@ -15,9 +16,10 @@ from model.manifest import Calibration, Manifest
 from model.nets import Net, Settings, build
 from model.schema import Schema
 from model.vocabulary import FIRST, UNKNOWN, fit_vocabulary
-from training.calibration import calibrate
+from training.baseline import against_baseline, baseline_words
+from training.calibration import apply, calibrate
 from training.config import Config
-from training.data import Log, require_contrast, sample_negatives, split, weigh_negatives
+from training.data import Log, require_contrast, sample, sample_negatives, split, weigh_negatives
 from training.examples import Examples
 from training.loop import CLICK, Epoch, UnknownDrop, Watcher, logits, run_step
 from training.objective import Objective
@@ -30,12 +32,24 @@ SAMPLE = slice(0, 1000)  # rows that set the scales attention starts with
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a fit came to."""
+    """What a fit came to; `told`: what is to be said of it, a line each."""
 
     manifest: Manifest
     epochs: list[Epoch]
     parity: float  # largest difference of a logit between torch and onnxruntime
     interrupted: bool
+    told: Sequence[str] = ()
+
+
+class Trained(NamedTuple):
+    """A net at its best epoch. `first`: float32 [N], what the net that it went on from gave the
+    rows held out; None where it went on from none.
+    """
+
+    net: Net
+    epochs: list[Epoch]
+    interrupted: bool
+    first: NDArray[np.float32] | None = None
 
 
 def fit(
@@ -89,34 +103,55 @@ def fit(
         fed = encode(encoder, train)
         seen = examples(fed, train, schema.task)
         if start is None:
-            net, epochs, interrupted = fit_net(config, encoder, seen, held_out, watcher, objective)
-            settle_untrained(net, encoder, seen, unknown_fed=config.fit.unknown_rate > 0)
+            trained = fit_net(config, encoder, seen, held_out, watcher, objective)
+            settle_untrained(trained.net, encoder, seen, unknown_fed=config.fit.unknown_rate > 0)
         else:
             net = new_net(config.net, encoder, config)
             start.load(net, vocabularies)
             keep = KeptRows(net, encoder, seen, unknown_fed=config.last_step.unknown_rate > 0)
-            epochs, interrupted = last_step(
-                net, config, encoder, seen, held_out, watcher, objective, keep
+            trained = Trained(
+                net, *last_step(net, config, encoder, seen, held_out, watcher, objective, keep)
             )
         training: dict[str, Any] = {
             "seed": seed,
             "config": config.model_dump(mode="json"),
             "criterion": objective.criterion,
-            "epochs": [asdict(epoch) for epoch in epochs],
+            "epochs": [asdict(epoch) for epoch in trained.epochs],
         }
+        last = logits(trained.net, held_out)
         calibration = None
         if schema.task == "click":
-            calibration, training["calibration"] = _calibration(net, held_out, config, seed)
+            calibration, training["calibration"] = _calibration(last, held_out, config, seed)
+        told = []
+        if trained.first is not None and config.baseline:
+            first, served = (
+                _served(scores, held_out, config, seed, schema.task)
+                for scores in (trained.first, last)
+            )
+            facts = against_baseline(config.first_step, first, served, valid, schema.task)
+            if facts is not None:
+                training["baseline"] = facts
+                told.append(baseline_words(config.net, facts))
         if start is not None:
             training["from"] = start.bundle.version
             training["replayed"] = len(rows) - len(log)
             training["grown"] = {
                 name: grown._asdict() for name, grown in start.grown(vocabularies).items()
             }
+        kept = sample(valid, config.validation_rows, seed) if config.validation_rows else None
         manifest, parity = pack(
-            directory, net, config.net, vocabularies, encoder, calibration, parts, training, fed
+            directory,
+            trained.net,
+            config.net,
+            vocabularies,
+            encoder,
+            calibration,
+            parts,
+            training,
+            fed,
+            kept,
         )
-    return Fitted(manifest, epochs, parity, interrupted)
+    return Fitted(manifest, trained.epochs, parity, trained.interrupted, told)
 
 
 def encode(encoder: Encoder, log: Log) -> Encoded:
@@ -150,12 +185,12 @@ def objective_of(config: Config, schema: Schema) -> Objective:
 
 
 def _calibration(
-    net: Net, valid: Examples, config: Config, seed: int
+    scores: NDArray[np.float32], valid: Examples, config: Config, seed: int
 ) -> tuple[Calibration, dict[str, object]]:
     # the function, and what the manifest says of its choice
     rate = config.negatives_rate * config.negatives_kept
     found = calibrate(
-        logits(net, valid).astype(np.float64),
+        scores.astype(np.float64),
         valid.labels.double().numpy(),
         valid.weights.double().numpy(),
         config.calibration,
@@ -165,6 +200,18 @@ def _calibration(
     return found.calibration, {"kind": found.kind, "cross_validated_logloss": dict(found.losses)}
 
 
+def _served(
+    scores: NDArray[np.float32], valid: Examples, config: Config, seed: int, task: str
+) -> NDArray[np.float64]:
+    # the predictions that a net of these logits would be answered with
+    wide = scores.astype(np.float64)
+    if task != "click":
+        return wide
+    calibration, _ = _calibration(scores, valid, config, seed)
+    served: NDArray[np.float64] = 1 / (1 + np.exp(-apply(calibration, wide)))
+    return served
+
+
 def fit_net(
     config: Config,
     encoder: Encoder,
@@ -172,8 +219,8 @@ def fit_net(
     valid: Examples,
     watcher: Watcher,
     objective: Objective = CLICK,
-) -> tuple[Net, list[Epoch], bool]:
-    """Fit the configured net in its steps; returns it, its epochs, and whether Ctrl-C ended it.
+) -> Trained:
+    """Fit the configured net in its steps.
 
     A net with attention goes on from a fitted FM: the paper's pre-training (section 4.1).
     """
@@ -181,17 +228,18 @@ def fit_net(
     with torch.no_grad():
         net.bias.fill_(objective.start(train))
     if config.first_step == config.net:
-        return net, *last_step(net, config, encoder, train, valid, watcher, objective)
+        return Trained(net, *last_step(net, config, encoder, train, valid, watcher, objective))
     drop = _unknown_drop(encoder, config.fit.unknown_rate)
     epochs, interrupted = run_step(
         config.first_step, net, config.fit, train, valid, drop, watcher, objective
     )
+    first = logits(net, valid)
     fitted, net = net, new_net(config.net, encoder, config)
     net.start_from(fitted, train.ids[SAMPLE], train.values[SAMPLE])
     if not interrupted:
         more, interrupted = last_step(net, config, encoder, train, valid, watcher, objective)
         epochs += more
-    return net, epochs, interrupted
+    return Trained(net, epochs, interrupted, first)
 
 
 def new_net(name: str, encoder: Encoder, config: Config) -> Net:

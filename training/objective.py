@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.group_metrics import group_figures
+from model.metrics import auc, logloss
 from training import losses
 from training.examples import Examples
-from training.group_metrics import group_figures
-from training.metrics import auc, logloss
 
 
 class Judged(NamedTuple):

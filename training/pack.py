@@ -10,10 +10,12 @@ import onnx
 import onnxruntime
 import torch
 
-from model.bundle import GOLDEN, REPORT, SCHEMA, vocabulary_file, write_manifest
+from model.bundle import GOLDEN, REPORT, SCHEMA, VALIDATION, vocabulary_file, write_manifest
 from model.encoding import Encoded, Encoder
 from model.golden import GoldenCase
+from model.labelled_rows import LabelledRows
 from model.manifest import FORMAT, Calibration, Dimensions, Manifest
+from model.metrics import Metrics, metrics
 from model.nets import Net
 from model.schema import Schema
 from model.scorer import Scorer
@@ -21,7 +23,6 @@ from model.values import Row
 from model.vocabulary import FieldVocabulary, to_bytes
 from training.data import Log
 from training.export import check_parity, edge_cases, export
-from training.metrics import Metrics, metrics
 from training.report import Fit, report
 
 GATE_ROWS = 1000  # real rows that the parity gate scores
@@ -39,12 +40,14 @@ def pack(
     parts: Mapping[str, tuple[Encoded, Log]],
     training: Mapping[str, Any],
     train: Encoded,
+    validation: Log | None = None,
 ) -> tuple[Manifest, float]:
     """Write everything into the empty `directory`; returns the manifest and the parity reached.
 
     `parts`: "valid" and perhaps "test", encoded rows with their log; their metrics go into the
     manifest, and the first rows of "valid" among the golden ones. `train`: the encoded training
-    rows, for the report. `calibration` is None where the task has no probability.
+    rows, for the report. `validation`: the rows held out that the bundle is to keep, as they are.
+    `calibration` is None where the task has no probability.
 
     Raises:
         ParityError: the graphs do not score as the net does.
@@ -65,6 +68,8 @@ def pack(
     first = valid.take(np.arange(min(GOLDEN_ROWS, len(valid)))).rows()
     golden = (_answered(*case, encoder, scorer).line() for case in golden_cases(first, schema))
     (directory / GOLDEN).write_text("".join(golden), encoding="utf-8")
+    if validation is not None:
+        (directory / VALIDATION).write_bytes(_labelled(validation).dumps())
     measured = {part: measure(scorer, *rows, schema.task) for part, rows in parts.items()}
     told = Fit(name, schema.task, encoder, vocabularies, scorer, train, parts, measured, training)
     (directory / REPORT).write_text(report(told), encoding="utf-8")
@@ -83,6 +88,11 @@ def pack(
         training=dict(training),
     )
     return manifest, parity
+
+
+def _labelled(log: Log) -> LabelledRows:
+    weights = np.ones(len(log)) if log.weights is None else log.weights.astype(np.float64)
+    return LabelledRows(log.rows(), log.labels.astype(np.float64), weights, log.group)
 
 
 def measure(scorer: Scorer, encoded: Encoded, log: Log, task: str) -> Metrics:

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from model.bootstrap import intervals, resample
 from model.encoding import Encoded, Encoder
+from model.metrics import NAMES, Metrics
 from model.scorer import Scorer
 from model.vocabulary import FIRST, FieldVocabulary
-from training.bootstrap import intervals, resample
+from training.baseline import baseline_words
 from training.coverage import Coverage, coverage
 from training.data import Log
-from training.metrics import NAMES, Metrics
 from training.page import (
     Html,
     charts,
@@ -91,6 +92,7 @@ def report(fit: Fit) -> str:
     said = [
         *_headline(fit, shown),
         *stage_words(fit.training),
+        *_baseline_words(fit),
         *calibration_words,
         *choice_words(fit.training),
         *pair_words,
@@ -152,6 +154,14 @@ def stage_words(training: Mapping[str, Any]) -> list[str]:
         f"{end['valid_loss']:.4f}{_auc(end)} (both before calibration; these rows also chose "
         "the epochs). Whether that is more than luck is what afm-train compare tells."
     ]
+
+
+def _baseline_words(fit: Fit) -> list[str]:
+    facts = fit.training.get("baseline")
+    if facts is None:
+        return []
+    words = baseline_words(fit.net, facts)
+    return [f"Served, each with its own calibration: {words}."]
 
 
 def choice_words(training: Mapping[str, Any]) -> list[str]:
@@ -298,7 +308,7 @@ def _timings_section(fit: Fit, encoded: Encoded) -> Html:
 
 
 def _settings_section(training: Mapping[str, Any]) -> Html:
-    settings = {key: value for key, value in training.items() if key != "epochs"}
+    settings = {key: value for key, value in training.items() if key not in ("epochs", "baseline")}
     return section("Settings", table(["key", "value"], list(flat(settings))))
 
 

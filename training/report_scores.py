@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.metrics import Floats
 from model.schema import Schema
 from training.calibration_report import (
     FEWEST,
@@ -14,7 +15,6 @@ from training.calibration_report import (
 )
 from training.curves import Bin, histogram, precision_recall, roc, target_bins
 from training.data import Log
-from training.metrics import Floats
 from training.page import (
     Html,
     charts,

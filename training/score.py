@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from model.bootstrap import RESAMPLES, intervals, resample
 from model.bundle import Bundle
 from model.errors import ConfigError, DataError
-from training.bootstrap import RESAMPLES, intervals, resample
+from model.metrics import metrics
 from training.data import Log, read_log, weigh_negatives
 from training.fit import encode
-from training.metrics import metrics
 from training.slices import slices
 
 

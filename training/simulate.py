@@ -19,8 +19,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model.errors import DataError
+from model.metrics import metrics
 from model.schema import CategoricalField, Field, MultivalueField, NumericField, Schema
-from training.metrics import metrics
 from training.simulate_values import AGES, INTERESTS, VALUES, ads, advertisers, users
 
 Floats = NDArray[np.float64]

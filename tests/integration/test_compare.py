@@ -9,9 +9,9 @@ import sys
 import polars as pl
 import pytest
 
+from model.bootstrap import differences, resample
 from model.bundle import Bundle
 from tiny import TINY_SCHEMA, tiny_rows
-from training.bootstrap import differences, resample
 from training.cli import main
 
 FAST = """

@@ -223,7 +223,7 @@ def fitted(net, attention, start="fm"):
     step = Step(epochs=3, batch=128, learning_rate=0.02)
     parts = AFMPlusParts(start=start)
     config = Config(net=net, embedding=4, fit=step, attention=attention, afm_plus=parts)
-    made, epochs, _ = fit_net(config, encoder, train, train, Watcher())
+    made, epochs, *_ = fit_net(config, encoder, train, train, Watcher())
     return logits(made, train), epochs
 
 
@@ -247,9 +247,11 @@ def test_afm_plus_gains_on_its_fm_where_there_is_something_to_gain():
 
 
 def test_the_configurations_that_ship_are_read(request):
-    configs = sorted((request.config.rootpath / "training" / "configs").glob("frappe-*.toml"))
-    read = [Config.load(path) for path in configs if path.name != "frappe-schema.toml"]
-    assert [config.net for config in read] == ["afm+", "afm", "ffm", "fm", "fwfm", "nfm"]
+    shipped = sorted((request.config.rootpath / "training" / "configs").glob("frappe-*.toml"))
+    schemas = [path for path in shipped if path.name.endswith("schema.toml")]
+    assert [Schema.load(path).task for path in schemas] == ["regression", "click"]
+    read = [Config.load(path) for path in shipped if path not in schemas]
+    assert [config.net for config in read] == ["afm+", "afm", "afm", "ffm", "fm", "fwfm", "nfm"]
 
 
 def test_ctrl_c_keeps_the_best_epoch_and_still_writes_the_bundle(home):

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from model.encoding import Encoded
+from model.metrics import metrics
 from model.nets import Settings, build
 from training.config import Step
 from training.examples import Examples
 from training.loop import Watcher, logits, run_step
-from training.metrics import metrics
 from training.objective import Objective
 
 V, F = 30, 4

@@ -83,6 +83,8 @@ def test_a_report_is_one_balanced_page_without_outside_assets(make_bundle, net):
 def test_a_report_says_what_the_manifest_says(tiny_bundle):
     text = Page(text_of(tiny_bundle)).text
     for value in tiny_bundle.manifest.metrics["valid"].values():
+        if value is None:
+            continue  # a figure that this task or log has not
         assert (f"{value:.4f}" if isinstance(value, float) else str(value)) in text
     for title in ("Learning", "Ranking", "Calibration", "Pairs", "Timings", "Settings", "Missing"):
         assert title in text

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training.bootstrap import differences, intervals, percentiles, resample
-from training.metrics import NAMES, metrics
+from model.bootstrap import differences, intervals, percentiles, resample
+from model.metrics import NAMES, metrics
 
 GROUPED = {"gauc", "ndcg@10", "ndcg"}
 DEFINED = {

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from model.metrics import auc
 from training.curves import (
     POINTS,
     histogram,
@@ -11,7 +12,6 @@ from training.curves import (
     reliability,
     roc,
 )
-from training.metrics import auc
 
 
 def drawn(rows=3000, seed=0, values=0):

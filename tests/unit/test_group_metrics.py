@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from training.metrics import metrics
+from model.metrics import metrics
 
 
 def drawn(seed=0, grades=2, rows=120):

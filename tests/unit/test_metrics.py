@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from training.metrics import NAMES, metrics
+from model.metrics import NAMES, metrics
 
 # of probabilities without groups
 DEFINED = [n for n in NAMES if n not in ("gauc", "ndcg@10", "ndcg", "mae", "r2")]

@@ -4,6 +4,7 @@ import argparse
 import ast
 import contextlib
 import io
+import json
 import re
 import shlex
 import tomllib
@@ -156,7 +157,7 @@ def test_a_switch_of_afm_plus_is_in_the_readme(key: str) -> None:
 def tomllib_value(value: object) -> str:
     """A default as the README writes it, which TOML reads back."""
     value = list(value) if isinstance(value, tuple) else value
-    text = f'"{value}"' if isinstance(value, str) else f"{value}"
+    text = json.dumps(value)  # of these kinds, JSON is TOML
     assert tomllib.loads(f"x = {text}")["x"] == value
     return text
 

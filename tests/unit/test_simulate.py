@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from model.errors import DataError
+from model.metrics import metrics
 from model.schema import Schema
 from training.data import read_log
-from training.metrics import metrics
 from training.simulate import (
     CLICK,
     CLICK_RATE,

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from training.group_metrics import NAMES as GROUP_NAMES
-from training.group_metrics import group_figures
-from training.metrics import BINS, NAMES, SMALLEST
+from model.group_metrics import NAMES as GROUP_NAMES
+from model.group_metrics import group_figures
+from model.metrics import BINS, NAMES, SMALLEST
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from training.group_metrics import NAMES as GROUP_NAMES
-from training.group_metrics import group_figures
+from model.group_metrics import NAMES as GROUP_NAMES
+from model.group_metrics import group_figures
 
 Floats = NDArray[np.float64]
 Metrics = dict[str, float | int | None]
@@ -17,6 +17,7 @@ NAMES = (
     *("auc", "pr_auc", *GROUP_NAMES, "logloss", "normalised_entropy", "rmse", "mae", "r2"),
     *("brier", "calibration_ratio", "ece"),
 )
+JUDGED_BY = {"click": "logloss", "regression": "rmse", "ranking": "gauc"}  # a task's one figure
 BINS = 15
 # float32 cannot tell probabilities closer to 0 or 1 than this from 0 and 1
 SMALLEST = float(np.finfo(np.float32).eps)
@@ -77,6 +78,11 @@ def metrics(
         "positives": int((y == 1).sum()) if binary and task != "regression" else None,
         **{name: known.get(name) for name in NAMES},
     }
+
+
+def is_loss(name: str) -> bool:
+    """Whether less of a figure of JUDGED_BY is better."""
+    return name != "gauc"
 
 
 def r2(y: Floats, p: Floats, w: Floats) -> float | None:

@@ -1,0 +1,106 @@
+"""Modules traced to ONNX graphs; one of a structure that was traced before is not traced again.
+
+Tracing takes seconds however small the net, and `compare` fits the same structure many times. A
+structure is all that shapes a graph: the modules' types and settings, the names and shapes of their
+tensors, and the integers in them; not how many rows a table has. The floats are laid into the graph
+anew each time. What slips through is caught by the parity gate, which every graph must pass.
+"""
+
+import logging
+import warnings
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from model.errors import ParityError
+
+TABLES = (".linear", ".embedding")  # parameters with a row a value, from which rows are gathered
+KEPT = 64  # graphs, without their floats: some ten kilobytes each
+
+_traced: dict[Hashable, onnx.ModelProto] = {}
+
+
+def trace(
+    module: nn.Module, sides: Mapping[str, tuple[int, int]], outputs: Sequence[str]
+) -> onnx.ModelProto:
+    """The graph of a module that takes, of each of `sides`, `ids` int64 and `values` float32 of the
+    shape given, their names behind the side's; a shape of more than one row stands for any number.
+
+    Raises:
+        ParityError: torch cannot trace it.
+    """
+    module.eval()
+    key = (tuple(sides.items()), tuple(outputs), *_structure(module))
+    if key not in _traced:
+        while len(_traced) >= KEPT:
+            _traced.pop(next(iter(_traced)))
+        _traced[key] = _without_floats(_trace(module, sides, outputs), module)
+    graph = onnx.ModelProto()
+    graph.CopyFrom(_traced[key])
+    floats = dict(_floats(module))
+    for tensor in graph.graph.initializer:
+        if tensor.name in floats:
+            of_now = floats[tensor.name].detach().numpy()
+            tensor.dims[:] = of_now.shape
+            tensor.raw_data = of_now.astype("<f4").tobytes()
+    return graph
+
+
+def _structure(module: nn.Module) -> Iterator[Hashable]:
+    for name, part in module.named_modules():
+        settings = {k: v for k, v in vars(part).items() if not k.startswith("_")}
+        yield name, type(part), repr(settings)
+    for name, tensor in _tensors(module):
+        whole = None if tensor.is_floating_point() else tensor.numpy().tobytes()
+        shape = tuple(tensor.shape)[1 if name.endswith(TABLES) else 0 :]
+        yield name, shape, tensor.dtype, whole
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from module.named_parameters()
+    yield from module.named_buffers()
+
+
+def _floats(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    return ((name, tensor) for name, tensor in _tensors(module) if tensor.is_floating_point())
+
+
+def _without_floats(graph: onnx.ModelProto, module: nn.Module) -> onnx.ModelProto:
+    floats = dict(_floats(module))
+    for tensor in graph.graph.initializer:
+        if tensor.name in floats:
+            tensor.ClearField("raw_data")
+    return graph
+
+
+def _trace(
+    module: nn.Module, sides: Mapping[str, tuple[int, int]], outputs: Sequence[str]
+) -> onnx.ModelProto:
+    shapes = [shape for shape in sides.values() for _ in ("ids", "values")]
+    names = [f"{side}{name}" for side in sides for name in ("ids", "values")]
+    example = tuple(
+        torch.zeros(shape, dtype=torch.int64) if name.endswith("ids") else torch.ones(shape)
+        for name, shape in zip(names, shapes, strict=True)
+    )
+    rows = torch.export.Dim("B", min=1)
+    dynamic = tuple({0: rows} if shape[0] > 1 else {} for shape in shapes)
+    with torch.no_grad():
+        outputs = outputs[: len(module(*example))]
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports on torchvision's absence
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own deprecations, of no use to who trains a model
+        program = torch.onnx.export(
+            module,
+            example,
+            dynamo=True,
+            dynamic_shapes=dynamic,
+            input_names=names,
+            output_names=outputs,
+            optimize=False,  # onnxruntime does; here it would bake copies of the weights in
+            verbose=False,
+        )
+    if program is None:
+        raise ParityError("torch exported no graph")
+    return program.model_proto
