@@ -4,12 +4,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
 from model.bundle import Bundle
 from model.schema import Schema
 from tiny import TINY_SCHEMA, tiny_rows
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how fast is no test's business
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -122,6 +122,38 @@ def _predict(arguments: argparse.Namespace) -> None:
     print(f"{arguments.out}: {rows} rows scored")
 
 
+def _tune(arguments: argparse.Namespace) -> None:
+    from model.schema import Schema
+    from training.config import Config
+    from training.data import read_log
+    from training.memory import keep_freed_memory
+    from training.tune import BEST, REPORT, tune
+    from training.tune_report import printed, told
+
+    keep_freed_memory()
+    schema, config = Schema.load(arguments.schema), Config.load(arguments.config)
+    if arguments.net:
+        config = config.model_copy(update={"net": arguments.net})
+    log = read_log(arguments.data, schema)
+    valid = read_log(arguments.valid, schema) if arguments.valid else None
+    tuned = tune(
+        log,
+        valid,
+        schema,
+        config,
+        arguments.out,
+        arguments.seed,
+        arguments.trials,
+        arguments.minutes,
+        lambda trial: print(told(trial), file=sys.stderr),
+    )
+    print(printed(tuned))
+    if tuned.interrupted:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+    if tuned.best is not None:
+        print(f"{arguments.out / BEST}: trial {tuned.best.number}; see {arguments.out / REPORT}")
+
+
 def _compare(arguments: argparse.Namespace) -> None:
     from model.schema import Schema
     from training.compare import compare
@@ -241,6 +273,18 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--test", type=Path, help="what the nets are judged on; default: valid")
     compare.add_argument("--config", type=Path, help="TOML, for all nets")
     compare.set_defaults(run=_compare)
+
+    tune = commands.add_parser("tune", help="search for the settings of a net")
+    tune.add_argument("data", type=Path, metavar="DATA")
+    tune.add_argument("--schema", required=True, type=Path)
+    tune.add_argument("--out", required=True, type=Path, metavar="DIR", help="goes on if it exists")
+    tune.add_argument("--net", choices=NETS, help="default: afm, or what --config says")
+    tune.add_argument("--trials", type=int, help="of all runs together")
+    tune.add_argument("--minutes", type=float, help="after which no trial begins")
+    tune.add_argument("--valid", type=Path, help="default: a part of DATA is held out")
+    tune.add_argument("--seed", type=int, default=1)
+    tune.add_argument("--config", type=Path, help="TOML: the first trial; what is not searched for")
+    tune.set_defaults(run=_tune)
     return parser
 
 

@@ -1,5 +1,6 @@
 """How a net is fitted: one frozen object, read from a TOML file, each key with a default."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -94,3 +95,16 @@ class Config(_Part):
         if path is None:
             return cls()
         return parse(cls, read_text(path, ConfigError), str(path), ConfigError)
+
+    def dumps(self) -> str:
+        """The text of a file that `load` reads back as this configuration, every key in it."""
+        dumped = self.model_dump(mode="json")
+        tables = {key: value for key, value in dumped.items() if isinstance(value, dict)}
+        lines = [_line(key, value) for key, value in dumped.items() if key not in tables]
+        for name, table in tables.items():
+            lines += ["", f"[{name}]", *(_line(key, value) for key, value in table.items())]
+        return "\n".join(lines) + "\n"
+
+
+def _line(key: str, value: object) -> str:
+    return f"{key} = {json.dumps(value)}"  # of these kinds, JSON is TOML

@@ -176,7 +176,7 @@ def test_a_parquet_column_that_its_field_cannot_hold_is_refused(tmp_path, field,
 def test_taking_rows_keeps_everything_of_them_in_the_order_asked(tmp_path):
     log = read_log(written(tmp_path, "1,a,,1,3,x,30", "0,b,,2,4,y,10", "0,c,,3,5,z,20"), FULL)
     taken = log.take(np.array([2, 0]))
-    assert taken.columns["row"] == ["c", "a"]
+    assert taken.columns["user"] == ["c", "a"]
     assert taken.columns["price"] == [3.0, 1.0]
     assert taken.labels.tolist() == [0.0, 1.0]
     assert taken.weights is not None

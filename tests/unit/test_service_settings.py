@@ -134,4 +134,4 @@ def test_every_setting_has_a_sentence():
         behind = drawn.body[at + 1]
         assert isinstance(behind, ast.Expr), name
         assert isinstance(behind.value, ast.Constant), name
-        assert behind.value.value.endswith("."), name
+        assert behind.value.value.rstrip().endswith("."), name

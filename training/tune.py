@@ -1,0 +1,173 @@
+"""`afm-train tune`: searches for the settings of one net on one split, and writes the best as a
+configuration.
+
+Every trial is fitted on the same encoded rows, from the same seed, as `fit` would with its
+settings; a trial that is behind the others after some epochs is ended. What decides is the
+criterion on the rows held out, before calibration.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+
+from model.encoding import Encoder
+from model.errors import ConfigError
+from model.schema import Schema
+from model.vocabulary import fit_vocabulary
+from training.config import Config
+from training.data import Log, require_contrast, sample_negatives, split, weigh_negatives
+from training.examples import Examples
+from training.fit import encode, examples, fit_net, objective_of
+from training.loop import Epoch, Watcher, logits
+from training.space import configured, first, space
+from training.trials import Ended, Trials, best_of, open_trials
+
+TRIALS, TABLE, BEST, REPORT = "trials.sqlite", "trials.json", "best.toml", "report.html"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search came to: its trials, the best of them with its configuration, and whether
+    Ctrl-C ended it. Neither best nor configuration where no trial was completed.
+    """
+
+    criterion: str
+    trials: list[Ended]
+    best: Ended | None
+    config: Config | None
+    interrupted: bool
+
+
+class _Pruner(Watcher):
+    # tells a trial each epoch, and ends it when it is behind
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self._trial = trial
+        self._epochs = 0
+        self.lowest = float("inf")
+
+    def epoch(self, epoch: Epoch) -> None:
+        self._epochs += 1
+        self.lowest = min(self.lowest, epoch.valid_loss)
+        self._trial.report(self.lowest, self._epochs)
+        if self._trial.should_prune():
+            raise optuna.TrialPruned
+
+
+def tune(
+    log: Log,
+    valid: Log | None,
+    schema: Schema,
+    config: Config,
+    out: Path,
+    seed: int,
+    trials: int | None,
+    minutes: float | None,
+    ended: Callable[[Ended], None],
+) -> Tuned:
+    """Search until there are `trials` ended ones, or no more is begun after `minutes`; one of both
+    must be given. On an `out` that holds a search of the same settings it goes on. `ended` is told
+    of each trial. Writes trials.sqlite, trials.json, report.html and, with a winner, best.toml.
+
+    Raises:
+        ConfigError: no budget, or `out` holds a search of other settings.
+        DataError: a log that cannot be trained on.
+    """
+    from training.tune_report import tune_report
+
+    if trials is None and minutes is None:
+        raise ConfigError("a budget is needed: --trials or --minutes")
+    for option, given in (("--trials", trials), ("--minutes", minutes)):
+        if given is not None and not given > 0:
+            raise ConfigError(f"{option} {given:g}: must be above 0")
+    began = time.monotonic()
+    objective = objective_of(config, schema)
+    require_contrast(log, schema.task, "training")
+    if valid is None:
+        log, valid = split(log, schema, share=config.valid_share, seed=seed)
+    require_contrast(valid, schema.task, "the part held out")
+    settings = {
+        "net": config.net,
+        "seed": seed,
+        "rows": [len(log), len(valid)],
+        "labels": [float(log.labels.sum()), float(valid.labels.sum())],
+        "schema": schema.digest,
+        "configuration": config.model_dump(mode="json"),
+    }
+    with open_trials(out / TRIALS, settings, space(config), first(config), seed) as found:
+        train = sample_negatives(log, config.negatives_rate, seed)
+        valid = weigh_negatives(valid, config.negatives_kept)
+        encoder = Encoder(
+            schema,
+            {name: fit_vocabulary(f, train.columns[name]) for name, f in schema.fields.items()},
+        )
+        rows = examples(encode(encoder, train), train, schema.task)
+        held_out = examples(encode(encoder, valid), valid, schema.task)
+
+        def search() -> bool:
+            while trials is None or len(found.ended()) < trials:
+                if minutes is not None and time.monotonic() - began > 60 * minutes:
+                    return False
+                if _trial(found, config, encoder, rows, held_out, seed):
+                    return True
+                ended(found.ended()[-1])
+            return False
+
+        try:
+            interrupted = search()
+        except KeyboardInterrupt:  # between two trials, or within the bookkeeping of one
+            interrupted = True
+        of_all = found.ended()
+    best = best_of(of_all)
+    winner = None if best is None else configured(config, best.parameters)
+    tuned = Tuned(f"valid {objective.criterion}", of_all, best, winner, interrupted)
+    if winner is not None:
+        _write(out / BEST, winner.dumps())
+    _write(out / TABLE, json.dumps(_as_json(tuned), indent=2) + "\n")
+    _write(out / REPORT, tune_report(tuned, config, settings))
+    return tuned
+
+
+def _trial(
+    found: Trials, config: Config, encoder: Encoder, train: Examples, valid: Examples, seed: int
+) -> bool:
+    # whether Ctrl-C ended it: then it is left as it was when it began
+    trial = found.begin()
+    chosen = configured(config, trial.params)
+    objective = objective_of(chosen, encoder.schema)
+    watcher = _Pruner(trial)
+    began = time.perf_counter()
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True)
+    try:
+        trained = fit_net(chosen, encoder, train, valid, watcher, objective)
+    except optuna.TrialPruned:
+        found.end(trial, watcher.lowest, None, time.perf_counter() - began, pruned=True)
+        return False
+    if trained.interrupted:
+        return True
+    judged = objective.judge(logits(trained.net, valid), valid)
+    found.end(trial, judged.loss, judged.auc, time.perf_counter() - began, pruned=False)
+    return False
+
+
+def _as_json(tuned: Tuned) -> dict[str, Any]:
+    return {
+        "criterion": tuned.criterion,
+        "best": None if tuned.best is None else tuned.best.number,
+        "trials": [asdict(trial) for trial in tuned.trials],
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    # whole, or as it was
+    aside = path.with_name(f".{path.name}.new")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)  # noqa: PTH105  Path.replace says the same at greater length
