@@ -32,7 +32,8 @@ def test_the_service_loads_no_torch_and_no_training():
 def test_training_loads_no_service():
     loaded = loaded_by("training")
     assert "torch" in loaded
-    assert not loaded & {"service", "fastapi", "redis", "uvicorn"}
+    # not redis: Optuna, which can keep its trials there, loads it where it is installed
+    assert not loaded & {"service", "fastapi", "uvicorn"}
 
 
 def test_the_model_outside_its_nets_loads_no_torch_and_no_network():
