@@ -35,7 +35,8 @@ def test_the_best_is_the_complete_one_of_the_lowest_loss_and_the_first_of_equals
 
 def test_the_table_has_the_best_first_and_none_that_was_pruned():
     lines = printed(tuned(trial(1, 0.5), trial(2, 0.3, "pruned"), trial(3, 0.4))).splitlines()
-    assert lines[0].split() == "trial valid logloss auc seconds fit.learning_rate embedding".split()
+    assert lines[0].split()[:3] == ["trial", "valid", "logloss"]
+    assert lines[0].split()[-2:] == ["fit.learning_rate", "embedding"]
     assert [line.split()[0] for line in lines[1:]] == ["3", "1"]
 
 
