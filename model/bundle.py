@@ -2,8 +2,9 @@
 
     manifest.json           what it is, and sha256 and size of every other file
     predict.onnx            ids, values -> probability, logit
-    rank.onnx               the same of one context with its ads, whose fields come apart; where
-                            the schema has both roles
+    ads.onnx                an ad's ids, values -> what ranking needs of it whatever the context
+    rank.onnx               the scores of one context with its ads, whose fields come apart; both
+                            where the schema has both roles
     explain.onnx            ids, values -> the terms of the logit
     weights.bin             the parameters of all graphs, float32, each on a page of its own
     schema.toml             the fields, in the order of the slots
@@ -47,6 +48,7 @@ SCHEMA = "schema.toml"
 WEIGHTS = "weights.bin"
 GOLDEN = "golden.jsonl"
 PREDICT = "predict.onnx"
+ADS = "ads.onnx"
 RANK = "rank.onnx"
 EXPLAIN = "explain.onnx"
 VALIDATION = "validation.jsonl"
@@ -54,7 +56,7 @@ REPORT = "report.html"
 
 _REQUIRED = {PREDICT, EXPLAIN, WEIGHTS, SCHEMA, GOLDEN}
 _ALLOWED = re.compile(
-    r"predict\.onnx|rank\.onnx|explain\.onnx|weights\.bin|schema\.toml|golden\.jsonl|"
+    r"(predict|ads|rank|explain)\.onnx|weights\.bin|schema\.toml|golden\.jsonl|"
     r"validation\.jsonl|report\.html|vocabulary/[^/]+\.json"
 )
 
@@ -114,7 +116,7 @@ class Bundle:
         weights = self.directory / WEIGHTS
         if not np.isfinite(np.memmap(weights, dtype=np.float32, mode="r")).all():
             raise BundleError(f"{weights}: a weight that is not finite")
-        for name in {PREDICT, RANK, EXPLAIN} & self.manifest.files.keys():
+        for name in {PREDICT, ADS, RANK, EXPLAIN} & self.manifest.files.keys():
             check_graph(self.directory / name, WEIGHTS, dimensions.rows)
 
     def vocabulary_bytes(self) -> dict[str, bytes]:

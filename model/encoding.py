@@ -4,7 +4,7 @@ It works field by field on columns, because training has columns and an ad reque
 and many candidates; a row is a mapping from field name to value.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,98 +21,71 @@ NO_ROW: Row = {}
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """B rows of F slots.
+    """B rows of S slots: all F of them, or those of one side.
 
-    `ids`: int64 [B, F], rows of the embedding table. `values`: float32 [B, F], the x_i; 0 where the
+    `ids`: int64 [B, S], rows of the embedding table. `values`: float32 [B, S], the x_i; 0 where the
     feature is not there, so `values != 0` is the paper's R_x. `unknown`: how many values of a field
-    training never saw. `ignored`: how many different keys no field names. `shared`: whether the
-    fields of the context's role come from one context, so that all rows have the same there.
+    training never saw. `ignored`: how many different keys no field names.
     """
 
     ids: NDArray[np.int64]
     values: NDArray[np.float32]
     unknown: dict[str, int] = field(default_factory=dict)
     ignored: int = 0
-    shared: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def slice(self, start: int, stop: int) -> "Encoded":
         """Rows start..stop, without the counts."""
-        return Encoded(self.ids[start:stop], self.values[start:stop], shared=self.shared)
+        return Encoded(self.ids[start:stop], self.values[start:stop])
 
 
-class Encoder:
-    """Encodes rows by a schema and what each of its fields learnt in training.
+@dataclass(frozen=True, slots=True)
+class Slate:
+    """One context with its N ads, each in the slots of its own side, C and A of them.
 
-    `offsets`: int64 [F], the first table row of each slot's field. `rows`: V, rows of the table.
+    `context`: one row. `alone`: what the rank graph needs of each ad whatever the context is,
+    float32 [N, D]; None where it has still to be computed.
     """
 
-    def __init__(self, schema: Schema, vocabularies: Mapping[str, FieldVocabulary]) -> None:
-        self.schema = schema
-        self._names = frozenset(schema.fields)
-        self._shareable = {n for n, field in schema.fields.items() if field.role == "context"}
-        self._fields: list[FieldEncoder] = []
-        offsets: list[int] = []
-        self.rows = 0
-        for name, described in schema.fields.items():
-            encoder = field_encoder(name, described, vocabularies[name], self.rows, schema.strict)
-            encoder.slots = slice(len(offsets), len(offsets) + described.width)
-            self._fields.append(encoder)
-            offsets += [self.rows] * described.width
-            self.rows += vocabularies[name].size
-        self.offsets: NDArray[np.int64] = np.array(offsets, dtype=np.int64)
+    context: Encoded
+    ads: Encoded
+    alone: NDArray[np.float32] | None = None
 
-    def encode(self, rows: Sequence[Row]) -> Encoded:
-        """Encode rows that each stand for themselves.
+    def __len__(self) -> int:
+        return len(self.ads)
 
-        Raises:
-            InputError: a row without any field of the schema, or a value its field cannot hold.
-        """
-        return self.encode_request(NO_ROW, rows)
 
-    def encode_request(self, context: Row, candidates: Sequence[Row]) -> Encoded:
-        """Encode one context with each of its candidates; where both have a field, the candidate's
-        value wins.
+class Side:
+    """Some fields of the schema, side by side in slots: the context's, the ads', or all.
 
-        Raises:
-            InputError: see `encode`; `row` is the candidate's position, None for the context.
-        """
-        if self._names.isdisjoint(context):
-            self._require_a_field(candidates)
-        varying: set[str] = set().union(*candidates)
-        columns: dict[str, Column] = {
-            name: [context[name]] for name in context if name in self._names
-        }
-        for name in varying & self._names:
-            shared = context.get(name)
-            columns[name] = [row.get(name, shared) for row in candidates]
-        encoded = self._encode(columns, varying, len(candidates))
-        extra = len(varying - self._names) + sum(name not in self._names for name in context)
-        shared = bool(context) and self._shareable.isdisjoint(varying)
-        return Encoded(encoded.ids, encoded.values, encoded.unknown, extra, shared)
+    `names`: the fields'. `width`: their slots.
+    """
 
-    def encode_columns(self, columns: Mapping[str, Column], rows: int) -> Encoded:
-        """Encode a log: one column of `rows` values for each field; a field without one is missing.
+    def __init__(self, encoders: Iterable[FieldEncoder]) -> None:
+        self._fields: list[tuple[FieldEncoder, slice]] = []
+        self.width = 0
+        for encoder in encoders:
+            self._fields.append((encoder, slice(self.width, self.width + encoder.width)))
+            self.width += encoder.width
+        self.names = frozenset(encoder.name for encoder, _ in self._fields)
+        unknown = [e.offset + UNKNOWN for e, _ in self._fields for _ in range(e.width)]
+        self._unknown: NDArray[np.int64] = np.array(unknown, dtype=np.int64)
 
-        Raises:
-            InputError: a value that its field cannot hold.
-        """
-        return self._encode(columns, columns, rows)
-
-    def _encode(
+    def columns(
         self, columns: Mapping[str, Column], varying: Collection[str], rows: int
     ) -> Encoded:
-        ids = np.empty((rows, len(self.offsets)), dtype=np.int64)
-        values = np.zeros((rows, len(self.offsets)), dtype=np.float32)
+        """Rows by their columns; a field that is not `varying` has one value for all of them."""
+        ids = np.empty((rows, self.width), dtype=np.int64)
+        values = np.zeros((rows, self.width), dtype=np.float32)
         unknown: dict[str, int] = {}
-        for encoder in self._fields:
-            name, slots = encoder.name, encoder.slots
+        for encoder, slots in self._fields:
+            name = encoder.name
             if name in varying:
                 unseen = encoder.fill(columns[name], ids[:, slots], values[:, slots])
             else:  # the same for every row: encoded once, then repeated
-                one_id = np.empty((1, slots.stop - slots.start), dtype=np.int64)
+                one_id = np.empty((1, encoder.width), dtype=np.int64)
                 one_value = np.zeros(one_id.shape, dtype=np.float32)
                 try:
                     unseen = encoder.fill(columns.get(name, (None,)), one_id, one_value)
@@ -124,9 +97,127 @@ class Encoder:
                 unknown[name] = unseen
         return Encoded(ids, values, unknown)
 
+    def row(self, row: Row) -> Encoded:
+        """One row, without the overhead of columns.
+
+        Raises:
+            InputError: a value that its field cannot hold; without a position.
+        """
+        ids: list[int] = []
+        values: list[float] = []
+        unknown: dict[str, int] = {}
+        get = row.get
+        for encoder, _ in self._fields:
+            if unseen := encoder.append(get(encoder.name), ids, values):
+                unknown[encoder.name] = unseen
+        return Encoded(
+            np.array([ids], dtype=np.int64), np.array([values], dtype=np.float32), unknown
+        )
+
+    def unknown(self, ids: NDArray[np.int64]) -> dict[str, int]:
+        """How many of the ids [B, width] are the unknown row, by field."""
+        found = ids == self._unknown
+        if not found.any():
+            return {}
+        counts = found.sum(0)
+        return {
+            encoder.name: count
+            for encoder, slots in self._fields
+            if (count := int(counts[slots].sum()))
+        }
+
+
+class Encoder:
+    """Encodes rows by a schema and what each of its fields learnt in training.
+
+    `offsets`: int64 [F], the first table row of each slot's field. `rows`: V, rows of the table.
+    `context`, `ads`: the fields of either role.
+    """
+
+    def __init__(self, schema: Schema, vocabularies: Mapping[str, FieldVocabulary]) -> None:
+        self.schema = schema
+        offsets: list[int] = []
+        self._fields: list[FieldEncoder] = []
+        self.rows = 0
+        for name, described in schema.fields.items():
+            encoder = field_encoder(name, described, vocabularies[name], self.rows, schema.strict)
+            self._fields.append(encoder)
+            offsets += [self.rows] * encoder.width
+            self.rows += vocabularies[name].size
+        self.offsets: NDArray[np.int64] = np.array(offsets, dtype=np.int64)
+        self._whole = Side(self._fields)
+        self.context, self.ads = (
+            Side(e for e in self._fields if schema.fields[e.name].role == role)
+            for role in ("context", "candidate")
+        )
+
+    def encode(self, rows: Sequence[Row]) -> Encoded:
+        """Encode rows that each stand for themselves.
+
+        Raises:
+            InputError: a row without any field of the schema, or a value its field cannot hold.
+        """
+        return self.encode_request(NO_ROW, rows)
+
+    def encode_request(self, context: Row, candidates: Sequence[Row]) -> Encoded:
+        """Encode one context with each of its candidates to whole rows; where both have a field,
+        the candidate's value wins.
+
+        Raises:
+            InputError: see `encode`; `row` is the candidate's position, None for the context.
+        """
+        names = self._whole.names
+        if names.isdisjoint(context):
+            self._require_a_field(candidates)
+        varying: set[str] = set().union(*candidates)
+        columns: dict[str, Column] = {name: [context[name]] for name in context if name in names}
+        for name in varying & names:
+            shared = context.get(name)
+            columns[name] = [row.get(name, shared) for row in candidates]
+        encoded = self._whole.columns(columns, varying, len(candidates))
+        extra = len(varying - names) + sum(name not in names for name in context)
+        return Encoded(encoded.ids, encoded.values, encoded.unknown, extra)
+
+    def encode_context(self, context: Row) -> Encoded | None:
+        """Encode a context by itself, [1, C]; None where it has fields of the ads, or none of its
+        own: then it has to be encoded with them.
+
+        Raises:
+            InputError: a value that its field cannot hold.
+        """
+        ours = sum(name in self.context.names for name in context)
+        if not ours or not self.ads.names.isdisjoint(context):
+            return None
+        encoded = self.context.row(context)
+        ignored = len(context) - ours
+        return Encoded(encoded.ids, encoded.values, encoded.unknown, ignored)
+
+    def encode_ads(self, ads: Sequence[Row]) -> Encoded | None:
+        """Encode ads by themselves, [N, A]; None where one has a field of the context.
+
+        Raises:
+            InputError: a value that its field cannot hold; `row` is the ad's position.
+        """
+        varying: set[str] = set().union(*ads)
+        if not self.context.names.isdisjoint(varying):
+            return None
+        known = varying & self.ads.names
+        columns = {name: [row.get(name) for row in ads] for name in known}
+        encoded = self.ads.columns(columns, known, len(ads))
+        ignored = len(varying) - len(known)
+        return Encoded(encoded.ids, encoded.values, encoded.unknown, ignored)
+
+    def encode_columns(self, columns: Mapping[str, Column], rows: int) -> Encoded:
+        """Encode a log: one column of `rows` values for each field; a field without one is missing.
+
+        Raises:
+            InputError: a value that its field cannot hold.
+        """
+        return self._whole.columns(columns, columns, rows)
+
     def _require_a_field(self, rows: Sequence[Row]) -> None:
         for position, row in enumerate(rows):
-            if self._names.isdisjoint(row):
+            if self._whole.names.isdisjoint(row):
                 raise InputError(
                     "no_known_field", "the row has no field that the model knows", row=position
                 )
@@ -135,9 +226,8 @@ class Encoder:
         """What stands in each of the F slots of one row, as text; None where nothing does."""
         found: list[str | None] = []
         for encoder in self._fields:
-            width = encoder.slots.stop - encoder.slots.start
-            given = encoder.texts(row.get(encoder.name))[:width]
-            found += given + [None] * (width - len(given))
+            given = encoder.texts(row.get(encoder.name))[: encoder.width]
+            found += given + [None] * (encoder.width - len(given))
         return found
 
     def unknown(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:

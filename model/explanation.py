@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from model.encoding import Encoded, Encoder
+from model.encoding import Encoded, Encoder, Slate
 from model.pairs import pair_slots
 from model.scorer import Floats, Scorer, Terms
 from model.values import Row
@@ -27,7 +27,7 @@ class Explainer:
         self._first, self._second = pair_slots(len(self._slots))
 
     def explain(
-        self, rows: Sequence[Row], encoded: Encoded, top: int | None
+        self, rows: Sequence[Row], encoded: Encoded | Slate, top: int | None
     ) -> list[dict[str, Any]]:
         """One explanation a row: `bias` + linear + pair contributions + `rest` = `logit`.
 
@@ -41,6 +41,8 @@ class Explainer:
         if not rows:
             return []
         probabilities, logits = self._scorer.predict(encoded)
+        if isinstance(encoded, Slate):
+            encoded = self._scorer.joined(encoded)
         terms = self._scorer.explain(encoded)
         known = ~self._encoder.unknown(encoded.ids)
         present = encoded.values != 0

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from model.encoding import Encoded
+from model.encoding import Encoded, Slate
 from model.errors import BundleError
 from model.manifest import Dimensions
 
@@ -21,6 +21,7 @@ SLICE_BYTES = 2 << 20
 FEWEST_ROWS = 16
 # The rank graph's largest temporary, T floats for each pair across, is read twice, not five times.
 RANK_SLICE_BYTES = 1 << 20
+TILE_ROWS = 16
 MEASURED_ROWS = (1, 2, 4, 8, 16, 32, 64)
 MEASURED_RUNS = 7
 
@@ -74,31 +75,33 @@ class Scorer:
     ) -> None:
         self.bias = bias
         self.rank_from: int | None = None
-        self._dimensions = dimensions
-        self._context_slots = np.flatnonzero(~np.array(candidate, dtype=bool))
-        self._ad_slots = np.flatnonzero(candidate)
-        across = len(self._context_slots) * len(self._ad_slots)
+        self._rows = dimensions.rows
+        self._is_ads = np.array(candidate, dtype=bool)
+        across = int(self._is_ads.sum()) * int((~self._is_ads).sum())
         row_bytes = 4 * max(across * max(dimensions.attention, 1), 1)
         self.rank_slice_rows = max(FEWEST_ROWS, RANK_SLICE_BYTES // row_bytes)
         pairs = dimensions.slots * (dimensions.slots - 1) // 2
         row_bytes = 4 * max(pairs * dimensions.embedding, dimensions.slots)
         self.slice_rows = max(FEWEST_ROWS, SLICE_BYTES // row_bytes)
         self._predict = _session(directory / "predict.onnx")
-        rank = directory / "rank.onnx"
-        self._rank = _session(rank) if rank.exists() else None
+        rank, ads = directory / "rank.onnx", directory / "ads.onnx"
+        self._rank = _session(rank) if rank.exists() and ads.exists() else None
+        self._ads = None if self._rank is None else _session(ads)
+        # a graph has the inputs that its net needs
+        self._rank_inputs = () if self._rank is None else tuple(_names(self._rank))
         # a graph without probabilities has the logits alone
         self.has_probabilities = len(self._predict.get_outputs()) > 1
         self._explain = _session(directory / "explain.onnx")
 
-    def predict(self, encoded: Encoded) -> Scores:
+    def predict(self, rows: Encoded | Slate) -> Scores:
         """Scores of B rows.
 
         Raises:
             BundleError: an id outside the table, which no encoder of this bundle makes.
         """
-        if encoded.shared and self.rank_from is not None and len(encoded) >= self.rank_from:
-            return self.rank(encoded)
-        return self.predict_plainly(encoded)
+        if not isinstance(rows, Slate):
+            return self.predict_plainly(rows)
+        return self.rank(rows) if self.ranks(len(rows)) else self.predict_plainly(self.joined(rows))
 
     def predict_plainly(self, encoded: Encoded) -> Scores:
         """Scores of B rows, each by itself. Raises as `predict` does."""
@@ -114,39 +117,76 @@ class Scorer:
 
     @property
     def has_rank(self) -> bool:
-        """Whether the bundle has a graph for one context with N ads."""
+        """Whether the bundle has the graphs for one context with N ads."""
         return self._rank is not None
 
-    def rank(self, encoded: Encoded) -> Scores:
-        """Scores of B >= 1 rows of one context, whose share of the work is done once a run; needs
+    @property
+    def alone_width(self) -> int:
+        """D, what `alone` gives an ad; 0 without `has_rank`."""
+        return 0 if self._ads is None else int(self._ads.get_outputs()[0].shape[1])
+
+    def ranks(self, ads: int) -> bool:
+        """Whether one context with so many ads goes through the rank graph."""
+        return self.rank_from is not None and ads >= self.rank_from
+
+    def rank(self, slate: Slate) -> Scores:
+        """Scores of N >= 1 ads, whose context's share of the work is done once a run; needs
         `has_rank`. Raises as `predict` does.
         """
         assert self._rank is not None  # noqa: S101  what the caller has made sure of
-        self._check_ids(encoded)
-        context = {
-            "context_ids": encoded.ids[:1, self._context_slots],
-            "context_values": encoded.values[:1, self._context_slots],
-        }
-        ads = Encoded(encoded.ids[:, self._ad_slots], encoded.values[:, self._ad_slots])
-        parts = [
-            self._rank.run(None, {**context, "ids": part.ids, "values": part.values})
-            for part in _slices(ads, self.rank_slice_rows)
-        ]
+        context, ads = slate.context, slate.ads
+        self._check_ids(context)
+        # those whose `alone` is known were checked for it
+        alone = self.alone(ads) if slate.alone is None else slate.alone
+        of_context = dict[str, NDArray[Any]](context_ids=context.ids, context_values=context.values)
+        of_ads = dict[str, NDArray[Any]](ids=ads.ids, values=ads.values, alone=alone)
+        parts = []
+        for start in range(0, len(ads), self.rank_slice_rows):
+            stop = start + self.rank_slice_rows
+            feed = of_context | {name: array[start:stop] for name, array in of_ads.items()}
+            parts.append(self._rank.run(None, {name: feed[name] for name in self._rank_inputs}))
         return self._scores(parts)
 
-    def choose_graphs(self, encoded: Encoded) -> None:
-        """Set `rank_from` by measuring both graphs on this machine, with rows of one context; the
-        first of them are repeated to as many as are needed.
+    def alone(self, ads: Encoded) -> Floats:
+        """What `rank` needs of each ad whatever the context is [N, D]; needs `has_rank`. Raises as
+        `predict` does.
+
+        Rows go in whole tiles: a row of one has the same bits whatever the rows beside it are, and
+        so an ad scores the same whether its part was kept or has just been computed.
+        """
+        assert self._ads is not None  # noqa: S101  what the caller has made sure of
+        self._check_ids(ads)
+        tiles = np.minimum(np.arange(-(-len(ads) // TILE_ROWS) * TILE_ROWS), len(ads) - 1)
+        whole = Encoded(ads.ids[tiles], ads.values[tiles])
+        rows = -(-self.rank_slice_rows // TILE_ROWS) * TILE_ROWS
+        parts = [_run(self._ads, part) for part in _slices(whole, rows)]
+        return _joined(parts)[0][: len(ads)]
+
+    def joined(self, slate: Slate) -> Encoded:
+        """A slate as whole rows [N, F]."""
+        shape = (len(slate), len(self._is_ads))
+        ids, values = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+        for of, side in ((~self._is_ads, slate.context), (self._is_ads, slate.ads)):
+            ids[:, of], values[:, of] = side.ids, side.values
+        return Encoded(ids, values)
+
+    def choose_graphs(self, slate: Slate) -> None:
+        """Set `rank_from` by measuring both graphs on this machine, the ads' own parts included;
+        the first ads are repeated to as many as are needed.
         """
         if not self.has_rank:
             return
         self.rank_from = None
         for rows in reversed(MEASURED_ROWS):
-            repeated = np.resize(np.arange(len(encoded)), rows)
-            some = Encoded(encoded.ids[repeated], encoded.values[repeated])
-            if _fastest(self.rank, some) >= _fastest(self.predict_plainly, some):
+            repeated = np.resize(np.arange(len(slate)), rows)
+            ads = Encoded(slate.ads.ids[repeated], slate.ads.values[repeated])
+            some = Slate(slate.context, ads)
+            if _fastest(self.rank, some) >= _fastest(self._joined_and_plain, some):
                 return
             self.rank_from = rows
+
+    def _joined_and_plain(self, slate: Slate) -> Scores:
+        return self.predict_plainly(self.joined(slate))
 
     def explain(self, encoded: Encoded) -> Terms:
         """Terms of B >= 1 rows; where there are pairs, the terms and `bias` add up to the logits
@@ -162,9 +202,10 @@ class Scorer:
         return Terms(linear, pairs[0], pairs[1])
 
     def _check_ids(self, encoded: Encoded) -> None:
-        # onnxruntime takes -1 for the last row without a word, and fails the run on a larger id
+        # onnxruntime takes -1 for the last row without a word, and fails the run on a larger id;
+        # a negative one is the largest of all without its sign
         ids = encoded.ids
-        if ids.size and not (ids.min() >= 0 and ids.max() < self._dimensions.rows):
+        if ids.size and int(ids.view(np.uint64).max()) >= self._rows:
             raise BundleError("an id outside the embedding table: encoder and graph do not match")
 
 
@@ -174,12 +215,12 @@ def _slices(encoded: Encoded, rows: int) -> Iterator[Encoded]:
     return (encoded.slice(start, start + rows) for start in range(0, len(encoded), rows))
 
 
-def _fastest(score: Callable[[Encoded], Scores], encoded: Encoded) -> float:
+def _fastest(score: Callable[[Slate], Scores], slate: Slate) -> float:
     # seconds of the fastest of a few calls: the one that nothing else got in the way of
     seconds = []
     for _ in range(MEASURED_RUNS):
         began = perf_counter()
-        score(encoded)
+        score(slate)
         seconds.append(perf_counter() - began)
     return min(seconds)
 
@@ -194,6 +235,10 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors share no class of their own
         raise BundleError(f"{path}: onnxruntime refuses the graph: {error}") from error
+
+
+def _names(session: onnxruntime.InferenceSession) -> list[str]:
+    return [given.name for given in session.get_inputs()]
 
 
 def _run(session: onnxruntime.InferenceSession, encoded: Encoded) -> list[Floats]:

@@ -6,6 +6,7 @@ Ids within a field: 0 absent (padding), 1 missing (null, where the schema asks f
 
 import json
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -104,6 +105,13 @@ class Scaler:
         clipped = np.clip(numbers, self.low, self.high)
         return ((_log1p(clipped) if self.log else clipped) - self.shift) / self.scale
 
+    def transform_one(self, number: float) -> float:
+        """What `transform` gives a finite number, without the overhead of an array."""
+        clipped = min(max(number, self.low), self.high)
+        if self.log:  # numpy's logarithm, since the C library's may differ in the last bit
+            clipped = float(_log1p(np.float64(clipped)))  # type: ignore[arg-type]  # 0-d does
+        return (clipped - self.shift) / self.scale
+
 
 @dataclass(frozen=True)
 class Bins:
@@ -129,6 +137,10 @@ class Bins:
     def locate(self, numbers: NDArray[np.float64]) -> NDArray[np.int64]:
         """Raw numbers to ids."""
         return FIRST + np.searchsorted(np.asarray(self.edges), numbers, side="right")
+
+    def locate_one(self, number: float) -> int:
+        """What `locate` gives a number, without the overhead of an array."""
+        return FIRST + bisect_right(self.edges, number)
 
 
 FieldVocabulary = Vocabulary | Scaler | Bins

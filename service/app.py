@@ -29,9 +29,8 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
     """The app, which follows the active version of `settings.model` while its lifespan lasts."""
     telemetry = Telemetry()
     store = VocabularyStore(redis_url, settings.model, settings.redis_timeout_ms / 1000)
-    follower = Follower(
-        store, BundleStore(settings.bundle_directory), telemetry, settings.poll_seconds
-    )
+    bundles = BundleStore(settings.bundle_directory)
+    follower = Follower(store, bundles, telemetry, settings.poll_seconds, settings.ad_cache)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

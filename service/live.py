@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from model.bundle import Bundle
-from model.encoding import Encoder
+from model.encoding import Encoder, Slate
 from model.errors import BundleError
 from model.explanation import Explainer
 from model.golden import GoldenCase, replay
-from model.schema import Schema
 from model.scorer import Scorer
-from model.values import Row
 from model.vocabulary import from_bytes
+from service.ad_cache import AdCache
+from service.settings import NO_CACHE, CacheLimits
 
 WARM_ROWS = 128
 
@@ -26,6 +26,7 @@ class Live:
     encoder: Encoder
     scorer: Scorer
     explainer: Explainer
+    ads: AdCache
 
     @property
     def version(self) -> str:
@@ -33,7 +34,9 @@ class Live:
         return self.bundle.version
 
 
-def make_live(model: str, bundle: Bundle, vocabularies: Mapping[str, bytes]) -> Live:
+def make_live(
+    model: str, bundle: Bundle, vocabularies: Mapping[str, bytes], cache: CacheLimits = NO_CACHE
+) -> Live:
     """Join a bundle with its `vocabularies` from Redis, and prove that they score as they should.
 
     Raises:
@@ -49,7 +52,8 @@ def make_live(model: str, bundle: Bundle, vocabularies: Mapping[str, bytes]) -> 
             raise BundleError(f"{source}: its sha256 is not the manifest's")
         checked[field] = from_bytes(data, source)
     encoder, scorer = bundle.encoder(checked), bundle.scorer()
-    live = Live(model, bundle, encoder, scorer, Explainer(encoder, scorer))
+    ads = AdCache(encoder, scorer, cache)
+    live = Live(model, bundle, encoder, scorer, Explainer(encoder, scorer), ads)
     golden = bundle.golden()
     replay(golden, encoder, scorer)
     rows = [row for case in golden for row in case.request["instances"]]
@@ -57,13 +61,13 @@ def make_live(model: str, bundle: Bundle, vocabularies: Mapping[str, bytes]) -> 
     for count in (1, WARM_ROWS):
         warm = (rows * (count // len(rows) + 1))[:count]
         live.explainer.explain(warm, encoder.encode(warm), None)
-    scorer.choose_graphs(encoder.encode_request(*_as_request(golden[0], bundle.schema)))
+    scorer.choose_graphs(_slate(encoder, golden[0]))
     return live
 
 
-def _as_request(case: GoldenCase, schema: Schema) -> tuple[Row, list[Row]]:
+def _slate(encoder: Encoder, case: GoldenCase) -> Slate:
     # the first row's context with the ads of all rows
     rows = case.request["instances"]
-    ads = {name for name, field in schema.fields.items() if field.role == "candidate"}
-    context = {name: rows[0].get(name) for name in schema.fields if name not in ads}
-    return context, [{n: value for n, value in row.items() if n in ads} for row in rows]
+    ads = encoder.encode_ads([{n: row.get(n) for n in encoder.ads.names} for row in rows])
+    assert ads is not None  # noqa: S101  they have no field of the context
+    return Slate(encoder.context.row(rows[0]), ads)

@@ -6,7 +6,7 @@ takes more, to say what is wrong: broken JSON (400) or a value that no field can
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -28,12 +28,49 @@ Top = Annotated[int, msgspec.Meta(ge=0)] | None
 class _Body(msgspec.Struct, forbid_unknown_fields=True):
     instances: Rows | UnsetType = UNSET
     context: dict[str, Any] | UnsetType = UNSET
-    candidates: Rows | UnsetType = UNSET
+    candidates: list[msgspec.Raw] | UnsetType = UNSET  # most ads are known by their bytes
     timeout_ms: Timeout = None
 
 
 class _ExplainBody(_Body, forbid_unknown_fields=True):
     top: Top = DEFAULT_TOP
+
+
+class RawRows(Sequence[Row]):
+    """Rows as the bytes that they came in, `raws`, read when somebody looks at them.
+
+    `read_again`: gives all rows of the body, or raises what is wrong with it.
+    """
+
+    def __init__(self, raws: list[bytes], read_again: Callable[[], Sequence[Row]]) -> None:
+        self.raws = raws
+        self._read_again = read_again
+
+    def __len__(self) -> int:
+        return len(self.raws)
+
+    def __getitem__(self, place: Any) -> Any:
+        """One row, or a slice of them; raises as `read` does."""
+        found = self.read(range(len(self))[place] if isinstance(place, slice) else [place])
+        return found if isinstance(place, slice) else found[0]
+
+    def read(self, positions: Sequence[int]) -> Sequence[Row]:
+        """The rows at these positions.
+
+        Raises:
+            MalformedBody: not JSON.
+            InputError: not an object of values.
+        """
+        try:
+            return _rows.decode(
+                b"[%s]" % b",".join([self.raws[position] for position in positions])
+            )
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            rows = self._read_again()
+            return [rows[position] for position in positions]
+
+
+_rows: msgspec.json.Decoder[Rows] = msgspec.json.Decoder(Rows)
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -43,9 +80,9 @@ class Asked(msgspec.Struct, frozen=True):
     """
 
     context: Row
-    rows: Rows
-    timeout_ms: float | None
-    top: int | None
+    rows: Sequence[Row]
+    timeout_ms: float | None = None
+    top: int | None = DEFAULT_TOP
 
 
 class PayloadDecoder:
@@ -71,6 +108,9 @@ class PayloadDecoder:
         context, rows = _form(read)
         if len(rows) > self._most_rows:
             raise TooManyRows(f"{len(rows)} rows: at most {self._most_rows} in one request")
+        if isinstance(rows[0], msgspec.Raw):
+            raws = [bytes(raw) for raw in rows]
+            rows = RawRows(raws, lambda: _form(self._second_reading(body))[1])
         top = read.top if isinstance(read, _ExplainBody) else DEFAULT_TOP
         return Asked(context, rows, read.timeout_ms, top)
 
@@ -93,10 +133,11 @@ class PayloadDecoder:
             _check_values(found["context"], None)
         for key, kind, wanted in _OPTIONS:
             try:
-                msgspec.convert(found.get(key), kind)
+                if key in found:
+                    found[key] = msgspec.convert(found[key], kind)
             except (msgspec.ValidationError, OverflowError):
                 raise InputError(f"bad_{key}", f"{key} must be {wanted}") from None
-        return msgspec.convert(found, self._kind)
+        return self._kind(**found)
 
 
 _OPTIONS: tuple[tuple[str, Any, str], ...] = (
@@ -105,7 +146,7 @@ _OPTIONS: tuple[tuple[str, Any, str], ...] = (
 )
 
 
-def _form(read: _Body) -> tuple[Row, Rows]:
+def _form(read: _Body) -> tuple[Row, Sequence[Any]]:
     instances, context, candidates = read.instances, read.context, read.candidates
     if instances is not UNSET:
         if context is not UNSET or candidates is not UNSET:

@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from model.encoding import Encoded
+from model.encoding import Encoded, Slate
 from model.errors import InputError
 from service.errors import DeadlinePassed
 from service.live import Live
-from service.payloads import Asked
+from service.payloads import Asked, RawRows
 from service.telemetry import Telemetry
 
 # The same for every view: the last bit of a row's score depends on the rows it is scored with, and
@@ -37,7 +37,7 @@ class View(ABC):
         return b'"%s":' % self.key.encode()
 
     @abstractmethod
-    def score(self, live: Live, asked: Asked, start: int, encoded: Encoded) -> list[Any]:
+    def score(self, live: Live, asked: Asked, start: int, encoded: Encoded | Slate) -> list[Any]:
         """The items of the rows from `start` on that `encoded` was made of."""
 
 
@@ -51,7 +51,7 @@ class Probabilities(View):
         keys = super().before(live)
         return keys if live.scorer.has_probabilities else keys + b'null,"scores":'
 
-    def score(self, live: Live, asked: Asked, start: int, encoded: Encoded) -> list[Any]:  # noqa: ARG002, D102
+    def score(self, live: Live, asked: Asked, start: int, encoded: Encoded | Slate) -> list[Any]:  # noqa: ARG002, D102
         predictions: list[float] = live.scorer.predict(encoded).predictions.tolist()
         return predictions
 
@@ -62,7 +62,7 @@ class Explanations(View):
     route = "/explain"
     key = "explanations"
 
-    def score(self, live: Live, asked: Asked, start: int, encoded: Encoded) -> list[Any]:  # noqa: D102
+    def score(self, live: Live, asked: Asked, start: int, encoded: Encoded | Slate) -> list[Any]:  # noqa: D102
         rows = asked.rows[start : start + len(encoded)]
         whole = [{**asked.context, **row} for row in rows] if asked.context else rows
         return live.explainer.explain(whole, encoded, asked.top)
@@ -108,6 +108,9 @@ class Predictor:
         telemetry.stages["write"].observe(work.write_seconds)
         for field, count in work.unknown.items():
             telemetry.unknown.labels(field).inc(count)
+        for counter, count in zip(telemetry.ad_cache, work.live.ads.take_counts(), strict=True):
+            if count:
+                counter.inc(count)
         if work.ignored:
             telemetry.ignored.inc(work.ignored)
 
@@ -122,10 +125,16 @@ class _Work:
         self.encode_seconds = self.score_seconds = self.write_seconds = 0.0
         self.unknown: dict[str, int] = {}
         self.ignored = 0
+        self._context: Encoded | None = None  # by itself, where the ads are too
 
     def __iter__(self) -> Iterator[bytes]:
-        for start in range(0, len(self.asked.rows), SLICE_ROWS):
-            begun = perf_counter()
+        begun = perf_counter()
+        rows = self.asked.rows
+        if isinstance(rows, RawRows) and self.live.scorer.ranks(len(rows)):
+            self._context = self.live.encoder.encode_context(self.asked.context)
+            if self._context is not None:
+                self._note(self._context)
+        for start in range(0, len(rows), SLICE_ROWS):
             encoded = self._encode(start, start + SLICE_ROWS)
             encoded_at = perf_counter()
             items = self.view.score(self.live, self.asked, start, encoded)
@@ -135,17 +144,29 @@ class _Work:
             self.score_seconds += scored_at - encoded_at
             self.write_seconds += perf_counter() - scored_at
             yield part
+            begun = perf_counter()
 
-    def _encode(self, start: int, stop: int) -> Encoded:
+    def _encode(self, start: int, stop: int) -> Encoded | Slate:
+        rows = self.asked.rows
         try:
-            encoded = self.live.encoder.encode_request(
-                self.asked.context, self.asked.rows[start:stop]
-            )
+            if self._context is not None and isinstance(rows, RawRows):
+                found = self.live.ads.encode(
+                    rows.raws[start:stop],
+                    lambda positions: rows.read([start + position for position in positions]),
+                )
+                if found is not None:
+                    ads, alone = found
+                    self._note(ads)
+                    return Slate(self._context, ads, alone)
+            whole = self.live.encoder.encode_request(self.asked.context, rows[start:stop])
         except InputError as error:
             if error.row is not None:
                 error.row += start
             raise
+        self._note(whole)
+        return whole
+
+    def _note(self, encoded: Encoded) -> None:
         for field, count in encoded.unknown.items():
             self.unknown[field] = self.unknown.get(field, 0) + count
         self.ignored = max(self.ignored, encoded.ignored)
-        return encoded

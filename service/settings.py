@@ -3,7 +3,7 @@ has `AFM_` before its name.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import redis
 from pydantic import AfterValidator, Field, ValidationError
@@ -41,6 +41,16 @@ def _local_directory(path: Path) -> Path:
     if ":/" in str(path):
         raise ValueError("a directory is needed, not a URL")
     return path
+
+
+class CacheLimits(NamedTuple):
+    """How many ads a cache may hold, and in about how many bytes; 0 of either keeps none."""
+
+    entries: int
+    bytes: int
+
+
+NO_CACHE = CacheLimits(0, 0)
 
 
 class Settings(BaseSettings):
@@ -92,6 +102,12 @@ class Settings(BaseSettings):
     max_explain_rows: int = Field(default=1000, ge=1)
     """An /explain of more rows gets 413; an explained row is a hundred times as dear."""
 
+    ad_cache_entries: int = Field(default=100_000, ge=0)
+    """Ads that a worker keeps encoded, by the bytes they are sent in; 0 keeps none."""
+
+    ad_cache_bytes: int = Field(default=64 << 20, ge=0)
+    """How much memory they may take, about."""
+
     poll_seconds: float = Field(default=0.5, gt=0, le=60)
     """How often a worker asks Redis which version is active."""
 
@@ -124,6 +140,11 @@ class Settings(BaseSettings):
     def bundle_directory(self) -> Path:
         """Where published bundles are."""
         return self.home / "bundles" if self.bundles is None else self.bundles
+
+    @property
+    def ad_cache(self) -> CacheLimits:
+        """The limits of a worker's cache of ads."""
+        return CacheLimits(self.ad_cache_entries, self.ad_cache_bytes)
 
     def environment(self) -> dict[str, str]:
         """The settings as the environment of a worker process."""

@@ -6,6 +6,7 @@
     afm_stage_seconds{stage}             one request's time to decode, encode, score, write
     afm_unknown_values_total{field}      values that training never saw
     afm_ignored_keys_total               keys of requests that no field names
+    afm_ad_cache_total{event}            ads found encoded (hit), not (miss), let go of (eviction)
     afm_live_version{model,version}      workers on which the version is live
     afm_refused_activations_total{version}   attempts to go live that were refused
     afm_redis_up                         1 while every worker reached Redis at its last poll
@@ -76,6 +77,8 @@ class Telemetry:
             "afm_unknown_values", "Values training never saw", ["field"], registry=registry
         )
         self.ignored = Counter("afm_ignored_keys", "Keys no field names", registry=registry)
+        ads = Counter("afm_ad_cache", "Ads met before or not", ["event"], registry=registry)
+        self.ad_cache = tuple(ads.labels(event) for event in ("hit", "miss", "eviction"))
         self._live = Gauge(
             "afm_live_version",
             "Workers on which the version is live",

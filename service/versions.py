@@ -15,6 +15,7 @@ from model.errors import AfmError
 from service.bundle_store import BundleStore
 from service.errors import NoModel, StoreError, StoreUnavailable
 from service.live import Live, make_live
+from service.settings import NO_CACHE, CacheLimits
 from service.telemetry import Telemetry
 from service.vocabulary_store import VocabularyStore
 
@@ -44,6 +45,7 @@ class Follower:
         bundles: BundleStore,
         telemetry: Telemetry,
         poll_seconds: float,
+        ad_cache: CacheLimits = NO_CACHE,
     ) -> None:
         self.live: Live | None = None
         self.active: str | None = None
@@ -55,6 +57,7 @@ class Follower:
         self._bundles = bundles
         self._telemetry = telemetry
         self._poll_seconds = poll_seconds
+        self._ad_cache = ad_cache
         self._retired: list[tuple[float, Live]] = []
         self._polled = threading.Event()
         self._stopping = threading.Event()
@@ -128,7 +131,7 @@ class Follower:
         started = time.monotonic()
         try:
             bundle = self._bundles.open(self.model, version)
-            new = make_live(self.model, bundle, self._store.vocabularies(version))
+            new = make_live(self.model, bundle, self._store.vocabularies(version), self._ad_cache)
         except (StoreUnavailable, StoreError):
             raise
         except Exception as error:

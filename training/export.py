@@ -1,19 +1,20 @@
 """A fitted net to ONNX graphs over one weights file, and the gate that they must pass."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.bundle import EXPLAIN, PREDICT, RANK, WEIGHTS
-from model.encoding import Encoded
+from model.bundle import ADS, EXPLAIN, PREDICT, RANK, WEIGHTS
+from model.encoding import Encoded, Slate
 from model.errors import ParityError
 from model.graph_files import write_graph, write_weights
 from model.manifest import Calibration
 from model.nets import Net
-from model.nets.graphs import ExplainGraph, PredictGraph, RankGraph
+from model.nets.graphs import ExplainGraph, PredictGraph
+from model.nets.rank_graphs import AdsGraph, RankGraph
 from model.scorer import Scorer
 from training.tracing import trace
 
@@ -34,19 +35,24 @@ def export(
     slots, ads = len(candidate), sum(candidate)
     scores = ["logit"] if calibration is None else ["probability", "logit"]
     terms = ["linear_terms", "interactions", "attentions"]
+    rows = {"ids": (3, slots), "values": (3, slots)}
     graphs = {
-        PREDICT: trace(PredictGraph(net, calibration), {"": (3, slots)}, scores),
-        EXPLAIN: trace(ExplainGraph(net), {"": (3, slots)}, terms),
+        PREDICT: trace(PredictGraph(net, calibration), rows, scores),
+        EXPLAIN: trace(ExplainGraph(net), rows, terms),
     }
     if 0 < ads < slots:
-        sides = {"context_": (1, slots - ads), "": (3, ads)}
-        graphs[RANK] = trace(RankGraph(net, calibration, candidate), sides, scores)
+        of_ads = {"ids": (3, ads), "values": (3, ads)}
+        graphs[ADS] = trace(AdsGraph(net, candidate), of_ads, ["alone"])
+        width = graphs[ADS].graph.output[0].type.tensor_type.shape.dim[1].dim_value
+        context = {f"context_{name}": (1, slots - ads) for name in ("ids", "values")}
+        ranked = RankGraph(net, calibration, candidate)
+        graphs[RANK] = trace(ranked, context | of_ads | {"alone": (3, width)}, scores)
     for name, graph in graphs.items():
         write_graph(directory / name, graph, WEIGHTS, offsets)
 
 
 def check_parity(
-    net: Net, calibration: Calibration | None, scorer: Scorer, cases: dict[str, Encoded]
+    net: Net, calibration: Calibration | None, scorer: Scorer, cases: Mapping[str, Encoded | Slate]
 ) -> float:
     """Score each case with torch and with onnxruntime; returns the largest difference of a logit.
 
@@ -56,11 +62,12 @@ def check_parity(
     """
     graph = PredictGraph(net, calibration).eval()
     worst = 0.0
-    for name, encoded in cases.items():
+    for name, case in cases.items():
+        encoded = scorer.joined(case) if isinstance(case, Slate) else case
         with torch.no_grad():
             expected = graph(torch.from_numpy(encoded.ids), torch.from_numpy(encoded.values))
         *probabilities, logits = (tensor.numpy() for tensor in expected)
-        scores, terms = scorer.predict(encoded), scorer.explain(encoded)
+        scores, terms = scorer.predict_plainly(encoded), scorer.explain(encoded)
         size = np.maximum(1, np.abs(logits))
         with torch.no_grad():
             linear = net.linear_terms(*map(torch.from_numpy, (encoded.ids, encoded.values))).numpy()
@@ -74,8 +81,8 @@ def check_parity(
             raise ParityError(
                 f"parity gate, {name}: one of torch and onnxruntime has probabilities"
             )
-        if scorer.has_rank and encoded.shared:
-            ranked = scorer.rank(encoded)
+        if scorer.has_rank and isinstance(case, Slate):
+            ranked = scorer.rank(case)
             differences["ranked logits"] = np.abs(ranked.logits - logits) / size
             if probabilities and ranked.probabilities is not None:
                 difference = np.abs(ranked.probabilities - probabilities[0])
@@ -100,7 +107,7 @@ def edge_cases(
     offsets: NDArray[np.int64],
     rows: int,
     candidate: Sequence[bool],
-) -> dict[str, Encoded]:
+) -> dict[str, Encoded | Slate]:
     """Encoded rows for the gate: batch sizes, nothing present, one feature, ends of the table, and
     the same with one context for all rows.
 
@@ -118,11 +125,14 @@ def edge_cases(
     cases["all unknown"] = Encoded(each + 2, ones)
     cases["one present feature"] = Encoded(each + 2, np.eye(slots, dtype=np.float32))
     cases["last row of the table"] = Encoded(np.full_like(each, rows - 1), ones)
-    ours = ~np.array(candidate, dtype=bool)
-    shared = {f"{name}, one context": _with_one_context(case, ours) for name, case in cases.items()}
-    return cases | shared
+    slates = {f"{name}, one context": _one_context(case, candidate) for name, case in cases.items()}
+    return {**cases, **slates}
 
 
-def _with_one_context(case: Encoded, ours: NDArray[np.bool_]) -> Encoded:
-    ids = np.where(ours, case.ids[:1], case.ids)
-    return Encoded(ids, np.where(ours, case.values[:1], case.values), shared=True)
+def _one_context(case: Encoded, candidate: Sequence[bool]) -> Slate:
+    # the first row's, for all
+    ads = np.array(candidate, dtype=bool)
+    return Slate(
+        Encoded(case.ids[:1, ~ads], case.values[:1, ~ads]),
+        Encoded(case.ids[:, ads], case.values[:, ads]),
+    )

@@ -23,20 +23,20 @@ _traced: dict[Hashable, onnx.ModelProto] = {}
 
 
 def trace(
-    module: nn.Module, sides: Mapping[str, tuple[int, int]], outputs: Sequence[str]
+    module: nn.Module, inputs: Mapping[str, tuple[int, int]], outputs: Sequence[str]
 ) -> onnx.ModelProto:
-    """The graph of a module that takes, of each of `sides`, `ids` int64 and `values` float32 of the
-    shape given, their names behind the side's; a shape of more than one row stands for any number.
+    """The graph of a module that takes `inputs` of the shapes given, int64 those whose name ends in
+    ids, the others float32; a shape of more than one row stands for any number.
 
     Raises:
         ParityError: torch cannot trace it.
     """
     module.eval()
-    key = (tuple(sides.items()), tuple(outputs), *_structure(module))
+    key = (tuple(inputs.items()), tuple(outputs), *_structure(module))
     if key not in _traced:
         while len(_traced) >= KEPT:
             _traced.pop(next(iter(_traced)))
-        _traced[key] = _without_floats(_trace(module, sides, outputs), module)
+        _traced[key] = _without_floats(_trace(module, inputs, outputs), module)
     graph = onnx.ModelProto()
     graph.CopyFrom(_traced[key])
     floats = dict(_floats(module))
@@ -76,16 +76,14 @@ def _without_floats(graph: onnx.ModelProto, module: nn.Module) -> onnx.ModelProt
 
 
 def _trace(
-    module: nn.Module, sides: Mapping[str, tuple[int, int]], outputs: Sequence[str]
+    module: nn.Module, inputs: Mapping[str, tuple[int, int]], outputs: Sequence[str]
 ) -> onnx.ModelProto:
-    shapes = [shape for shape in sides.values() for _ in ("ids", "values")]
-    names = [f"{side}{name}" for side in sides for name in ("ids", "values")]
     example = tuple(
         torch.zeros(shape, dtype=torch.int64) if name.endswith("ids") else torch.ones(shape)
-        for name, shape in zip(names, shapes, strict=True)
+        for name, shape in inputs.items()
     )
     rows = torch.export.Dim("B", min=1)
-    dynamic = tuple({0: rows} if shape[0] > 1 else {} for shape in shapes)
+    dynamic = tuple({0: rows} if shape[0] > 1 else {} for shape in inputs.values())
     with torch.no_grad():
         outputs = outputs[: len(module(*example))]
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports on torchvision's absence
@@ -96,7 +94,7 @@ def _trace(
             example,
             dynamo=True,
             dynamic_shapes=dynamic,
-            input_names=names,
+            input_names=list(inputs),
             output_names=outputs,
             optimize=False,  # onnxruntime does; here it would bake copies of the weights in
             verbose=False,

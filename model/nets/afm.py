@@ -54,17 +54,17 @@ class AFM(PairNet):
         """Products and scores after what the field `pair` of each adds; the same shape."""
         return products, scores
 
-    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:
-        """A softmax splits over any parts of R: of the pairs within the context, judged once;
-        within each ad; and across, which one product of the ads' vectors with W diag(v_c), folded
-        once, judges without a vector a pair: W (v_c * v_a) = (W diag(v_c)) v_a.
+    def alone(self, ads: Side) -> Tensor:
+        """The share of the ad's own pairs in the softmax: m, Z and S of `Part` [N, 3]."""
+        return torch.stack(self._within(ads, self.embedded(ads.ids, ads.values)), 1)
+
+    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:
+        """A softmax splits over any parts of R: the pairs within the context, judged once; those
+        within each ad, known before; and across, which one product of the ads' vectors with
+        W diag(v_c), folded once, judges without a vector a pair: W (v_c * v_a) = (W diag(v_c)) v_a.
         """
         ours, theirs = (self.embedded(side.ids, side.values) for side in (context, ads))
-        parts = [
-            self._within(side, vectors)
-            for side, vectors in ((context, ours), (ads, theirs))
-            if len(side.first)
-        ]
+        parts = [Part(*alone.unbind(1)), self._within(context, ours)]
         ours = ours.squeeze(1)  # (C, K)
         flat = theirs.transpose(0, 1).flatten(0, 1)  # (N*A, K)
         weight, bias = self.attention.weight, self.attention.bias
@@ -79,6 +79,9 @@ class AFM(PairNet):
         return Part.pooled(parts)
 
     def _within(self, side: Side, vectors: Tensor) -> "Part":
+        if not len(side.first):
+            nothing = side.values.new_zeros(side.values.shape[1])
+            return Part(nothing + LOWEST, nothing, nothing)
         one, other = side.pairs_of(vectors)  # (P, n, K)
         products, scores = self.judged(one * other)
         pair = side.field_pair.unsqueeze(1)  # (P, 1)

@@ -41,10 +41,11 @@ class AFMPlus(AFM):
         """r times the products, u added to the scores."""
         return products * self.field_weights[pair], scores + self.field_scores[pair]
 
-    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:
+    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:
         """As in AFM, times |R|."""
+        pairs = super().second_order_of(context, ads, alone, cross)
         features = (context.present.sum() + ads.present.sum(0)).to(ads.values.dtype)  # (N)
-        return features * (features - 1) / 2 * super().second_order_of(context, ads, cross)
+        return features * (features - 1) / 2 * pairs
 
     def start_from(self, fitted: Net, ids: Tensor, values: Tensor) -> None:
         """Take over a fitted FM or FwFM, exactly; W is scaled to pre-activations of unit size."""

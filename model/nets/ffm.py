@@ -56,15 +56,18 @@ class FFM(PairNet):
         rows = rows.view(*rows.shape[:2], self.fields, self.settings.ffm_embedding)
         return rows.transpose(1, 2).flatten(0, 1)
 
-    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:  # noqa: ARG002  the slots' own fields tell which vectors meet
+    def alone(self, ads: Side) -> Tensor:
+        """The ad's own pairs [N, 1]."""
+        return self._within(ads, self.vectors(ads.ids, ads.values)).unsqueeze(1)
+
+    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:  # noqa: ARG002  the slots' own fields tell which vectors meet
         """A context's vectors are picked once for all ads."""
         ours, theirs = (self.vectors(side.ids, side.values) for side in (context, ads))
-        within = [self._within(side, v) for side, v in ((context, ours), (ads, theirs))]
         c, a = len(context.fields), len(ads.fields)
         for_ad = (torch.arange(c)[:, None] * self.fields + ads.fields).flatten()  # (C A)
         for_context = (torch.arange(a) * self.fields + context.fields[:, None]).flatten()  # (C A)
         met = ours.index_select(0, for_ad) * theirs.index_select(0, for_context)  # (C A, N, K)
-        return within[0] + within[1] + met.sum((0, 2))  # (N)
+        return self._within(context, ours) + alone[:, 0] + met.sum((0, 2))  # (N)
 
     def _within(self, side: Side, vectors: Tensor) -> Tensor:
         one, other = side.fields[side.first], side.fields[side.second]  # (P)

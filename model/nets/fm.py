@@ -3,6 +3,7 @@
 logit = w0 + sum_i w_i x_i + sum_{i<j} <v_i, v_j> x_i x_j
 """
 
+import torch
 from torch import Tensor
 
 from model.nets.net import PairNet, Side, pooled
@@ -21,7 +22,13 @@ class FM(PairNet):
             return super().second_order(ids, values)
         return pooled(self.embedded(ids, values)).sum(1)
 
-    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:  # noqa: ARG002  all pairs count the same
-        """Of each side the sum of its vectors, and of their squares."""
-        sides = (self.embedded(side.ids, side.values) for side in (context, ads))
-        return pooled(*sides).sum(1)
+    def alone(self, ads: Side) -> Tensor:
+        """The ad's own pairs, and the sum of its vectors [N, 1 + K]."""
+        vectors = self.embedded(ads.ids, ads.values)  # (A, N, K)
+        return torch.cat([pooled(vectors).sum(1, keepdim=True), vectors.sum(0)], 1)
+
+    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:  # noqa: ARG002  all pairs count the same
+        """The sums of the two sides' vectors stand for all pairs across."""
+        ours = self.embedded(context.ids, context.values)  # (C, 1, K)
+        across = alone[:, 1:] @ ours.sum(0).squeeze(0)  # (N)
+        return pooled(ours).sum(1) + alone[:, 0] + across

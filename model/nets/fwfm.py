@@ -26,12 +26,17 @@ class FwFM(PairNet):
         products = self.pair_vectors(self.embedded(ids, values)).sum(-1)  # (P, B)
         return products * self.field_weights[self.field_pair].unsqueeze(1), None
 
-    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:
+    def alone(self, ads: Side) -> Tensor:
+        """The ad's own pairs [N, 1]."""
+        return self._within(ads, self.embedded(ads.ids, ads.values)).unsqueeze(1)
+
+    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:
         """An ad's vector meets the sum of the context's, weighted for its field."""
-        within, (ours, theirs) = [], (self.embedded(s.ids, s.values) for s in (context, ads))
-        for side, vectors in ((context, ours), (ads, theirs)):
-            one, other = side.pairs_of(vectors)  # (P, n, K)
-            weights = self.field_weights[side.field_pair]  # (P)
-            within.append(weights @ (one * other).sum(-1))  # (n)
+        ours, theirs = (self.embedded(side.ids, side.values) for side in (context, ads))
         met = self.field_weights[cross] @ ours.squeeze(1)  # (A, K)
-        return within[0] + within[1] + (theirs * met.unsqueeze(1)).sum((0, 2))  # (N)
+        across = (theirs * met.unsqueeze(1)).sum((0, 2))  # (N)
+        return self._within(context, ours) + alone[:, 0] + across
+
+    def _within(self, side: Side, vectors: Tensor) -> Tensor:
+        one, other = side.pairs_of(vectors)  # (P, n, K)
+        return self.field_weights[side.field_pair] @ (one * other).sum(-1)  # (n)

@@ -1,18 +1,16 @@
 """What is exported of a net: one module a graph, all over the same parameters.
 
 onnxruntime computes every output whether asked for or not, so /predict has a graph without terms.
+One context with its ads has two more, in model/nets/rank_graphs.py.
 """
 
 import math
-from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from model.manifest import Calibration
-from model.nets.net import Net, Side, field_pair_of
-from model.pairs import pair_slots
+from model.nets.net import Net
 
 ENDLESS = 1e30  # a logit never is; times a slope it still is a finite float32
 
@@ -88,43 +86,6 @@ class _Knots(nn.Module):
         along = logit.unsqueeze(1) - self.knots  # (B, S)
         within = torch.minimum(torch.maximum(along, self.least), self.most)
         return self.start + (within * self.slopes).sum(1)  # (B)
-
-
-class RankGraph(PredictGraph):
-    """One context and its N ads: context_ids int64 [1, C], context_values float32 [1, C],
-    ids int64 [N, A], values float32 [N, A] -> probability [N], logit [N].
-
-    The same scores as PredictGraph's of the N whole rows. `candidate` [F]: which of the slots are
-    the ads'; at least one is, and one is not.
-    """
-
-    def __init__(
-        self, net: Net, calibration: Calibration | None, candidate: Sequence[bool]
-    ) -> None:
-        super().__init__(net, calibration)
-        of_ads = np.array(candidate, dtype=bool)
-        fields = np.array(net.slot_fields, dtype=np.int64)
-        ours, theirs = fields[~of_ads], fields[of_ads]
-        tables = {"cross": field_pair_of(theirs[:, None], ours[None])}
-        for side, its in (("context", ours), ("ads", theirs)):
-            first, second = pair_slots(len(its))
-            found = (its, first, second, field_pair_of(its[first], its[second]))
-            tables |= {f"{side}_{n}": table for n, table in enumerate(found)}
-        for name, table in tables.items():
-            self.register_buffer(name, torch.from_numpy(table), persistent=False)
-
-    def forward(  # type: ignore[override]  # its rows come in two parts
-        self, context_ids: Tensor, context_values: Tensor, ids: Tensor, values: Tensor
-    ) -> tuple[Tensor, ...]:
-        """See the class."""
-        linear = self.net.linear_terms(context_ids, context_values).sum()
-        linear = linear + self.net.linear_terms(ids, values).sum(1)  # (N)
-        context, ads = (
-            Side(i.T, x.T, *(self.get_buffer(f"{side}_{n}") for n in range(4)))
-            for side, i, x in (("context", context_ids, context_values), ("ads", ids, values))
-        )
-        second = self.net.second_order_of(context, ads, self.get_buffer("cross"))
-        return self.calibrated(self.net.bias + linear + second)
 
 
 class ExplainGraph(nn.Module):

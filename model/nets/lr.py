@@ -16,6 +16,10 @@ class LR(Net):
         """0 [B]."""
         return values.new_zeros(values.shape[1])
 
-    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:  # noqa: ARG002
+    def alone(self, ads: Side) -> Tensor:
+        """Nothing [N, 0]."""
+        return ads.values.new_zeros(ads.values.shape[1], 0)
+
+    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:  # noqa: ARG002
         """0 [N]."""
-        return ads.values.new_zeros(ads.values.shape[1])
+        return alone.sum(1)

@@ -120,10 +120,16 @@ class Net(nn.Module, ABC):
         """Interaction and attention of slot-major `ids` and `values` [F, B]; see `Terms`."""
 
     @abstractmethod
-    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:
+    def alone(self, ads: Side) -> Tensor:
+        """What `second_order_of` needs of each ad whatever its context is [N, D], to be kept from
+        request to request.
+        """
+
+    @abstractmethod
+    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:
         """`second_order` [N] of one context with N ads, in a form that does the context's share of
-        the work once. `cross` [A, C]: the field pair of each slot of the ads with each of the
-        context.
+        the work once, and the ads' own not at all. `cross` [A, C]: the field pair of each slot of
+        the ads with each of the context.
         """
 
     def start_from(self, fitted: "Net", ids: Tensor, values: Tensor) -> None:  # noqa: ARG002  what some nets set their scales by
@@ -197,15 +203,11 @@ class PairNet(EmbeddingNet):
         return dropped  # (P, B, K)
 
 
-def pooled(*parts: Tensor) -> Tensor:
+def pooled(vectors: Tensor) -> Tensor:
     """sum_{i<j} e_ij [B, K] of v_i x_i [F, B, K], as ((sum_i v_i x_i)^2 - sum_i (v_i x_i)^2) / 2
-    (Rendle, ICDM 2010, lemma 3.1): F vectors instead of P. The slots may come in parts, one row in
-    a part standing for all.
+    (Rendle, ICDM 2010, lemma 3.1): F vectors instead of P.
     """
-    total, squares = parts[0].sum(0), parts[0].square().sum(0)
-    for part in parts[1:]:
-        total, squares = total + part.sum(0), squares + part.square().sum(0)
-    return (total.square() - squares) / 2  # (B, K)
+    return (vectors.sum(0).square() - vectors.square().sum(0)) / 2  # (B, K)
 
 
 def field_pairs(fields: int) -> int:

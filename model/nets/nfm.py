@@ -31,9 +31,16 @@ class NFM(EmbeddingNet):
         """h . z_L [B]."""
         return self.layers(pooled(self.embedded(ids, values)))
 
-    def second_order_of(self, context: Side, ads: Side, cross: Tensor) -> Tensor:  # noqa: ARG002  the pool knows no fields
+    def alone(self, ads: Side) -> Tensor:
+        """The pool of the ad's own pairs, and the sum of its vectors [N, 2 K]."""
+        vectors = self.embedded(ads.ids, ads.values)  # (A, N, K)
+        return torch.cat([pooled(vectors), vectors.sum(0)], 1)
+
+    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:  # noqa: ARG002  the pool knows no fields
         """The pool of the two sides, as in FM; the layers are each ad's own."""
-        return self.layers(pooled(*(self.embedded(s.ids, s.values) for s in (context, ads))))
+        ours = self.embedded(context.ids, context.values)  # (C, 1, K)
+        own, total = alone.chunk(2, 1)  # (N, K)
+        return self.layers(pooled(ours) + own + ours.sum(0) * total)
 
     def layers(self, pool: Tensor) -> Tensor:
         """h . z_L [B] of z_0 [B, K]."""

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from model.encoding import Encoded, Encoder
+from model.encoding import Encoded, Encoder, Slate
 from model.errors import BundleError, ParityError
 from model.manifest import Calibration, Dimensions
 from model.nets import NETS, Settings, build
-from model.nets.graphs import PredictGraph, RankGraph
+from model.nets.graphs import PredictGraph
+from model.nets.rank_graphs import AdsGraph, RankGraph
 from model.schema import Schema
 from model.scorer import Scorer
 from model.vocabulary import fit_vocabulary
@@ -42,20 +43,30 @@ def shared_rows(count, candidate, absent=0.3, seed=0):
     values[rng.random((count, F)) < absent] = 0
     ours = ~np.array(candidate)
     ids[:, ours], values[:, ours] = ids[:1, ours], values[:1, ours]
-    return Encoded(ids, values, shared=True)
+    return Encoded(ids, values)
+
+
+def slate_of(encoded, candidate):
+    ads = np.array(candidate)
+    context = Encoded(encoded.ids[:1, ~ads], encoded.values[:1, ~ads])
+    return Slate(context, Encoded(encoded.ids[:, ads], encoded.values[:, ads]))
+
+
+def shared_slate(*arguments, **options):
+    return slate_of(shared_rows(*arguments, **options), arguments[1])
 
 
 def ranked(net, encoded, candidate, calibration=CALIBRATION):
-    ads = np.array(candidate)
-    graph = RankGraph(net, calibration, candidate).eval()
-    parts = (
-        encoded.ids[:1, ~ads],
-        encoded.values[:1, ~ads],
-        encoded.ids[:, ads],
-        encoded.values[:, ads],
-    )
+    slate = slate_of(encoded, candidate)
+    sides = [
+        torch.from_numpy(array)
+        for side in (slate.context, slate.ads)
+        for array in (side.ids, side.values)
+    ]
     with torch.no_grad():
-        return [tensor.numpy() for tensor in graph(*map(torch.from_numpy, parts))]
+        (alone,) = AdsGraph(net, candidate).eval()(*sides[2:])
+        found = RankGraph(net, calibration, candidate).eval()(*sides, alone)
+    return [tensor.numpy() for tensor in found]
 
 
 def whole(net, encoded, calibration=CALIBRATION):
@@ -131,7 +142,7 @@ def test_the_exported_graph_agrees_for_any_number_of_ads(tmp_path, name):
     scorer = scorer_of(net, tmp_path, candidate)
     for count in (1, 2, 7, 333):
         encoded = shared_rows(count, candidate, seed=count)
-        scores = scorer.rank(encoded)
+        scores = scorer.rank(slate_of(encoded, candidate))
         probabilities, logits = whole(net, encoded)
         np.testing.assert_allclose(scores.logits, logits, rtol=2e-5, atol=2e-5)
         np.testing.assert_allclose(scores.probabilities, probabilities, atol=1e-5)
@@ -142,8 +153,11 @@ def test_more_ads_than_a_slice_score_as_its_slices_do(tmp_path):
     scorer = scorer_of(net_of("afm"), tmp_path, candidate)
     scorer.rank_slice_rows = 16
     encoded = shared_rows(50, candidate)
-    parts = [scorer.rank(encoded.slice(i, i + 16)).logits for i in range(0, 50, 16)]
-    assert scorer.rank(encoded).logits.tolist() == np.concatenate(parts).tolist()
+    slates = [slate_of(encoded.slice(i, i + 16), candidate) for i in range(0, 50, 16)]
+    parts = [scorer.rank(slate).logits for slate in slates]
+    assert (
+        scorer.rank(slate_of(encoded, candidate)).logits.tolist() == np.concatenate(parts).tolist()
+    )
 
 
 @pytest.mark.parametrize("candidate", [[True] * F, [False] * F], ids=["ads alone", "context alone"])
@@ -152,7 +166,7 @@ def test_a_schema_of_one_role_has_no_rank_graph_and_scores_plainly(tmp_path, can
     scorer = scorer_of(net, tmp_path, candidate)
     assert not (tmp_path / "rank.onnx").exists()
     encoded = shared_rows(5, candidate)
-    scorer.choose_graphs(encoded)
+    scorer.choose_graphs(slate_of(encoded, candidate))
     assert scorer.rank_from is None
     np.testing.assert_allclose(scorer.predict(encoded).logits, whole(net, encoded)[1], rtol=2e-5)
 
@@ -165,7 +179,7 @@ def test_an_id_outside_the_table_is_refused_on_either_side(tmp_path):
             encoded = shared_rows(3, candidate)
             encoded.ids[:, slot] = wrong
             with pytest.raises(BundleError, match="outside the embedding table"):
-                scorer.rank(encoded)
+                scorer.rank(slate_of(encoded, candidate))
 
 
 def test_the_gate_refuses_a_rank_graph_of_another_net(tmp_path):
@@ -207,7 +221,7 @@ def test_rows_of_one_context_go_through_the_rank_graph_from_the_chosen_number_on
     scorer.rank_from = 4
     calls = counted(scorer)
     for count in (3, 4, 5):
-        scorer.predict(shared_rows(count, candidate))
+        scorer.predict(shared_slate(count, candidate))
     assert calls == ["predict_plainly", "rank", "rank"]
 
 
@@ -226,7 +240,7 @@ def test_a_slower_rank_graph_is_never_chosen(tmp_path):
     scorer = scorer_of(net_of("afm"), tmp_path, candidate)
     rank = scorer.rank
     scorer.rank = fifty_times(rank)
-    scorer.choose_graphs(shared_rows(8, candidate))
+    scorer.choose_graphs(shared_slate(8, candidate))
     assert scorer.rank_from is None
 
 
@@ -235,7 +249,7 @@ def test_a_faster_one_is_chosen_for_every_number(tmp_path):
     scorer = scorer_of(net_of("afm"), tmp_path, candidate)
     plainly = scorer.predict_plainly
     scorer.predict_plainly = fifty_times(plainly)
-    scorer.choose_graphs(shared_rows(8, candidate))
+    scorer.choose_graphs(shared_slate(8, candidate))
     assert scorer.rank_from == 1
 
 
@@ -260,22 +274,20 @@ def encoder():
     )
 
 
-def test_a_context_with_ads_shares_it(encoder):
-    encoded = encoder.encode_request({"device": "phone"}, [{"ad": "a"}, {"ad": "b"}])
-    assert encoded.shared
-    assert encoded.slice(0, 1).shared
+def test_a_context_and_its_ads_come_apart(encoder):
+    context, ads = {"device": "phone", "x": 1}, [{"ad": "a"}, {"ad": "?", "y": 2}]
+    apart = Slate(encoder.encode_context(context), encoder.encode_ads(ads))
+    whole = encoder.encode_request(context, ads)
+    assert apart.context.ids.tolist() == whole.ids[:1, :1].tolist()
+    assert apart.ads.ids.tolist() == whole.ids[:, 1:].tolist()
+    assert apart.ads.unknown == whole.unknown == {"ad": 1}
+    assert apart.context.ignored + apart.ads.ignored == whole.ignored == 2
 
 
-def test_an_ad_field_in_the_context_is_shared_as_well(encoder):
-    encoded = encoder.encode_request({"device": "phone", "ad": "a"}, [{}, {"ad": "b"}])
-    assert encoded.shared
-    assert len(set(encoded.ids[:, 1].tolist())) == 2
+@pytest.mark.parametrize("context", [{}, {"x": 1}, {"device": "phone", "ad": "a"}, {"ad": "a"}])
+def test_a_context_without_fields_of_its_own_or_with_an_ads_does_not(encoder, context):
+    assert encoder.encode_context(context) is None
 
 
-def test_an_ad_that_overrides_the_context_shares_nothing(encoder):
-    ads = [{"ad": "a"}, {"ad": "b", "device": "tv"}]
-    assert not encoder.encode_request({"device": "phone"}, ads).shared
-
-
-def test_whole_rows_share_nothing(encoder):
-    assert not encoder.encode([{"device": "phone", "ad": "a"}]).shared
+def test_an_ad_that_overrides_the_context_does_not(encoder):
+    assert encoder.encode_ads([{"ad": "a"}, {"ad": "b", "device": "tv"}]) is None

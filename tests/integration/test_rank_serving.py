@@ -13,8 +13,9 @@ from model.errors import BundleError
 from model.nets import NETS
 from model.schema import Schema
 from service.live import make_live
-from service.payloads import Asked
+from service.payloads import Asked, RawRows
 from service.predictor import SLICE_ROWS, Explanations, Predictor, Probabilities
+from service.settings import CacheLimits
 from service.telemetry import Telemetry
 from tiny import TINY_SCHEMA, tiny_rows
 from training.config import Config, Step
@@ -22,6 +23,7 @@ from training.data import Log
 from training.fit import fit
 from training.loop import Watcher
 
+CACHE = CacheLimits(1000, 1 << 20)
 CONTEXT = {"device": "ios", "hour": 21, "interests": ["cars", "golf"]}
 
 
@@ -34,15 +36,19 @@ def ads(count, seed=0):
     return drawn
 
 
-def live_of(bundle, rank_from):
-    live = make_live("ads", bundle, bundle.vocabulary_bytes())
+def raw_rows(rows):
+    return RawRows([json.dumps(row).encode() for row in rows], lambda: rows)
+
+
+def live_of(bundle, rank_from, cache=CACHE):
+    live = make_live("ads", bundle, bundle.vocabulary_bytes(), cache)
     live.scorer.rank_from = rank_from
     return live
 
 
 def answer(live, context, rows, view=None, top=20):
     predictor = Predictor(view or Probabilities(), Telemetry())
-    asked = Asked(context, rows, None, top)
+    asked = Asked(context, raw_rows(rows) if context else rows, None, top)
     return json.loads(asyncio.run(predictor.answer(live, asked, perf_counter())))
 
 

@@ -7,14 +7,16 @@ import torch
 
 from model.manifest import Calibration
 from model.nets import Settings, build
-from model.nets.graphs import ExplainGraph, PredictGraph, RankGraph
+from model.nets.graphs import ExplainGraph, PredictGraph
+from model.nets.rank_graphs import AdsGraph, RankGraph
 from training import tracing
 from training.tracing import trace
 
 FIELDS = (0, 1, 1, 2)
 CANDIDATE = (False, False, True, True)
-WHOLE = {"": (3, 4)}
-SIDES = {"context_": (1, 2), "": (3, 2)}
+WHOLE = {"ids": (3, 4), "values": (3, 4)}
+ADS = {"ids": (3, 2), "values": (3, 2)}
+CONTEXT = {"context_ids": (1, 2), "context_values": (1, 2)}
 LINE = Calibration(scale=1.5, shift=-0.25)
 KNOTS = Calibration(knots=[-1.0, 0.5, 2.0], levels=[-2.0, 0.0, 0.5])
 
@@ -37,13 +39,19 @@ def net(name, seed=1, rows=20, fields=FIELDS, **sizes):
 
 
 def graphs(of):
-    """The three graphs of a net."""
+    """The four graphs of a net."""
     outputs, terms = ["probability", "logit"], ["linear_terms", "interactions", "attentions"]
     return [
         trace(PredictGraph(of, LINE), WHOLE, outputs),
         trace(ExplainGraph(of), WHOLE, terms),
-        trace(RankGraph(of, LINE, CANDIDATE), SIDES, outputs),
+        trace(AdsGraph(of, CANDIDATE), ADS, ["alone"]),
+        trace(RankGraph(of, LINE, CANDIDATE), inputs_of_rank(of, CANDIDATE), outputs),
     ]
+
+
+def inputs_of_rank(of, candidate):
+    (alone,) = AdsGraph(of, candidate)(torch.zeros(3, 2, dtype=torch.int64), torch.ones(3, 2))
+    return CONTEXT | ADS | {"alone": tuple(alone.shape)}
 
 
 @pytest.mark.parametrize("name", ["ffm", "nfm", "afm+"])
@@ -51,7 +59,7 @@ def test_other_weights_and_another_table_give_the_graph_that_a_new_trace_gives(n
     graphs(net(name, seed=1))
     other = net(name, seed=2, rows=33)
     reused = graphs(other)
-    assert len(tracing._traced) == 3
+    assert len(tracing._traced) == 4
     tracing._traced.clear()
     for first, second in zip(reused, graphs(other), strict=True):
         assert first.graph.node == second.graph.node
@@ -98,8 +106,12 @@ def test_another_kind_of_calibration_is_traced_anew(calibration):
 
 def test_other_slots_of_the_ads_are_traced_anew():
     of = net("fwfm")
-    one = trace(RankGraph(of, LINE, CANDIDATE), SIDES, ["probability", "logit"])
-    two = trace(RankGraph(of, LINE, (True, False, True, False)), SIDES, ["probability", "logit"])
+    one, two = (
+        trace(
+            RankGraph(of, LINE, candidate), inputs_of_rank(of, candidate), ["probability", "logit"]
+        )
+        for candidate in (CANDIDATE, (True, False, True, False))
+    )
     assert len(tracing._traced) == 2
     assert one != two
 

@@ -18,7 +18,7 @@ explain = PayloadDecoder(most_rows=100, explain=True)
 def fault(body, decoder=predict):
     raw = body if isinstance(body, bytes) else body.encode()
     with pytest.raises(InputError) as caught:
-        decoder.decode(raw)
+        list(decoder.decode(raw).rows)  # candidates are read when somebody looks at them
     return caught.value.code, caught.value.row, caught.value.field
 
 
@@ -32,7 +32,8 @@ def test_instances_are_rows_without_a_context():
 def test_candidates_are_rows_with_a_context():
     asked = predict.decode(b'{"context": {"hour": 21}, "candidates": [{"ad": "a"}, {}]}')
     assert asked.context == {"hour": 21}
-    assert asked.rows == [{"ad": "a"}, {}]
+    assert list(asked.rows) == asked.rows[:] == [{"ad": "a"}, {}]
+    assert asked.rows.raws == [b'{"ad": "a"}', b"{}"]
 
 
 def test_values_keep_their_json_types():
@@ -178,17 +179,32 @@ def test_whatever_json_comes_it_is_rows_or_a_known_complaint(body):
     for decoder in (predict, explain):
         try:
             asked = decoder.decode(json.dumps(body).encode())
+            assert list(asked.rows)
         except (InputError, MalformedBody, TooManyRows):
             continue
-        assert asked.rows
 
 
 @given(st.binary() | st.text().map(str.encode))
 def test_whatever_bytes_come_they_are_rows_or_a_known_complaint(body):
     with contextlib.suppress(InputError, MalformedBody):
-        assert predict.decode(body).rows
+        assert list(predict.decode(body).rows)
 
 
 @given(st.lists(st.dictionaries(st.text(), st.none() | st.text() | st.integers()), min_size=1))
 def test_rows_come_out_as_they_went_in(rows):
     assert predict.decode(json.dumps({"instances": rows[:100]}).encode()).rows == rows[:100]
+
+
+@given(st.lists(st.dictionaries(st.text(), st.none() | st.text() | st.integers()), min_size=1))
+def test_candidates_come_out_as_they_went_in_whichever_are_asked_for(rows):
+    rows = rows[:100]
+    asked = predict.decode(json.dumps({"context": {"a": 1}, "candidates": rows}).encode())
+    assert list(asked.rows) == rows
+    assert asked.rows.read(range(0, len(rows), 2)) == rows[::2]
+    assert asked.rows[1:] == rows[1:]
+
+
+def test_a_candidate_that_is_not_utf_8_is_not_json():
+    asked = predict.decode(b'{"context": {"a": 1}, "candidates": [{"a": "\xff"}]}')
+    with pytest.raises(MalformedBody, match="not UTF-8"):
+        list(asked.rows)

@@ -1,0 +1,100 @@
+"""The two graphs of one context with its N ads: a logit is a sum, or a softmax, over parts, and
+each part is computed as seldom as can be.
+
+                        C context slots          A slots of an ad
+    C context slots     once a request           once an ad and request: RankGraph
+    A slots of an ad                             once an ad and version: AdsGraph
+
+    AdsGraph:   ids, values [N, A] -> alone [N, D], kept for as long as the version lives
+    RankGraph:  context_ids, context_values [1, C], ids, values [N, A], alone [N, D]
+                -> probability [N], logit [N], the same as PredictGraph's of the N whole rows
+
+`alone` begins with the ad's linear terms, summed; what follows is the net's own (`Net.alone`): for
+AFM the largest score m, Z = sum exp(s - m) and S = sum exp(s - m) p . e over the ad's own pairs.
+Parts of a softmax merge by their log-sum-exp: with m the largest of all m_i,
+
+    sum_ij a_ij p . e_ij = sum_i exp(m_i - m) S_i / sum_i exp(m_i - m) Z_i
+
+The pairs across are a product of matrices, whose left side is the ads' vectors and whose right side
+is made of the context once: [N*A, K] x [K, C*T] for the scores, [N*A, K] x [K, C] for the products.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.manifest import Calibration
+from model.nets.graphs import PredictGraph
+from model.nets.net import Net, Side, field_pair_of
+from model.pairs import pair_slots
+
+
+class _SideOf(nn.Module):
+    # the slots of one side, and its pairs, as constants of a graph
+
+    def __init__(self, fields: np.ndarray) -> None:
+        super().__init__()
+        first, second = pair_slots(len(fields))
+        tables = (fields, first, second, field_pair_of(fields[first], fields[second]))
+        for number, table in enumerate(tables):
+            self.register_buffer(f"table_{number}", torch.from_numpy(table), persistent=False)
+
+    def forward(self, ids: Tensor, values: Tensor) -> Side:
+        return Side(ids.T, values.T, *(self.get_buffer(f"table_{n}") for n in range(4)))
+
+
+def _fields_of(net: Net, candidate: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
+    fields, of_ads = np.array(net.slot_fields, dtype=np.int64), np.array(candidate, dtype=bool)
+    return fields[~of_ads], fields[of_ads]
+
+
+class AdsGraph(nn.Module):
+    """ids int64 [N, A], values float32 [N, A] -> alone [N, D].
+
+    `candidate` [F]: which of the slots are the ads'; at least one is, and one is not.
+    """
+
+    def __init__(self, net: Net, candidate: Sequence[bool]) -> None:
+        super().__init__()
+        self.net = net
+        self.ads = _SideOf(_fields_of(net, candidate)[1])
+
+    def forward(self, ids: Tensor, values: Tensor) -> tuple[Tensor]:
+        """See the class."""
+        linear = self.net.linear_terms(ids, values).sum(1, keepdim=True)  # (N, 1)
+        return (torch.cat([linear, self.net.alone(self.ads(ids, values))], 1),)
+
+
+class RankGraph(PredictGraph):
+    """context_ids int64 [1, C], context_values float32 [1, C], ids int64 [N, A],
+    values float32 [N, A], alone float32 [N, D] -> probability [N], logit [N].
+
+    `candidate`: see `AdsGraph`, of which `alone` is.
+    """
+
+    cross: Tensor
+
+    def __init__(
+        self, net: Net, calibration: Calibration | None, candidate: Sequence[bool]
+    ) -> None:
+        super().__init__(net, calibration)
+        ours, theirs = _fields_of(net, candidate)
+        self.context, self.ads = _SideOf(ours), _SideOf(theirs)
+        cross = field_pair_of(theirs[:, None], ours[None])
+        self.register_buffer("cross", torch.from_numpy(cross), persistent=False)
+
+    def forward(  # type: ignore[override]  # its rows come in parts
+        self,
+        context_ids: Tensor,
+        context_values: Tensor,
+        ids: Tensor,
+        values: Tensor,
+        alone: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """See the class."""
+        linear = self.net.linear_terms(context_ids, context_values).sum() + alone[:, 0]  # (N)
+        context, ads = self.context(context_ids, context_values), self.ads(ids, values)
+        second = self.net.second_order_of(context, ads, alone[:, 1:], self.cross)
+        return self.calibrated(self.net.bias + linear + second)
