@@ -47,15 +47,11 @@ class FieldEncoder(ABC):
         and return how many training never saw. A kind may have a faster way.
 
         Raises:
-            InputError: see `fill`; without a position.
+            InputError: see `fill`.
         """
         some_ids = np.empty((1, self.width), dtype=np.int64)
         some_values = np.zeros((1, self.width), dtype=np.float32)
-        try:
-            unseen = self.fill((value,), some_ids, some_values)
-        except InputError as error:
-            error.row = None
-            raise
+        unseen = self.fill((value,), some_ids, some_values)
         ids += some_ids[0].tolist()
         values += some_values[0].tolist()
         return unseen
@@ -100,23 +96,26 @@ class _Categorical(_Values):
         if None in found:
             for position, known in enumerate(found):
                 if known is None:
-                    value = column[position]
-                    if value is None or value == "":  # a blank CSV cell
-                        found[position] = self.missing_id
-                        values[position, 0] = self.missing_value
-                    else:
-                        found[position] = row = self._id_of(value, position)
-                        unseen += row == self.unknown_id
+                    found[position], values[position, 0] = self._encoded(column[position], position)
+                    unseen += found[position] == self.unknown_id
         ids[:, 0] = found
         return unseen
 
     def append(self, value: Any, ids: list[int], values: list[float]) -> int:
         known = self._ids.get(value) if value.__class__ is str else None
-        if known is None:
-            return super().append(value, ids, values)
-        ids.append(known)
-        values.append(1.0)
-        return 0
+        if known is not None:
+            ids.append(known)
+            values.append(1.0)
+            return 0
+        row, x = self._encoded(value, 0)
+        ids.append(row)
+        values.append(x)
+        return int(row == self.unknown_id)
+
+    def _encoded(self, value: Any, position: int) -> tuple[int, float]:
+        if value is None or value == "":  # a blank CSV cell
+            return self.missing_id, self.missing_value
+        return self._id_of(value, position), 1.0
 
 
 class _Multivalue(_Values):

@@ -51,6 +51,7 @@ class AdCache:
         self._keys: list[bytes | None] = []  # by place
         self._free: list[int] = []  # places
         self._hand = 0
+        self._some_ignored = False
         # memory that no entry has touched yet is not taken from the system
         self._ids = np.zeros((entries, width), dtype=np.int64)
         self._values = np.zeros((entries, width), dtype=np.float32)
@@ -107,10 +108,13 @@ class AdCache:
     def _kept(self, places: NDArray[np.int64]) -> tuple[Encoded, Floats]:
         # copies of the entries; a place that is NOWHERE gives the last one, to be written over
         self._used[places] = True
-        ids = self._ids[places]
-        ignored = int(self._ignored[places].max(where=places != NOWHERE, initial=0))
-        encoded = Encoded(ids, self._values[places], self._encoder.ads.unknown(ids), ignored)
-        return encoded, self._alone[places]
+        ids = self._ids.take(places, 0, mode="wrap")
+        values = self._values.take(places, 0, mode="wrap")
+        alone = self._alone.take(places, 0, mode="wrap")
+        ignored = 0
+        if self._some_ignored:
+            ignored = int(self._ignored[places].max(where=places != NOWHERE, initial=0))
+        return Encoded(ids, values, self._encoder.ads.unknown(ids), ignored), alone
 
     def _keep(self, raw: bytes, encoded: Encoded, alone: Floats, number: int) -> None:
         size = self._entry_bytes + len(raw)
@@ -128,6 +132,7 @@ class AdCache:
         self._bytes += size
         self._ids[place], self._values[place] = encoded.ids[number], encoded.values[number]
         self._alone[place], self._ignored[place] = alone[number], encoded.ignored
+        self._some_ignored = self._some_ignored or encoded.ignored > 0
         self._used[place] = False
 
     def _evict(self) -> None:

@@ -39,6 +39,8 @@ STATUS: dict[type[AfmError], int] = {
 # What the framework itself refuses.
 CODES = {400: "bad_request", 404: "unknown_path", 405: "method_not_allowed", 422: "invalid_request"}
 
+GONE = "the caller went away"
+
 log = structlog.get_logger()
 
 
@@ -62,12 +64,16 @@ def problem(
     return Response(json.dumps(body).encode(), status, headers, MEDIA_TYPE)
 
 
-async def _known(_: Request, error: Any) -> Response:
+def _of_the_table(error: Any) -> Response:
     kind = next(kind for kind in type(error).__mro__ if kind in STATUS)
     if isinstance(error, InputError):
         return problem(STATUS[kind], error.code, str(error), row=error.row, field=error.field)
     headers = {"retry-after": "1"} if isinstance(error, NoModel) else None
     return problem(STATUS[kind], error.code, str(error), headers)
+
+
+async def _known(_: Request, error: Any) -> Response:
+    return _of_the_table(error)
 
 
 async def _framework(request: Request, error: Any) -> Response:
@@ -84,7 +90,7 @@ async def _invalid(_: Request, __: Any) -> Response:
 
 
 async def _gone(_: Request, __: Any) -> Response:
-    return problem(400, CODES[400], "the caller went away")  # nobody reads it
+    return problem(400, CODES[400], GONE)
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -94,6 +100,24 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _framework)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ClientDisconnect, _gone)
+
+
+class Known:
+    """ASGI middleware: the errors of the table as problems, for an app of which FastAPI's handlers
+    know nothing.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        try:
+            await self._app(scope, receive, send)
+        except tuple(STATUS) as error:
+            await _of_the_table(error)(scope, receive, send)
+        except ClientDisconnect:
+            await problem(400, CODES[400], GONE)(scope, receive, send)  # nobody reads it
 
 
 class LastResort:

@@ -70,4 +70,4 @@ def _slate(encoder: Encoder, case: GoldenCase) -> Slate:
     rows = case.request["instances"]
     ads = encoder.encode_ads([{n: row.get(n) for n in encoder.ads.names} for row in rows])
     assert ads is not None  # noqa: S101  they have no field of the context
-    return Slate(encoder.context.row(rows[0]), ads)
+    return Slate(encoder.context.rows(rows[:1]), ads)

@@ -130,7 +130,7 @@ class _Work:
     def __iter__(self) -> Iterator[bytes]:
         begun = perf_counter()
         rows = self.asked.rows
-        if isinstance(rows, RawRows) and self.live.scorer.ranks(len(rows)):
+        if isinstance(rows, RawRows):
             self._context = self.live.encoder.encode_context(self.asked.context)
             if self._context is not None:
                 self._note(self._context)
@@ -150,14 +150,10 @@ class _Work:
         rows = self.asked.rows
         try:
             if self._context is not None and isinstance(rows, RawRows):
-                found = self.live.ads.encode(
-                    rows.raws[start:stop],
-                    lambda positions: rows.read([start + position for position in positions]),
-                )
-                if found is not None:
-                    ads, alone = found
-                    self._note(ads)
-                    return Slate(self._context, ads, alone)
+                slate = self._slate(self._context, rows, start, stop)
+                if slate is not None:
+                    self._note(slate.ads)
+                    return slate
             whole = self.live.encoder.encode_request(self.asked.context, rows[start:stop])
         except InputError as error:
             if error.row is not None:
@@ -165,6 +161,17 @@ class _Work:
             raise
         self._note(whole)
         return whole
+
+    def _slate(self, context: Encoded, rows: RawRows, start: int, stop: int) -> Slate | None:
+        live = self.live
+        if not live.scorer.ranks(len(rows)):  # the ads' own parts are of no use then
+            few = live.encoder.encode_ads(rows[start:stop])
+            return None if few is None else Slate(context, few)
+        found = live.ads.encode(
+            rows.raws[start:stop],
+            lambda positions: rows.read([start + position for position in positions]),
+        )
+        return None if found is None else Slate(context, *found)
 
     def _note(self, encoded: Encoded) -> None:
         for field, count in encoded.unknown.items():

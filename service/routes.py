@@ -140,12 +140,17 @@ def _status_routes(follower: Follower, telemetry: Telemetry) -> APIRouter:
     return router
 
 
-def add_routes(app: FastAPI, settings: Settings, follower: Follower, telemetry: Telemetry) -> None:
-    """Give the app its paths."""
+def add_routes(
+    app: FastAPI, settings: Settings, follower: Follower, telemetry: Telemetry
+) -> dict[str, ScoringEndpoint]:
+    """Give the app its paths; returns those that score."""
+    scoring = {}
     for view, most_rows in (
         (Probabilities(), settings.max_rows),
         (Explanations(), settings.max_explain_rows),
     ):
         endpoint = ScoringEndpoint(view, follower, telemetry, most_rows, settings.max_body_bytes)
         app.router.routes.append(Route(view.route, endpoint, methods=["POST"]))
+        scoring[view.route] = endpoint
     app.include_router(_status_routes(follower, telemetry))
+    return scoring

@@ -12,6 +12,7 @@ import uvicorn
 
 from service.errors import SettingsError
 from service.logs import configure_logging
+from service.one_write import OneWriteProtocol
 from service.settings import Settings
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
@@ -38,7 +39,8 @@ def serve(settings: Settings, redis_url: str) -> None:
             workers=settings.workers,
             # asyncio's own loop holds back every second answer of a connection by 40 ms
             loop="uvloop",
-            http="httptools",
+            http=OneWriteProtocol,
+            proxy_headers=False,  # nobody asks for the caller's address
             ws="none",
             lifespan="on",
             log_config=None,

@@ -17,6 +17,7 @@ writes its numbers into files there, and a scrape of any worker sums them up.
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 
@@ -141,6 +142,11 @@ class RequestMetrics:
         self._app = app
         self._telemetry = telemetry
         self._routes = routes
+        self._labelled = cache(self._labels)  # to look labels up costs more than to count
+
+    def _labels(self, route: str, status: str) -> tuple[Counter, Histogram]:
+        telemetry = self._telemetry
+        return telemetry.requests.labels(route, status), telemetry.seconds.labels(route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -161,5 +167,6 @@ class RequestMetrics:
         finally:
             # a path of the caller's making must not become a label
             route = scope["path"] if scope["path"] in self._routes else "unknown"
-            self._telemetry.requests.labels(route, status).inc()
-            self._telemetry.seconds.labels(route).observe(perf_counter() - started)
+            answers, seconds = self._labelled(route, status)
+            answers.inc()
+            seconds.observe(perf_counter() - started)

@@ -9,7 +9,6 @@ takes no share of the softmax; where R is empty the pair term is 0.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -55,16 +54,16 @@ class AFM(PairNet):
         return products, scores
 
     def alone(self, ads: Side) -> Tensor:
-        """The share of the ad's own pairs in the softmax: m, Z and S of `Part` [N, 3]."""
-        return torch.stack(self._within(ads, self.embedded(ads.ids, ads.values)), 1)
+        """The ad's own pairs, as the one pair that stands for them: score, product [N, 2]."""
+        return torch.stack(self._as_one_pair(ads, self.embedded(ads.ids, ads.values)), 1)
 
     def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:
-        """A softmax splits over any parts of R: the pairs within the context, judged once; those
-        within each ad, known before; and across, which one product of the ads' vectors with
-        W diag(v_c), folded once, judges without a vector a pair: W (v_c * v_a) = (W diag(v_c)) v_a.
+        """A softmax over the pairs across, with one pair for those within the context and one for
+        those within the ad. One product of the ads' vectors with W diag(v_c), folded once, judges
+        the pairs across without a vector a pair: W (v_c * v_a) = (W diag(v_c)) v_a.
         """
         ours, theirs = (self.embedded(side.ids, side.values) for side in (context, ads))
-        parts = [Part(*alone.unbind(1)), self._within(context, ours)]
+        within = torch.stack(self._as_one_pair(context, ours), 1)  # (1, 2)
         ours = ours.squeeze(1)  # (C, K)
         flat = theirs.transpose(0, 1).flatten(0, 1)  # (N*A, K)
         weight, bias = self.attention.weight, self.attention.bias
@@ -74,20 +73,24 @@ class AFM(PairNet):
         scores = (self.h[None] @ hidden.view(-1, len(self.h)).T).view(shape)
         products = (flat @ (ours * self.p).T).view(shape)
         products, scores = self.with_fields(products, scores, cross)
-        both = ads.present.T.unsqueeze(2) & context.present.squeeze(1)
-        parts.append(Part.of(products.flatten(1), scores.flatten(1), both.flatten(1), 1))
-        return Part.pooled(parts)
+        scores = scores + lowest(context).T + lowest(ads).T.unsqueeze(2)
+        within = within + 0 * alone  # (N, 2)
+        scores = torch.cat([scores.flatten(1), within[:, :1], alone[:, :1]], 1)
+        products = torch.cat([products.flatten(1), within[:, 1:], alone[:, 1:]], 1)
+        return (torch.softmax(scores, 1) * products).sum(1)
 
-    def _within(self, side: Side, vectors: Tensor) -> "Part":
+    def _as_one_pair(self, side: Side, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        # log Z = log sum exp(s) and the mean product under the softmax, both [n]: as a pair, they
+        # weigh in a larger softmax what the side's pairs together would
         if not len(side.first):
             nothing = side.values.new_zeros(side.values.shape[1])
-            return Part(nothing + LOWEST, nothing, nothing)
+            return nothing + LOWEST, nothing
         one, other = side.pairs_of(vectors)  # (P, n, K)
         products, scores = self.judged(one * other)
-        pair = side.field_pair.unsqueeze(1)  # (P, 1)
-        products, scores = self.with_fields(products, scores, pair)
-        one, other = side.pairs_of(side.present)  # (P, n)
-        return Part.of(products, scores, one & other, 0)
+        products, scores = self.with_fields(products, scores, side.field_pair.unsqueeze(1))
+        one, other = side.pairs_of(lowest(side))  # (P, n)
+        scores = scores + one + other
+        return torch.logsumexp(scores, 0), (torch.softmax(scores, 0) * products).sum(0)
 
     def start_from(self, fitted: Net, ids: Tensor, values: Tensor) -> None:
         """Take over a fitted FM, so that fitting goes on from its logits (the paper's pre-training,
@@ -123,34 +126,11 @@ class AFM(PairNet):
         return super().sizes | {"attention": self.settings.attention}
 
 
-class Part(NamedTuple):
-    """A softmax over some of the pairs, not yet divided: the largest score m, Z = sum exp(s - m)
-    and S = sum exp(s - m) p . e, all [n].
+def lowest(side: Side) -> Tensor:
+    """What keeps an absent feature's pairs out of a softmax, added to their scores [S, n]. Where no
+    pair is present nothing outweighs them; their products are 0, and so is their mean.
     """
-
-    m: Tensor
-    z: Tensor
-    s: Tensor
-
-    @classmethod
-    def of(cls, products: Tensor, scores: Tensor, present: Tensor, axis: int) -> "Part":
-        """Over `axis` of products and scores; pairs that are not `present` take no part."""
-        lowest = torch.full_like(scores, LOWEST)
-        m = torch.where(present, scores, lowest).amax(axis, keepdim=True)
-        weights = torch.exp(torch.where(present, scores - m, lowest)) * present
-        return cls(m.squeeze(axis), weights.sum(axis), (weights * products).sum(axis))
-
-    @staticmethod
-    def pooled(parts: Sequence["Part"]) -> Tensor:
-        """What the whole softmax weighs the products to [n]; 0 where no pair is present."""
-        m = parts[0].m
-        for part in parts[1:]:
-            m = torch.maximum(m, part.m)
-        shares = [torch.exp(part.m - m) for part in parts]
-        z, s = torch.zeros_like(m), torch.zeros_like(m)
-        for share, part in zip(shares, parts, strict=True):
-            z, s = z + share * part.z, s + share * part.s
-        return s / z.clamp_min(1e-30)
+    return (side.values == 0) * LOWEST
 
 
 def masked_softmax(scores: Tensor, present: Tensor) -> Tensor:

@@ -9,11 +9,12 @@ each part is computed as seldom as can be.
     RankGraph:  context_ids, context_values [1, C], ids, values [N, A], alone [N, D]
                 -> probability [N], logit [N], the same as PredictGraph's of the N whole rows
 
-`alone` begins with the ad's linear terms, summed; what follows is the net's own (`Net.alone`): for
-AFM the largest score m, Z = sum exp(s - m) and S = sum exp(s - m) p . e over the ad's own pairs.
-Parts of a softmax merge by their log-sum-exp: with m the largest of all m_i,
+`alone` begins with the ad's linear terms, summed; what follows is the net's own (`Net.alone`). For
+AFM that is one pair in place of the ad's own. Of any part of the pairs, with scores s and products
+p . e, the larger softmax needs to know Z = sum exp(s) and S = sum exp(s) p . e alone, and a single
+pair of score log Z and product S / Z has the same two:
 
-    sum_ij a_ij p . e_ij = sum_i exp(m_i - m) S_i / sum_i exp(m_i - m) Z_i
+    sum_ij a_ij p . e_ij = sum_parts Z_part (S_part / Z_part) / sum_parts Z_part
 
 The pairs across are a product of matrices, whose left side is the ads' vectors and whose right side
 is made of the context once: [N*A, K] x [K, C*T] for the scores, [N*A, K] x [K, C] for the products.

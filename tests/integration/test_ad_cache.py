@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -161,19 +160,3 @@ def test_a_fault_names_the_ads_place_among_known_ones(tiny_bundle):
         asked(cache, ad(1), ad(3), ad(2), {"price": "dear"})
     assert (caught.value.row, caught.value.field) == (3, "price")
     assert asked(cache, ad(3))[1] == [0]  # nothing of a faulty request is kept
-
-
-def test_a_row_alone_is_encoded_as_in_a_column(make_bundle):
-    encoder = make_bundle("afm").encoder()
-    rng = np.random.default_rng(1)
-    for _ in range(300):
-        row = {
-            "device": rng.choice(["ios", "web", "?", "", None, 7, True]),
-            "hour": rng.choice([21, "21", 21.0, None]),
-            "interests": [None, "", "cars", ["cars", "?"], ["golf", "cars"], []][rng.integers(6)],
-        }
-        alone, column = encoder.context.row(row), encoder.encode_columns({}, 1)
-        column = encoder.context.columns({name: [value] for name, value in row.items()}, row, 1)
-        assert alone.ids.tolist() == column.ids.tolist()
-        assert alone.values.tolist() == column.values.tolist()
-        assert alone.unknown == column.unknown
