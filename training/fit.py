@@ -21,6 +21,7 @@ from training.calibration import apply, calibrate
 from training.config import Config
 from training.data import Log, require_contrast, sample, sample_negatives, split, weigh_negatives
 from training.examples import Examples
+from training.level import settle_level
 from training.loop import CLICK, Epoch, UnknownDrop, Watcher, logits, run_step
 from training.objective import Objective
 from training.pack import pack
@@ -233,6 +234,7 @@ def fit_net(
     epochs, interrupted = run_step(
         config.first_step, net, config.fit, train, valid, drop, watcher, objective
     )
+    _settle(net, train, valid, objective)
     first = logits(net, valid)
     fitted, net = net, new_net(config.net, encoder, config)
     net.start_from(fitted, train.ids[SAMPLE], train.values[SAMPLE])
@@ -270,7 +272,15 @@ def last_step(
     """
     step = config.last_step
     drop = _unknown_drop(encoder, step.unknown_rate)
-    return run_step(config.net, net, step, train, valid, drop, watcher, objective, mend)
+    found = run_step(config.net, net, step, train, valid, drop, watcher, objective, mend)
+    if found[0]:  # epochs: a net that no step has touched stays what it was
+        _settle(net, train, valid, objective)
+    return found
+
+
+def _settle(net: Net, train: Examples, valid: Examples, objective: Objective) -> None:
+    if objective.task == "click":
+        settle_level(net, train, valid, objective.log_rate)
 
 
 def _unknown_drop(encoder: Encoder, rate: float) -> UnknownDrop:

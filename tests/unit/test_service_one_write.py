@@ -110,12 +110,3 @@ def test_a_caller_that_waits_for_100_continue_gets_it_first(port):
         assert found.recv(1 << 16) == b"HTTP/1.1 100 Continue\r\n\r\n"
         found.sendall(b"abc")
         assert everything(found, 3) == b"abc"
-
-
-def test_keep_alive_answers_are_never_held_back_for_an_acknowledgement(port):
-    """Two small writes in a row wait 40 ms for a delayed ACK where the loop leaves Nagle on."""
-    with connection(port) as found:
-        found.settimeout(0.03)
-        for _ in range(50):
-            found.sendall(REQUEST % (b"1", b""))
-            assert everything(found, 2) == b"0;"
