@@ -1,4 +1,4 @@
-"""The service that one would write in an afternoon for the example log: FastAPI, pydantic models,
+"""The service that one would write in an afternoon: FastAPI, pydantic models of the fields,
 vocabularies as dicts in memory, the naive graph. No Redis, no versions, no metrics, no checks.
 
     BUNDLE=bundle GRAPH=naive.onnx uvicorn --app-dir benchmarks afternoon:app
@@ -6,39 +6,30 @@ vocabularies as dicts in memory, the naive graph. No Redis, no versions, no metr
 
 import json
 import os
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from fastapi import FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
 MISSING, UNKNOWN, FIRST = 1, 2, 3
-MOST_INTERESTS = 4
+TYPES = {"categorical": str | int | None, "numeric": float | None, "multivalue": list[str] | None}
+
+bundle = Path(os.environ["BUNDLE"])
+fields = tomllib.loads((bundle / "schema.toml").read_text())["fields"]
 
 
-class Context(BaseModel):
-    """Who looks, where and when."""
-
-    device: str
-    hour: int
-    weekday: str
-    country: str
-    site: str
-    section: str
-    user: str
-    age: str | None = None
-    interests: list[str] | None = None
+def model(name: str, role: str) -> type[BaseModel]:
+    """A pydantic model of the fields of one side."""
+    ours = {n: f for n, f in fields.items() if f.get("role", "context") == role}
+    return create_model(name, **{n: (TYPES[f["kind"]], None) for n, f in ours.items()})
 
 
-class Candidate(BaseModel):
-    """An ad that could be shown."""
-
-    ad: str
-    advertiser: str
-    category: str
-    format: str
-    price: float
+Context: Any = model("Context", "context")
+Candidate: Any = model("Candidate", "candidate")
 
 
 class PredictRequest(BaseModel):
@@ -54,16 +45,15 @@ class PredictAnswer(BaseModel):
     probabilities: list[float]
 
 
-FIELDS = [*Context.model_fields, *Candidate.model_fields]
-
 vocabularies: dict[str, dict[str, int]] = {}
+scalers: dict[str, dict[str, float]] = {}
 offsets: dict[str, int] = {}
 rows = 0
-for field in FIELDS:
-    learnt = json.loads(Path(os.environ["BUNDLE"], "vocabulary", f"{field}.json").read_text())
+for field in fields:
+    learnt = json.loads((bundle / "vocabulary" / f"{field}.json").read_text())
     offsets[field] = rows
-    if field == "price":
-        price = learnt
+    if learnt["kind"] == "scaler":
+        scalers[field] = learnt
         rows += FIRST + 1
     else:
         vocabularies[field] = {value: rows + FIRST + i for i, value in enumerate(learnt["values"])}
@@ -83,20 +73,22 @@ def look_up(field: str, value: str | int | None) -> int:
     return vocabularies[field].get(str(value), offsets[field] + UNKNOWN)
 
 
-def encode(context: Context, candidate: Candidate) -> tuple[list[int], list[float]]:
+def encode(context: BaseModel, candidate: BaseModel) -> tuple[list[int], list[float]]:
     """The ids and values of one row."""
     ids, values = [], []
-    for field in FIELDS:
+    for field, described in fields.items():
         value = getattr(context if field in Context.model_fields else candidate, field)
-        if field == "interests":
-            members = [look_up(field, member) for member in (value or [None])[:MOST_INTERESTS]]
-            absent = MOST_INTERESTS - len(members)
+        if described["kind"] == "multivalue":
+            width = described["max_values"]
+            members = [look_up(field, member) for member in (value or [None])[:width]]
+            absent = width - len(members)
             ids += members + [offsets[field]] * absent
             values += [1.0] * len(members) + [0.0] * absent
-        elif field == "price":
+        elif described["kind"] == "numeric":
+            scaler = scalers[field]
             ids.append(offsets[field] + FIRST)
-            clipped = min(max(value, price["low"]), price["high"])
-            values.append((clipped - price["shift"]) / price["scale"])
+            clipped = min(max(value, scaler["low"]), scaler["high"])
+            values.append((clipped - scaler["shift"]) / scaler["scale"])
         else:
             ids.append(look_up(field, value))
             values.append(1.0)

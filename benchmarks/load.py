@@ -1,5 +1,8 @@
-"""A closed-loop load generator: keep-alive connections that each send the next request as soon as
-the last one is answered. One thread over raw sockets, so that it costs little beside a server.
+"""Load over keep-alive connections, from one thread over raw sockets: it costs little beside a
+server. Closed loop: each connection sends the next request as soon as the last one is answered.
+Open loop: requests are due at a constant rate, and a latency counts from when the request was due,
+whether or not a connection was free by then: a server that falls behind cannot hide it (no
+coordinated omission).
 """
 
 import json
@@ -23,6 +26,7 @@ class Load:
     requests_per_second: float
     p50: float
     p99: float
+    longest: float
     busy: float
 
 
@@ -78,7 +82,7 @@ class Connection:
 
 
 def run_load(port: int, requests: list[bytes], connections: int, seconds: float) -> Load:
-    """Send `requests` in turn over so many connections for about `seconds`.
+    """Send `requests` in turn over so many connections for about `seconds`, in a closed loop.
 
     Raises:
         RuntimeError: an answer other than 200.
@@ -97,13 +101,7 @@ def run_load(port: int, requests: list[bytes], connections: int, seconds: float)
             connection.send(requests[next(numbers) % len(requests)])
         waiting = connections
         while waiting:
-            ready = selector.select(TIMEOUT_SECONDS)
-            if not ready:
-                raise RuntimeError(f"no answer within {TIMEOUT_SECONDS} s")
-            for key, _ in ready:
-                connection = key.data
-                if connection.receive() is None:
-                    continue
+            for connection in _answered(selector, TIMEOUT_SECONDS):
                 now = perf_counter()
                 latencies.append(now - sent_at[connection])
                 if now - began >= seconds:
@@ -111,11 +109,64 @@ def run_load(port: int, requests: list[bytes], connections: int, seconds: float)
                     continue
                 sent_at[connection] = now
                 connection.send(requests[next(numbers) % len(requests)])
-        took, busy = perf_counter() - began, process_time() - busy
+        found = _load(latencies, perf_counter() - began, process_time() - busy)
         for connection in sent_at:
             connection.close()
+    return found
+
+
+def run_open_load(
+    port: int, requests: list[bytes], connections: int, rate: float, seconds: float
+) -> Load:
+    """Send `requests` in turn at a constant `rate` a second over at most so many connections.
+
+    Raises:
+        RuntimeError: an answer other than 200.
+    """
+    total = int(rate * seconds)
+    latencies: list[float] = []
+    due_at: dict[Connection, float] = {}
+    with selectors.DefaultSelector() as selector:
+        free = []
+        for _ in range(connections):
+            connection = Connection(port)
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
+            free.append(connection)
+        began, busy = perf_counter(), process_time()
+        sent = 0
+        while len(latencies) < total:
+            now = perf_counter() - began
+            while free and sent < total and sent / rate <= now:
+                connection = free.pop()
+                due_at[connection] = began + sent / rate
+                connection.send(requests[sent % len(requests)])
+                sent += 1
+            wait = TIMEOUT_SECONDS
+            if free and sent < total:
+                # epoll rounds up to milliseconds: the last one is spent asking again and again
+                wait = max(sent / rate - (perf_counter() - began) - 0.002, 0.0)
+            for connection in _answered(selector, wait, may_be_none=bool(free)):
+                latencies.append(perf_counter() - due_at[connection])
+                free.append(connection)
+        found = _load(latencies, perf_counter() - began, process_time() - busy)
+        for connection in free:
+            connection.close()
+    return found
+
+
+def _answered(
+    selector: selectors.BaseSelector, wait: float, *, may_be_none: bool = False
+) -> list[Connection]:
+    # the connections whose answer is whole now
+    ready = selector.select(wait)
+    if not ready and not may_be_none:
+        raise RuntimeError(f"no answer within {TIMEOUT_SECONDS} s")
+    return [key.data for key, _ in ready if key.data.receive() is not None]
+
+
+def _load(latencies: list[float], took: float, busy: float) -> Load:
     p50, p99 = np.quantile(latencies, (0.5, 0.99))
-    return Load(len(latencies) / took, float(p50), float(p99), busy / took)
+    return Load(len(latencies) / took, float(p50), float(p99), max(latencies), busy / took)
 
 
 def _content_length(head: bytes) -> int:

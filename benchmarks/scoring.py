@@ -1,19 +1,17 @@
-"""The graphs themselves: naive, plain, and rank, one thread, without a server.
+"""The graphs themselves: naive, plain and rank, one thread, without a server.
 
 Each cell is one context with N ads, float32, K = T; all have the same weights, and their answers
-are checked to be equal before any ratio. The table goes into benchmarks/README.md.
+are checked to be equal before any ratio. "rank" computes the ads' own parts, "kept" has them, as
+the service mostly has. The peak is what the same thread reaches in a product of large matrices; the
+share of it counts what the kept graph has to multiply, the pairs across and the context's own. The
+table goes into benchmarks/README.md.
 
     .venv/bin/python benchmarks/scoring.py [--rounds 7] [--no-write]
 """
 
 import argparse
-import os
-import platform
-import sys
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -22,23 +20,24 @@ import numpy as np
 import onnxruntime
 import torch
 from naive_graph import export_naive
-from serve import cpu_model, keep
+from results import circumstances, keep, say, table
 
-from model.encoding import Encoded
+from model.encoding import Encoded, Slate
 from model.manifest import Calibration, Dimensions
 from model.nets import Net, Settings, build
 from model.scorer import Scorer
 from training.export import export
 
-HERE = Path(__file__).parent
 SHAPES = ((23, 15), (39, 30))  # slots, of them the context's
 SIZES = (16, 32)  # K = T
 ADS = (1, 10, 50, 100, 500)
 VALUES = 1000  # rows of the table for each slot
 TOLERANCE = 1e-5
 CELL_SECONDS = 0.2
-MARKS = ("<!-- scoring:begin -->", "<!-- scoring:end -->")
-COLUMNS = ("naive", "plain", "rank", "fm")
+COLUMNS = ("naive", "plain", "rank", "kept", "fm")
+PEAK_SIDE = 1024  # of the matrices that the peak is measured with
+
+Score = Callable[[Slate], np.ndarray]
 
 
 def main() -> None:
@@ -46,29 +45,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The graphs side by side.")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--no-write", action="store_true", help="leave benchmarks/README.md alone")
-    arguments = parser.parse_args()
-    lines = [
-        "| slots | context | K = T | ads | naive rows/s | plain | rank | bare FM | plain / naive "
-        "| rank / naive |",
-        "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
+    options = parser.parse_args()
+    lines = []
     for slots, context in SHAPES:
         for size in SIZES:
             with tempfile.TemporaryDirectory(prefix="afm-bench-") as home:
                 graphs = make_graphs(Path(home), slots, context, size)
-                lines += [row(graphs, slots, context, size, ads, arguments.rounds) for ads in ADS]
-    text = "\n".join(lines) + f"\n\n{circumstances(arguments.rounds)}\n"
+                lines += [row(graphs, slots, context, size, ads, options.rounds) for ads in ADS]
+    head = ["slots", "context", "K = T", "ads", "naive rows/s", "plain", "rank", "kept", "bare FM"]
+    head += ["plain / naive", "rank / naive", "kept / naive", "of the peak"]
+    text = (
+        f"{table(head, lines)}\n\n{circumstances('onnxruntime')} One thread; medians of "
+        f"{options.rounds} rounds of {CELL_SECONDS:g} s a cell, the graphs in turn; answers equal "
+        f"to {TOLERANCE:g}."
+    )
     print(text)
-    if not arguments.no_write:
-        keep(HERE / "README.md", text, *MARKS)
+    if not options.no_write:
+        keep("scoring", text)
 
 
-def make_graphs(
-    home: Path, slots: int, context: int, size: int
-) -> dict[str, Callable[[Encoded], np.ndarray]]:
-    """The four ways to score, by name; random weights of a size that keeps attention uneven."""
+def make_graphs(home: Path, slots: int, context: int, size: int) -> dict[str, Score]:
+    """The ways to score, by name; random weights of a size that keeps attention uneven."""
     candidate = [slot >= context for slot in range(slots)]
-    found: dict[str, Callable[[Encoded], np.ndarray]] = {}
+    found: dict[str, Score] = {}
     for name in ("afm", "fm"):
         torch.manual_seed(1)
         net = build(name, VALUES * slots, range(slots), Settings(embedding=size, attention=size))
@@ -80,81 +79,116 @@ def make_graphs(
         dimensions = Dimensions(rows=VALUES * slots, slots=slots, **net.sizes)
         scorer = Scorer(home / name, dimensions, float(net.bias.detach()), candidate)
         if name == "fm":
-            found["fm"] = lambda encoded, s=scorer: s.predict_plainly(encoded).probabilities
+            found["fm"] = plain(scorer)
         else:
             found |= {
-                "naive": naive(net, slots, home / "naive.onnx"),
-                "plain": lambda encoded, s=scorer: s.predict_plainly(encoded).probabilities,
-                "rank": lambda encoded, s=scorer: s.rank(encoded).probabilities,
+                "naive": naive(net, slots, scorer, home / "naive.onnx"),
+                "plain": plain(scorer),
+                "rank": lambda slate, s=scorer: (
+                    s.rank(Slate(slate.context, slate.ads)).probabilities
+                ),
+                "kept": kept(scorer),
             }
     return found
 
 
-def naive(net: Net, slots: int, path: Path) -> Callable[[Encoded], np.ndarray]:
+def plain(scorer: Scorer) -> Score:
+    """Whole rows through the plain graph."""
+    whole = Kept(scorer.joined)
+    return lambda slate: scorer.predict_plainly(whole(slate)).probabilities
+
+
+def kept(scorer: Scorer) -> Score:
+    """The rank graph, the ads' own parts at hand."""
+    known = Kept(lambda slate: Slate(slate.context, slate.ads, scorer.alone(slate.ads)))
+    return lambda slate: scorer.rank(known(slate)).probabilities
+
+
+def naive(net: Net, slots: int, scorer: Scorer, path: Path) -> Score:
     """The graph of the equation as it stands, in one run of any size."""
     weights = {f"net.{name}": parameter.detach() for name, parameter in net.named_parameters()}
     export_naive(weights, slots, Calibration(), path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    whole = Kept(scorer.joined)
 
-    def score(encoded: Encoded) -> np.ndarray:
-        (found,) = session.run(None, {"ids": encoded.ids, "values": encoded.values})
+    def score(slate: Slate) -> np.ndarray:
+        rows = whole(slate)
+        (found,) = session.run(None, {"ids": rows.ids, "values": rows.values})
         return found
 
     return score
 
 
+class Kept:
+    """What a function made of the last slate, so that it is not timed."""
+
+    def __init__(self, make: Callable[[Slate], object]) -> None:
+        self._make = make
+        self._last: tuple[object, object] = None, None
+
+    def __call__(self, slate: Slate) -> object:
+        """Made at the first call with a slate."""
+        if self._last[0] is not slate:
+            self._last = slate, self._make(slate)
+        return self._last[1]
+
+
 def row(
-    graphs: dict[str, Callable[[Encoded], np.ndarray]],
-    slots: int,
-    context: int,
-    size: int,
-    ads: int,
-    rounds: int,
-) -> str:
+    graphs: dict[str, Score], slots: int, context: int, size: int, ads: int, rounds: int
+) -> list[object]:
     """One line of the table: medians over rounds, the graphs in turn."""
-    encoded = request(slots, context, ads)
-    answers = {name: graphs[name](encoded) for name in ("naive", "plain", "rank")}
+    slate = request(slots, context, ads)
+    answers = {name: graphs[name](slate) for name in COLUMNS if name != "fm"}
     for name, found in answers.items():
         difference = float(np.abs(found - answers["naive"]).max())
         assert difference <= TOLERANCE, f"{name} differs by {difference:.2g}"
     rates: dict[str, list[float]] = {name: [] for name in COLUMNS}
+    peaks = []
     for number in range(rounds):
+        peaks.append(peak())
         for name in COLUMNS if number % 2 == 0 else COLUMNS[::-1]:
-            rates[name].append(ads * calls_per_second(graphs[name], encoded))
+            rates[name].append(ads * calls_per_second(graphs[name], slate))
     found = {name: median(rate) for name, rate in rates.items()}
-    ratios = [found[name] / found["naive"] for name in ("plain", "rank")]
+    ratios = [found[name] / found["naive"] for name in ("plain", "rank", "kept")]
+    across, within = context * (slots - context), context * (context - 1) // 2
+    operations = 2 * (across + within / ads) * size * (size + 2)  # a row; W, h and p
     cells = [slots, context, size, ads, *(f"{found[name]:,.0f}" for name in COLUMNS)]
-    print(*cells, *(f"{ratio:.1f}" for ratio in ratios), file=sys.stderr, flush=True)
-    return f"| {' | '.join(map(str, cells))} | {ratios[0]:.1f} | {ratios[1]:.1f} |"
+    cells += [f"{ratio:.1f}" for ratio in ratios]
+    cells.append(f"{found['kept'] * operations / median(peaks):.0%}")
+    say(" | ".join(map(str, cells)))
+    return cells
 
 
-def request(slots: int, context: int, ads: int) -> Encoded:
+def request(slots: int, context: int, ads: int) -> Slate:
     """One context with its ads; all features are present, which is the dearest case."""
     rng = np.random.default_rng(ads)
     ids = rng.integers(0, VALUES, (ads, slots)) + VALUES * np.arange(slots)
-    ids[:, :context] = ids[:1, :context]
-    return Encoded(ids, np.ones((ads, slots), np.float32), shared=True)
+    ours, theirs = (np.ascontiguousarray(part) for part in np.split(ids, [context], axis=1))
+    return Slate(
+        Encoded(ours[:1], np.ones((1, context), np.float32)),
+        Encoded(theirs, np.ones(theirs.shape, np.float32)),
+    )
 
 
-def calls_per_second(score: Callable[[Encoded], np.ndarray], encoded: Encoded) -> float:
+def calls_per_second(score: Score, slate: Slate) -> float:
     """Calls back to back for a cell's time."""
     calls, began = 0, perf_counter()
     while (passed := perf_counter() - began) < CELL_SECONDS:
-        score(encoded)
+        score(slate)
         calls += 1
     return calls / passed
 
 
-def circumstances(rounds: int) -> str:
-    """What the figures were measured with."""
-    return (
-        f"Measured on {datetime.now(UTC):%d %B %Y}: {cpu_model()}, {os.cpu_count()} cores, one "
-        f"thread, Python {platform.python_version()}, onnxruntime {version('onnxruntime')}. "
-        f"Medians of {rounds} rounds of {CELL_SECONDS:g} s a cell; answers equal to {TOLERANCE:g}."
-    )
+def peak() -> float:
+    """Operations a second of one thread in a product of large matrices."""
+    one = torch.ones(PEAK_SIDE, PEAK_SIDE)
+    began = perf_counter()
+    torch.mm(one, one)
+    return 2 * PEAK_SIDE**3 / (perf_counter() - began)
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     main()

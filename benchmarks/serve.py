@@ -1,106 +1,108 @@
 """`make bench`: the service beside an afternoon's version of it, side by side in one run.
 
 Both score the same rows with the same weights, one worker each, over loopback; before any figure
-their answers are checked to be equal. The table goes into benchmarks/README.md.
+their answers are checked to be equal. 39 fields, 30 of the context and 9 of the ads; K = T = 16.
+The tables go into benchmarks/README.md.
 
     .venv/bin/python benchmarks/serve.py [--rounds 5] [--seconds 1.0] [--no-write]
 """
 
 import argparse
-import os
-import platform
-import re
-import shutil
-import socket
 import subprocess
-import sys
 import tempfile
-import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import polars as pl
-from load import Connection, Load, request_bytes, run_load
-from naive_graph import export_naive_bundle
+from load import Connection, Load, request_bytes, run_load, run_open_load
+from results import circumstances, keep, say, table
+from servers import afternoon, command, echo, service
+from wide_log import write_wide_log
 
 from model.bundle import Bundle
+from model.encoding import Slate
+from service.payloads import PayloadDecoder
 
-HERE = Path(__file__).parent
-CANDIDATES = (1, 10, 50, 100)
+CANDIDATES = (1, 10, 50, 100, 500)
 CONNECTIONS = (1, 4)
-SERVERS = ("service", "afternoon")
+OPEN_RATES = (0.25, 0.5, 0.75)  # of the requests a second of the closed loop
+OPEN_CANDIDATES = 50
+OPEN_CONNECTIONS = 32
 BODIES = 200  # different requests for each number of candidates
-LOG_ROWS = 60_000
+ADS = 2000  # different ads in all of them
 TOLERANCE = 1e-5
-START_SECONDS = 60.0
-MARKS = ("<!-- bench:begin -->", "<!-- bench:end -->")
-CONFIG = """
-calibration = "platt" # which the naive graph has too
-[fit]
-epochs = 3
-batch = 1024
-learning_rate = 5e-3
-[attention]
-epochs = 1
-batch = 1024
-"""
-
-Cell = tuple[int, int, str]  # candidates, connections, server
+STALL_SECONDS = 0.035
+STAGES = ("decode", "encode", "score", "write")
 
 
 def main() -> None:
-    """Run the benchmark and write its table."""
+    """Run the benchmark and write its tables."""
     parser = argparse.ArgumentParser(description="The service beside an afternoon's version of it.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of one cell in one round")
     parser.add_argument("--no-write", action="store_true", help="leave benchmarks/README.md alone")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="afm-bench-")))
         say("fitting a model for it")
-        log, bundle = fitted(home)
-        say(f"starting both servers on version {bundle.version}")
-        requests = make_requests(pl.read_parquet(log / "test.parquet"), bundle)
+        bundle = fitted(home)
+        requests = make_requests(home / "log.parquet", bundle)
+        bare = bare_calls(bundle, requests)
+        say(f"starting the servers, on version {bundle.version}")
         ports = {
             "service": stack.enter_context(service(home, bundle)),
             "afternoon": stack.enter_context(afternoon(home, bundle)),
+            "echo": stack.enter_context(echo(home)),
         }
-        say(f"answers equal: they differ by {largest_difference(ports, requests):.1g} at most")
-        runs = measure(ports, requests, arguments.rounds, arguments.seconds)
-    busiest = max(run.busy for cell in runs.values() for run in cell)
-    text = f"{table(runs)}\n\n{circumstances(arguments.rounds, arguments.seconds, busiest)}\n"
+        worst = largest_difference(ports, requests)
+        say(f"answers equal: they differ by {worst:.1g} at most")
+        measured = Measured(options.rounds, options.seconds)
+        sections = [
+            closed(ports, requests, bare, measured),
+            stages(ports["service"], requests, measured),
+            opened(ports, requests, measured),
+        ]
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="afm-bench-")))
+        bundle = fitted(home)
+        sections.append(
+            workers(home, bundle, make_requests(home / "log.parquet", bundle), measured)
+        )
+    where = circumstances("onnxruntime", "uvicorn", "fastapi")
+    sections.append(
+        f"{where} Medians of {options.rounds} rounds of {options.seconds:g} s a cell, the servers "
+        f"in turn; answers equal to {max(worst, 1e-9):.1g}. The load generator took "
+        f"{measured.busiest:.0%} of a core at most in the closed loop."
+    )
+    text = "\n\n".join(sections)
     print(text)
-    if not arguments.no_write:
-        keep(HERE / "README.md", text, *MARKS)
+    if not options.no_write:
+        keep("bench", text)
 
 
-def fitted(home: Path) -> tuple[Path, Bundle]:
-    """An example log, and a bundle fitted on it; few epochs, since no figure depends on them."""
-    log, out, config = home / "log", home / "bundle", home / "config.toml"
-    config.write_text(CONFIG)
-    train = command("afm-train")
-    run = [*train, "simulate", "--rows", str(LOG_ROWS), "--seed", "7", "--out", str(log)]
-    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
-    run = [*train, "fit", str(log / "train.parquet"), "--schema", str(log / "schema.toml")]
-    run += ["--config", str(config), "--out", str(out)]
-    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
-    return log, Bundle.open(out)
+def fitted(home: Path) -> Bundle:
+    """A bundle of 39 fields, fitted for an epoch or two, since no figure depends on them."""
+    write_wide_log(home)
+    run = [*command("afm-train"), "fit", str(home / "log.parquet")]
+    run += ["--schema", str(home / "schema.toml"), "--config", str(home / "config.toml")]
+    subprocess.run(
+        [*run, "--net", "afm", "--out", str(home / "bundle")], check=True, stdout=subprocess.DEVNULL
+    )
+    return Bundle.open(home / "bundle")
 
 
-def make_requests(rows: pl.DataFrame, bundle: Bundle) -> dict[int, list[bytes]]:
-    """For each number of candidates, requests made of rows that training never saw."""
-    fields = bundle.schema.fields
+def make_requests(log: Path, bundle: Bundle) -> dict[int, list[bytes]]:
+    """For each number of candidates, bodies made of rows of the log."""
+    rows, fields = pl.read_parquet(log), bundle.schema.fields
     context = rows.select([name for name, field in fields.items() if field.role == "context"])
     candidate = rows.select([name for name, field in fields.items() if field.role == "candidate"])
-    contexts, candidates = context.to_dicts(), candidate.to_dicts()
+    contexts, ads = context.to_dicts(), candidate.head(ADS).to_dicts()
     rng = np.random.default_rng(1)
     return {
         size: [
@@ -108,7 +110,7 @@ def make_requests(rows: pl.DataFrame, bundle: Bundle) -> dict[int, list[bytes]]:
                 "/predict",
                 {
                     "context": contexts[rng.integers(len(contexts))],
-                    "candidates": [candidates[i] for i in rng.integers(0, len(candidates), size)],
+                    "candidates": [ads[i] for i in rng.integers(0, len(ads), size)],
                 },
             )
             for _ in range(BODIES)
@@ -117,169 +119,216 @@ def make_requests(rows: pl.DataFrame, bundle: Bundle) -> dict[int, list[bytes]]:
     }
 
 
-@contextmanager
-def service(home: Path, bundle: Bundle) -> Iterator[int]:
-    """The service as a user runs it: published, one worker, the embedded Redis; yields its port."""
-    port = free_port()
-    environment = clean_environment() | {"AFM_HOME": str(home / "afm")}
-    serve = command("afm-serve")
-    subprocess.run(
-        [*serve, "publish", str(bundle.directory)],
-        check=True,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-    )
-    run = [*serve, "run", "--port", str(port)]
-    with started(run, environment, home / "service.log", f"http://127.0.0.1:{port}/readyz"):
-        yield port
+def bare_calls(bundle: Bundle, requests: dict[int, list[bytes]]) -> dict[int, Callable[[], float]]:
+    """For each number of candidates, what takes the seconds of one bare call of the graph that
+    serves it, its inputs at hand, over all requests.
+    """
+    encoder, scorer, decoder = bundle.encoder(), bundle.scorer(), PayloadDecoder(max(CANDIDATES))
+    found = {}
+    for size, bodies in requests.items():
+        slates = []
+        for body in bodies:
+            asked = decoder.decode(body.partition(b"\r\n\r\n")[2])
+            context, ads = encoder.encode_context(asked.context), encoder.encode_ads(asked.rows[:])
+            assert context is not None
+            assert ads is not None
+            slates.append(Slate(context, ads, scorer.alone(ads)))
+        if size == CANDIDATES[0]:
+            scorer.choose_graphs(slates[0])
+        ranked = scorer.ranks(size)
+        rows = slates if ranked else [scorer.joined(slate) for slate in slates]
+        call: Any = scorer.rank if ranked else scorer.predict_plainly
 
+        def seconds(call: Any = call, rows: Any = rows) -> float:
+            began = perf_counter()
+            for one in rows:
+                call(one)
+            return (perf_counter() - began) / len(rows)
 
-@contextmanager
-def afternoon(home: Path, bundle: Bundle) -> Iterator[int]:
-    """The afternoon's service under uvicorn[standard], one worker; yields its port."""
-    port = free_port()
-    graph = home / "naive.onnx"
-    export_naive_bundle(bundle, graph)
-    environment = clean_environment() | {"BUNDLE": str(bundle.directory), "GRAPH": str(graph)}
-    run = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE), "afternoon:app"]
-    run += ["--port", str(port), "--no-access-log"]
-    with started(run, environment, home / "afternoon.log", f"http://127.0.0.1:{port}/docs"):
-        yield port
-
-
-@contextmanager
-def started(run: list[str], environment: dict[str, str], log: Path, ready: str) -> Iterator[None]:
-    """A server process, from its first good answer to its end."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(run, env=environment, stdout=output, stderr=output)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not answers(ready):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"it does not start: {' '.join(run)}\n{log.read_text()}")
-            time.sleep(0.1)
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def answers(url: str) -> bool:
-    """Whether 200 comes back."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own loopback URL
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+        found[size] = seconds
+    return found
 
 
 def largest_difference(ports: dict[str, int], requests: dict[int, list[bytes]]) -> float:
     """Ask both servers everything once; ends the benchmark where answers are not equal."""
-    connections = {name: Connection(port) for name, port in ports.items()}
+    connections = [Connection(ports[name]) for name in ("service", "afternoon")]
     worst = 0.0
     for size, bodies in requests.items():
         for body in bodies:
-            ours, theirs = (np.array(c.ask(body)["probabilities"]) for c in connections.values())
+            ours, theirs = (np.array(c.ask(body)["probabilities"]) for c in connections)
             assert ours.shape == theirs.shape == (size,), "not one probability a candidate"
             worst = max(worst, float(np.abs(ours - theirs).max()))
-    for connection in connections.values():
+    for connection in connections:
         connection.close()
     assert worst <= TOLERANCE, f"answers differ by {worst:.2g}: there is nothing to compare"
     return worst
 
 
-def measure(
-    ports: dict[str, int], requests: dict[int, list[bytes]], rounds: int, seconds: float
-) -> dict[Cell, list[Load]]:
-    """Every cell once a round, the two servers in turn, so that both meet the same machine."""
-    runs: dict[Cell, list[Load]] = {}
-    for number in range(rounds):
-        say(f"round {number + 1} of {rounds}")
-        order = SERVERS if number % 2 == 0 else SERVERS[::-1]
-        for connections in CONNECTIONS:
-            for size in CANDIDATES:
-                for name in order:
-                    run = run_load(ports[name], requests[size], connections, seconds)
-                    runs.setdefault((size, connections, name), []).append(run)
-    return runs
+class Measured:
+    """Runs cells in turn, so that all servers meet the same machine."""
+
+    def __init__(self, rounds: int, seconds: float) -> None:
+        self.rounds = rounds
+        self.seconds = seconds
+        self.busiest = 0.0
+
+    def closed(
+        self, ports: dict[str, int], bodies: list[bytes], connections: int
+    ) -> dict[str, Load]:
+        """The median run of each server, asked the same."""
+        return self.each(ports, dict.fromkeys(ports, bodies), connections)
+
+    def each(
+        self, ports: dict[str, int], bodies: dict[str, list[bytes]], connections: int
+    ) -> dict[str, Load]:
+        """The median run of each server, each asked in its own form."""
+        runs: dict[str, list[Load]] = {name: [] for name in ports}
+        for number in range(self.rounds):
+            for name in list(ports)[:: 1 if number % 2 == 0 else -1]:
+                runs[name].append(run_load(ports[name], bodies[name], connections, self.seconds))
+        self.busiest = max(self.busiest, *(run.busy for found in runs.values() for run in found))
+        return {name: middle(found) for name, found in runs.items()}
 
 
-def table(runs: dict[Cell, list[Load]]) -> str:
-    """The medians over rounds as a Markdown table."""
-    lines = [
-        "| candidates | connections | service rows/s | p50 ms | p99 ms "
-        "| afternoon rows/s | p50 ms | p99 ms | ratio of rows/s |",
-        "|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
+def middle(runs: list[Load]) -> Load:
+    """The medians of several runs."""
+    return Load(*(median(column) for column in zip(*map(astuple, runs), strict=True)))
+
+
+def astuple(run: Load) -> tuple[float, ...]:
+    """A run's figures in their order."""
+    return run.requests_per_second, run.p50, run.p99, run.longest, run.busy
+
+
+def ms(seconds: float) -> str:
+    """Milliseconds as the tables have them."""
+    return f"{1000 * seconds:.2f}"
+
+
+def closed(
+    ports: dict[str, int],
+    requests: dict[int, list[bytes]],
+    bare: dict[int, Callable[[], float]],
+    measured: Measured,
+) -> str:
+    """The closed loop, with the bare call of the same graph beside it."""
+    lines: list[list[object]] = []
     for connections in CONNECTIONS:
         for size in CANDIDATES:
-            cells: list[Any] = [size, connections]
-            rates = []
-            for name in SERVERS:
-                found = runs[size, connections, name]
-                rates.append(size * median(run.requests_per_second for run in found))
-                latencies = (
-                    median(getattr(run, quantile) for run in found) for quantile in ("p50", "p99")
+            found = measured.closed(ports, requests[size], connections)
+            call = median(bare[size]() for _ in range(measured.rounds))
+            ours, theirs, least = (found[name] for name in ("service", "afternoon", "echo"))
+            lines.append(
+                [
+                    *(connections, size),
+                    f"{size * ours.requests_per_second:,.0f}",
+                    *(ms(ours.p50), ms(ours.p99)),
+                    f"{size * theirs.requests_per_second:,.0f}",
+                    *(ms(theirs.p50), ms(theirs.p99)),
+                    f"**{ours.requests_per_second / theirs.requests_per_second:.1f}**",
+                    ms(call),
+                    f"{call * ours.requests_per_second:.0%}",
+                    f"{ours.p50 / call:.2f}",
+                    ms(least.p50),
+                    f"{ours.p50 / least.p50:.1f}",
+                ]
+            )
+            say(" | ".join(map(str, lines[-1])))
+    head = ["connections", "candidates", "service rows/s", "p50 ms", "p99 ms"]
+    head += ["afternoon rows/s", "p50 ms", "p99 ms", "ratio of rows/s", "bare call ms"]
+    head += ["rows/s of the bare call's", "p50 / bare call", "echo p50 ms", "p50 / echo"]
+    return "Closed loop, one worker each:\n\n" + table(head, lines)
+
+
+def stages(port: int, requests: dict[int, list[bytes]], measured: Measured) -> str:
+    """What one request takes in each stage, by the service's own metrics."""
+    lines: list[list[object]] = []
+    for size, bodies in requests.items():
+        before = stage_sums(port)
+        run = run_load(port, bodies, 1, measured.seconds)
+        after = stage_sums(port)
+        spent = [
+            (after[f"{stage}_sum"] - before[f"{stage}_sum"])
+            / (after[f"{stage}_count"] - before[f"{stage}_count"])
+            for stage in STAGES
+        ]
+        rest = run.p50 - sum(spent)
+        lines.append([size, *(f"{1e6 * part:.0f}" for part in (*spent, rest))])
+    head = ["candidates", *STAGES, "HTTP, both ends"]
+    return "Microseconds of a request by stage (one connection, ads known):\n\n" + table(
+        head, lines
+    )
+
+
+def stage_sums(port: int) -> dict[str, float]:
+    """Seconds and counts of each stage so far."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    found = {}
+    for line in text.splitlines():
+        for stage in STAGES:
+            for what in ("sum", "count"):
+                if line.startswith(f'afm_stage_seconds_{what}{{stage="{stage}"}}'):
+                    found[f"{stage}_{what}"] = float(line.split()[-1])
+    return found
+
+
+def opened(ports: dict[str, int], requests: dict[int, list[bytes]], measured: Measured) -> str:
+    """The open loop at shares of what the closed loop reaches."""
+    bodies = requests[OPEN_CANDIDATES]
+    lines: list[list[object]] = []
+    for name in ("service", "afternoon"):
+        most = run_load(ports[name], bodies, 4, measured.seconds).requests_per_second
+        for share in OPEN_RATES:
+            runs = [
+                run_open_load(
+                    ports[name], bodies, OPEN_CONNECTIONS, share * most, 2 * measured.seconds
                 )
-                cells += [f"{rates[-1]:,.0f}", *(f"{1000 * latency:.2f}" for latency in latencies)]
-            cells.append(f"{rates[0] / rates[1]:.1f}")
-            lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
-
-
-def circumstances(rounds: int, seconds: float, busiest: float) -> str:
-    """What the figures were measured with."""
-    versions = ", ".join(
-        f"{name} {version(name)}" for name in ("onnxruntime", "uvicorn", "fastapi")
-    )
-    machine = f"{cpu_model()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+                for _ in range(measured.rounds)
+            ]
+            found = middle(runs)
+            rows = OPEN_CANDIDATES * share * most
+            lines.append(
+                [
+                    name,
+                    f"{share:.0%}",
+                    f"{rows:,.0f}",
+                    ms(found.p50),
+                    ms(found.p99),
+                    ms(found.longest),
+                ]
+            )
+    head = ["server", "of its closed loop", "rows/s", "p50 ms", "p99 ms", "longest ms"]
     return (
-        f"Measured on {datetime.now(UTC):%d %B %Y}: {machine}, {versions}. Medians of {rounds} "
-        f"rounds of {seconds:g} s a cell; the load generator took {busiest:.0%} of a core at most."
+        f"Open loop at a constant rate, N = {OPEN_CANDIDATES}, at most {OPEN_CONNECTIONS} "
+        "connections; a latency counts from when its request was due:\n\n" + table(head, lines)
     )
 
 
-def cpu_model() -> str:
-    """The processor by its name, where Linux tells it."""
-    try:
-        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        found = None
-    return found[1] if found else platform.machine()
-
-
-def keep(path: Path, text: str, begin: str, end: str) -> None:
-    """Put the table between two markers of a Markdown file."""
-    before, rest = path.read_text(encoding="utf-8").split(begin)
-    after = rest.split(end)[1]
-    path.write_text(f"{before}{begin}\n{text}{end}{after}", encoding="utf-8")
-
-
-def command(name: str) -> list[str]:
-    """A command of this environment."""
-    found = shutil.which(name, path=str(Path(sys.executable).parent))
-    if found is None:
-        raise SystemExit(f"{name} is not beside {sys.executable}: make install")
-    return [found]
-
-
-def clean_environment() -> dict[str, str]:
-    """Ours, without the settings of somebody's own service."""
-    own = {"WEB_CONCURRENCY"}
-    return {k: v for k, v in os.environ.items() if not k.startswith("AFM_") and k not in own}
-
-
-def free_port() -> int:
-    """A port on 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def say(text: str) -> None:
-    """Progress, beside the table."""
-    print(text, file=sys.stderr, flush=True)
+def workers(
+    home: Path, bundle: Bundle, requests: dict[int, list[bytes]], measured: Measured
+) -> str:
+    """Two workers beside one, and keep-alive requests in a row."""
+    bodies = requests[OPEN_CANDIDATES]
+    (home / "two").mkdir()
+    with service(home, bundle) as one, service(home / "two", bundle, workers=2) as two:
+        found = measured.closed({"one": one, "two": two}, bodies, 8)
+        connection = Connection(two)
+        longest = []
+        for _ in range(measured.rounds):
+            for body in bodies[:50]:
+                began = perf_counter()
+                connection.ask(body)
+                longest.append(perf_counter() - began)
+        connection.close()
+    ratio = found["two"].requests_per_second / found["one"].requests_per_second
+    stalls = sum(seconds > STALL_SECONDS for seconds in longest)
+    return (
+        f"Two workers beside one, N = {OPEN_CANDIDATES}, 8 connections, on cores that the load "
+        f"generator shares with them: {ratio:.2f} times the rows/s. Of {len(longest)} keep-alive "
+        f"requests in a row to the two, {stalls} took longer than {1000 * STALL_SECONDS:.0f} ms; "
+        f"the longest took {ms(max(longest))} ms."
+    )
 
 
 if __name__ == "__main__":

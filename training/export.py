@@ -15,11 +15,13 @@ from model.manifest import Calibration
 from model.nets import Net
 from model.nets.graphs import ExplainGraph, PredictGraph
 from model.nets.rank_graphs import AdsGraph, RankGraph
-from model.scorer import Scorer
+from model.scorer import Scorer, Terms
 from training.tracing import trace
 
 PREFIX = "net."  # of a parameter's name in the graphs: the modules exported have the net as `net`
-TOLERANCE = 1e-5  # of a probability, and of a logit relative to max(1, |logit|)
+# of a probability, and of a logit relative to 1, or to the terms that it is the sum of, each with
+# its sign taken off
+TOLERANCE = 1e-5
 
 
 def export(
@@ -68,7 +70,7 @@ def check_parity(
             expected = graph(torch.from_numpy(encoded.ids), torch.from_numpy(encoded.values))
         *probabilities, logits = (tensor.numpy() for tensor in expected)
         scores, terms = scorer.predict_plainly(encoded), scorer.explain(encoded)
-        size = np.maximum(1, np.abs(logits))
+        size = _size(scorer, logits, terms)
         with torch.no_grad():
             linear = net.linear_terms(*map(torch.from_numpy, (encoded.ids, encoded.values))).numpy()
         differences = {
@@ -99,6 +101,16 @@ def check_parity(
                 )
         worst = max(worst, float(differences["logits"].max()))
     return worst
+
+
+def _size(scorer: Scorer, logits: NDArray[np.float32], terms: Terms) -> NDArray[np.float64]:
+    # what float32 can be exact to a share of: where hundreds of terms cancel, that is not the logit
+    size = np.maximum(1.0, np.abs(logits, dtype=np.float64))
+    if terms.contribution is None:
+        return size
+    added = abs(scorer.bias) + np.abs(terms.linear).sum(1, np.float64)
+    added += np.abs(terms.contribution).sum(1, np.float64)
+    return np.maximum(size, added)
 
 
 def edge_cases(

@@ -42,7 +42,7 @@ def level_of(
 ) -> float:
     """The b of sum w sigmoid(x + b) = sum w y, by Newton's method; 0 where a class is absent."""
     clicks = weights @ labels
-    if not 0 < clicks < weights.sum():
+    if clicks <= 0 or weights @ (1 - labels) <= 0:
         return 0.0
     b = 0.0
     for _ in range(STEPS):

@@ -1,0 +1,107 @@
+"""The processes that the benchmarks measure, each from its first good answer to its end."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from naive_graph import export_naive_bundle
+
+from model.bundle import Bundle
+
+HERE = Path(__file__).parent
+START_SECONDS = 60.0
+
+
+@contextmanager
+def service(home: Path, bundle: Bundle, workers: int = 1) -> Iterator[int]:
+    """The service as a user runs it: published, with the embedded Redis; yields its port."""
+    port = free_port()
+    environment = clean_environment() | {"AFM_HOME": str(home / "afm")}
+    serve = command("afm-serve")
+    subprocess.run(
+        [*serve, "publish", "--force", str(bundle.directory)],
+        check=True,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
+    run = [*serve, "run", "--port", str(port), "--workers", str(workers)]
+    with started(run, environment, home / "service.log", f"http://127.0.0.1:{port}/readyz"):
+        yield port
+
+
+@contextmanager
+def afternoon(home: Path, bundle: Bundle) -> Iterator[int]:
+    """The afternoon's service under uvicorn[standard], one worker; yields its port."""
+    port = free_port()
+    graph = home / "naive.onnx"
+    export_naive_bundle(bundle, graph)
+    environment = clean_environment() | {"BUNDLE": str(bundle.directory), "GRAPH": str(graph)}
+    run = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE), "afternoon:app"]
+    run += ["--port", str(port), "--no-access-log"]
+    with started(run, environment, home / "afternoon.log", f"http://127.0.0.1:{port}/docs"):
+        yield port
+
+
+@contextmanager
+def echo(home: Path) -> Iterator[int]:
+    """A plain ASGI app in the same server; yields its port."""
+    port = free_port()
+    run = [sys.executable, str(HERE / "echo.py"), str(port)]
+    with started(run, clean_environment(), home / "echo.log", f"http://127.0.0.1:{port}/"):
+        yield port
+
+
+@contextmanager
+def started(run: list[str], environment: dict[str, str], log: Path, ready: str) -> Iterator[None]:
+    """A server process, from its first good answer to its end."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(run, env=environment, stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not answers(ready):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"it does not start: {' '.join(run)}\n{log.read_text()}")
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def answers(url: str) -> bool:
+    """Whether 200 comes back."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own loopback URL
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def command(name: str) -> list[str]:
+    """A command of this environment."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent))
+    if found is None:
+        raise SystemExit(f"{name} is not beside {sys.executable}: make install")
+    return [found]
+
+
+def clean_environment() -> dict[str, str]:
+    """Ours, without the settings of somebody's own service."""
+    own = {"WEB_CONCURRENCY"}
+    return {k: v for k, v in os.environ.items() if not k.startswith("AFM_") and k not in own}
+
+
+def free_port() -> int:
+    """A port on 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
