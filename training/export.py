@@ -110,7 +110,8 @@ def _size(scorer: Scorer, logits: NDArray[np.float32], terms: Terms) -> NDArray[
         return size
     added = abs(scorer.bias) + np.abs(terms.linear).sum(1, np.float64)
     added += np.abs(terms.contribution).sum(1, np.float64)
-    return np.maximum(size, added)
+    larger: NDArray[np.float64] = np.maximum(size, added)
+    return larger
 
 
 def edge_cases(
