@@ -27,7 +27,7 @@ FIT ?= --config training/configs/example.toml --test $(EXAMPLE)/test.parquet
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint bench FORCE
+.PHONY: help install run test lint bench faults FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,9 @@ lint: $(INSTALLED) ## ruff (lint, format) and mypy strict
 
 bench: $(INSTALLED) ## the service beside an afternoon's version of it, as a table
 	@$(BIN)/python benchmarks/serve.py
+
+faults: $(INSTALLED) ## the promises under swaps, faults and floods, measured; NAMES= for some of them
+	@$(BIN)/python benchmarks/faults.py $(NAMES)
 
 # torch first and alone: see the note in constraints.txt.
 $(INSTALLED): pyproject.toml constraints.txt

@@ -1,0 +1,41 @@
+"""What the service promises under swaps, faults, floods and strangers, each measured on real parts.
+
+One module of promises/ for each promise; each starts its own service, Redis and load, and raises when
+what is promised absolutely (a lost answer, a wrong bit) does not hold.
+
+    .venv/bin/python benchmarks/faults.py [NAME ...] [--no-write]
+"""
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from results import circumstances, keep, say, table
+
+HERE = Path(__file__).parent
+HEAD = ["promise", "what was done", "figure"]
+
+
+def main() -> None:
+    """Measure the promises named, or all; write the table."""
+    names = sorted(path.stem for path in (HERE / "promises").glob("[a-z]*.py"))
+    parser = argparse.ArgumentParser(description="The promises, measured.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
+    parser.add_argument("--no-write", action="store_true", help="leave benchmarks/README.md alone")
+    options = parser.parse_args()
+    if strange := set(options.names) - set(names):
+        parser.error(f"no such promise: {', '.join(sorted(strange))}")
+    sys.path.insert(0, str(HERE / "promises"))
+    lines: list[list[object]] = []
+    for name in options.names or names:
+        say(name)
+        lines += [[name, what, figure] for what, figure in import_module(name).measure()]
+    text = f"{table(HEAD, lines)}\n\n{circumstances('onnxruntime', 'uvicorn', 'redis')}"
+    print(text)
+    if not options.no_write and not options.names:
+        keep("faults", text)
+
+
+if __name__ == "__main__":
+    main()
