@@ -1,7 +1,7 @@
 """What the service promises under swaps, faults, floods and strangers, each measured on real parts.
 
-One module of promises/ for each promise; each starts its own service, Redis and load, and raises when
-what is promised absolutely (a lost answer, a wrong bit) does not hold.
+One module of promises/ for each; it starts its own service, Redis and load, and raises when what is
+promised absolutely (a lost answer, a wrong bit) does not hold.
 
     .venv/bin/python benchmarks/faults.py [NAME ...] [--no-write]
 """
