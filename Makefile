@@ -27,7 +27,7 @@ FIT ?= --config training/configs/example.toml --test $(EXAMPLE)/test.parquet
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint bench faults FORCE
+.PHONY: help install run test lint bench faults audit FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,13 @@ bench: $(INSTALLED) ## the service beside an afternoon's version of it, as a tab
 
 faults: $(INSTALLED) ## the promises under swaps, faults and floods, measured; NAMES= for some of them
 	@$(BIN)/python benchmarks/faults.py $(NAMES)
+
+# pip-audit lives in an environment of its own: nothing the product is made of needs it. It asks the
+# package index for advisories, so it is no part of `make test`; what cannot be asked about is a failure.
+audit: $(INSTALLED) ## known vulnerabilities of the pinned versions (needs the network)
+	@[ -x .venv/audit/bin/pip-audit ] || { $(BIN)/python -m venv .venv/audit && \
+	  .venv/audit/bin/python -m pip install -qq --no-input --disable-pip-version-check pip-audit==2.10.1; }
+	@.venv/audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 # torch first and alone: see the note in constraints.txt.
 $(INSTALLED): pyproject.toml constraints.txt

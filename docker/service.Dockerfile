@@ -22,6 +22,7 @@ RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/afm --create-h
  && rm -rf /opt/* /root/.cache /usr/local/lib/python3.11/ensurepip /usr/local/lib/python3.11/site-packages/* /usr/local/bin/pip*
 COPY --from=build /srv/afm /srv/afm
 COPY docker/publish-once.sh /usr/local/bin/publish-once
+COPY docker/with-redis.sh /usr/local/bin/with-redis
 
 # One layer, copied: what was removed above takes no room, and there is no pip in the image.
 FROM scratch
@@ -34,6 +35,7 @@ ENV PATH=/srv/afm/bin:/usr/local/bin:/usr/bin:/bin \
 USER afm
 WORKDIR /var/lib/afm
 EXPOSE 8000
+ENTRYPOINT ["with-redis"]
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
 CMD ["afm-serve", "run", "--host", "0.0.0.0", "--port", "8000"]

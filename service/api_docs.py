@@ -140,11 +140,19 @@ _MODELS: list[type[BaseModel]] = [
 ]
 _FAULTS = {
     400: "not JSON",
+    401: "no API key, or one that is not known; only where keys are asked for",
+    403: "an API key without the right",
     413: "too many bytes or rows",
     415: "the content type is not JSON",
     422: "no request, or a value that a field cannot hold; names row and field",
     503: "no version is live",
     504: "timeout_ms is over",
+}
+
+
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
 }
 
 
@@ -201,6 +209,8 @@ def add_raw_routes(openapi: dict[str, Any]) -> dict[str, Any]:
     )
     components = openapi.setdefault("components", {}).setdefault("schemas", {})
     components.update(document["$defs"])
+    openapi["components"]["securitySchemes"] = _SCHEMES
+    openapi["security"] = [{}, *({name: []} for name in _SCHEMES)]  # {}: keys may be off
     paths = {"/predict": {"post": predict}, "/explain": {"post": explain}}
     openapi["paths"] = {**paths, **openapi["paths"]}
     return openapi

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -14,7 +14,9 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api_docs import add_raw_routes
+from service.api_keys import ApiKeys
 from service.bundle_store import BundleStore
+from service.guard import Guard
 from service.http_errors import Known, LastResort, add_handlers
 from service.logs import configure_logging
 from service.routes import PATHS, add_routes
@@ -27,17 +29,26 @@ FIRST_POLL_SECONDS = 60.0  # a worker that listens sooner would answer 503 to it
 
 
 def create_app(settings: Settings, redis_url: str) -> FastAPI:
-    """The app, which follows the active version of `settings.model` while its lifespan lasts."""
+    """The app, which follows the active version of `settings.model` while its lifespan lasts.
+
+    Raises:
+        SettingsError: the file of API keys cannot be used.
+    """
     telemetry = Telemetry()
     store = VocabularyStore(redis_url, settings.model, settings.redis_timeout_ms / 1000)
     bundles = BundleStore(settings.bundle_directory)
     follower = Follower(store, bundles, telemetry, settings.poll_seconds, settings.ad_cache)
 
+    keys = None if settings.api_keys is None else ApiKeys(settings.api_keys)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         follower.start()
         await asyncio.to_thread(follower.wait, FIRST_POLL_SECONDS)
-        yield
+        async with AsyncExitStack() as resources:
+            if keys is not None:
+                await resources.enter_async_context(keys.watched(telemetry.keys_current.set))
+            yield
         await asyncio.to_thread(follower.stop)
 
     app = _App(
@@ -51,7 +62,11 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
     )
     add_handlers(app)
     for path, endpoint in add_routes(app, settings, follower, telemetry).items():
-        app.shortcuts[path] = RequestMetrics(LastResort(Known(endpoint)), telemetry, PATHS)
+        guarded = endpoint if keys is None else Guard(endpoint, keys)
+        app.shortcuts[path] = RequestMetrics(LastResort(Known(guarded)), telemetry, PATHS)
+    if keys is not None:
+        app.add_middleware(Guard, keys=keys)
+        app.add_middleware(Known)
     app.add_middleware(LastResort)
     app.add_middleware(RequestMetrics, telemetry=telemetry, routes=PATHS)
     app.state.follower = follower

@@ -1,12 +1,17 @@
 """Where published bundles are: one directory for each version, whole or not there."""
 
-import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from model.bundle import MANIFEST, Bundle, new_bundle
 from model.errors import BundleError
+from service.file_locks import open_lock, take
+
+LOCK = ".lock"  # held by who copies
+TURN_SECONDS = 120.0  # for the copy of another publisher
 
 
 class BundleStore:
@@ -41,35 +46,36 @@ class BundleStore:
             BundleError: it cannot be written, or what is there under its version is damaged.
         """
         target = self._root / self.location(model, bundle.version)
-        _sweep(target.parent)
-        if not target.exists():
-            try:
+        with _turn(target.parent):
+            _sweep(target.parent)
+            if not target.exists():
                 _copy(bundle, target)
-            except BundleError:
-                if not target.exists():  # another publisher of the same version was first
-                    raise
         return self.open(model, bundle.version)
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    # one publisher at a time: what lies about is then nobody's, and may be swept
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = open_lock(folder / LOCK)
+    except OSError as error:
+        raise BundleError(f"{folder}: cannot write there: {error.strerror}") from error
+    try:
+        if not take(handle, TURN_SECONDS):
+            raise BundleError(f"{folder}: another publisher has been copying for a long time")
+        yield
+    finally:
+        os.close(handle)
 
 
 def _copy(bundle: Bundle, target: Path) -> None:
     with new_bundle(target) as scratch:
-        handle = os.open(scratch, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH)  # tells a sweeper that this one is not abandoned
-            for name in (MANIFEST, *bundle.manifest.files):
-                (scratch / name).parent.mkdir(exist_ok=True)
-                shutil.copyfile(bundle.directory / name, scratch / name)
-        finally:
-            os.close(handle)
+        for name in (MANIFEST, *bundle.manifest.files):
+            (scratch / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(bundle.directory / name, scratch / name)
 
 
 def _sweep(folder: Path) -> None:
-    for scratch in folder.glob(".*/") if folder.is_dir() else ():
-        handle = os.open(scratch, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(scratch, ignore_errors=True)
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(handle)
+    for scratch in folder.glob(".*/"):
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from model.errors import AfmError
 from service.embedded_redis import EmbeddedRedis
+from service.errors import SettingsError
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,6 +61,16 @@ def _publish(arguments: argparse.Namespace) -> None:
     print(f"{version} ({net}) {what} as model {settings.model!r}; {state}")
     for line in done.saw:
         print(f"  {'in spite of: ' if line in done.faults else ''}{line}")
+
+
+def _key(arguments: argparse.Namespace) -> None:
+    from service.api_keys import make_key
+
+    path = Settings.load().api_keys
+    if path is None:
+        raise SettingsError("AFM_API_KEYS: names no file to keep the key's hash in")
+    print(make_key(path, arguments.name, arguments.rights.split(",")))
+    print(f"afm-serve: {path} holds its hash; the key itself is shown this once", file=sys.stderr)
 
 
 def _versions(arguments: argparse.Namespace) -> None:
@@ -154,6 +165,11 @@ def _parser() -> argparse.ArgumentParser:
         "rollback", parents=[model], help="back to the version that was active before"
     )
     rollback.set_defaults(run=_rollback)
+
+    key = commands.add_parser("key", help="make an API key, kept as a hash in AFM_API_KEYS")
+    key.add_argument("name", metavar="NAME", help="who gets it")
+    key.add_argument("--rights", default="predict", help="some of predict,explain,admin (predict)")
+    key.set_defaults(run=_key)
     return parser
 
 

@@ -11,6 +11,8 @@ AfmError (model/errors.py)
 ├── MediaTypeError      not said to be JSON
 ├── BodyTooLarge        more bytes than the limit
 ├── TooManyRows         more rows than the limit
+├── Unauthenticated     no API key, or one that is not known
+├── Forbidden           an API key without the right that the path needs
 ├── NoModel             no version is live
 └── DeadlinePassed      the caller's timeout is over
 
@@ -72,6 +74,30 @@ class TooManyRows(HttpError):
     """A request of more rows than the limit."""
 
     code = "too_many_rows"
+
+
+class Unauthenticated(HttpError):
+    """No API key was `given`, or one that is not known."""
+
+    code = "unauthenticated"
+
+    def __init__(self, *, given: bool) -> None:
+        super().__init__(
+            "the API key is not known"
+            if given
+            else "an API key is needed: authorization: Bearer KEY, or x-api-key: KEY"
+        )
+        self.challenge = 'Bearer error="invalid_token"' if given else "Bearer"
+
+
+class Forbidden(HttpError):
+    """An API key that lacks `right`."""
+
+    code = "forbidden"
+
+    def __init__(self, right: str) -> None:
+        super().__init__(f"the API key has no right to {right}")
+        self.challenge = f'Bearer error="insufficient_scope", scope="{right}"'
 
 
 class NoModel(HttpError):

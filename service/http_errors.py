@@ -1,8 +1,6 @@
 """Errors as HTTP answers: one table from error to status, and RFC 9457 problems as bodies."""
 
 import json
-import sys
-import traceback
 from http import HTTPStatus
 from typing import Any
 
@@ -18,16 +16,21 @@ from model.errors import AfmError, InputError
 from service.errors import (
     BodyTooLarge,
     DeadlinePassed,
+    Forbidden,
     MalformedBody,
     MediaTypeError,
     NoModel,
     TooManyRows,
+    Unauthenticated,
 )
+from service.logs import last_frames
 
 MEDIA_TYPE = "application/problem+json"
 
 STATUS: dict[type[AfmError], int] = {
     MalformedBody: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
     BodyTooLarge: 413,
     TooManyRows: 413,
     MediaTypeError: 415,
@@ -69,6 +72,8 @@ def _of_the_table(error: Any) -> Response:
     if isinstance(error, InputError):
         return problem(STATUS[kind], error.code, str(error), row=error.row, field=error.field)
     headers = {"retry-after": "1"} if isinstance(error, NoModel) else None
+    if isinstance(error, Unauthenticated | Forbidden):
+        headers = {"www-authenticate": error.challenge}
     return problem(STATUS[kind], error.code, str(error), headers)
 
 
@@ -140,9 +145,7 @@ class LastResort:
         try:
             await self._app(scope, receive, watched)
         except Exception as error:
-            frames = traceback.extract_tb(sys.exc_info()[2])
-            where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-8:]]
-            log.error("unexpected error", kind=type(error).__name__, where=where)
+            log.error("unexpected error", kind=type(error).__name__, where=last_frames(error))
             if not started and scope["type"] == "http":
                 answer = problem(500, "internal_error", "an error inside the service")
                 await answer(scope, receive, send)

@@ -3,7 +3,7 @@
 from time import perf_counter
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect
@@ -11,6 +11,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from service.errors import BodyTooLarge, MediaTypeError
+from service.guard import STRANGER
 from service.http_errors import problem
 from service.payloads import PayloadDecoder
 from service.predictor import Explanations, Predictor, Probabilities, View
@@ -106,7 +107,11 @@ def _status_routes(follower: Follower, telemetry: Telemetry) -> APIRouter:
         return {"status": "alive"}
 
     @router.get("/readyz", summary="A verified, warm version is live", response_model=None)
-    async def readyz() -> Response | dict[str, Any]:
+    async def readyz(request: Request) -> Response | dict[str, Any]:
+        if request.scope.get(STRANGER):
+            if follower.live is None:
+                return problem(503, "no_model", "no version is live")
+            return {"status": "ready"}
         refusal = follower.refusal
         state: dict[str, Any] = {
             "model": follower.model,

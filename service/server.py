@@ -1,6 +1,8 @@
 """Starts uvicorn with one or several workers, and ends with them."""
 
+import ipaddress
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -10,6 +12,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from service.api_keys import ApiKeys
 from service.errors import SettingsError
 from service.logs import configure_logging
 from service.one_write import OneWriteProtocol
@@ -23,12 +26,15 @@ def serve(settings: Settings, redis_url: str) -> None:
     """Serve until SIGTERM or SIGINT; workers that die are replaced.
 
     Raises:
-        SettingsError: the address cannot be listened on.
+        SettingsError: the address cannot be listened on, or not without API keys.
     """
+    _check_access(settings)
     _check_address(settings.host, settings.port)
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
     configure_logging(settings)
+    # a core file would hold the callers' values, and the password of Redis
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.environ.update(settings.environment() | {"AFM_REDIS_URL": redis_url})
     with _shared_metrics(settings.workers):
         uvicorn.run(
@@ -54,6 +60,24 @@ def serve(settings: Settings, redis_url: str) -> None:
 def _end(number: int, frame: object) -> None:  # noqa: ARG001 - a handler's two arguments
     # uvicorn, once it has stopped in order, raises the signal again
     raise SystemExit(0)
+
+
+def _check_access(settings: Settings) -> None:
+    if settings.api_keys is not None:
+        ApiKeys(settings.api_keys)  # else each worker would say what is wrong, and start again
+    elif not settings.allow_anonymous and not _is_loopback(settings.host):
+        raise SettingsError(
+            f"AFM_HOST: {settings.host} is reached from other machines: set AFM_API_KEYS "
+            "(afm-serve key makes one), or AFM_ALLOW_ANONYMOUS=1 to serve whoever comes"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        found = {str(one[4][0]) for one in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False  # cannot be listened on either
+    return all(ipaddress.ip_address(address).is_loopback for address in found)
 
 
 def _check_address(host: str, port: int) -> None:

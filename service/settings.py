@@ -90,6 +90,12 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     """The port to listen on; 0 takes a free one."""
 
+    api_keys: Path | None = None
+    """A file of hashed API keys (`afm-serve key`); none lets in whoever reaches the address."""
+
+    allow_anonymous: bool = False
+    """Listen beyond this machine although no API key is asked for."""
+
     workers: int = Field(default=1, ge=1, le=256)
     """Processes that serve; each scores on one core."""
 
@@ -115,7 +121,8 @@ class Settings(BaseSettings):
     """How long a stopping worker waits for requests in flight."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least level that is logged; debug logs each request, without its values."""
+    """The least level that is logged; debug shows what libraries say as well; never the
+    values of a request."""
 
     log_format: Literal["json", "console"] = "json"
     """Logs for programs or for people."""

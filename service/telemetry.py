@@ -10,6 +10,7 @@
     afm_live_version{model,version}      workers on which the version is live
     afm_refused_activations_total{version}   attempts to go live that were refused
     afm_redis_up                         1 while every worker reached Redis at its last poll
+    afm_api_keys_current                 1 while every worker has the API keys that the file holds
 
 Several workers need `PROMETHEUS_MULTIPROC_DIR` set before prometheus_client is imported: each then
 writes its numbers into files there, and a scrape of any worker sums them up.
@@ -99,6 +100,14 @@ class Telemetry:
             registry=registry,
             multiprocess_mode="livemin",
         )
+
+        self.keys_current = Gauge(
+            "afm_api_keys_current",
+            "Whether every worker has the API keys that the file holds",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self.keys_current.set(1)
 
     def went_live(self, model: str, version: str, before: str | None) -> None:
         """Note that `version` took the place of `before`."""

@@ -80,6 +80,11 @@ class Stack:
         described: list[dict[str, Any]] = json.loads(docker("inspect", container).stdout)
         return described[0]
 
+    def redis_as(self, user: str, command: str) -> str:
+        """What Redis says to one of its users."""
+        line = f'redis-cli -u "$(cat /logins/{user}/url)" {command}'
+        return self.compose("exec", "-T", "redis", "sh", "-c", line).stdout
+
     def get(self, path: str) -> dict[str, Any]:
         answer = httpx.get(self.url + path, timeout=10, trust_env=False)
         assert answer.status_code == 200, answer.text
@@ -158,11 +163,23 @@ def test_the_service_answers_on_loopback_alone_and_redis_nowhere(stack: Stack) -
 
 
 def test_redis_keeps_what_it_is_given(stack: Stack) -> None:
-    asked = ("redis-cli", "config", "get")
-    kept = stack.compose("exec", "-T", "redis", *asked, "appendonly", "maxmemory-policy").stdout
-    words = kept.split()
+    words = stack.redis_as("operator", "config get appendonly maxmemory-policy").split()
     settings = dict(zip(words[::2], words[1::2], strict=True))
     assert settings == {"appendonly": "yes", "maxmemory-policy": "noeviction"}
+
+
+def test_each_container_has_the_login_of_its_own_redis_user_and_no_other(stack: Stack) -> None:
+    active = stack.get("/model")["version"]
+    assert stack.redis_as("service", "--raw get afm:default:active").strip() == active
+    assert "NOPERM" in stack.redis_as("service", "set afm:default:active v0")
+    assert "NOPERM" in stack.redis_as("publisher", "flushall")
+    anybody = stack.compose("exec", "-T", "redis", "redis-cli", "get", "afm:default:active")
+    assert "NOPERM" in anybody.stdout
+    for name, user in (("service", "service"), ("live", "service"), ("publisher", "publisher")):
+        mounts = [one["Name"] for one in stack.inspect(name)["Mounts"] if one["Type"] == "volume"]
+        logins = [mount for mount in mounts if "_login-" in mount]
+        assert [mount.rpartition("-")[2] for mount in logins] == [user], name
+        assert "redis://" not in json.dumps(stack.inspect(name)), name
 
 
 def test_the_service_image_is_small_and_has_no_torch(stack: Stack) -> None:

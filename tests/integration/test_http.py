@@ -1,20 +1,14 @@
 """The HTTP contract on a real bundle and a real Redis: both forms, explanations, each complaint."""
 
 import json
-import threading
-import time
-from contextlib import contextmanager
 
-import httpx
 import hypothesis
 import pytest
-import uvicorn
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.app import create_app
+from app_server import client_of
 from service.publish import publish
-from service.settings import Settings
 from training.cli import NETS
 
 ROWS = [
@@ -24,28 +18,6 @@ ROWS = [
 ]
 CONTEXT = {"device": "ios", "hour": 21}
 CANDIDATES = [{"ad": "a1", "price": 3.5}, {"ad": "a2"}, {"ad": "a3", "device": "web"}]
-
-
-@contextmanager
-def client_of(redis_url, tmp_path, **chosen):
-    """The app behind a real server, in a thread of this process."""
-    settings = Settings.load(
-        model="ads", bundles=tmp_path / "bundles", home=tmp_path, poll_seconds=0.05, **chosen
-    )
-    app = create_app(settings, redis_url)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, ws="none", log_config=None))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.fixture

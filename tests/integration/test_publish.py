@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from model.bundle import Bundle
 from model.errors import BundleError
 from service.errors import StoreUnavailable
+from service.file_locks import locked
 from service.publish import publish
 from service.vocabulary_store import VocabularyStore
 
@@ -116,20 +118,22 @@ def test_a_bundle_under_another_version_s_name_is_refused(tiny_bundle, bundles, 
         bundles.open("ads", "v2")
 
 
-def test_what_a_killed_copy_left_is_swept_and_a_copy_under_way_is_not(
+def test_what_a_killed_copy_left_is_swept_and_a_copy_under_way_is_waited_for(
     tiny_bundle, bundles, tmp_path
 ):
-    import fcntl
-    import os
-
     folder = tmp_path / "bundles" / "ads"
     (folder / ".v0.dead" / "vocabulary").mkdir(parents=True)
-    (folder / ".v1.alive").mkdir()
-    handle = os.open(folder / ".v1.alive", os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_SH)
-    bundles.add("ads", tiny_bundle)
-    assert sorted(path.name for path in folder.iterdir()) == [".v1.alive", tiny_bundle.version]
-    os.close(handle)
+    copy = folder / ".v1.alive"
+    with ThreadPoolExecutor(1) as pool:
+        with locked(folder / ".lock"):
+            copy.mkdir()
+            added = pool.submit(bundles.add, "ads", tiny_bundle)
+            with pytest.raises(TimeoutError):
+                added.result(timeout=0.3)
+            copy.rename(folder / "v1")
+        added.result(timeout=30)
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == sorted([".lock", tiny_bundle.version, "v1"])
 
 
 def test_a_store_that_cannot_be_written_is_one_clear_line(tiny_bundle, tmp_path):

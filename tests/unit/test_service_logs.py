@@ -14,8 +14,8 @@ structlog.get_logger("service.test").info("version is live", version="v1")
 structlog.get_logger("service.test").debug("detail")
 logging.getLogger("uvicorn.error").info("Started %s", "parent")
 try:
-    1 / 0
-except ZeroDivisionError:
+    {{}}["secret-42"]
+except KeyError:
     structlog.get_logger("service.test").exception("poll failed")
 """
 
@@ -36,7 +36,14 @@ def test_each_line_is_an_object_with_its_time_level_and_logger():
     ]
     assert all({"timestamp", "level", "logger"} <= entry.keys() for entry in entries)
     assert entries[0]["version"] == "v1"
-    assert "ZeroDivisionError" in entries[2]["exception"]
+
+
+def test_an_exception_is_logged_by_its_kind_and_place_and_without_its_text():
+    for form in ("json", "console"):
+        assert "secret-42" not in logged(form=form)
+    entry = json.loads(logged().splitlines()[-1])
+    assert entry["exception"] == "KeyError"
+    assert entry["where"] == ["<string>:11 <module>"]
 
 
 def test_the_level_decides_what_is_logged():

@@ -1,0 +1,131 @@
+"""`afm-serve publish` killed by SIGKILL at 50 random points, one after the other, while a reader
+proves each version as soon as it is listed; then two at once, ten times.
+"""
+
+import json
+import random
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from serve import fitted
+from servers import clean_environment, command
+
+from model.golden import replay
+from model.vocabulary import from_bytes
+from service.bundle_store import BundleStore
+from service.embedded_redis import EmbeddedRedis
+from service.vocabulary_store import VocabularyStore
+
+KILLS, PAIRS = 50, 10
+MODEL = "ads"
+
+
+def measure() -> list[tuple[str, str]]:
+    """Kill, look, count."""
+    with tempfile.TemporaryDirectory(prefix="afm-publishers-") as folder:
+        home = Path(folder)
+        source = fitted(home).directory
+        with EmbeddedRedis(home / "redis") as server:
+            return _measure(home, source, server.url)
+
+
+def _measure(home: Path, source: Path, url: str) -> list[tuple[str, str]]:
+    environment = clean_environment() | {
+        "AFM_REDIS_URL": url,
+        "AFM_MODEL": MODEL,
+        "AFM_BUNDLES": str(home / "bundles"),
+    }
+
+    def publisher(version: str) -> "subprocess.Popen[bytes]":
+        copy = shutil.copytree(source, home / "made" / version)
+        manifest = json.loads((copy / "manifest.json").read_text())
+        (copy / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
+        run = [*command("afm-serve"), "publish", "--force", str(copy)]
+        return subprocess.Popen(run, env=environment, stdout=subprocess.DEVNULL)
+
+    store, bundles = VocabularyStore(url, MODEL), BundleStore(home / "bundles")
+    left: Counter[str] = Counter()
+    with _reader(url, bundles) as proven:
+        begun = time.monotonic()
+        assert publisher("whole").wait() == 0
+        whole = time.monotonic() - begun
+        for i in range(KILLS):
+            doomed = publisher(f"v{i}")
+            # the first third goes by with imports
+            time.sleep(random.uniform(0.3, 1.0) * whole)
+            doomed.kill()
+            doomed.wait()
+            left[_left(store, home / "bundles" / MODEL, f"v{i}")] += 1
+            assert store.active() in {record.version for record in store.versions()}
+        assert publisher("after").wait() == 0
+        assert store.active() == "after"
+        for i in range(PAIRS):
+            both = [publisher(f"pair{i}{which}") for which in "ab"]
+            assert [one.wait() for one in both] == [0, 0]
+            assert store.active() in (f"pair{i}a", f"pair{i}b")
+        listed = {record.version for record in store.versions()}
+        while listed - proven:
+            time.sleep(0.05)
+    names = [path.name for path in (home / "bundles" / MODEL).glob(".*/")]
+    staged = store._redis.keys("afm:*:stag*")  # the very keys, as nobody else may see them
+    assert not names, names
+    assert not staged, staged
+    store.close()
+    seen = ", ".join(f"{count} {what}" for what, count in sorted(left.items()))
+    return [
+        (f"kill -9 of publish at {KILLS} random points", f"0 half versions seen; found: {seen}"),
+        ("the next publish", "0 leftovers in the bundle store, 0 in Redis"),
+        (f"two publishers at once, {PAIRS} times", f"{2 * PAIRS} whole versions, one active"),
+        ("versions proven by a reader as they appeared", str(len(proven))),
+    ]
+
+
+def _left(store: VocabularyStore, folder: Path, version: str) -> str:
+    if version in {record.version for record in store.versions()}:
+        return "published whole"
+    if store._redis.keys("afm:*:staging:*"):
+        return "staged in Redis"
+    if (folder / version).exists():
+        return "copied, not listed"
+    return "half copied" if list(folder.glob(".*/")) else "nothing"
+
+
+@contextmanager
+def _reader(url: str, bundles: BundleStore) -> Iterator[set[str]]:
+    # looks all the time, as workers do, and scores the golden rows of whatever is listed
+    faults: list[tuple[str, Exception]] = []
+    proven: set[str] = set()
+    stopping = threading.Event()
+
+    def look() -> None:
+        store = VocabularyStore(url, MODEL, timeout=10)
+        while not stopping.is_set():
+            listed = {record.version for record in store.versions()} | {store.active()}
+            for version in listed - proven - {None}:
+                assert version is not None
+                try:
+                    bundle = bundles.open(MODEL, version)
+                    found = store.vocabularies(version)
+                    assert found == bundle.vocabulary_bytes()
+                    read = {name: from_bytes(data, name) for name, data in found.items()}
+                    replay(bundle.golden(), bundle.encoder(read), bundle.scorer())
+                except Exception as error:
+                    faults.append((version, error))
+                proven.add(version)
+        store.close()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield proven
+    finally:
+        stopping.set()
+        thread.join()
+    assert not faults, faults

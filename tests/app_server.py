@@ -1,0 +1,33 @@
+"""The app behind a real server, in this process: what a test of HTTP talks to."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import httpx
+import uvicorn
+
+from service.app import create_app
+from service.settings import Settings
+
+
+@contextmanager
+def client_of(redis_url, tmp_path, **chosen):
+    """The app behind a real server, in a thread of this process."""
+    settings = Settings.load(
+        model="ads", bundles=tmp_path / "bundles", home=tmp_path, poll_seconds=0.05, **chosen
+    )
+    app = create_app(settings, redis_url)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, ws="none", log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -1,0 +1,220 @@
+"""Publishers that die, meet or find no room: nobody ever sees a half version."""
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from model.bundle import Bundle
+from publisher import Publisher
+from service.live import make_live
+from service.vocabulary_store import VocabularyStore
+
+KILLS = 6
+
+
+@pytest.fixture
+def version_of(tiny_bundle, tmp_path):
+    """The tiny bundle under a version of one's choice."""
+
+    def made(version):
+        copy = shutil.copytree(tiny_bundle.directory, tmp_path / "made" / version)
+        manifest = json.loads((copy / "manifest.json").read_text())
+        (copy / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
+        return copy
+
+    return made
+
+
+@pytest.fixture
+def env(redis_url, tmp_path):
+    return {
+        "AFM_REDIS_URL": redis_url,
+        "AFM_MODEL": "ads",
+        "AFM_BUNDLES": str(tmp_path / "bundles"),
+        "AFM_HOME": str(tmp_path),
+    }
+
+
+def verify(store, bundles, version):
+    """As a worker does before a version goes live."""
+    make_live("ads", bundles.open("ads", version), store.vocabularies(version))
+
+
+@contextmanager
+def reader(redis_url, bundles):
+    """Looks all the time, as workers do, and proves each version that is listed or active."""
+    faults, seen, stopping = [], set(), threading.Event()
+
+    def look():
+        store = VocabularyStore(redis_url, "ads", timeout=10)
+        while not stopping.is_set():
+            active = store.active()
+            listed = [record.version for record in store.versions()]
+            for version in {active, *listed} - seen - {None}:
+                try:
+                    verify(store, bundles, version)
+                except Exception as error:
+                    faults.append((version, error))
+                seen.add(version)
+        store.close()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stopping.set()
+        thread.join()
+    assert faults == []
+
+
+@contextmanager
+def slow_writes(raw_redis):
+    """A Redis that takes a while for each write: a killed publisher then dies between two more
+    often than before or after them.
+    """
+    stopping = threading.Event()
+
+    def slow():
+        while not stopping.is_set():
+            raw_redis.execute_command("client", "pause", 20, "write")
+            time.sleep(0.022)
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+        raw_redis.execute_command("client", "unpause")
+
+
+def staged(raw_redis):
+    keys = raw_redis.keys("afm:*:stag*")
+    return keys + raw_redis.keys("afm:*:publishing")
+
+
+def test_a_publisher_killed_at_any_point_leaves_no_half_version_and_the_next_sweeps(
+    env, store, bundles, version_of, raw_redis, redis_url, tmp_path
+):
+    sources = [version_of(f"v{i}") for i in range(KILLS + 2)]
+    with reader(redis_url, bundles) as seen, slow_writes(raw_redis):
+        begun = time.monotonic()
+        first = Publisher(sources[0], env)
+        first.start()
+        assert first.ended()[0] == 0
+        whole = time.monotonic() - begun
+        for i in range(KILLS):
+            doomed = Publisher(sources[1 + i], env)
+            doomed.start()
+            time.sleep(whole * (i + 1) / (KILLS + 1))
+            doomed.kill()
+            doomed.ended()
+            raw_redis.delete("afm:ads:publishing")  # a turn ends by itself, after five seconds
+            assert store.active() in {record.version for record in store.versions()}
+        last = Publisher(sources[-1], env)
+        last.start()
+        assert last.ended() == (0, matching(f"v{KILLS + 1} (afm) published"))
+        assert store.active() == f"v{KILLS + 1}"
+        while f"v{KILLS + 1}" not in seen:
+            time.sleep(0.01)
+    assert staged(raw_redis) == []
+    folder = tmp_path / "bundles" / "ads"
+    left = {path.name for path in folder.iterdir()} - {".lock"}
+    assert not [name for name in left if name.startswith(".")]
+    for name in left:  # listed or not: a copy is whole or not there
+        assert Bundle.open(folder / name).version == name
+
+
+class matching(str):  # noqa: N801  reads as a word
+    """Equal to each text that begins so."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        return other.startswith(str(self))
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_of_two_publishers_at_once_both_are_whole_and_one_is_active(
+    env, store, bundles, version_of, raw_redis, redis_url, same
+):
+    sources = (
+        [version_of("v1"), version_of("v1" if same else "v2")]
+        if not same
+        else ([version_of("v1")] * 2)
+    )
+    with reader(redis_url, bundles):
+        both = [Publisher(source, env) for source in sources]
+        for one in both:
+            one.start()
+        assert [one.ended()[0] for one in both] == [0, 0]
+    versions = {source.name for source in sources}
+    assert {record.version for record in store.versions()} == versions
+    assert store.active() in versions
+    for version in versions:
+        verify(store, bundles, version)
+    assert staged(raw_redis) == []
+    if not same:
+        (other,) = versions - {store.active()}
+        assert raw_redis.lrange("afm:ads:previous", 0, -1) == [other]
+
+
+def refused_for_room(store, bundles, folder, code, said):
+    assert code == 2, said
+    assert said.count("\n") == 1
+    assert "cannot write the bundle" in said
+    assert store.active() == "v1"
+    assert [record.version for record in store.versions()] == ["v1"]
+    verify(store, bundles, "v1")
+    assert {path.name for path in folder.iterdir()} == {".lock", "v1"}
+
+
+def test_a_copy_that_does_not_fit_is_one_clear_line_and_the_old_version_stays(
+    env, store, bundles, version_of, tmp_path
+):
+    first, second = version_of("v1"), version_of("v2")
+    publisher = Publisher(first, env)
+    publisher.start()
+    assert publisher.ended()[0] == 0
+    limited = Publisher(second, env, file_limit=(second / "weights.bin").stat().st_size - 1)
+    limited.start()
+    refused_for_room(store, bundles, tmp_path / "bundles" / "ads", *limited.ended())
+
+
+def test_a_full_disk_is_one_clear_line_and_the_old_version_stays(
+    env, store, bundles, version_of, tmp_path
+):
+    first, second = version_of("v1"), version_of("v2")
+    with small_disk(tmp_path / "bundles", 1.5 * room(first)):
+        for source, wanted in ((first, 0), (second, 2)):
+            publisher = Publisher(source, env)
+            publisher.start()
+            code, said = publisher.ended()
+            assert code == wanted, said
+        refused_for_room(store, bundles, tmp_path / "bundles" / "ads", code, said)
+        assert "No space left on device" in said
+
+
+def room(folder):
+    return sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.rglob("*"))
+
+
+@contextmanager
+def small_disk(folder, size):
+    """A file system of so many bytes."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={int(size)}", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root may mount a small file system")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

@@ -1,0 +1,153 @@
+"""The Redis users of docker/: each does its work with the rights it has, and nothing beside it."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+import redis
+
+from app_server import client_of
+from own_redis import own_redis
+from service.publish import publish
+from service.vocabulary_store import VocabularyStore
+
+DOCKER = Path(__file__).parents[2] / "docker"
+ROWS = {"instances": [{"device": "ios", "hour": 21, "ad": "a1"}]}
+FOR_NOBODY = [
+    *(("flushall",), ("flushdb",), ("config", "get", "*"), ("keys", "*"), ("scan", "0")),
+    *(("eval", "return 1", "0"), ("script", "flush"), ("acl", "list"), ("debug", "sleep", "0")),
+    *(("shutdown", "nosave"), ("replicaof", "no", "one"), ("save",), ("monitor",)),
+    *(("module", "list"), ("migrate", "h", "1", "k", "0", "1"), ("client", "kill", "1:1")),
+    *(
+        ("get", "other"),
+        ("subscribe", "afm:ads"),
+        ("publish", "afm:ads", "x"),
+        ("swapdb", "0", "1"),
+    ),
+]
+WRITES = [
+    *(
+        ("set", "afm:ads:active", "v0"),
+        ("del", "afm:ads:active"),
+        ("expire", "afm:ads:active", "1"),
+    ),
+    *(("hset", "afm:ads:vocabulary:v", "f", "x"), ("rename", "afm:ads:active", "afm:ads:x")),
+    *(("lpush", "afm:ads:previous", "v0"), ("zadd", "afm:ads:versions", "1", "v0")),
+    *(("append", "afm:ads:active", "x"), ("getset", "afm:ads:active", "x"), ("multi",)),
+    *(("sort", "afm:ads:previous", "store", "afm:ads:x"), ("copy", "afm:ads:active", "afm:ads:y")),
+    *(
+        ("restore", "afm:ads:z", "0", "x"),
+        ("getdel", "afm:ads:active"),
+        ("persist", "afm:ads:active"),
+    ),
+]
+
+
+@pytest.fixture
+def logins(tmp_path):
+    """Each user's URL, on a Redis that was started with the users' file."""
+    folder = tmp_path / "logins"
+    acl = tmp_path / "users.acl"
+    acl.touch()
+    with own_redis(tmp_path / "redis", "--aclfile", str(acl)) as (_, port):
+        acl.write_text(users(folder, f"127.0.0.1:{port}"))
+        with redis.Redis(port=port) as client:
+            assert client.acl_load()
+        yield {
+            user: (folder / user / "url").read_text().strip()
+            for user in ("service", "publisher", "operator")
+        }
+
+
+def users(folder, host):
+    run = subprocess.run(
+        ["sh", str(DOCKER / "redis-users.sh"), str(DOCKER / "redis-users.acl"), str(folder), host],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return run.stdout
+
+
+def refused(url, commands):
+    """Which of the commands are not."""
+    let_through = []
+    for command in commands:
+        with redis.Redis.from_url(url) as client:
+            try:
+                client.execute_command(*command)
+            except redis.exceptions.NoPermissionError:
+                continue
+            except redis.RedisError as error:
+                let_through.append((command, error))
+            else:
+                let_through.append((command, None))
+    return let_through
+
+
+def test_the_service_serves_and_follows_a_swap_with_its_user_and_cannot_write(
+    logins, tmp_path, make_bundle, bundles
+):
+    first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
+    publisher = VocabularyStore(logins["publisher"], "ads")
+    publish(first.directory, publisher, bundles)
+    with client_of(logins["service"], tmp_path) as client:
+        assert client.get("/readyz").json()["redis"] == "ok"
+        assert client.post("/predict", json=ROWS).json()["version"] == first.version
+        publish(second.directory, publisher, bundles)
+        answers(client, second.version)
+        assert publisher.rollback() == first.version
+        answers(client, first.version)
+    assert refused(logins["service"], WRITES + FOR_NOBODY) == []
+    assert publisher.active() == first.version
+    publisher.close()
+
+
+def answers(client: httpx.Client, version: str) -> None:
+    """Return once it is this version that answers."""
+    for _ in range(2000):
+        if client.post("/predict", json=ROWS).json()["version"] == version:
+            return
+    pytest.fail(f"{version} does not go live")
+
+
+def test_a_publisher_publishes_activates_and_rolls_back_and_harms_nothing_else(
+    logins, make_bundle, bundles
+):
+    first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
+    store = VocabularyStore(logins["publisher"], "ads")
+    publish(first.directory, store, bundles)
+    publish(second.directory, store, bundles, activate=False)
+    publish(second.directory, store, bundles, activate=False)  # again, over what is there
+    store.activate(second.version)
+    assert store.rollback() == first.version
+    assert [one.version for one in store.versions()] == [second.version, first.version]
+    store.close()
+    assert refused(logins["publisher"], FOR_NOBODY) == []
+
+
+def test_who_has_no_password_may_ping_and_nothing_else(logins):
+    url = re.sub("//.*@", "//", logins["service"])
+    with redis.Redis.from_url(url) as client:
+        assert client.ping()
+    assert refused(url, [("get", "afm:ads:active"), ("info",), *WRITES, *FOR_NOBODY]) == []
+    with pytest.raises(redis.AuthenticationError):
+        redis.Redis.from_url(logins["service"].replace("@", "0@")).ping()
+
+
+def test_an_operator_may_do_everything(logins):
+    with redis.Redis.from_url(logins["operator"]) as client:
+        assert client.config_get("maxmemory-policy")
+        assert client.flushall()
+
+
+def test_passwords_are_drawn_once_and_stand_in_no_users_file(tmp_path):
+    made = users(tmp_path / "logins", "redis:6379")
+    assert users(tmp_path / "logins", "redis:6379") == made
+    urls = [path.read_text() for path in sorted((tmp_path / "logins").glob("*/url"))]
+    drawn = [re.fullmatch(r"redis://\w+:([0-9a-f]{64})@redis:6379/0\n", url)[1] for url in urls]
+    assert len(set(drawn)) == 3
+    assert not [password for password in drawn if password in made]
+    assert users(tmp_path / "others", "redis:6379") != made
