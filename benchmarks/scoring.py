@@ -2,9 +2,10 @@
 
 Each cell is one context with N ads, float32, K = T; all have the same weights, and their answers
 are checked to be equal before any ratio. "rank" computes the ads' own parts, "kept" has them, as
-the service mostly has. The peak is what the same thread reaches in a product of large matrices; the
-share of it counts what the kept graph has to multiply, the pairs across and the context's own. The
-table goes into benchmarks/README.md.
+the service mostly has; "picked" is the one of plain and kept that the service picks at warm-up. The
+peak is what the same thread reaches in a product of large matrices; the share of it counts what the
+kept graph has to multiply, the pairs across and the context's own. The table goes into
+benchmarks/README.md.
 
     .venv/bin/python benchmarks/scoring.py [--rounds 7] [--no-write]
 """
@@ -25,12 +26,12 @@ from results import circumstances, keep, say, table
 from model.encoding import Encoded, Slate
 from model.manifest import Calibration, Dimensions
 from model.nets import Net, Settings, build
-from model.scorer import Scorer
+from model.scorer import MEASURED_ROWS, Scorer
 from training.export import export
 
 SHAPES = ((23, 15), (39, 30))  # slots, of them the context's
 SIZES = (16, 32)  # K = T
-ADS = (1, 10, 50, 100, 500)
+ADS = (1, 10, 50, 100, 500, 1000)
 VALUES = 1000  # rows of the table for each slot
 TOLERANCE = 1e-5
 CELL_SECONDS = 0.2
@@ -50,10 +51,12 @@ def main() -> None:
     for slots, context in SHAPES:
         for size in SIZES:
             with tempfile.TemporaryDirectory(prefix="afm-bench-") as home:
-                graphs = make_graphs(Path(home), slots, context, size)
-                lines += [row(graphs, slots, context, size, ads, options.rounds) for ads in ADS]
+                graphs, picks = make_graphs(Path(home), slots, context, size)
+                for ads in ADS:
+                    picked = "kept" if picks(ads) else "plain"
+                    lines.append(row(graphs, picked, slots, context, size, ads, options.rounds))
     head = ["slots", "context", "K = T", "ads", "naive rows/s", "plain", "rank", "kept", "bare FM"]
-    head += ["plain / naive", "rank / naive", "kept / naive", "of the peak"]
+    head += ["plain / naive", "rank / naive", "kept / naive", "picked / naive", "of the peak"]
     text = (
         f"{table(head, lines)}\n\n{circumstances('onnxruntime')} One thread; medians of "
         f"{options.rounds} rounds of {CELL_SECONDS:g} s a cell, the graphs in turn; answers equal "
@@ -64,8 +67,12 @@ def main() -> None:
         keep("scoring", text)
 
 
-def make_graphs(home: Path, slots: int, context: int, size: int) -> dict[str, Score]:
-    """The ways to score, by name; random weights of a size that keeps attention uneven."""
+def make_graphs(
+    home: Path, slots: int, context: int, size: int
+) -> tuple[dict[str, Score], Callable[[int], bool]]:
+    """The ways to score, by name; random weights of a size that keeps attention uneven. And whether
+    the service picks the rank graph for a number of ads.
+    """
     candidate = [slot >= context for slot in range(slots)]
     found: dict[str, Score] = {}
     for name in ("afm", "fm"):
@@ -81,6 +88,8 @@ def make_graphs(home: Path, slots: int, context: int, size: int) -> dict[str, Sc
         if name == "fm":
             found["fm"] = plain(scorer)
         else:
+            scorer.choose_graphs(request(slots, context, max(MEASURED_ROWS)))
+            picks = scorer.ranks
             found |= {
                 "naive": naive(net, slots, scorer, home / "naive.onnx"),
                 "plain": plain(scorer),
@@ -89,7 +98,7 @@ def make_graphs(home: Path, slots: int, context: int, size: int) -> dict[str, Sc
                 ),
                 "kept": kept(scorer),
             }
-    return found
+    return found, picks
 
 
 def plain(scorer: Scorer) -> Score:
@@ -136,7 +145,13 @@ class Kept:
 
 
 def row(
-    graphs: dict[str, Score], slots: int, context: int, size: int, ads: int, rounds: int
+    graphs: dict[str, Score],
+    picked: str,
+    slots: int,
+    context: int,
+    size: int,
+    ads: int,
+    rounds: int,
 ) -> list[object]:
     """One line of the table: medians over rounds, the graphs in turn."""
     slate = request(slots, context, ads)
@@ -151,7 +166,7 @@ def row(
         for name in COLUMNS if number % 2 == 0 else COLUMNS[::-1]:
             rates[name].append(ads * calls_per_second(graphs[name], slate))
     found = {name: median(rate) for name, rate in rates.items()}
-    ratios = [found[name] / found["naive"] for name in ("plain", "rank", "kept")]
+    ratios = [found[name] / found["naive"] for name in ("plain", "rank", "kept", picked)]
     across, within = context * (slots - context), context * (context - 1) // 2
     operations = 2 * (across + within / ads) * size * (size + 2)  # a row; W, h and p
     cells = [slots, context, size, ads, *(f"{found[name]:,.0f}" for name in COLUMNS)]

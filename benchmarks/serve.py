@@ -8,6 +8,8 @@ The tables go into benchmarks/README.md.
 """
 
 import argparse
+import importlib
+import os
 import subprocess
 import tempfile
 import urllib.request
@@ -27,13 +29,16 @@ from wide_log import write_wide_log
 
 from model.bundle import Bundle
 from model.encoding import Slate
+from service.ad_cache import AdCache
 from service.payloads import PayloadDecoder
+from service.settings import CacheLimits
 
 CANDIDATES = (1, 10, 50, 100, 500)
 CONNECTIONS = (1, 4)
 OPEN_RATES = (0.25, 0.5, 0.75)  # of the requests a second of the closed loop
 OPEN_CANDIDATES = 50
 OPEN_CONNECTIONS = 32
+WORKER_CANDIDATES = (50, 500)
 BODIES = 200  # different requests for each number of candidates
 ADS = 2000  # different ads in all of them
 TOLERANCE = 1e-5
@@ -66,6 +71,7 @@ def main() -> None:
         sections = [
             closed(ports, requests, bare, measured),
             stages(ports["service"], requests, measured),
+            parsing(bundle, requests, options.rounds),
             opened(ports, requests, measured),
         ]
     with ExitStack() as stack:
@@ -273,6 +279,50 @@ def stage_sums(port: int) -> dict[str, float]:
     return found
 
 
+def parsing(bundle: Bundle, requests: dict[int, list[bytes]], rounds: int) -> str:
+    """From the bytes of a body to ids and values, in this process, beside the afternoon's."""
+    os.environ |= {"BUNDLE": str(bundle.directory), "GRAPH": str(bundle.directory / "predict.onnx")}
+    theirs = importlib.import_module("afternoon")
+    encoder, scorer, decoder = bundle.encoder(), bundle.scorer(), PayloadDecoder(max(CANDIDATES))
+    lines: list[list[object]] = []
+    for size in (50, 100):
+        bodies = [body.partition(b"\r\n\r\n")[2] for body in requests[size]]
+        cache = AdCache(encoder, scorer, CacheLimits(100_000, 64 << 20))
+
+        def ours(body: bytes, cache: AdCache) -> None:
+            asked = decoder.decode(body)
+            encoder.encode_context(asked.context)
+            cache.encode(asked.rows.raws, asked.rows.read)
+
+        def afternoon(body: bytes) -> None:
+            asked = theirs.PredictRequest.model_validate_json(body)
+            encoded = [theirs.encode(asked.context, one) for one in asked.candidates]
+            np.array([row[0] for row in encoded]), np.array([row[1] for row in encoded])
+
+        def cold(body: bytes) -> None:
+            asked = decoder.decode(body)
+            encoder.encode_context(asked.context)
+            encoder.encode_ads(asked.rows[:])
+
+        for body in bodies:
+            ours(body, cache)
+        warm = timed(lambda body, cache=cache: ours(body, cache), bodies, rounds)
+        spent = [warm, timed(cold, bodies, rounds), timed(afternoon, bodies, rounds)]
+        lines.append([size, *(f"{1e6 * s:.0f}" for s in spent), f"{spent[2] / spent[0]:.1f}"])
+    head = ["candidates", "ads known", "ads new", "afternoon", "afternoon / ads known"]
+    return "Microseconds to decode and encode a request, without a server:\n\n" + table(head, lines)
+
+
+def timed(call: Callable[[bytes], None], bodies: list[bytes], rounds: int) -> float:
+    """The median over all bodies and rounds, in seconds."""
+    found = []
+    for body in bodies * rounds:
+        began = perf_counter()
+        call(body)
+        found.append(perf_counter() - began)
+    return median(found)
+
+
 def opened(ports: dict[str, int], requests: dict[int, list[bytes]], measured: Measured) -> str:
     """The open loop at shares of what the closed loop reaches."""
     bodies = requests[OPEN_CANDIDATES]
@@ -309,25 +359,26 @@ def workers(
     home: Path, bundle: Bundle, requests: dict[int, list[bytes]], measured: Measured
 ) -> str:
     """Two workers beside one, and keep-alive requests in a row."""
-    bodies = requests[OPEN_CANDIDATES]
     (home / "two").mkdir()
+    ratios = []
     with service(home, bundle) as one, service(home / "two", bundle, workers=2) as two:
-        found = measured.closed({"one": one, "two": two}, bodies, 8)
+        for size in WORKER_CANDIDATES:
+            found = measured.closed({"one": one, "two": two}, requests[size], 8)
+            ratio = found["two"].requests_per_second / found["one"].requests_per_second
+            ratios.append(f"{ratio:.2f} times the rows/s at N = {size}")
         connection = Connection(two)
         longest = []
         for _ in range(measured.rounds):
-            for body in bodies[:50]:
+            for body in requests[OPEN_CANDIDATES][:50]:
                 began = perf_counter()
                 connection.ask(body)
                 longest.append(perf_counter() - began)
         connection.close()
-    ratio = found["two"].requests_per_second / found["one"].requests_per_second
     stalls = sum(seconds > STALL_SECONDS for seconds in longest)
     return (
-        f"Two workers beside one, N = {OPEN_CANDIDATES}, 8 connections, on cores that the load "
-        f"generator shares with them: {ratio:.2f} times the rows/s. Of {len(longest)} keep-alive "
-        f"requests in a row to the two, {stalls} took longer than {1000 * STALL_SECONDS:.0f} ms; "
-        f"the longest took {ms(max(longest))} ms."
+        f"Two workers beside one, 8 connections, on cores that the load generator shares with them: "
+        f"{', '.join(ratios)}. Of {len(longest)} keep-alive requests in a row to the two, {stalls} "
+        f"took longer than {1000 * STALL_SECONDS:.0f} ms; the longest took {ms(max(longest))} ms."
     )
 
 
