@@ -376,7 +376,7 @@ def workers(
         connection.close()
     stalls = sum(seconds > STALL_SECONDS for seconds in longest)
     return (
-        f"Two workers beside one, 8 connections, on cores that the load generator shares with them: "
+        f"Two workers beside one, 8 connections, on cores that they share with the load generator: "
         f"{', '.join(ratios)}. Of {len(longest)} keep-alive requests in a row to the two, {stalls} "
         f"took longer than {1000 * STALL_SECONDS:.0f} ms; the longest took {ms(max(longest))} ms."
     )
