@@ -3,7 +3,8 @@
     python benchmarks/quality.py frappe    --data DIR [--seeds 1,2,3] [--configs fm,afm]
     python benchmarks/quality.py logs      --data DIR [--seeds 1,2,3,4,5] [--logs kdd,coupon]
     python benchmarks/quality.py simulated [--rows 1000000] [--seeds 1,2,3,4,5]
-    python benchmarks/quality.py unseen    [--rows 200000] [--seeds 1,2,3]
+    python benchmarks/quality.py unseen    [--data DIR] [--rows 200000] [--seeds 1,2,3]
+    python benchmarks/quality.py nfm       --data DIR [--rows 100000] [--seeds 1,2]
 
 DIR holds kdd/kdd.csv.gz and so on. One thread; every row is printed as soon as it is known.
 """
@@ -23,16 +24,20 @@ import torch
 
 from model.bootstrap import Difference, Resampled, differences, intervals, resample
 from model.bundle import Bundle
+from model.encoding import Encoded, Slate
 from model.schema import Schema
+from model.scorer import Scorer
+from model.vocabulary import UNKNOWN
 from training.config import Config
 from training.data import Log, read_log
 from training.draft import write_draft
 from training.faithfulness import faithfulness
-from training.fit import encode, fit
-from training.loop import Watcher
+from training.fit import encode, examples, fit, new_net
+from training.loop import Watcher, logits
 from training.memory import keep_freed_memory
 from training.pair_effects import by_fields, pair_terms, sample
-from training.simulate import write_simulation
+from training.simulate import PLAIN, World, simulate, write_simulation
+from training.warm_start import WarmStart
 
 CONFIGS = Path(__file__).parents[1] / "training" / "configs"
 FRAPPE = ("fm", "fwfm", "ffm", "nfm", "afm", "afm-plus")
@@ -43,6 +48,7 @@ LOGS = {  # label, columns known only afterwards
     "obd": ("click", []),
 }
 RATE = 0.1  # of the negatives
+ADS = 50
 
 
 class Fitted:
@@ -69,6 +75,7 @@ class Fitted:
         self.resampled: Resampled = resample(
             test.labels, predictions, test.weights, test.group, task=schema.task
         )
+        self.row_seconds = seconds_a_row(self.scorer, self.encoded, schema)
         shutil.rmtree(home / "bundle")
 
     def __getitem__(self, name: str) -> float:
@@ -80,6 +87,27 @@ class Fitted:
         interval = intervals(self.resampled)["calibration_ratio"]
         shown = "–" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
         return f"{self['calibration_ratio']:.3f} ({shown})"
+
+
+def seconds_a_row(scorer: Scorer, rows: Encoded, schema: Schema) -> float:
+    """Of one context with ADS ads, their own parts known, or of as many whole rows where the schema
+    names no ads; the fastest of many runs.
+    """
+    of_ads = np.array(schema.candidate_slots)
+    score: Any = scorer.predict_plainly
+    some: Any = rows.slice(0, ADS)
+    if scorer.has_rank:
+        context, ads = (
+            Encoded(*(np.ascontiguousarray(part[:count, side]) for part in (rows.ids, rows.values)))
+            for count, side in ((1, ~of_ads), (ADS, of_ads))
+        )
+        score, some = scorer.rank, Slate(context, ads, scorer.alone(ads))
+    took = []
+    for _ in range(200):
+        began = time.perf_counter()
+        score(some)
+        took.append(time.perf_counter() - began)
+    return min(took) / ADS
 
 
 def fitted(*arguments: Any) -> Fitted:
@@ -215,37 +243,110 @@ def simulated(seeds: Sequence[int], rows: int) -> None:
         )
 
 
-def unseen(seeds: Sequence[int], rows: int) -> None:
-    """A test part of which 30 % of the values were never seen: the unknown row trained or not."""
-    line("seed", "untrained AUC", "trained AUC", "trained minus untrained", "logloss of each")
+def unseen(data: Path | None, seeds: Sequence[int], rows: int) -> None:
+    """What training the unknown rows is worth on rows with values that training never saw: beside
+    the same net with the rows that they had before the first step, as they stay where nothing feeds
+    them.
+    """
+    line(
+        "log",
+        "seed",
+        "rows with unseen values",
+        "as drawn AUC",
+        "trained AUC",
+        "trained minus drawn",
+    )
+    for name in ("simulated", *(LOGS if data else ())):
+        if data is None or name == "simulated":
+            parts = simulated_logs(seeds, rows, unseen=0.3)
+        else:
+            parts = splits(data, name, seeds)
+        for seed, train, test, schema in parts:
+            with tempfile.TemporaryDirectory() as scratch:
+                out = Path(scratch) / "bundle"
+                fit(train, None, None, schema, Config(net="afm+"), out, seed, Watcher())
+                start = WarmStart.open(out)
+                encoder = start.bundle.encoder()
+                net = new_net("afm+", encoder, start.config())
+                start.load(net, start.bundle.vocabularies())
+            rows_of = examples(encode(encoder, test), test)
+            hit = encoder.unknown(rows_of.ids.numpy()).any(1)
+            trained = logits(net, rows_of)[hit]
+            unknown = torch.from_numpy(np.unique(encoder.offsets) + UNKNOWN)
+            torch.manual_seed(seed)
+            with torch.no_grad():
+                net.linear[unknown] = 0
+                drawn = torch.randn(len(unknown), net.embedding.shape[1])
+                net.embedding[unknown] = drawn * start.config().init_std
+            scored = [logits(net, rows_of)[hit], trained]
+            weights = None if test.weights is None else test.weights[hit]
+            found = [resample(test.labels[hit], 1 / (1 + np.exp(-one)), weights) for one in scored]
+            line(
+                *(name, seed, f"{hit.mean():.3f}"),
+                *(f"{one.whole['auc']:.4f}" for one in found),
+                shown(differences([found[0]], [found[1]])["auc"]),
+            )
+
+
+def simulated_logs(
+    seeds: Sequence[int], rows: int, unseen: float = 0.05, world: World = PLAIN
+) -> Iterator[tuple[int, Log, Log, Schema]]:
+    """Simulated logs in their two parts."""
     for seed in seeds:
+        drawn = simulate(rows, seed, unseen, world)
         with tempfile.TemporaryDirectory() as scratch:
-            home = Path(scratch) / "log"
-            write_simulation(home, rows, seed, unseen=0.3)
-            schema = Schema.load(home / "schema.toml")
-            # without rare values to fold into it, an unknown row is trained by `unknown_rate` alone
-            train, test = (read_log(home / f"{part}.parquet", schema) for part in ("train", "test"))
-        runs = []
-        for rate in (0.0, Config().fit.unknown_rate):
-            config = Config(net="afm+")
-            steps = {
-                step: getattr(config, step).model_copy(update={"unknown_rate": rate})
-                for step in ("fit", "attention")
+            home = Path(scratch)
+            for part in ("train", "test"):
+                getattr(drawn, part).write_parquet(home / f"{part}.parquet")
+            train, test = (
+                read_log(home / f"{part}.parquet", drawn.schema) for part in ("train", "test")
+            )
+        yield seed, train, test, drawn.schema
+
+
+WORLDS = {
+    "pairs of rank 1": World(),
+    "pairs of rank 4": World(rank=4),
+    "third order": World(third_order=0.8),
+    "20 noise fields": World(noise=20),
+}
+AGAINST = ("fm", "afm", "afm+", "nfm")
+
+
+def against_nfm(data: Path, seeds: Sequence[int], rows: int) -> None:
+    """AFM and NFM side by side, default settings: accuracy, calibration and what each costs."""
+    line(
+        *("log", "seed", *(f"{net} AUC" for net in AGAINST)),
+        *("afm minus nfm, AUC", "afm+ minus nfm, AUC", "calibration afm, nfm"),
+        *("seconds to fit afm, nfm", "us a row of 50 ads afm, nfm"),
+    )
+    worlds = {
+        name: (lambda w=world: simulated_logs(seeds, rows, world=w))
+        for name, world in WORLDS.items()
+    }
+    real = {name: (lambda n=name: splits(data, n, seeds)) for name in LOGS}
+    for name, parts in (worlds | real).items():
+        for seed, train, test, schema in parts():
+            runs = {
+                net: fitted(train, None, test, schema, Config(net=net), seed) for net in AGAINST
             }
-            runs.append(fitted(train, None, test, schema, config.model_copy(update=steps), seed))
-        found = differences([runs[0].resampled], [runs[1].resampled])
-        line(
-            seed,
-            *(f"{run['auc']:.4f}" for run in runs),
-            shown(found["auc"]),
-            " / ".join(f"{run['logloss']:.4f}" for run in runs),
-        )
+            afm, plus, nfm = (runs[net] for net in ("afm", "afm+", "nfm"))
+            line(
+                *(name, seed, *(f"{run['auc']:.4f}" for run in runs.values())),
+                *(
+                    shown(differences([nfm.resampled], [run.resampled])["auc"])
+                    for run in (afm, plus)
+                ),
+                f"{afm['calibration_ratio']:.3f}, {nfm['calibration_ratio']:.3f}",
+                f"{afm.seconds:.0f}, {nfm.seconds:.0f}",
+                f"{1e6 * afm.row_seconds:.1f}, {1e6 * nfm.row_seconds:.1f}",
+            )
 
 
 def main() -> None:
     """One section."""
     parser = argparse.ArgumentParser(description="The tables of quality.md.")
-    parser.add_argument("section", choices=["frappe", "logs", "simulated", "unseen"])
+    parser.add_argument("section", choices=["frappe", "logs", "simulated", "unseen", "nfm"])
     parser.add_argument("--data", type=Path, help="the directory of the logs")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--rows", type=int, default=200_000)
@@ -261,8 +362,10 @@ def main() -> None:
         logs(options.data, seeds, options.logs.split(","))
     elif options.section == "simulated":
         simulated(seeds, options.rows)
+    elif options.section == "unseen":
+        unseen(options.data, seeds, options.rows)
     else:
-        unseen(seeds, options.rows)
+        against_nfm(options.data, seeds, options.rows)
 
 
 if __name__ == "__main__":

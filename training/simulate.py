@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -56,6 +56,30 @@ PAIRS = {
 }
 
 
+TRIPLES = (
+    ("device", "hour", "format"),
+    ("site", "age", "category"),
+    ("country", "section", "interests"),
+)
+NOISE_VALUES = 1000
+
+
+class World(NamedTuple):
+    """What else a log is drawn from.
+
+    `rank`: of each planted pair effect, the sum of so many products of factors. `third_order`: the
+    strength of each of TRIPLES, effects of three fields that no two of them show. `noise`: how many
+    fields there are that mean nothing.
+    """
+
+    rank: int = 1
+    third_order: float = 0.0
+    noise: int = 0
+
+
+PLAIN = World()
+
+
 @dataclass(frozen=True)
 class Simulation:
     """A log in two parts, and its truth.
@@ -92,7 +116,7 @@ class Simulation:
         }
 
 
-def simulate(rows: int, seed: int, unseen: float = 0.05) -> Simulation:
+def simulate(rows: int, seed: int, unseen: float = 0.05, world: World = PLAIN) -> Simulation:
     """Draw `rows` impressions, the last fifth being the test part. `unseen`: the share of test
     rows whose ad or user training never shows. Equal arguments give equal logs.
 
@@ -108,15 +132,17 @@ def simulate(rows: int, seed: int, unseen: float = 0.05) -> Simulation:
     rng = np.random.default_rng(seed)
     first_test = rows - round(rows * TEST_SHARE)
     drawn = _Impressions(rng, rows, first_test, unseen)
-    logit = drawn.effects(rng)
+    logit = drawn.effects(rng, world)
     logit += _bias(logit[:first_test])
     probability = 1 / (1 + np.exp(-logit))
     table = drawn.table().with_columns(
         pl.Series(CLICK, rng.random(rows) < probability).cast(pl.Int8)
     )
+    noise = {f"noise_{n + 1}": rng.integers(0, NOISE_VALUES, rows) for n in range(world.noise)}
+    table = table.with_columns(pl.Series(name, ids) for name, ids in noise.items())
     train, test = table[:first_test], table[first_test:]
     new = {name: sorted(set(test[name]) - set(train[name])) for name in ("ad", "user")}
-    schema = Schema(label=CLICK, fields={name: _field(name) for name in MAIN})
+    schema = Schema(label=CLICK, fields={name: _field(name) for name in (*MAIN, *noise)})
     return Simulation(train, test, probability[first_test:], new, schema, seed)
 
 
@@ -230,13 +256,18 @@ class _Impressions:
             for moved in (name, "advertiser") if name == "ad" else (name,):
                 self.ids[moved][early] = self.ids[moved][others]
 
-    def effects(self, rng: np.random.Generator) -> Floats:
+    def effects(self, rng: np.random.Generator, world: World = PLAIN) -> Floats:
         """The logit of every row but for its bias."""
         total = np.zeros(len(self.price))
         for name, strength in MAIN.items():
             total += strength * self._factor(rng, name)
         for (left, right), strength in PAIRS.items():
-            total += strength * self._factor(rng, left) * self._factor(rng, right)
+            for _ in range(world.rank):
+                product = self._factor(rng, left) * self._factor(rng, right)
+                total += strength / math.sqrt(world.rank) * product
+        for triple in TRIPLES if world.third_order else ():
+            factors = [self._factor(rng, name) for name in triple]
+            total += world.third_order * np.prod(factors, axis=0)
         return total
 
     def _factor(self, rng: np.random.Generator, name: str) -> Floats:
