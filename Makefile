@@ -40,7 +40,7 @@ run: $(AFM_HOME)/fitted/published ## train on example data, publish, serve (HOST
 	@AFM_LOG_FORMAT=$${AFM_LOG_FORMAT:-console} $(BIN)/afm-serve run --host $(HOST) --port $(PORT)
 
 test: $(INSTALLED) ## all tests; TESTS=tests/unit for some of them
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 lint: $(INSTALLED) ## ruff (lint, format) and mypy strict
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -27,6 +27,7 @@ FOLDS = 5
 FEWEST = 50  # rows' worth of weight in a block: a rate of fewer is mostly noise
 LEAST_SLOPE, MOST_SLOPE = 0.05, 20.0  # between two knots; the ends go on with theirs
 CLOSEST = 1e-3  # two knots, in units of the logit
+LEAST_SCALE = 1e-3  # of a line; a flatter one would round the ranking away
 
 
 @dataclass(frozen=True)
@@ -87,18 +88,18 @@ def untouched(x: Floats, labels: Floats, weights: Floats) -> Calibration:  # noq
 
 
 def temperature(x: Floats, labels: Floats, weights: Floats) -> Calibration:
-    """The scale of the lowest logloss; the logits as they are where that is not positive."""
+    """The scale of the lowest logloss; the logits as they are where that is hardly positive."""
     (scale,) = _line(x[:, None], np.ones(1), labels, weights)
-    return Calibration(scale=float(scale)) if scale > 0 else Calibration()
+    return Calibration(scale=float(scale)) if scale > LEAST_SCALE else Calibration()
 
 
 def platt(x: Floats, labels: Floats, weights: Floats) -> Calibration:
-    """The line of the lowest logloss. A scale that is not positive would turn the ranking round;
-    then the logits stay as they are.
+    """The line of the lowest logloss. A scale that is not positive would turn the ranking round,
+    and one of next to nothing would level it; then the logits stay as they are.
     """
     design = np.stack([x, np.ones_like(x)], axis=1)  # (B, 2)
     scale, shift = map(float, _line(design, np.array([1.0, 0.0]), labels, weights))
-    return Calibration(scale=scale, shift=shift) if scale > 0 else Calibration()
+    return Calibration(scale=scale, shift=shift) if scale > LEAST_SCALE else Calibration()
 
 
 def isotonic(x: Floats, labels: Floats, weights: Floats) -> Calibration:
