@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -48,17 +49,24 @@ WRITES = [
 @pytest.fixture
 def logins(tmp_path):
     """Each user's URL, on a Redis that was started with the users' file."""
-    folder = tmp_path / "logins"
-    acl = tmp_path / "users.acl"
-    acl.touch()
-    with own_redis(tmp_path / "redis", "--aclfile", str(acl)) as (_, port):
-        acl.write_text(users(folder, f"127.0.0.1:{port}"))
-        with redis.Redis(port=port) as client:
-            assert client.acl_load()
-        yield {
-            user: (folder / user / "url").read_text().strip()
-            for user in ("service", "publisher", "operator")
-        }
+    with guarded_redis(tmp_path) as port:
+        yield logins_of(tmp_path, port)
+
+
+@contextmanager
+def guarded_redis(home):
+    """A Redis with the users' file, which keeps what it is given; yields its port."""
+    acl = home / "users.acl"
+    acl.write_text(users(home / "logins", "host:1"))
+    with own_redis(home / "redis", "--aclfile", str(acl), "--appendonly", "yes") as (_, port):
+        yield port
+
+
+def logins_of(home, port):
+    return {
+        path.parent.name: path.read_text().strip().replace("host:1", f"127.0.0.1:{port}")
+        for path in (home / "logins").glob("*/url")
+    }
 
 
 def users(folder, host):
@@ -128,11 +136,23 @@ def test_a_publisher_publishes_activates_and_rolls_back_and_harms_nothing_else(
     assert refused(logins["publisher"], FOR_NOBODY) == []
 
 
-def test_who_has_no_password_may_ping_and_nothing_else(logins):
+def test_what_is_published_outlives_a_restart_of_redis(tmp_path, tiny_bundle, bundles):
+    with guarded_redis(tmp_path) as port:
+        store = VocabularyStore(logins_of(tmp_path, port)["publisher"], "ads")
+        publish(tiny_bundle.directory, store, bundles)
+        store.close()
+    with guarded_redis(tmp_path) as port:
+        store = VocabularyStore(logins_of(tmp_path, port)["service"], "ads")
+        assert store.active() == tiny_bundle.version
+        assert store.vocabularies(tiny_bundle.version) == tiny_bundle.vocabulary_bytes()
+        store.close()
+
+
+def test_who_has_no_password_comes_in_nowhere(logins):
     url = re.sub("//.*@", "//", logins["service"])
-    with redis.Redis.from_url(url) as client:
-        assert client.ping()
-    assert refused(url, [("get", "afm:ads:active"), ("info",), *WRITES, *FOR_NOBODY]) == []
+    for command in (("ping",), ("get", "afm:ads:active"), ("info",), *WRITES, *FOR_NOBODY):
+        with redis.Redis.from_url(url) as client, pytest.raises(redis.AuthenticationError):
+            client.execute_command(*command)
     with pytest.raises(redis.AuthenticationError):
         redis.Redis.from_url(logins["service"].replace("@", "0@")).ping()
 
