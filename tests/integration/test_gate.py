@@ -98,7 +98,7 @@ def test_a_worse_bundle_is_refused_and_nothing_is_changed(good, constant, store,
     assert good.version in str(told.value)
     assert store.active() == good.version
     assert [record.version for record in store.versions()] == [good.version]
-    assert [path.name for path in (tmp_path / "bundles" / "ads").iterdir()] == [good.version]
+    assert [path.name for path in (tmp_path / "bundles" / "ads").glob("[!.]*")] == [good.version]
 
 
 def test_a_worse_bundle_can_be_forced_and_its_faults_are_told(good, constant, store, bundles):

@@ -96,7 +96,13 @@ def test_a_model_by_name_is_apart_from_the_default_one(commands, tiny_bundle):
         ),
         (("versions",), {"AFM_POLL_SECONDS": "soon"}, 2, "AFM_POLL_SECONDS"),
         (("run", "--port", "http"), {}, 2, "AFM_PORT"),
-        (("run", "--host", "192.0.2.1"), {}, 2, "cannot listen on 192.0.2.1:8000"),
+        (
+            ("run", "--host", "192.0.2.1"),
+            {"AFM_ALLOW_ANONYMOUS": "1"},
+            2,
+            "cannot listen on 192.0.2.1:8000",
+        ),
+        (("run", "--host", "192.0.2.1"), {}, 2, "set AFM_API_KEYS"),
     ],
 )
 def test_a_fault_of_the_user_is_one_line_and_a_status(commands, args, env, status, said):
