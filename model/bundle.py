@@ -17,6 +17,7 @@ Reading trusts nothing: no file that the manifest does not name, no link, no dig
 path that leads outside, no graph that reads any file but weights.bin. There is no pickle in it.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -168,7 +169,7 @@ class Bundle:
 @contextmanager
 def new_bundle(out: Path) -> Iterator[Path]:
     """A scratch directory beside `out`, which becomes `out` in one step when the block ends well,
-    and is gone when it does not.
+    and is gone when it does not. What killed writers of `out` left is swept.
 
     Raises:
         BundleError: `out` exists, or its parent cannot be written.
@@ -177,7 +178,10 @@ def new_bundle(out: Path) -> Iterator[Path]:
         raise BundleError(f"{out}: exists already; choose another directory or remove it")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(out)
         scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        handle = os.open(scratch, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_SH)  # tells a sweeper that this one is not abandoned
     except OSError as error:
         raise BundleError(f"{out}: cannot write there: {error.strerror}") from error
     try:
@@ -190,7 +194,20 @@ def new_bundle(out: Path) -> Iterator[Path]:
     except OSError as error:
         raise BundleError(f"{out}: cannot write the bundle: {error.strerror}") from error
     finally:
+        os.close(handle)
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sweep(out: Path) -> None:
+    for scratch in out.parent.glob(f".{out.name}.*/"):
+        handle = os.open(scratch, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(scratch, ignore_errors=True)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(handle)
 
 
 def write_manifest(directory: Path, created: str, **facts: Any) -> Manifest:

@@ -50,6 +50,7 @@ def _simulate(arguments: argparse.Namespace) -> None:
 
 def _fit(arguments: argparse.Namespace) -> None:
     from model.schema import Schema
+    from training.checkpoint import Checkpointing
     from training.config import Config
     from training.data import read_log
     from training.fit import fit
@@ -73,7 +74,13 @@ def _fit(arguments: argparse.Namespace) -> None:
     log = read_log(arguments.data, schema)
     valid = read_log(arguments.valid, schema) if arguments.valid else None
     test = read_log(arguments.test, schema) if arguments.test else None
-    fitted = fit(log, valid, test, schema, config, arguments.out, arguments.seed, watcher(), start)
+    if arguments.checkpoint_seconds < 0:
+        raise ConfigError(f"--checkpoint-seconds {arguments.checkpoint_seconds:g}: 0 or more")
+    kept = Checkpointing(arguments.resume, arguments.checkpoint_seconds)
+    parts = log, valid, test
+    fitted = fit(
+        *parts, schema, config, arguments.out, arguments.seed, watcher(), start, checkpointing=kept
+    )
     if start is not None:
         print(start.told(fitted.manifest, config))
     for part, measured in fitted.manifest.metrics.items():
@@ -233,6 +240,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.add_argument(
         "--from", dest="start", type=Path, metavar="BUNDLE", help="go on from it, on newer rows"
+    )
+    fit.add_argument(
+        "--resume", action="store_true", help="go on with a fit of BUNDLE that was killed"
+    )
+    fit.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="keep BUNDLE.checkpoint to resume from, at most so often; 0: each epoch",
     )
     fit.add_argument("--replay", type=Path, metavar="OLD_LOG", help="older rows to mix in")
     fit.add_argument(

@@ -18,6 +18,7 @@ from model.schema import Schema
 from model.vocabulary import FIRST, UNKNOWN, fit_vocabulary
 from training.baseline import against_baseline, baseline_words
 from training.calibration import apply, calibrate
+from training.checkpoint import Checkpoint, Checkpointing, checkpoint_path, digest
 from training.config import Config
 from training.data import Log, require_contrast, sample, sample_negatives, split, weigh_negatives
 from training.examples import Examples
@@ -63,14 +64,16 @@ def fit(
     seed: int,
     watcher: Watcher,
     start: WarmStart | None = None,
+    checkpointing: Checkpointing | None = None,
 ) -> Fitted:
     """Fit a net and write its bundle; without `valid`, a part of `log` is held out for it. With
-    `start`, go on from its bundle.
+    `start`, go on from its bundle. With `checkpointing`, a fit that is killed can be gone on with.
 
     The same seed and data give the same weights, bit for bit, on one machine.
 
     Raises:
-        ConfigError: a rate of negatives for a task that has none, or `start` is of another net.
+        ConfigError: a rate of negatives for a task that has none, or `start` is of another net, or
+            the checkpoint of another fit.
         DataError: a log that cannot be trained on.
         BundleError: `out` exists or cannot be written, or `start` is of another schema.
         ParityError: the graphs do not score as the net does; nothing is written.
@@ -103,16 +106,25 @@ def fit(
         torch.use_deterministic_algorithms(True)
         fed = encode(encoder, train)
         seen = examples(fed, train, schema.task)
+        checkpoint = None
+        if checkpointing is not None:
+            inputs = {
+                "schema": schema.dumps(),
+                "configuration": config.model_dump_json(),
+                "seed": str(seed),
+                "bundle to go on from": "" if start is None else start.bundle.version,
+                "log": digest(seen, held_out),
+            }
+            checkpoint = Checkpoint(checkpoint_path(out), inputs, checkpointing)
         if start is None:
-            trained = fit_net(config, encoder, seen, held_out, watcher, objective)
+            trained = fit_net(config, encoder, seen, held_out, watcher, objective, checkpoint)
             settle_untrained(trained.net, encoder, seen, unknown_fed=config.fit.unknown_rate > 0)
         else:
             net = new_net(config.net, encoder, config)
             start.load(net, vocabularies)
             keep = KeptRows(net, encoder, seen, unknown_fed=config.last_step.unknown_rate > 0)
-            trained = Trained(
-                net, *last_step(net, config, encoder, seen, held_out, watcher, objective, keep)
-            )
+            how = config, encoder, seen, held_out, watcher, objective, checkpoint
+            trained = Trained(net, *last_step(net, *how, keep))
         training: dict[str, Any] = {
             "seed": seed,
             "config": config.model_dump(mode="json"),
@@ -152,6 +164,8 @@ def fit(
             fed,
             kept,
         )
+    if checkpoint is not None:
+        checkpoint.remove()
     return Fitted(manifest, trained.epochs, parity, trained.interrupted, told)
 
 
@@ -220,6 +234,7 @@ def fit_net(
     valid: Examples,
     watcher: Watcher,
     objective: Objective = CLICK,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Fit the configured net in its steps.
 
@@ -228,18 +243,27 @@ def fit_net(
     net = new_net(config.first_step, encoder, config)
     with torch.no_grad():
         net.bias.fill_(objective.start(train))
+    how = config, encoder, train, valid, watcher, objective, checkpoint
     if config.first_step == config.net:
-        return Trained(net, *last_step(net, config, encoder, train, valid, watcher, objective))
+        return Trained(net, *last_step(net, *how))
     drop = _unknown_drop(encoder, config.fit.unknown_rate)
     epochs, interrupted = run_step(
-        config.first_step, net, config.fit, train, valid, drop, watcher, objective
+        config.first_step,
+        net,
+        config.fit,
+        train,
+        valid,
+        drop,
+        watcher,
+        objective,
+        checkpoint=checkpoint,
     )
     _settle(net, train, valid, objective)
     first = logits(net, valid)
     fitted, net = net, new_net(config.net, encoder, config)
     net.start_from(fitted, train.ids[SAMPLE], train.values[SAMPLE])
     if not interrupted:
-        more, interrupted = last_step(net, config, encoder, train, valid, watcher, objective)
+        more, interrupted = last_step(net, *how)
         epochs += more
     return Trained(net, epochs, interrupted, first)
 
@@ -265,6 +289,7 @@ def last_step(
     valid: Examples,
     watcher: Watcher,
     objective: Objective = CLICK,
+    checkpoint: Checkpoint | None = None,
     mend: Callable[[Net], None] | None = None,
 ) -> tuple[list[Epoch], bool]:
     """The step that ends a fit of the configured net, in place; returns its epochs, and whether
@@ -272,7 +297,8 @@ def last_step(
     """
     step = config.last_step
     drop = _unknown_drop(encoder, step.unknown_rate)
-    found = run_step(config.net, net, step, train, valid, drop, watcher, objective, mend)
+    how = step, train, valid, drop, watcher, objective, mend, checkpoint
+    found = run_step(config.net, net, *how)
     if found[0]:  # epochs: a net that no step has touched stays what it was
         _settle(net, train, valid, objective)
     return found

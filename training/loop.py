@@ -3,7 +3,8 @@
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.nets import Net
+from training.checkpoint import Checkpoint, StepState
 from training.config import Step
 from training.examples import Examples
 from training.objective import Objective
@@ -69,6 +71,9 @@ class Watcher:
     def epoch(self, epoch: Epoch) -> None:
         """An epoch is done."""
 
+    def resumed(self, step: str, epochs: int) -> None:
+        """The step goes on behind the epochs of a fit that was killed."""
+
     def interrupted(self, step: str) -> None:
         """Ctrl-C ended the step; its best epoch is kept."""
 
@@ -95,9 +100,11 @@ def run_step(
     watcher: Watcher,
     objective: Objective = CLICK,
     mend: Callable[[Net], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[list[Epoch], bool]:
     """Fit `net` in place and leave it at the epoch with the lowest criterion on `valid`. `mend`
-    may change the net after an epoch, before it is judged.
+    may change the net after an epoch, before it is judged. A `checkpoint` keeps the state, and has
+    the step go on where it stood.
 
     The state before the first epoch counts as epoch 0, so a step never ends worse than it began.
     Returns the epochs, and whether Ctrl-C cut it short.
@@ -112,8 +119,18 @@ def run_step(
         copy.deepcopy(net.state_dict()),
     )
     without_gain = 0
+    kept = None if checkpoint is None else checkpoint.of(name)
+    if kept is not None:
+        epochs = [Epoch(**epoch) for epoch in kept.epochs]
+        net.load_state_dict(kept.net)
+        torch.set_rng_state(kept.random)
+        watcher.resumed(name, len(epochs))
+        if kept.optimiser is None or kept.best is None:  # it was done
+            return epochs, False
+        optimiser.load_state_dict(kept.optimiser)
+        best_loss, best_state, without_gain = kept.best_loss, kept.best, kept.without_gain
     try:
-        for number in range(1, step.epochs + 1):
+        for number in range(len(epochs) + 1, step.epochs + 1):
             began = time.perf_counter()
             train_loss = _one_epoch(net, optimiser, step.batch, train, drop, watcher, objective)
             if mend is not None:
@@ -137,18 +154,27 @@ def run_step(
             if gained:
                 best_loss, best_state = valid_loss, copy.deepcopy(net.state_dict())
                 without_gain = 0
-                continue
-            without_gain += 1
-            if without_gain >= step.patience:
-                break
-            for group in optimiser.param_groups:
-                group["lr"] *= step.cut
+            else:
+                without_gain += 1
+                if without_gain >= step.patience:
+                    break
+                for group in optimiser.param_groups:
+                    group["lr"] *= step.cut
+            if checkpoint is not None and checkpoint.is_due:
+                running = optimiser.state_dict(), best_state, best_loss, without_gain
+                checkpoint.keep(name, _state(net, epochs, *running))
     except KeyboardInterrupt:
         watcher.interrupted(name)
         return epochs, True
     finally:
         net.load_state_dict(best_state)
+    if checkpoint is not None:
+        checkpoint.finish(name, _state(net, epochs))
     return epochs, False
+
+
+def _state(net: Net, epochs: list[Epoch], *running: Any) -> StepState:
+    return StepState(net.state_dict(), list(map(asdict, epochs)), torch.get_rng_state(), *running)
 
 
 def _one_epoch(

@@ -19,6 +19,9 @@ class _Lines(Watcher):
             highlight=False,
         )
 
+    def resumed(self, step: str, epochs: int) -> None:
+        self.console.print(f"{step}: goes on behind epoch {epochs}", highlight=False)
+
     def interrupted(self, step: str) -> None:
         self.console.print(f"interrupted: keeping the best epoch of {step} so far", highlight=False)
 
