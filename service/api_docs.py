@@ -144,7 +144,9 @@ _FAULTS = {
     403: "an API key without the right",
     413: "too many bytes or rows",
     415: "the content type is not JSON",
+    408: "the request was not whole in time",
     422: "no request, or a value that a field cannot hold; names row and field",
+    431: "the request's line and headers are too large",
     503: "no version is live",
     504: "timeout_ms is over",
 }

@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api_docs import add_raw_routes
 from service.api_keys import ApiKeys
 from service.bundle_store import BundleStore
+from service.connection import ConnectionRules
+from service.drain import Drain
 from service.guard import Guard
 from service.http_errors import Known, LastResort, add_handlers
 from service.logs import configure_logging
@@ -40,15 +42,18 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
     follower = Follower(store, bundles, telemetry, settings.poll_seconds, settings.ad_cache)
 
     keys = None if settings.api_keys is None else ApiKeys(settings.api_keys)
+    drain = Drain(settings.drain_seconds)
+    rules = ConnectionRules(settings.max_head_bytes, settings.caller_seconds, drain, telemetry.cut)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, ConnectionRules]]:
+        drain.take_over()
         follower.start()
         await asyncio.to_thread(follower.wait, FIRST_POLL_SECONDS)
         async with AsyncExitStack() as resources:
             if keys is not None:
                 await resources.enter_async_context(keys.watched(telemetry.keys_current.set))
-            yield
+            yield {"connection_rules": rules}
         await asyncio.to_thread(follower.stop)
 
     app = _App(
@@ -61,7 +66,7 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     add_handlers(app)
-    for path, endpoint in add_routes(app, settings, follower, telemetry).items():
+    for path, endpoint in add_routes(app, settings, follower, telemetry, drain).items():
         guarded = endpoint if keys is None else Guard(endpoint, keys)
         app.shortcuts[path] = RequestMetrics(LastResort(Known(guarded)), telemetry, PATHS)
     if keys is not None:

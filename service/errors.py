@@ -9,6 +9,7 @@ AfmError (model/errors.py)
 ├── InputError          (model/errors.py) a request that cannot be scored
 ├── MalformedBody       not JSON
 ├── MediaTypeError      not said to be JSON
+├── CompressedBody      not sent as it is
 ├── BodyTooLarge        more bytes than the limit
 ├── TooManyRows         more rows than the limit
 ├── Unauthenticated     no API key, or one that is not known
@@ -62,6 +63,12 @@ class MediaTypeError(HttpError):
     """A body that does not say it is JSON."""
 
     code = "unsupported_media_type"
+
+
+class CompressedBody(HttpError):
+    """A compressed body: a few bytes could become gigabytes."""
+
+    code = "unsupported_content_encoding"
 
 
 class BodyTooLarge(HttpError):

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from model.errors import AfmError, InputError
 from service.errors import (
     BodyTooLarge,
+    CompressedBody,
     DeadlinePassed,
     Forbidden,
     MalformedBody,
@@ -34,6 +35,7 @@ STATUS: dict[type[AfmError], int] = {
     BodyTooLarge: 413,
     TooManyRows: 413,
     MediaTypeError: 415,
+    CompressedBody: 415,
     InputError: 422,
     NoModel: 503,
     DeadlinePassed: 504,

@@ -6,7 +6,7 @@ takes more, to say what is wrong: broken JSON (400) or a value that no field can
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from model.errors import InputError
 from model.values import Row
 from service.errors import MalformedBody, TooManyRows
+from service.input_limits import InputLimits
 
 DEFAULT_TOP = 20
 LONGEST_INTEGER = 400  # digits; a float64 has no room for 309
@@ -36,38 +37,46 @@ class _ExplainBody(_Body, forbid_unknown_fields=True):
     top: Top = DEFAULT_TOP
 
 
+DEFAULT_LIMITS = InputLimits()
+
+
 class RawRows(Sequence[Row]):
-    """Rows as the bytes that they came in, `raws`, read when somebody looks at them.
+    """Rows as the bytes that they came in, `raws`, read when somebody looks at them."""
 
-    `read_again`: gives all rows of the body, or raises what is wrong with it.
-    """
-
-    def __init__(self, raws: list[bytes], read_again: Callable[[], Sequence[Row]]) -> None:
+    def __init__(self, raws: list[bytes], limits: InputLimits = DEFAULT_LIMITS) -> None:
         self.raws = raws
-        self._read_again = read_again
+        self._limits = limits
 
     def __len__(self) -> int:
         return len(self.raws)
 
     def __getitem__(self, place: Any) -> Any:
-        """One row, or a slice of them; raises as `read` does."""
-        found = self.read(range(len(self))[place] if isinstance(place, slice) else [place])
-        return found if isinstance(place, slice) else found[0]
+        """One row, or a slice of them; raises as `read` does, for one row with its place."""
+        if isinstance(place, slice):
+            return self.read(range(len(self))[place])
+        try:
+            return self.read([place])[0]
+        except InputError as error:
+            error.row = place
+            raise
 
     def read(self, positions: Sequence[int]) -> Sequence[Row]:
         """The rows at these positions.
 
         Raises:
             MalformedBody: not JSON.
-            InputError: not an object of values.
+            InputError: not an object of values; `row` counts among those asked for.
         """
+        data = b"[%s]" % b",".join([self.raws[position] for position in positions])
+        found: Sequence[Row]
         try:
-            return _rows.decode(
-                b"[%s]" % b",".join([self.raws[position] for position in positions])
-            )
+            found = _rows.decode(data)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            rows = self._read_again()
-            return [rows[position] for position in positions]
+            found = _parse(data)
+            _check_rows("candidates", found)
+        for place, row in enumerate(found):
+            self._limits.check(row, place)
+        return found
 
 
 _rows: msgspec.json.Decoder[Rows] = msgspec.json.Decoder(Rows)
@@ -86,10 +95,13 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class PayloadDecoder:
-    """Decodes the bodies of one route; `most_rows` is its limit."""
+    """Decodes the bodies of one route; `most_rows` and `limits` are what it takes."""
 
-    def __init__(self, most_rows: int, *, explain: bool = False) -> None:
+    def __init__(
+        self, most_rows: int, limits: InputLimits = DEFAULT_LIMITS, *, explain: bool = False
+    ) -> None:
         self._most_rows = most_rows
+        self._limits = limits
         self._kind = _ExplainBody if explain else _Body
         self._decoder: msgspec.json.Decoder[_Body] = msgspec.json.Decoder(self._kind)
 
@@ -108,9 +120,14 @@ class PayloadDecoder:
         context, rows = _form(read)
         if len(rows) > self._most_rows:
             raise TooManyRows(f"{len(rows)} rows: at most {self._most_rows} in one request")
+        if context:
+            self._limits.check(context, None)
         if isinstance(rows[0], msgspec.Raw):
             raws = [bytes(raw) for raw in rows]
-            rows = RawRows(raws, lambda: _form(self._second_reading(body))[1])
+            rows = RawRows(raws, self._limits)
+        else:
+            for position, row in enumerate(rows):
+                self._limits.check(row, position)
         top = read.top if isinstance(read, _ExplainBody) else DEFAULT_TOP
         return Asked(context, rows, read.timeout_ms, top)
 

@@ -10,9 +10,11 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from service.errors import BodyTooLarge, MediaTypeError
+from service.drain import Drain
+from service.errors import BodyTooLarge, CompressedBody, MediaTypeError
 from service.guard import STRANGER
 from service.http_errors import problem
+from service.input_limits import InputLimits
 from service.payloads import PayloadDecoder
 from service.predictor import Explanations, Predictor, Probabilities, View
 from service.settings import Settings
@@ -34,10 +36,11 @@ class ScoringEndpoint:
         telemetry: Telemetry,
         most_rows: int,
         most_bytes: int,
+        limits: InputLimits,
     ) -> None:
         self._follower = follower
         self._most_bytes = most_bytes
-        self._decoder = PayloadDecoder(most_rows, explain=isinstance(view, Explanations))
+        self._decoder = PayloadDecoder(most_rows, limits, explain=isinstance(view, Explanations))
         self._predictor = Predictor(view, telemetry)
         self._decode_seconds = telemetry.stages["decode"]
 
@@ -46,6 +49,8 @@ class ScoringEndpoint:
         started = perf_counter()
         headers = dict(scope["headers"])
         _require_json(headers.get(b"content-type", b""))
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise CompressedBody("the body must be sent without a content-encoding")
         body = await read_body(headers, receive, self._most_bytes)
         live = self._follower.require()
         read_at = perf_counter()
@@ -99,7 +104,7 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, most: int) ->
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _status_routes(follower: Follower, telemetry: Telemetry) -> APIRouter:
+def _status_routes(follower: Follower, telemetry: Telemetry, drain: Drain) -> APIRouter:
     router = APIRouter()
 
     @router.get("/healthz", summary="The process lives")
@@ -120,6 +125,8 @@ def _status_routes(follower: Follower, telemetry: Telemetry) -> APIRouter:
             "redis": follower.redis_fault or follower.redis_warning or "ok",
             "refused": {"version": refusal.version, "reason": refusal.reason} if refusal else None,
         }
+        if drain.begun:
+            return problem(503, "stopping", "this process is about to stop", **state)
         if follower.live is None:
             return problem(503, "no_model", follower.why_not_ready(), **state)
         return {"status": "ready", **state}
@@ -146,7 +153,7 @@ def _status_routes(follower: Follower, telemetry: Telemetry) -> APIRouter:
 
 
 def add_routes(
-    app: FastAPI, settings: Settings, follower: Follower, telemetry: Telemetry
+    app: FastAPI, settings: Settings, follower: Follower, telemetry: Telemetry, drain: Drain
 ) -> dict[str, ScoringEndpoint]:
     """Give the app its paths; returns those that score."""
     scoring = {}
@@ -154,8 +161,10 @@ def add_routes(
         (Probabilities(), settings.max_rows),
         (Explanations(), settings.max_explain_rows),
     ):
-        endpoint = ScoringEndpoint(view, follower, telemetry, most_rows, settings.max_body_bytes)
+        endpoint = ScoringEndpoint(
+            view, follower, telemetry, most_rows, settings.max_body_bytes, settings.input_limits
+        )
         app.router.routes.append(Route(view.route, endpoint, methods=["POST"]))
         scoring[view.route] = endpoint
-    app.include_router(_status_routes(follower, telemetry))
+    app.include_router(_status_routes(follower, telemetry, drain))
     return scoring

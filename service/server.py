@@ -13,9 +13,9 @@ from contextlib import contextmanager
 import uvicorn
 
 from service.api_keys import ApiKeys
+from service.connection import Connection
 from service.errors import SettingsError
 from service.logs import configure_logging
-from service.one_write import OneWriteProtocol
 from service.settings import Settings
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
@@ -45,7 +45,7 @@ def serve(settings: Settings, redis_url: str) -> None:
             workers=settings.workers,
             # asyncio's own loop holds back every second answer of a connection by 40 ms
             loop="uvloop",
-            http=OneWriteProtocol,
+            http=Connection,
             proxy_headers=False,  # nobody asks for the caller's address
             ws="none",
             lifespan="on",

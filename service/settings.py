@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.errors import SettingsError
+from service.input_limits import InputLimits
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
@@ -108,6 +109,21 @@ class Settings(BaseSettings):
     max_explain_rows: int = Field(default=1000, ge=1)
     """An /explain of more rows gets 413; an explained row is a hundred times as dear."""
 
+    max_head_bytes: int = Field(default=16 << 10, ge=256)
+    """A request of a longer line (the query is in it) and headers gets 431."""
+
+    max_depth: int = Field(default=16, ge=4)
+    """JSON that is nested deeper gets 422."""
+
+    max_keys: int = Field(default=1000, ge=1)
+    """A row, or a context, of more keys gets 422."""
+
+    max_text_length: int = Field(default=16_384, ge=1)
+    """A longer text, in characters, gets 422."""
+
+    max_list_length: int = Field(default=1000, ge=1)
+    """A value that is a longer list gets 422."""
+
     ad_cache_entries: int = Field(default=100_000, ge=0)
     """Ads that a worker keeps encoded, by the bytes they are sent in; 0 keeps none."""
 
@@ -116,6 +132,12 @@ class Settings(BaseSettings):
 
     poll_seconds: float = Field(default=0.5, gt=0, le=60)
     """How often a worker asks Redis which version is active."""
+
+    caller_seconds: float = Field(default=20.0, gt=0, le=3600)
+    """How long a caller may take to send a request, and to read its answer."""
+
+    drain_seconds: float = Field(default=2.0, ge=0, le=300)
+    """How long a worker that was told to stop is not ready but still answers."""
 
     shutdown_seconds: int = Field(default=10, ge=1)
     """How long a stopping worker waits for requests in flight."""
@@ -152,6 +174,13 @@ class Settings(BaseSettings):
     def ad_cache(self) -> CacheLimits:
         """The limits of a worker's cache of ads."""
         return CacheLimits(self.ad_cache_entries, self.ad_cache_bytes)
+
+    @property
+    def input_limits(self) -> InputLimits:
+        """How large the parts of one request may be."""
+        return InputLimits(
+            self.max_depth, self.max_keys, self.max_text_length, self.max_list_length
+        )
 
     def environment(self) -> dict[str, str]:
         """The settings as the environment of a worker process."""

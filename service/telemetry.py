@@ -7,6 +7,7 @@
     afm_unknown_values_total{field}      values that training never saw
     afm_ignored_keys_total               keys of requests that no field names
     afm_ad_cache_total{event}            ads found encoded (hit), not (miss), let go of (eviction)
+    afm_callers_cut_total{reason}        connections ended before their time
     afm_live_version{model,version}      workers on which the version is live
     afm_refused_activations_total{version}   attempts to go live that were refused
     afm_redis_up                         1 while every worker reached Redis at its last poll
@@ -81,6 +82,9 @@ class Telemetry:
         self.ignored = Counter("afm_ignored_keys", "Keys no field names", registry=registry)
         ads = Counter("afm_ad_cache", "Ads met before or not", ["event"], registry=registry)
         self.ad_cache = tuple(ads.labels(event) for event in ("hit", "miss", "eviction"))
+        self.cut = Counter(
+            "afm_callers_cut", "Connections ended before their time", ["reason"], registry=registry
+        )
         self._live = Gauge(
             "afm_live_version",
             "Workers on which the version is live",

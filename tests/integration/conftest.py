@@ -96,7 +96,8 @@ class Commands:
     def __init__(self, home: Path) -> None:
         self.home = home
         clean = {k: v for k, v in os.environ.items() if not k.startswith("AFM_")}
-        self.env = {**clean, "AFM_HOME": str(home / "afm"), "AFM_POLL_SECONDS": "0.1"}
+        quick = {"AFM_POLL_SECONDS": "0.1", "AFM_DRAIN_SECONDS": "0.1"}
+        self.env = {**clean, "AFM_HOME": str(home / "afm"), **quick}
 
     def run(self, *args: str, **env: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

@@ -37,7 +37,7 @@ def ads(count, seed=0):
 
 
 def raw_rows(rows):
-    return RawRows([json.dumps(row).encode() for row in rows], lambda: rows)
+    return RawRows([json.dumps(row).encode() for row in rows])
 
 
 def live_of(bundle, rank_from, cache=CACHE):
