@@ -1,0 +1,283 @@
+"""One caller never harms another: over raw sockets, to a running `afm-serve`."""
+
+import json
+import os
+import resource
+import signal
+import socket
+import struct
+import threading
+import time
+
+import httpx
+import pytest
+
+from conftest import Commands
+
+ROWS = [{"device": "ios", "hour": 21, "ad": f"a{i}", "price": i / 2} for i in range(6)]
+BODY = json.dumps({"instances": ROWS}).encode()
+PATIENCE = 1.0
+
+
+def request(body=BODY, more="", path="/predict"):
+    head = f"POST {path} HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\n{more}"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+def connect(served):
+    return socket.create_connection(("127.0.0.1", served.port), 10)
+
+
+def received(found):
+    """Everything until the server closes."""
+    data = b""
+    try:
+        while part := found.recv(1 << 16):
+            data += part
+    except ConnectionResetError:
+        pass
+    return data
+
+
+def status_and_code(data):
+    head, _, body = data.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)["code"]
+
+
+def cut(served, reason):
+    lines = httpx.get(served.url + "/metrics").text.splitlines()
+    wanted = f'afm_callers_cut_total{{reason="{reason}"}} '
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, tiny_bundle):
+    commands = Commands(tmp_path_factory.mktemp("callers"))
+    commands.publish(tiny_bundle.directory)
+    with commands.serving(AFM_CALLER_SECONDS=str(PATIENCE)) as running:
+        running.wait_until("/readyz", lambda answer: answer.status_code == 200)
+        yield running
+
+
+@pytest.fixture
+def neighbour(served):
+    """Asks all the while, and checks at the end that each answer was what it always is."""
+    over, answers = threading.Event(), []
+    expected = httpx.post(served.url + "/predict", json={"instances": ROWS}).json()
+
+    def ask():
+        with httpx.Client(base_url=served.url, timeout=10) as client:
+            while not over.is_set():
+                answers.append(client.post("/predict", json={"instances": ROWS}).json())
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+    assert len(answers) > 5
+    assert all(answer == expected for answer in answers)
+
+
+@pytest.mark.usefixtures("neighbour")
+def test_callers_that_reset_mid_head_mid_body_or_before_the_answer_harm_nobody(served):
+    whole = request()
+    for number in range(300):
+        found = connect(served)
+        found.sendall(whole[: len(whole) * (number % 10 + 1) // 10])
+        if number % 2:  # a reset instead of an end
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        found.close()
+    assert "Traceback" not in served.log.read_text()
+
+
+@pytest.mark.usefixtures("neighbour")
+@pytest.mark.parametrize(
+    "sent", [b"POST /pre", b"POST /predict HTTP/1.1\r\nhost: h", request()[:-1]]
+)
+def test_a_request_that_does_not_end_is_408_and_closed_however_it_trickles(served, sent):
+    before = cut(served, "slow_request")
+    with connect(served) as found:
+        found.sendall(sent[:-3])
+        for byte in sent[-3:]:
+            time.sleep(PATIENCE / 5)
+            found.sendall(bytes([byte]))
+        assert status_and_code(received(found)) == (408, "request_timeout")
+    assert cut(served, "slow_request") == before + 1
+
+
+@pytest.mark.usefixtures("neighbour")
+def test_a_caller_that_does_not_read_its_answers_is_cut_off(served):
+    before = cut(served, "slow_reader")
+    body = json.dumps({"instances": ROWS * 60, "top": None}).encode()
+    with socket.socket() as found:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        found.connect(("127.0.0.1", served.port))
+        found.sendall(request(body, path="/explain") * 8)
+        deadline = time.monotonic() + 20
+        while cut(served, "slow_reader") == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_a_caller_that_is_slow_between_two_requests_is_not_cut_off(served):
+    with httpx.Client(base_url=served.url) as client:
+        first = client.post("/predict", json={"instances": ROWS}).extensions["network_stream"]
+        time.sleep(PATIENCE * 2)
+        second = client.post("/predict", json={"instances": ROWS}).extensions["network_stream"]
+        assert first.get_extra_info("client_addr") == second.get_extra_info("client_addr")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /healthz?" + b"q" * 20_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nx: " + b"x" * 20_000 + b"\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\n" + b"x: y\r\n" * 5_000 + b"\r\n",
+        b"GET /" + b"endless" * 20_000,
+        b"GET / HTTP/1.1\r\nx: " + b"endless" * 20_000,
+    ],
+)
+def test_a_head_over_the_limit_is_431_and_closed(served, head):
+    with connect(served) as found:
+        found.sendall(head)
+        assert status_and_code(received(found)) == (431, "head_too_large")
+
+
+@pytest.mark.parametrize(
+    "data", [b"nonsense\r\n\r\n", b"\x16\x03\x01" * 50, b"GET  HTTP/9\r\n\r\n"]
+)
+def test_what_is_not_http_is_400_as_a_problem(served, data):
+    with connect(served) as found:
+        found.sendall(data)
+        assert status_and_code(received(found)) == (400, "bad_request")
+
+
+def test_a_compressed_body_is_refused_unread(served):
+    with connect(served) as found:
+        found.sendall(request(more="content-encoding: gzip\r\nconnection: close\r\n"))
+        assert status_and_code(received(found)) == (415, "unsupported_content_encoding")
+
+
+def rows_of(value):
+    return {"instances": [{"ad": "a1"}, {"ad": "a2", "x": value}]}
+
+
+def nested(depth):
+    value = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("x" * 16_385, "text_too_long"),
+        (["y", "x" * 16_385], "text_too_long"),
+        ([1] * 1001, "list_too_long"),
+        ({str(i): i for i in range(1001)}, "list_too_long"),
+        (nested(14), "nested_too_deep"),
+        (nested(500), "nested_too_deep"),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_part_over_its_limit_is_422_with_its_row_in_either_form(served, value, code, known):
+    ads = [{"ad": f"a{i}"} for i in range(20)]
+    bodies = [
+        {"instances": [*ads, {"ad": "a2", "x": value}]},
+        {"context": {"device": "ios"}, "candidates": [*ads, {"ad": "a2", "x": value}]},
+    ]
+    if known:  # ads met before, so that the new one is looked at alone
+        ask = {"context": {"device": "ios"}, "candidates": ads}
+        assert httpx.post(served.url + "/predict", json=ask).status_code == 200
+    for body in bodies:
+        problem = httpx.post(served.url + "/predict", json=body).json()
+        assert (problem["code"], problem["row"], problem["field"]) == (code, 20, "x")
+    for body in ({"context": {"device": "ios", "x": value}, "candidates": ads},):
+        problem = httpx.post(served.url + "/predict", json=body).json()
+        assert (problem["code"], problem.get("row"), problem["field"]) == (code, None, "x")
+
+
+def test_parts_at_their_limits_are_taken(served):
+    for value in ("x" * 16_384, [1] * 1000, nested(13)):
+        assert httpx.post(served.url + "/predict", json=rows_of(value)).status_code == 200
+    many = {"ad": "a1"} | {str(i): i for i in range(999)}
+    assert httpx.post(served.url + "/predict", json={"instances": [many]}).status_code == 200
+    many["x"] = 1
+    answer = httpx.post(served.url + "/predict", json={"instances": [many]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "too_many_keys")
+
+
+def test_a_bad_ad_among_known_ones_is_named_by_its_place(served):
+    ads = [{"ad": f"a{i}"} for i in range(150)]
+    body = {"context": {"device": "ios"}, "candidates": ads}
+    assert httpx.post(served.url + "/predict", json=body).status_code == 200
+    for place in (0, 7, 120):
+        for wrong, code in ((5, "not_a_list_of_objects"), ({"price": "x"}, "wrong_type")):
+            body["candidates"] = [*ads[:place], wrong, *ads[place:]]
+            problem = httpx.post(served.url + "/predict", json=body).json()
+            assert (problem["code"], problem["row"]) == (code, place)
+
+
+@pytest.mark.usefixtures("neighbour")
+def test_floods_are_refused_in_little_memory(served):
+    limit = 8 << 20
+
+    def resident():
+        pid = served.process.pid
+        with open(f"/proc/{pid}/statm") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize()
+
+    keys = b'{"instances":[{' + b",".join(b'"%x":1' % i for i in range(600_000)) + b"}]}"
+    bodies = [
+        b'{"instances":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"instances":[{"ad":"' + b"x" * (1 << 20) + b'"}]}',
+        keys[: limit - 1],
+    ]
+    before = resident()
+    for body in bodies * 2:
+        answer = httpx.post(
+            served.url + "/predict", content=body, headers={"content-type": "application/json"}
+        )
+        assert answer.status_code in (400, 422)
+    with connect(served) as found:
+        found.sendall(
+            request().partition(b"content-length")[0] + b"transfer-encoding: chunked\r\n\r\n"
+        )
+        for _ in range(50):
+            found.sendall(b"1\r\n1\r\n" * 2000)
+        found.sendall(b"0\r\n\r\n")
+        assert found.recv(1 << 16).startswith(b"HTTP/1.1 422")
+    assert resident() - before < 2 * limit * 8  # parsed, a byte of JSON is several of Python
+
+
+def test_a_killed_worker_is_replaced_and_the_others_answer_on(tmp_path_factory, tiny_bundle):
+    commands = Commands(tmp_path_factory.mktemp("killed"))
+    commands.publish(tiny_bundle.directory)
+    with commands.serving(workers=2) as running:
+        running.wait_until("/readyz", lambda answer: answer.status_code == 200)
+        pools = [httpx.Client(base_url=running.url) for _ in range(16)]
+        deadline = time.monotonic() + 30
+        while len(running.workers()) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        ask = {"json": {"instances": ROWS}}
+        for pool in pools:
+            assert pool.post("/predict", **ask).status_code == 200
+        victim = running.workers()[0]
+        os.kill(victim, signal.SIGKILL)
+        lost = 0
+        for pool in pools:  # a connection to the dead one is lost once
+            try:
+                assert pool.post("/predict", **ask).status_code == 200
+            except httpx.TransportError:
+                lost += 1
+                assert pool.post("/predict", **ask).status_code == 200
+        assert lost < len(pools)
+        deadline = time.monotonic() + 30
+        while victim in (workers := running.workers()) or len(workers) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for pool in pools:
+            pool.close()
