@@ -5,7 +5,6 @@ uvicorn has no limit of either, and closes what it has not read yet when it stop
 import asyncio
 import select
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 from prometheus_client import Counter
@@ -83,7 +82,7 @@ class Connection(OneWriteProtocol):
 
     def on_headers_complete(self) -> None:
         """See httptools."""
-        size = len(self.url) + sum(map(len, chain.from_iterable(self.headers)))
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._rules.head_bytes:
             self._refusal = self._head_too_large()
             raise ValueError("head too large")  # the parser stops; see send_400_response

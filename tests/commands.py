@@ -1,0 +1,101 @@
+"""`afm-serve` as a user runs it, in processes of its own."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+
+class Serving:
+    """A running `afm-serve run`."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+        self.process = process
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = log
+
+    def wait_until(self, path: str, accepted: Callable[[httpx.Response], bool]) -> httpx.Response:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                answer = httpx.get(self.url + path, timeout=5)
+                if accepted(answer):
+                    return answer
+            except httpx.TransportError:
+                pass
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)
+
+    def workers(self) -> list[int]:
+        """The workers' process ids, where there are several."""
+        children = subprocess.run(
+            ["pgrep", "-P", str(self.process.pid), "-f", "spawn_main"],
+            capture_output=True,
+            text=True,
+        )
+        return [int(pid) for pid in children.stdout.split()]
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+
+class Commands:
+    """`afm-serve` with a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("AFM_")}
+        quick = {"AFM_POLL_SECONDS": "0.1", "AFM_DRAIN_SECONDS": "0.1"}
+        self.env = {**clean, "AFM_HOME": str(home / "afm"), **quick}
+
+    def run(self, *args: str, **env: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "service.cli", *args],
+            cwd=self.home,
+            env={**self.env, **env},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def publish(self, directory: Path, *args: str) -> str:
+        done = self.run("publish", str(directory), *args)
+        assert done.returncode == 0, done.stderr
+        return re.match(r"\S+", done.stdout)[0]
+
+    @contextmanager
+    def serving(self, workers: int = 1, **env: str) -> Iterator[Serving]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        log = self.home / f"serve-{port}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "service.cli", "run"),
+                    *("--port", str(port), "--workers", str(workers)),
+                ],
+                cwd=self.home,
+                env={**self.env, **env},
+                stdout=output,
+                stderr=output,
+            )
+        served = Serving(process, port, log)
+        try:
+            served.wait_until("/healthz", lambda answer: answer.status_code == 200)
+            yield served
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            process.wait(timeout=30)
