@@ -13,12 +13,14 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.admission import Admission
 from service.api_docs import add_raw_routes
 from service.api_keys import ApiKeys
 from service.bundle_store import BundleStore
 from service.guard import Guard
 from service.http_errors import Known, LastResort, add_handlers
 from service.logs import configure_logging
+from service.predictor import SLICE_ROWS
 from service.routes import PATHS, add_routes
 from service.settings import Settings
 from service.telemetry import RequestMetrics, Telemetry
@@ -40,15 +42,21 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
     follower = Follower(store, bundles, telemetry, settings.poll_seconds, settings.ad_cache)
 
     keys = None if settings.api_keys is None else ApiKeys(settings.api_keys)
+    admission = Admission(
+        telemetry,
+        slice_rows=SLICE_ROWS,
+        most_wait=settings.max_wait_ms / 1000,
+        most_rows=settings.max_rows_in_flight,
+    )
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         follower.start()
         await asyncio.to_thread(follower.wait, FIRST_POLL_SECONDS)
         async with AsyncExitStack() as resources:
             if keys is not None:
                 await resources.enter_async_context(keys.watched(telemetry.keys_current.set))
-            yield
+            yield {"admission": admission}  # for service/one_write.py, which refuses at the socket
         await asyncio.to_thread(follower.stop)
 
     app = _App(
@@ -61,7 +69,7 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     add_handlers(app)
-    for path, endpoint in add_routes(app, settings, follower, telemetry).items():
+    for path, endpoint in add_routes(app, settings, follower, telemetry, admission).items():
         guarded = endpoint if keys is None else Guard(endpoint, keys)
         app.shortcuts[path] = RequestMetrics(LastResort(Known(guarded)), telemetry, PATHS)
     if keys is not None:
