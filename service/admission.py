@@ -23,16 +23,17 @@ OVERLOADED = "more rows are in flight than can be scored in time; ask again late
 class Entrance:
     """One route's share of what is in flight.
 
-    `pace`: of its rows. `ahead`: its rows in flight, of each request those of one slice. `weight`:
-    what one of its rows counts for among the rows in flight. `refusals`: answers of 429, as the
-    middleware would count them.
+    `pace`: of its rows. `ahead`: its rows in flight, of each request those of one turn, which are
+    `step_rows`. `weight`: what one of its rows counts for among the rows in flight. `refusals`:
+    answers of 429, as the middleware would count them.
     """
 
-    def __init__(self, weight: float, refusals: Counter) -> None:
+    def __init__(self, weight: float, step_rows: int, refusals: Counter) -> None:
         self.pace = Pace()
         self.refusals = refusals
         self.ahead = 0
         self.weight = weight
+        self.step_rows = step_rows
         self._rows = self._bytes = 0.0
 
     def note(self, rows: int, size: int) -> None:
@@ -56,13 +57,11 @@ class Admission:
         self,
         telemetry: Telemetry,
         *,
-        slice_rows: int,
         most_wait: float = float("inf"),
         most_rows: float = float("inf"),
     ) -> None:
         self.turns = Turns()
         self._telemetry = telemetry
-        self._slice_rows = slice_rows
         self._most_wait = most_wait
         self._most_rows = most_rows
         self._rows = 0.0
@@ -70,10 +69,10 @@ class Admission:
         self._entrances: dict[str, Entrance] = {}
         self._line, self._rest = as_sent(Overloaded(OVERLOADED))
 
-    def entrance(self, route: str, weight: float = 1.0) -> Entrance:
+    def entrance(self, route: str, step_rows: int, weight: float = 1.0) -> Entrance:
         """The entrance of a route."""
         refusals = self._telemetry.requests.labels(route, "429")
-        return self._entrances.setdefault(route, Entrance(weight, refusals))
+        return self._entrances.setdefault(route, Entrance(weight, step_rows, refusals))
 
     @property
     def wait(self) -> float:
@@ -110,7 +109,7 @@ class Admission:
             return True
         if not self._coming:
             asyncio.get_running_loop().call_soon(self._came)
-        self._coming += min(rows, self._slice_rows) * entrance.pace.row_seconds
+        self._coming += min(rows, entrance.step_rows) * entrance.pace.row_seconds
         return False
 
     def refusal(self, headers: Iterable[bytes]) -> bytes:
@@ -126,7 +125,7 @@ class Admission:
         """
         self.check(entrance, rows)
         entrance.note(rows, size)
-        ahead, weighed = min(rows, self._slice_rows), rows * entrance.weight
+        ahead, weighed = min(rows, entrance.step_rows), rows * entrance.weight
         entrance.ahead += ahead
         self._rows += weighed
         self._telemetry.rows_in_flight.set(self._rows)

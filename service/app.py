@@ -20,7 +20,6 @@ from service.bundle_store import BundleStore
 from service.guard import Guard
 from service.http_errors import Known, LastResort, add_handlers
 from service.logs import configure_logging
-from service.predictor import SLICE_ROWS
 from service.routes import PATHS, add_routes
 from service.settings import Settings
 from service.telemetry import RequestMetrics, Telemetry
@@ -44,7 +43,6 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
     keys = None if settings.api_keys is None else ApiKeys(settings.api_keys)
     admission = Admission(
         telemetry,
-        slice_rows=SLICE_ROWS,
         most_wait=settings.max_wait_ms / 1000,
         most_rows=settings.max_rows_in_flight,
     )

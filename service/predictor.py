@@ -38,18 +38,24 @@ class RowError(msgspec.Struct):
 
 
 class View(ABC):
-    """What an answer lists, one item a row, under `key`."""
+    """What an answer lists, one item a row, under `key`.
+
+    `step_rows`: those of one turn, a divisor of SLICE_ROWS.
+    """
 
     route: str
     key: str
+    step_rows = SLICE_ROWS
 
     def before(self, live: Live) -> bytes:  # noqa: ARG002  what some views look at
         """The answer's keys up to the list."""
         return b'"%s":' % self.key.encode()
 
     @abstractmethod
-    def score(self, live: Live, asked: Asked, start: int, encoded: Encoded | Slate) -> list[Any]:
-        """The items of the rows from `start` on that `encoded` was made of."""
+    def score(
+        self, live: Live, asked: Asked, start: int, encoded: Encoded | Slate
+    ) -> Iterator[list[Any]]:
+        """The items of the rows from `start` on that `encoded` was made of, in steps."""
 
 
 class Probabilities(View):
@@ -62,21 +68,35 @@ class Probabilities(View):
         keys = super().before(live)
         return keys if live.scorer.has_probabilities else keys + b'null,"scores":'
 
-    def score(self, live: Live, asked: Asked, start: int, encoded: Encoded | Slate) -> list[Any]:  # noqa: ARG002, D102
-        predictions: list[float] = live.scorer.predict(encoded).predictions.tolist()
-        return predictions
+    def score(  # noqa: D102
+        self,
+        live: Live,
+        asked: Asked,  # noqa: ARG002
+        start: int,  # noqa: ARG002
+        encoded: Encoded | Slate,
+    ) -> Iterator[list[Any]]:
+        yield live.scorer.predict(encoded).predictions.tolist()
 
 
 class Explanations(View):
-    """Each row's score taken apart."""
+    """Each row's score taken apart, ten a turn: they take as long as hundreds of probabilities."""
 
     route = "/explain"
     key = "explanations"
+    step_rows = 10
 
-    def score(self, live: Live, asked: Asked, start: int, encoded: Encoded | Slate) -> list[Any]:  # noqa: D102
+    def score(  # noqa: D102
+        self, live: Live, asked: Asked, start: int, encoded: Encoded | Slate
+    ) -> Iterator[list[Any]]:
         rows = asked.rows[start : start + len(encoded)]
         whole = [{**asked.context, **row} for row in rows] if asked.context else rows
-        return live.explainer.explain(whole, encoded, asked.top)
+        scores = live.scorer.predict(encoded)
+        if isinstance(encoded, Slate):
+            encoded = live.scorer.joined(encoded)
+        for at in range(0, len(rows), self.step_rows):
+            step = slice(at, at + self.step_rows)
+            some = encoded.slice(step.start, step.stop), scores.slice(step.start, step.stop)
+            yield live.explainer.explain(whole[step], some[0], asked.top, some[1])
 
 
 class Predictor:
@@ -188,29 +208,29 @@ class Predictor:
         return found
 
     async def _in_turns(self, work: "_Work", rows: int, deadline: float | None) -> list[bytes]:
-        # the work's slices; TimeoutError where the next one would end, or this one did, too late
+        # the work's steps; TimeoutError where the next one would end, or this one did, too late
         parts: list[bytes] = []
-        slices = iter(work)
-        longest = 0.0  # of the slices so far
+        steps, step_rows = iter(work), self._view.step_rows
+        longest = 0.0  # of the steps so far
         asked_at = perf_counter()
-        for start in range(0, rows, SLICE_ROWS):
+        for start in range(0, rows, step_rows):
             await self._turns.take(deadline)
             begun = now = perf_counter()
             if not parts:
                 self._telemetry.stages["wait"].observe(begun - asked_at)
             try:
                 if deadline is None:
-                    parts.append(next(slices))
+                    parts.append(next(steps))
                     continue
                 if begun + longest >= deadline:
                     raise TimeoutError
-                parts.append(next(slices))
+                parts.append(next(steps))
                 now = perf_counter()
                 longest = max(longest, now - begun)
                 if now > deadline:
                     raise TimeoutError
             finally:
-                self._turns.give(self._pace, min(SLICE_ROWS, rows - start))
+                self._turns.give(self._pace, min(step_rows, rows - start))
         return parts
 
     def _count(self, work: "_Work") -> None:
@@ -240,7 +260,7 @@ def _fault(live: Live, context: Row, rows: Sequence[Row]) -> InputError | None:
 
 
 class _Work:
-    # the slices of one request as JSON without the brackets, and what they took
+    # the steps of one request as JSON without the brackets, and what they took
 
     def __init__(self, view: View, live: Live, asked: Asked) -> None:
         self.view = view
@@ -261,14 +281,15 @@ class _Work:
         for start in range(0, len(rows), SLICE_ROWS):
             encoded = self._encode(start, start + SLICE_ROWS)
             encoded_at = perf_counter()
-            items = self.view.score(self.live, self.asked, start, encoded)
-            scored_at = perf_counter()
-            part = _json.encode(items)[1:-1]
             self.encode_seconds += encoded_at - begun
-            self.score_seconds += scored_at - encoded_at
-            self.write_seconds += perf_counter() - scored_at
-            yield part
-            begun = perf_counter()
+            begun = encoded_at
+            for items in self.view.score(self.live, self.asked, start, encoded):
+                scored_at = perf_counter()
+                part = _json.encode(items)[1:-1]
+                self.score_seconds += scored_at - begun
+                self.write_seconds += perf_counter() - scored_at
+                yield part
+                begun = perf_counter()
 
     def _encode(self, start: int, stop: int) -> Encoded | Slate:
         rows = self.asked.rows

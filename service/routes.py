@@ -42,7 +42,9 @@ class ScoringEndpoint:
         self._most_bytes = settings.max_body_bytes
         explains = isinstance(view, Explanations)
         most_rows = settings.max_explain_rows if explains else settings.max_rows
-        self._entrance = admission.entrance(view.route, settings.max_rows / most_rows)
+        self._entrance = admission.entrance(
+            view.route, view.step_rows, settings.max_rows / most_rows
+        )
         self._decoder = PayloadDecoder(most_rows, explain=explains)
         self._predictor = Predictor(
             view, telemetry, admission.turns, self._entrance.pace, settings.timeout_ms

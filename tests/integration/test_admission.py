@@ -24,12 +24,12 @@ def request(body=BODY, more=b""):
 
 
 def admission(**limits):
-    return Admission(Telemetry(), slice_rows=100, **limits)
+    return Admission(Telemetry(), **limits)
 
 
 def test_rows_in_flight_are_bounded_and_an_idle_worker_takes_any_number():
     limited = admission(most_rows=100)
-    entrance = limited.entrance("/predict")
+    entrance = limited.entrance("/predict", 100)
     with limited.inside(entrance, 150, 1000):
         with pytest.raises(Overloaded), limited.inside(entrance, 1, 10):
             pass
@@ -41,7 +41,7 @@ def test_rows_in_flight_are_bounded_and_an_idle_worker_takes_any_number():
 
 def test_a_row_to_explain_weighs_more():
     limited = admission(most_rows=100)
-    explain = limited.entrance("/explain", weight=5)
+    explain = limited.entrance("/explain", 10, weight=5)
     with limited.inside(explain, 10, 100):
         assert not limited.refuses(explain, 10)
         assert limited.refuses(explain, 11)
@@ -49,7 +49,7 @@ def test_a_row_to_explain_weighs_more():
 
 def test_the_wait_is_that_of_one_slice_of_each_request_in_flight():
     limited = admission(most_wait=0.0035)
-    entrance = limited.entrance("/predict")
+    entrance = limited.entrance("/predict", 100)
     entrance.pace.note(0.001, 100)
     with limited.inside(entrance, 5000, 1), limited.inside(entrance, 100, 1):
         assert limited.wait == pytest.approx(0.002)
@@ -61,7 +61,7 @@ def test_the_wait_is_that_of_one_slice_of_each_request_in_flight():
 def test_requests_that_the_sockets_give_in_one_round_count_before_their_tasks_run():
     async def round_of_the_loop():
         limited = admission(most_wait=0.0105)
-        entrance = limited.entrance("/predict")
+        entrance = limited.entrance("/predict", 100)
         entrance.pace.note(0.001, 100)
         entrance.note(100, 1000)
         found = [limited.refuses_at_the_socket("/predict", 1000) for _ in range(30)]

@@ -33,7 +33,7 @@ class Counted(Probabilities):
     def score(self, *args):
         self.slices += 1
         time.sleep(self.seconds)
-        return super().score(*args)
+        yield from super().score(*args)
 
 
 def test_a_request_whose_deadline_passed_while_it_waited_costs_nothing(live):
