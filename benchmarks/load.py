@@ -8,10 +8,11 @@ coordinated omission).
 import json
 import selectors
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from time import perf_counter, process_time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +31,16 @@ class Load:
     busy: float
 
 
+class Answer(NamedTuple):
+    """One of an open loop: when its request was due and how much later it was answered, in seconds
+    from the loop's begin, and by which status.
+    """
+
+    due: float
+    latency: float
+    status: int
+
+
 def request_bytes(path: str, body: object) -> bytes:
     """A POST with a JSON body, as it goes over the wire."""
     data = json.dumps(body).encode()
@@ -44,16 +55,17 @@ class Connection:
         self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = b""
+        self.status = 0  # of the last answer
 
     def send(self, request: bytes) -> None:
         """Send a whole request."""
         self.socket.sendall(request)
 
-    def receive(self) -> bytes | None:
+    def receive(self, *, any_status: bool = False) -> bytes | None:
         """Read once; the body if the answer is whole now, else None.
 
         Raises:
-            RuntimeError: any status but 200, or a closed connection.
+            RuntimeError: any status but 200, unless it may be any; or a closed connection.
         """
         part = self.socket.recv(1 << 18)
         if not part:
@@ -62,7 +74,8 @@ class Connection:
         head, end, body = self._received.partition(HEADER_END)
         if not end:
             return None
-        if not head.startswith(b"HTTP/1.1 200 "):
+        self.status = int(head[9:12])
+        if self.status != 200 and not any_status:
             raise RuntimeError(f"not answered by 200: {self._received[:500]!r}")
         if len(body) < _content_length(head):
             return None
@@ -123,8 +136,29 @@ def run_open_load(
     Raises:
         RuntimeError: an answer other than 200.
     """
-    total = int(rate * seconds)
-    latencies: list[float] = []
+    due = np.arange(int(rate * seconds)) / rate
+    answers, took, busy = _open_loop(port, requests, connections, due, any_status=False)
+    return _load([answer.latency for answer in answers], took, busy)
+
+
+def run_counted_load(
+    port: int, requests: list[bytes], connections: int, due: Sequence[float]
+) -> list[Answer]:
+    """Send `requests` in turn, each when it is `due`, in seconds from now; takes any status."""
+    return _open_loop(port, requests, connections, due, any_status=True)[0]
+
+
+def _open_loop(
+    port: int,
+    requests: list[bytes],
+    connections: int,
+    due: Sequence[float],
+    *,
+    any_status: bool,
+) -> tuple[list[Answer], float, float]:
+    # the answers, what they took in all, and what of that the generator was busy
+    total = len(due)
+    answers: list[Answer] = []
     due_at: dict[Connection, float] = {}
     with selectors.DefaultSelector() as selector:
         free = []
@@ -134,34 +168,42 @@ def run_open_load(
             free.append(connection)
         began, busy = perf_counter(), process_time()
         sent = 0
-        while len(latencies) < total:
+        while len(answers) < total:
             now = perf_counter() - began
-            while free and sent < total and sent / rate <= now:
+            while free and sent < total and due[sent] <= now:
                 connection = free.pop()
-                due_at[connection] = began + sent / rate
+                due_at[connection] = due[sent]
                 connection.send(requests[sent % len(requests)])
                 sent += 1
             wait = TIMEOUT_SECONDS
             if free and sent < total:
                 # epoll rounds up to milliseconds: the last one is spent asking again and again
-                wait = max(sent / rate - (perf_counter() - began) - 0.002, 0.0)
-            for connection in _answered(selector, wait, may_be_none=bool(free)):
-                latencies.append(perf_counter() - due_at[connection])
+                wait = max(due[sent] - (perf_counter() - began) - 0.002, 0.0)
+            for connection in _answered(
+                selector, wait, may_be_none=bool(free), any_status=any_status
+            ):
+                was_due = due_at[connection]
+                latency = perf_counter() - began - was_due
+                answers.append(Answer(was_due, latency, connection.status))
                 free.append(connection)
-        found = _load(latencies, perf_counter() - began, process_time() - busy)
+        took, busy = perf_counter() - began, process_time() - busy
         for connection in free:
             connection.close()
-    return found
+    return answers, took, busy
 
 
 def _answered(
-    selector: selectors.BaseSelector, wait: float, *, may_be_none: bool = False
+    selector: selectors.BaseSelector,
+    wait: float,
+    *,
+    may_be_none: bool = False,
+    any_status: bool = False,
 ) -> list[Connection]:
     # the connections whose answer is whole now
     ready = selector.select(wait)
     if not ready and not may_be_none:
         raise RuntimeError(f"no answer within {TIMEOUT_SECONDS} s")
-    return [key.data for key, _ in ready if key.data.receive() is not None]
+    return [key.data for key, _ in ready if key.data.receive(any_status=any_status) is not None]
 
 
 def _load(latencies: list[float], took: float, busy: float) -> Load:

@@ -7,7 +7,7 @@ import numpy as np
 
 from model.encoding import Encoded, Encoder, Slate
 from model.pairs import pair_slots
-from model.scorer import Floats, Scorer, Terms
+from model.scorer import Floats, Scorer, Scores, Terms
 from model.values import Row
 
 # The `reason` that an explanation without pairs gives.
@@ -27,7 +27,11 @@ class Explainer:
         self._first, self._second = pair_slots(len(self._slots))
 
     def explain(
-        self, rows: Sequence[Row], encoded: Encoded | Slate, top: int | None
+        self,
+        rows: Sequence[Row],
+        encoded: Encoded | Slate,
+        top: int | None,
+        scores: Scores | None = None,
     ) -> list[dict[str, Any]]:
         """One explanation a row: `bias` + linear + pair contributions + `rest` = `logit`.
 
@@ -36,11 +40,12 @@ class Explainer:
         features are not listed. Where the net has no attention, it is null; where it is no sum over
         pairs, `pairs` and `rest` are null and `reason` says why: the logit is then more than the
         `bias` and the linear terms that are given. Where the task has no probability, it is null,
-        and `score` is what the row was answered with: the logit.
+        and `score` is what the row was answered with: the logit. `scores` are the rows', where they
+        are known: the last bit of a row's depends on those that it was scored with.
         """
         if not rows:
             return []
-        probabilities, logits = self._scorer.predict(encoded)
+        probabilities, logits = self._scorer.predict(encoded) if scores is None else scores
         if isinstance(encoded, Slate):
             encoded = self._scorer.joined(encoded)
         terms = self._scorer.explain(encoded)

@@ -40,6 +40,11 @@ class Scores(NamedTuple):
         """What a row is answered with: its probability, or its score where the task has none."""
         return self.logits if self.probabilities is None else self.probabilities
 
+    def slice(self, start: int, stop: int) -> "Scores":
+        """Rows start..stop."""
+        probabilities = None if self.probabilities is None else self.probabilities[start:stop]
+        return Scores(probabilities, self.logits[start:stop])
+
 
 class Terms(NamedTuple):
     """The terms of B logits: `linear` [B, F], `interaction` and `attention` [B, P].

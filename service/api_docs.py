@@ -13,21 +13,29 @@ _CONTEXT: dict[str, Any] = {"device": "ios", "hour": 21}
 _CANDIDATES = [{"ad": "a1", "price": 3.5}, {"ad": "a2"}]
 
 
-class _Strict(BaseModel):
+class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     timeout_ms: float | None = Field(
-        None, gt=0, le=86_400_000, description="504 once so many milliseconds are over"
+        None,
+        gt=0,
+        le=86_400_000,
+        description="504 once so many milliseconds are over; null for the default",
+    )
+    strict: bool = Field(
+        True,
+        description="whether a row that cannot be scored fails the request (422); else its answer "
+        "is null, and `errors` says why",
     )
 
 
-class InstancesRequest(_Strict):
+class InstancesRequest(_Request):
     """Rows that each stand for themselves; a value unseen in training is data, not an error."""
 
     instances: list[Row] = Field(min_length=1, examples=[_INSTANCES])
 
 
-class CandidatesRequest(_Strict):
+class CandidatesRequest(_Request):
     """One context with N candidates; a candidate's value wins over the context's."""
 
     context: Row = Field(examples=[_CONTEXT])
@@ -46,21 +54,33 @@ class ExplainCandidatesRequest(CandidatesRequest):
     top: int | None = Field(20, ge=0, description="pairs a row, largest first; null for all")
 
 
+class RowError(BaseModel):
+    """Why a row was answered with null; what a problem would say of it."""
+
+    row: int = Field(description="counted from 0")
+    field: str | None = Field(description="the schema's name, null where no field is to blame")
+    code: str = Field(examples=["wrong_type"])
+    detail: str
+
+
 class Answer(BaseModel):
     """What every answer says."""
 
     model: str = Field(examples=["ads"])
     version: str = Field(description="the version that scored this very answer")
     degraded: bool = Field(description="some values could not be looked up, and count as unknown")
+    errors: list[RowError] = Field(
+        [], description="of the rows answered with null; given where strict is false"
+    )
 
 
 class PredictAnswer(Answer):
     """Probabilities in the order of the rows; of a model for regression or ranking, scores."""
 
-    probabilities: list[float] | None = Field(
+    probabilities: list[float | None] | None = Field(
         description="null where the model's task has no probability", examples=[[0.0123, 0.0045]]
     )
-    scores: list[float] | None = Field(
+    scores: list[float | None] | None = Field(
         None, description="given where probabilities is null, and nowhere else"
     )
 
@@ -114,7 +134,7 @@ class Explanation(BaseModel):
 class ExplainAnswer(Answer):
     """One explanation a row, in the order of the rows."""
 
-    explanations: list[Explanation]
+    explanations: list[Explanation | None]
 
 
 class Problem(BaseModel):
@@ -146,9 +166,10 @@ _FAULTS = {
     415: "the content type is not JSON",
     408: "the request was not whole in time",
     422: "no request, or a value that a field cannot hold; names row and field",
+    429: "too much is in flight; Retry-After says when to ask again",
     431: "the request's line and headers are too large",
     503: "no version is live",
-    504: "timeout_ms is over",
+    504: "timeout_ms, or the default, is over",
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.admission import Admission
 from service.api_docs import add_raw_routes
 from service.api_keys import ApiKeys
 from service.bundle_store import BundleStore
@@ -42,18 +43,24 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
     follower = Follower(store, bundles, telemetry, settings.poll_seconds, settings.ad_cache)
 
     keys = None if settings.api_keys is None else ApiKeys(settings.api_keys)
+    admission = Admission(
+        telemetry,
+        most_wait=settings.max_wait_ms / 1000,
+        most_rows=settings.max_rows_in_flight,
+    )
     drain = Drain(settings.drain_seconds)
     rules = ConnectionRules(settings.max_head_bytes, settings.caller_seconds, drain, telemetry.cut)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, ConnectionRules]]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         drain.take_over()
         follower.start()
         await asyncio.to_thread(follower.wait, FIRST_POLL_SECONDS)
         async with AsyncExitStack() as resources:
             if keys is not None:
                 await resources.enter_async_context(keys.watched(telemetry.keys_current.set))
-            yield {"connection_rules": rules}
+            # for service/connection.py, which refuses at the socket
+            yield {"connection_rules": rules, "admission": admission}
         await asyncio.to_thread(follower.stop)
 
     app = _App(
@@ -66,7 +73,8 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     add_handlers(app)
-    for path, endpoint in add_routes(app, settings, follower, telemetry, drain).items():
+    routes = add_routes(app, settings, follower, telemetry, admission, drain)
+    for path, endpoint in routes.items():
         guarded = endpoint if keys is None else Guard(endpoint, keys)
         app.shortcuts[path] = RequestMetrics(LastResort(Known(guarded)), telemetry, PATHS)
     if keys is not None:

@@ -112,6 +112,10 @@ class Connection(OneWriteProtocol):
         elif self._began is None and not self._readable():
             self.transport.close()
 
+    def _is_idle(self) -> bool:
+        # the last answer says so, which a refusal at the socket does not
+        return super()._is_idle() and not self._last and not self._rules.drain.begun
+
     def _readable(self) -> bool:
         # closing a socket with bytes unread resets it, and a request is lost
         poll = select.poll()

@@ -14,8 +14,9 @@ AfmError (model/errors.py)
 ├── TooManyRows         more rows than the limit
 ├── Unauthenticated     no API key, or one that is not known
 ├── Forbidden           an API key without the right that the path needs
+├── Overloaded          more work is waiting than can be done in time
 ├── NoModel             no version is live
-└── DeadlinePassed      the caller's timeout is over
+└── DeadlinePassed      the request's deadline is over
 
 `service/http_errors.py` says which HTTP status each has.
 """
@@ -107,6 +108,14 @@ class Forbidden(HttpError):
         self.challenge = f'Bearer error="insufficient_scope", scope="{right}"'
 
 
+class Overloaded(HttpError):
+    """A request that would wait longer than `max_wait_ms`, or is of too many rows beside those in
+    flight.
+    """
+
+    code = "overloaded"
+
+
 class NoModel(HttpError):
     """No version is live."""
 
@@ -114,6 +123,6 @@ class NoModel(HttpError):
 
 
 class DeadlinePassed(HttpError):
-    """The request's `timeout_ms` is over."""
+    """The request's `timeout_ms`, or the settings', is over."""
 
     code = "deadline_passed"

@@ -21,6 +21,7 @@ from service.errors import (
     MalformedBody,
     MediaTypeError,
     NoModel,
+    Overloaded,
     TooManyRows,
     Unauthenticated,
 )
@@ -37,6 +38,7 @@ STATUS: dict[type[AfmError], int] = {
     MediaTypeError: 415,
     CompressedBody: 415,
     InputError: 422,
+    Overloaded: 429,
     NoModel: 503,
     DeadlinePassed: 504,
 }
@@ -73,10 +75,18 @@ def _of_the_table(error: Any) -> Response:
     kind = next(kind for kind in type(error).__mro__ if kind in STATUS)
     if isinstance(error, InputError):
         return problem(STATUS[kind], error.code, str(error), row=error.row, field=error.field)
-    headers = {"retry-after": "1"} if isinstance(error, NoModel) else None
+    headers = {"retry-after": "1"} if isinstance(error, NoModel | Overloaded) else None
     if isinstance(error, Unauthenticated | Forbidden):
         headers = {"www-authenticate": error.challenge}
     return problem(STATUS[kind], error.code, str(error), headers)
+
+
+def as_sent(error: AfmError) -> tuple[bytes, bytes]:
+    """An error of the table as HTTP/1.1 sends it: its first line, and all behind that."""
+    answer = _of_the_table(error)
+    headers = [b"%s: %s\r\n" % header for header in answer.raw_headers]
+    line = f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}\r\n"
+    return line.encode(), b"".join((*headers, b"\r\n", bytes(answer.body)))
 
 
 async def _known(_: Request, error: Any) -> Response:

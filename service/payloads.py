@@ -31,6 +31,7 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     context: dict[str, Any] | UnsetType = UNSET
     candidates: list[msgspec.Raw] | UnsetType = UNSET  # most ads are known by their bytes
     timeout_ms: Timeout = None
+    strict: bool = True
 
 
 class _ExplainBody(_Body, forbid_unknown_fields=True):
@@ -68,30 +69,60 @@ class RawRows(Sequence[Row]):
             InputError: not an object of values; `row` counts among those asked for.
         """
         data = b"[%s]" % b",".join([self.raws[position] for position in positions])
-        found: Sequence[Row]
         try:
             found = _rows.decode(data)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             found = _parse(data)
-            _check_rows("candidates", found)
+            if seen := _row_faults("candidates", found):
+                raise min(seen.items())[1] from None
         for place, row in enumerate(found):
             self._limits.check(row, place)
         return found
 
+    def faults(self) -> dict[int, InputError]:
+        """Those that cannot be read, by position.
+
+        Raises:
+            MalformedBody: not JSON.
+        """
+        found = {}
+        for position, raw in enumerate(self.raws):
+            try:
+                self._limits.check(_row.decode(raw), position)
+            except InputError as error:
+                found[position] = error
+            except (msgspec.MsgspecError, UnicodeError, RecursionError):
+                for fault in _row_faults("candidates", [_parse(raw)]).values():
+                    fault.row = position
+                    found[position] = fault
+        return found
+
+    def at(self, positions: Sequence[int]) -> "RawRows":
+        """The rows at these positions alone."""
+        return RawRows([self.raws[position] for position in positions], self._limits)
+
 
 _rows: msgspec.json.Decoder[Rows] = msgspec.json.Decoder(Rows)
+_row: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
+
+
+NO_FAULTS: Mapping[int, InputError] = {}
 
 
 class Asked(msgspec.Struct, frozen=True):
     """B `rows` to score, each with `context` behind it; both request forms come to this.
 
-    `timeout_ms`: None for none. `top`: pairs an explained row, None for all.
+    `timeout_ms`: None for none. `top`: pairs an explained row, None for all. `strict`: whether one
+    row that cannot be scored fails them all. `faults`: rows that could not be read, by position, of
+    a request that is not strict; what stands for them in `rows` means nothing.
     """
 
     context: Row
     rows: Sequence[Row]
     timeout_ms: float | None = None
     top: int | None = DEFAULT_TOP
+    strict: bool = True
+    faults: Mapping[int, InputError] = NO_FAULTS
 
 
 class PayloadDecoder:
@@ -113,10 +144,13 @@ class PayloadDecoder:
             InputError: JSON that is not a request; names row and field where it can.
             TooManyRows: more than the limit.
         """
+        faults = dict[int, InputError]()
         try:
             read = self._decoder.decode(body)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            read = self._second_reading(body)
+            read = self._second_reading(body, faults)
+            if faults and read.candidates is not UNSET:  # the good ones go the way of all others
+                read.candidates = [msgspec.Raw(json.dumps(row).encode()) for row in read.candidates]
         context, rows = _form(read)
         if len(rows) > self._most_rows:
             raise TooManyRows(f"{len(rows)} rows: at most {self._most_rows} in one request")
@@ -126,12 +160,24 @@ class PayloadDecoder:
             raws = [bytes(raw) for raw in rows]
             rows = RawRows(raws, self._limits)
         else:
-            for position, row in enumerate(rows):
-                self._limits.check(row, position)
+            self._check_rows(rows, None if read.strict else faults)
         top = read.top if isinstance(read, _ExplainBody) else DEFAULT_TOP
-        return Asked(context, rows, read.timeout_ms, top)
+        return Asked(context, rows, read.timeout_ms, top, read.strict, faults)
 
-    def _second_reading(self, body: bytes) -> _Body:
+    def _check_rows(self, rows: Sequence[Row], faults: dict[int, InputError] | None) -> None:
+        # raises where there are no `faults` to note it in
+        for position, row in enumerate(rows):
+            if faults and position in faults:
+                continue
+            try:
+                self._limits.check(row, position)
+            except InputError as error:
+                if faults is None:
+                    raise
+                faults[position] = error
+
+    def _second_reading(self, body: bytes, faults: dict[int, InputError] | None = None) -> _Body:
+        # the body, or what is wrong with it; of one that is not strict, its rows' go into `faults`
         found = _parse(body)
         if not isinstance(found, dict):
             raise InputError("not_an_object", "the body must be a JSON object")
@@ -143,7 +189,12 @@ class PayloadDecoder:
                 )
         for key in ("instances", "candidates"):
             if key in found:
-                _check_rows(key, found[key])
+                _check_list(key, found[key])
+                seen = _row_faults(key, found[key])
+                if seen and (faults is None or found.get("strict") is not False):
+                    raise min(seen.items())[1]
+                if faults is not None:
+                    faults.update(seen)
         if "context" in found:
             if not isinstance(found["context"], dict):
                 raise InputError("context_not_an_object", "context must be an object")
@@ -159,6 +210,7 @@ class PayloadDecoder:
 
 _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("timeout_ms", Timeout, f"a number above 0 and up to {LONGEST_TIMEOUT_MS}, or null"),
+    ("strict", bool, "true or false"),
     ("top", Top, "a whole number of at least 0, or null for all pairs"),
 )
 
@@ -199,16 +251,23 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= LONGEST_INTEGER else math.inf
 
 
-def _check_rows(key: str, rows: Any) -> None:
+def _check_list(key: str, rows: Any) -> None:
     if not isinstance(rows, list):
         raise InputError("not_a_list_of_objects", f"{key} must be a list of objects")
+
+
+def _row_faults(key: str, rows: list[Any]) -> dict[int, InputError]:
+    found = {}
     for position, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise InputError(
-                "not_a_list_of_objects", f"{key} must be a list of objects", row=position
-            )
-    for position, row in enumerate(rows):
-        _check_values(row, position)
+        try:
+            if not isinstance(row, dict):
+                raise InputError(
+                    "not_a_list_of_objects", f"{key} must be a list of objects", row=position
+                )
+            _check_values(row, position)
+        except InputError as error:
+            found[position] = error
+    return found
 
 
 def _check_values(row: Mapping[str, Any], position: int | None) -> None:

@@ -10,11 +10,12 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from service.admission import Admission
 from service.drain import Drain
 from service.errors import BodyTooLarge, CompressedBody, MediaTypeError
 from service.guard import STRANGER
 from service.http_errors import problem
-from service.input_limits import InputLimits
+from service.one_write import RECEIVED_AT
 from service.payloads import PayloadDecoder
 from service.predictor import Explanations, Predictor, Probabilities, View
 from service.settings import Settings
@@ -34,29 +35,39 @@ class ScoringEndpoint:
         view: View,
         follower: Follower,
         telemetry: Telemetry,
-        most_rows: int,
-        most_bytes: int,
-        limits: InputLimits,
+        admission: Admission,
+        settings: Settings,
     ) -> None:
         self._follower = follower
-        self._most_bytes = most_bytes
-        self._decoder = PayloadDecoder(most_rows, limits, explain=isinstance(view, Explanations))
-        self._predictor = Predictor(view, telemetry)
+        self._admission = admission
+        self._most_bytes = settings.max_body_bytes
+        explains = isinstance(view, Explanations)
+        most_rows = settings.max_explain_rows if explains else settings.max_rows
+        self._entrance = admission.entrance(
+            view.route, view.step_rows, settings.max_rows / most_rows
+        )
+        self._decoder = PayloadDecoder(most_rows, settings.input_limits, explain=explains)
+        self._predictor = Predictor(
+            view, telemetry, admission.turns, self._entrance.pace, settings.timeout_ms
+        )
         self._decode_seconds = telemetry.stages["decode"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        started = perf_counter()
+        started = scope.get("state", {}).get(RECEIVED_AT) or perf_counter()
         headers = dict(scope["headers"])
         _require_json(headers.get(b"content-type", b""))
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise CompressedBody("the body must be sent without a content-encoding")
+        size = announced_bytes(headers, self._most_bytes)
+        self._admission.check(self._entrance, self._entrance.judged(size))
         body = await read_body(headers, receive, self._most_bytes)
         live = self._follower.require()
         read_at = perf_counter()
         asked = self._decoder.decode(body)
         self._decode_seconds.observe(perf_counter() - read_at)
-        answer = await self._predictor.answer(live, asked, started)
+        with self._admission.inside(self._entrance, len(asked.rows), len(body)):
+            answer = await self._predictor.answer(live, asked, started)
         await send(
             {
                 "type": "http.response.start",
@@ -78,6 +89,18 @@ def _require_json(content_type: bytes) -> None:
         raise MediaTypeError("the body must be sent with content-type: application/json")
 
 
+def announced_bytes(headers: dict[bytes, bytes], most: int) -> int:
+    """How many bytes the body is said to have; 0 where it comes in chunks.
+
+    Raises:
+        BodyTooLarge: more than `most`.
+    """
+    announced = headers.get(b"content-length", b"0")
+    if len(announced) > len(str(most)) or int(announced) > most:
+        raise BodyTooLarge(f"the body has more than {most} bytes")
+    return int(announced)
+
+
 async def read_body(headers: dict[bytes, bytes], receive: Receive, most: int) -> bytes:
     """A request's body, read no further than `most` bytes, announced or chunked.
 
@@ -85,9 +108,7 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, most: int) ->
         BodyTooLarge: more bytes than `most`.
         ClientDisconnect: the caller went away before the end.
     """
-    announced = headers.get(b"content-length", b"0")
-    if len(announced) > len(str(most)) or int(announced) > most:
-        raise BodyTooLarge(f"the body has more than {most} bytes")
+    announced_bytes(headers, most)
     chunks: list[bytes] = []
     size = 0
     more = True
@@ -153,17 +174,17 @@ def _status_routes(follower: Follower, telemetry: Telemetry, drain: Drain) -> AP
 
 
 def add_routes(
-    app: FastAPI, settings: Settings, follower: Follower, telemetry: Telemetry, drain: Drain
+    app: FastAPI,
+    settings: Settings,
+    follower: Follower,
+    telemetry: Telemetry,
+    admission: Admission,
+    drain: Drain,
 ) -> dict[str, ScoringEndpoint]:
     """Give the app its paths; returns those that score."""
     scoring = {}
-    for view, most_rows in (
-        (Probabilities(), settings.max_rows),
-        (Explanations(), settings.max_explain_rows),
-    ):
-        endpoint = ScoringEndpoint(
-            view, follower, telemetry, most_rows, settings.max_body_bytes, settings.input_limits
-        )
+    for view in (Probabilities(), Explanations()):
+        endpoint = ScoringEndpoint(view, follower, telemetry, admission, settings)
         app.router.routes.append(Route(view.route, endpoint, methods=["POST"]))
         scoring[view.route] = endpoint
     app.include_router(_status_routes(follower, telemetry, drain))

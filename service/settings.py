@@ -123,6 +123,18 @@ class Settings(BaseSettings):
 
     max_list_length: int = Field(default=1000, ge=1)
     """A value that is a longer list gets 422."""
+    timeout_ms: float | None = Field(default=None, gt=0, le=86_400_000)
+    """The deadline of a request that names none; none means that it waits for its answer."""
+
+    max_wait_ms: float = Field(default=25, gt=0)
+    """A request that would wait longer for its turn gets 429 at once, judged by the rows in flight
+    and by what rows took of late.
+    """
+
+    max_rows_in_flight: int = Field(default=20_000, ge=1)
+    """Rows that a worker has taken on and not answered; a request beyond gets 429 at once. A row to
+    explain counts for as many as /predict takes more than /explain in one request.
+    """
 
     ad_cache_entries: int = Field(default=100_000, ge=0)
     """Ads that a worker keeps encoded, by the bytes they are sent in; 0 keeps none."""

@@ -3,7 +3,10 @@
     afm_requests_total{route,status}     answers
     afm_request_seconds{route}           from the request's headers to the answer's last byte
     afm_rows_total{route}                rows scored
-    afm_stage_seconds{stage}             one request's time to decode, encode, score, write
+    afm_stage_seconds{stage}             one request's time to decode, wait, encode, score, write
+    afm_shed_total                       requests refused because too much was in flight
+    afm_rows_in_flight                   rows taken on and not answered, of all workers
+    afm_row_errors_total{code}           rows answered with null, of requests that are not strict
     afm_unknown_values_total{field}      values that training never saw
     afm_ignored_keys_total               keys of requests that no field names
     afm_ad_cache_total{event}            ads found encoded (hit), not (miss), let go of (eviction)
@@ -35,7 +38,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-STAGES = ("decode", "encode", "score", "write")
+STAGES = ("decode", "wait", "encode", "score", "write")
 SECONDS = (
     2e-5,
     5e-5,
@@ -76,6 +79,16 @@ class Telemetry:
             registry=registry,
         )
         self.stages = {name: stages.labels(name) for name in STAGES}
+        self.shed = Counter("afm_shed", "Requests refused in overload", registry=registry)
+        self.rows_in_flight = Gauge(
+            "afm_rows_in_flight",
+            "Rows taken on and not answered",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.row_errors = Counter(
+            "afm_row_errors", "Rows answered with null", ["code"], registry=registry
+        )
         self.unknown = Counter(
             "afm_unknown_values", "Values training never saw", ["field"], registry=registry
         )

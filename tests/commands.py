@@ -57,7 +57,8 @@ class Commands:
         self.home = home
         clean = {k: v for k, v in os.environ.items() if not k.startswith("AFM_")}
         quick = {"AFM_POLL_SECONDS": "0.1", "AFM_DRAIN_SECONDS": "0.1"}
-        self.env = {**clean, "AFM_HOME": str(home / "afm"), **quick}
+        patient = {"AFM_MAX_WAIT_MS": "10000"}  # tests share their cores with other tests
+        self.env = {**clean, "AFM_HOME": str(home / "afm"), **quick, **patient}
 
     def run(self, *args: str, **env: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

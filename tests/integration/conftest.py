@@ -1,15 +1,23 @@
 """A real Redis of the tests' own, emptied before each test, and stores on it."""
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import redis
+import uvicorn
 
 from commands import Commands
+from service.app import create_app
 from service.bundle_store import BundleStore
+from service.connection import Connection
 from service.embedded_redis import EmbeddedRedis
+from service.publish import publish
+from service.settings import Settings
 from service.vocabulary_store import VocabularyStore
 
 
@@ -44,6 +52,39 @@ def store(redis_url: str) -> Iterator[VocabularyStore]:
 @pytest.fixture
 def bundles(tmp_path: Path) -> BundleStore:
     return BundleStore(tmp_path / "bundles")
+
+
+@pytest.fixture
+def served(
+    redis_url: str, tmp_path: Path, tiny_bundle: Any, store: VocabularyStore, bundles: BundleStore
+) -> Iterator[Callable[..., httpx.Client]]:
+    """`served(**settings)`: a client of the tiny bundle's service, as uvicorn runs it, in a thread
+    of this process.
+    """
+    publish(tiny_bundle.directory, store, bundles)
+    running = []
+
+    def start(**chosen: Any) -> httpx.Client:
+        settings = Settings.load(model="ads", bundles=tmp_path / "bundles", home=tmp_path, **chosen)
+        app = create_app(settings, redis_url)
+        server = uvicorn.Server(
+            uvicorn.Config(app, port=0, ws="none", log_config=None, loop="uvloop", http=Connection)
+        )
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        running.append((server, thread, client))
+        return client
+
+    yield start
+    for server, thread, client in running:
+        client.close()
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture

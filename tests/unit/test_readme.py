@@ -89,7 +89,8 @@ def all_codes() -> set[str]:
     sources = [p for package in ("model", "service") for p in (ROOT / package).rglob("*.py")]
     written = {code for path in sources for code in named_codes(path)}
     classes = {kind.code for kind in STATUS if issubclass(kind, HttpError)}
-    options = {f"bad_{key}" for key in ("timeout_ms", "top")}  # payloads.py makes them of the key
+    # payloads.py makes them of the key
+    options = {f"bad_{key}" for key in ("timeout_ms", "strict", "top")}
     return written | classes | options | set(CODES.values())
 
 

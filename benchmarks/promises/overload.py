@@ -1,0 +1,105 @@
+"""Four times the load that one worker can take, at a constant rate whatever it answers: how much is
+still answered, how late, how fast the rest is refused, and how soon all is as before.
+
+The peak is the most that it answers by 200 over rising rates; N = 50 and 500 candidates.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from load import Answer, run_counted_load, run_load
+from results import say
+from serve import fitted, make_requests
+from servers import service
+
+SIZES = (50, 500)
+CONNECTIONS = 256
+STEPS = (0.7, 0.8, 0.9, 1.0, 1.1)  # of the requests a second of a closed loop
+STEP_SECONDS = 3.0
+FACTOR = 4
+FLOOD_SECONDS = 8.0
+CALM_SECONDS = 3.0
+CALM = 0.5  # of the peak, after the flood
+WARM_SECONDS = 2.0
+
+
+class Seen(NamedTuple):
+    """What a constant rate came to: answers of 200 a second, and the latencies in seconds."""
+
+    goodput: float
+    p99: float
+    refused: float
+    refused_p50: float
+    refused_p99: float
+
+
+def measure() -> list[tuple[str, str]]:
+    """What was done, and what came of it."""
+    lines = []
+    with tempfile.TemporaryDirectory(prefix="afm-overload-") as folder:
+        home = Path(folder)
+        bundle = fitted(home)
+        requests = make_requests(home / "log.parquet", bundle)
+        with service(home, bundle) as port:
+            for size in SIZES:
+                lines += flooded(port, size, requests[size])
+    return lines
+
+
+def flooded(port: int, size: int, requests: list[bytes]) -> list[tuple[str, str]]:
+    """The peak for one number of candidates, and the flood."""
+    closed = run_load(port, requests, 4, WARM_SECONDS).requests_per_second
+    best = Seen(0, 0, 0, 0, 0)
+    for step in STEPS:
+        found = seen(run_counted_load(port, requests, CONNECTIONS, at(step * closed, STEP_SECONDS)))
+        say(f"{step} of the closed loop: {found}")
+        best = max(best, found)
+    flood = at(FACTOR * best.goodput, FLOOD_SECONDS)
+    calm = FLOOD_SECONDS + at(CALM * best.goodput, CALM_SECONDS)
+    answers = run_counted_load(port, requests, CONNECTIONS, np.concatenate([flood, calm]))
+    during = seen([answer for answer in answers if answer.due < FLOOD_SECONDS])
+    say(f"flood: {during}")
+    late = [
+        answer.due + answer.latency - FLOOD_SECONDS
+        for answer in answers
+        if answer.due >= FLOOD_SECONDS and (answer.status != 200 or answer.latency > best.p99)
+    ]
+    other = {answer.status for answer in answers} - {200, 429}
+    assert not other, f"answered by {other}"
+    what = f"{FACTOR} times the peak of {best.goodput:,.0f} requests/s, N = {size}"
+    return [
+        (f"{what}: answered", f"{during.goodput / best.goodput:.0%} of the peak"),
+        (
+            f"{what}: p99 of what was answered",
+            f"{1000 * during.p99:.1f} ms, {during.p99 / best.p99:.2f} of {1000 * best.p99:.1f} ms "
+            "at the peak",
+        ),
+        (
+            f"{what}: refused",
+            f"{during.refused:.0%}, p50 {1000 * during.refused_p50:.1f} ms, "
+            f"p99 {1000 * during.refused_p99:.1f} ms",
+        ),
+        (
+            f"{what}: last answer that was no 200, or later than the peak's p99, after it ended",
+            f"{1000 * max(late, default=0.0):.0f} ms",
+        ),
+    ]
+
+
+def at(rate: float, seconds: float) -> np.ndarray:
+    """When requests are due at a constant rate."""
+    return np.arange(int(rate * seconds)) / rate
+
+
+def seen(answers: Sequence[Answer]) -> Seen:
+    """The figures of some answers."""
+    good = np.array([answer.latency for answer in answers if answer.status == 200])
+    refused = np.array([answer.latency for answer in answers if answer.status == 429])
+    spent = max(a.due for a in answers) - min(a.due for a in answers)
+    p50, p99 = np.quantile(refused, (0.5, 0.99)) if len(refused) else (0.0, 0.0)
+    return Seen(
+        len(good) / spent, float(np.quantile(good, 0.99)), len(refused) / len(answers), p50, p99
+    )
