@@ -4,6 +4,7 @@
     python benchmarks/quality.py logs      --data DIR [--seeds 1,2,3,4,5] [--logs kdd,coupon]
     python benchmarks/quality.py simulated [--rows 1000000] [--seeds 1,2,3,4,5]
     python benchmarks/quality.py unseen    [--data DIR] [--rows 200000] [--seeds 1,2,3]
+    python benchmarks/quality.py parts     --data DIR [--rows 40000] [--seeds 1,2]
     python benchmarks/quality.py nfm       --data DIR [--rows 100000] [--seeds 1,2]
 
 DIR holds kdd/kdd.csv.gz and so on. One thread; every row is printed as soon as it is known.
@@ -28,7 +29,7 @@ from model.encoding import Encoded, Slate
 from model.schema import Schema
 from model.scorer import Scorer
 from model.vocabulary import UNKNOWN
-from training.config import Config
+from training.config import AFMPlusParts, Config
 from training.data import Log, read_log
 from training.draft import write_draft
 from training.faithfulness import faithfulness
@@ -304,6 +305,33 @@ def simulated_logs(
         yield seed, train, test, drawn.schema
 
 
+PARTS: dict[str, dict[str, Any]] = {
+    "attention by the pair": {"pair_scores": False},
+    "attention by its fields": {"field_scores": False},
+    "weights of its fields": {"field_weights": False},
+    "any of the three": {"pair_scores": False, "field_scores": False, "field_weights": False},
+}
+
+
+def parts(data: Path, seeds: Sequence[int], rows: int) -> None:
+    """What each part of afm+ buys: the whole, and less each part."""
+    line("log", "seed", "afm+ AUC", *(f"without {part}" for part in PARTS))
+    found = {"simulated": simulated_logs(seeds, rows)} | {n: splits(data, n, seeds) for n in LOGS}
+    for name, drawn in found.items():
+        for seed, train, test, schema in drawn:
+
+            def fit_with(less: dict[str, Any]) -> Fitted:
+                config = Config(net="afm+", afm_plus=AFMPlusParts(**less))
+                return fitted(train, None, test, schema, config, seed)  # noqa: B023 - called here
+
+            whole = fit_with({})
+            lost = (
+                differences([whole.resampled], [fit_with(less).resampled])["auc"]
+                for less in PARTS.values()
+            )
+            line(name, seed, f"{whole['auc']:.4f}", *map(shown, lost))
+
+
 WORLDS = {
     "pairs of rank 1": World(),
     "pairs of rank 4": World(rank=4),
@@ -346,7 +374,9 @@ def against_nfm(data: Path, seeds: Sequence[int], rows: int) -> None:
 def main() -> None:
     """One section."""
     parser = argparse.ArgumentParser(description="The tables of quality.md.")
-    parser.add_argument("section", choices=["frappe", "logs", "simulated", "unseen", "nfm"])
+    parser.add_argument(
+        "section", choices=["frappe", "logs", "simulated", "unseen", "parts", "nfm"]
+    )
     parser.add_argument("--data", type=Path, help="the directory of the logs")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--rows", type=int, default=200_000)
@@ -364,6 +394,8 @@ def main() -> None:
         simulated(seeds, options.rows)
     elif options.section == "unseen":
         unseen(options.data, seeds, options.rows)
+    elif options.section == "parts":
+        parts(options.data, seeds, options.rows)
     else:
         against_nfm(options.data, seeds, options.rows)
 

@@ -203,7 +203,7 @@ class PayloadDecoder:
             try:
                 if key in found:
                     found[key] = msgspec.convert(found[key], kind)
-            except (msgspec.ValidationError, OverflowError):
+            except (msgspec.ValidationError, OverflowError, UnicodeError):
                 raise InputError(f"bad_{key}", f"{key} must be {wanted}") from None
         return self._kind(**found)
 
