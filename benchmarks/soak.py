@@ -53,7 +53,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="afm-soak-") as folder:
         text = soaked(Path(folder), 60 * options.minutes)
     text += f"\n\n{options.minutes:g} minutes, {RATE:g} requests a second of 1 to 500 candidates, "
-    text += f"{CANCELLED:.0%} cancelled, a swap every {SWAP_SECONDS:g} s. {circumstances('uvicorn', 'onnxruntime')}"
+    text += f"{CANCELLED:.0%} cancelled, a swap every {SWAP_SECONDS:g} s. "
+    text += circumstances("uvicorn", "onnxruntime")
     print(text)
     if not options.no_write:
         keep("soak", text)
