@@ -9,16 +9,18 @@ from pathlib import Path
 from model.bundle import MANIFEST, Bundle, new_bundle
 from model.errors import BundleError
 from service.file_locks import open_lock, take
+from service.last_active import NOTE, remember, remembered
 
 LOCK = ".lock"  # held by who copies
 TURN_SECONDS = 120.0  # for the copy of another publisher
 
 
 class BundleStore:
-    """A directory with the bundles of all models, at MODEL/VERSION.
+    """A directory with the bundles of all models, at MODEL/VERSION, and beside them a note of which
+    was active last.
 
-    The service only reads it, so the directory may be mounted read-only there. Another kind of
-    store has the same three methods.
+    The service needs only to read it, so the directory may be mounted read-only there. Another kind
+    of store has the same methods.
     """
 
     def __init__(self, root: Path) -> None:
@@ -52,6 +54,14 @@ class BundleStore:
                 _copy(bundle, target)
         return self.open(model, bundle.version)
 
+    def remember(self, model: str, version: str) -> bool:
+        """Note that a version is active; False where the store is read-only."""
+        return remember(self._root / model, version)
+
+    def remembered(self, model: str) -> str | None:
+        """The version that was active last, as far as somebody noted it."""
+        return remembered(self._root / model)
+
 
 @contextmanager
 def _turn(folder: Path) -> Iterator[None]:
@@ -79,3 +89,5 @@ def _copy(bundle: Bundle, target: Path) -> None:
 def _sweep(folder: Path) -> None:
     for scratch in folder.glob(".*/"):
         shutil.rmtree(scratch, ignore_errors=True)
+    for note in folder.glob(f"{NOTE}.*"):
+        note.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from model.errors import AfmError
 from service.embedded_redis import EmbeddedRedis
 from service.errors import SettingsError
+from service.last_active import remember
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def _activate(arguments: argparse.Namespace) -> None:
     settings = Settings.load(model=arguments.model)
     with _store(settings) as store:
         store.activate(arguments.version)
+    remember(settings.bundle_directory / settings.model, arguments.version)
     print(f"{arguments.version} is active as model {settings.model!r}")
 
 
@@ -102,6 +104,7 @@ def _rollback(arguments: argparse.Namespace) -> None:
     settings = Settings.load(model=arguments.model)
     with _store(settings) as store:
         version = store.rollback()
+    remember(settings.bundle_directory / settings.model, version)
     print(f"{version} is active again as model {settings.model!r}")
 
 

@@ -61,6 +61,8 @@ def publish(
     # written anew even if it is known: so a publish also mends what Redis lost
     store.publish(record, stored.vocabulary_bytes(), activate=activate)
     active = store.active() == bundle.version
+    if active:
+        bundles.remember(store.model, bundle.version)
     return Published(record, active, before is not None, verdict.saw, verdict.faults)
 
 

@@ -144,6 +144,7 @@ def _status_routes(follower: Follower, telemetry: Telemetry, drain: Drain) -> AP
             "version": follower.live.version if follower.live else None,
             "active": follower.active,
             "redis": follower.redis_fault or follower.redis_warning or "ok",
+            "confirmed": follower.confirmed,
             "refused": {"version": refusal.version, "reason": refusal.reason} if refusal else None,
         }
         if drain.begun:

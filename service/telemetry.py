@@ -14,6 +14,7 @@
     afm_live_version{model,version}      workers on which the version is live
     afm_refused_activations_total{version}   attempts to go live that were refused
     afm_redis_up                         1 while every worker reached Redis at its last poll
+    afm_unconfirmed_version              workers on the last active version, as yet without Redis
     afm_api_keys_current                 1 while every worker has the API keys that the file holds
 
 Several workers need `PROMETHEUS_MULTIPROC_DIR` set before prometheus_client is imported: each then
@@ -117,7 +118,12 @@ class Telemetry:
             registry=registry,
             multiprocess_mode="livemin",
         )
-
+        self.unconfirmed = Gauge(
+            "afm_unconfirmed_version",
+            "Workers on the last active version, as yet without Redis",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self.keys_current = Gauge(
             "afm_api_keys_current",
             "Whether every worker has the API keys that the file holds",

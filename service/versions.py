@@ -1,7 +1,8 @@
 """Follows the active version: polls Redis, verifies and warms what it names, swaps one reference.
 
 All of it happens in one thread of its own, off the event loop; a request takes `follower.live` once
-and keeps it to its end, so a swap touches no request. Whatever fails, the live version stays.
+and keeps it to its end, so a swap touches no request. Whatever fails, the live version stays. A
+start without Redis takes the version that was active last, as the bundle store has it.
 """
 
 import gc
@@ -21,6 +22,8 @@ from service.vocabulary_store import VocabularyStore
 
 FIRST_RETRY_SECONDS = 5.0  # doubled with each further refusal of the same version
 LAST_RETRY_SECONDS = 300.0
+RECONNECT_SECONDS = 0.25  # from a poll that did not reach Redis to the next, be they often or rare
+CONNECTION_SECONDS = 1.0  # its age: an old server may answer on it long after another took its name
 RETIRED_SECONDS = 2.0  # for the requests that still use it: the last user frees the graphs
 
 log = structlog.get_logger()
@@ -37,7 +40,10 @@ class Refusal:
 
 
 class Follower:
-    """Keeps the active version of a model live; `live` is None until the first one is."""
+    """Keeps the active version of a model live; `live` is None until the first one is.
+
+    `confirmed`: Redis named what is live; it did not where the service started without it.
+    """
 
     def __init__(
         self,
@@ -49,6 +55,7 @@ class Follower:
     ) -> None:
         self.live: Live | None = None
         self.active: str | None = None
+        self.confirmed = False
         self.refusal: Refusal | None = None
         self.redis_fault: str | None = "not asked yet"
         self.redis_warning: str | None = None
@@ -58,6 +65,7 @@ class Follower:
         self._telemetry = telemetry
         self._poll_seconds = poll_seconds
         self._ad_cache = ad_cache
+        self._connection_ends = 0.0
         self._retired: list[tuple[float, Live]] = []
         self._polled = threading.Event()
         self._stopping = threading.Event()
@@ -106,19 +114,25 @@ class Follower:
             except Exception as error:  # a thread that ends would follow no version ever again
                 log.exception("poll failed", kind=type(error).__name__)
             self._polled.set()
-            self._stopping.wait(self._poll_seconds)
+            lost = self.redis_fault is not None
+            self._stopping.wait(RECONNECT_SECONDS if lost else self._poll_seconds)
         self._store.close()
 
     def _poll(self) -> None:
         self._drop_retired()
+        self._renew_connection()
         try:
             self.active = self._store.active()
             if self.redis_fault is not None:
                 self._reached_redis()
             if self.active is not None and self._is_wanted(self.active):
                 self._activate(self.active)
+            if self.live is not None and self.live.version == self.active:
+                self._confirm(self.live)
         except (StoreUnavailable, StoreError) as error:
             self._lost_redis(str(error))
+            if self.live is None:
+                self._fall_back()
 
     def _is_wanted(self, version: str) -> bool:
         if self.refusal is not None and self.refusal.version != version:
@@ -138,19 +152,44 @@ class Follower:
             reason = str(error) if isinstance(error, AfmError) else repr(error)
             self._refuse(version, reason)
             return
+        self._go_live(new, started)
+
+    def _fall_back(self) -> None:
+        version = self._bundles.remembered(self.model)
+        if version is None or not self._is_wanted(version):
+            return
+        started = time.monotonic()
+        try:
+            bundle = self._bundles.open(self.model, version)
+            new = make_live(self.model, bundle, bundle.vocabulary_bytes(), self._ad_cache)
+        except Exception as error:
+            self._refuse(version, str(error) if isinstance(error, AfmError) else repr(error))
+            return
+        self._telemetry.unconfirmed.set(1)
+        log.warning("started without redis, on the version active last", version=version)
+        self._go_live(new, started)
+
+    def _confirm(self, live: Live) -> None:
+        if not self.confirmed:
+            self.confirmed = True
+            self._telemetry.unconfirmed.set(0)
+            self._bundles.remember(self.model, live.version)
+
+    def _go_live(self, new: Live, started: float) -> None:
         # long-lived objects out of the collector's sight: else it walks them all, requests waiting
         gc.collect()
         gc.freeze()
         old, self.live = self.live, new
         self.refusal = None
-        self._telemetry.went_live(self.model, version, old.version if old else None)
+        self.confirmed = False
+        self._telemetry.went_live(self.model, new.version, old.version if old else None)
         if old is not None:
             self._retired.append((time.monotonic() + RETIRED_SECONDS, old))
         log.info(
             "version is live",
             model=self.model,
-            version=version,
-            net=bundle.manifest.net,
+            version=new.version,
+            net=new.bundle.manifest.net,
             before=old.version if old else None,
             seconds=round(time.monotonic() - started, 3),
         )
@@ -169,6 +208,12 @@ class Follower:
             live=self.live.version if self.live else None,
             again_in_seconds=delay,
         )
+
+    def _renew_connection(self) -> None:
+        now = time.monotonic()
+        if now >= self._connection_ends:
+            self._store.close()
+            self._connection_ends = now + CONNECTION_SECONDS
 
     def _reached_redis(self) -> None:
         self.redis_fault = None

@@ -24,10 +24,9 @@ from typing import Any
 
 import msgspec
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from service.errors import StoreError, StoreUnavailable, VersionError
+from service.redis_client import redis_client
 from service.settings import without_password
 
 TURN_MS = 5_000  # renewed with each field; a killed publisher keeps the next one waiting so long
@@ -59,15 +58,10 @@ class VocabularyStore:
     def __init__(self, url: str, model: str, timeout: float = 1.0) -> None:
         self.url = without_password(url)
         self.model = model
-        self._redis: Any = redis.Redis.from_url(  # its types mix up str and bytes, sync and async
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 1),  # a connection that idled may be dead: one more try
-        )
+        self._redis = redis_client(url, timeout)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; it is made anew when next used."""
         self._redis.close()
 
     def active(self) -> str | None:

@@ -70,8 +70,8 @@ class Commands:
             timeout=60,
         )
 
-    def publish(self, directory: Path, *args: str) -> str:
-        done = self.run("publish", str(directory), *args)
+    def publish(self, directory: Path, *args: str, **env: str) -> str:
+        done = self.run("publish", str(directory), *args, **env)
         assert done.returncode == 0, done.stderr
         return re.match(r"\S+", done.stdout)[0]
 

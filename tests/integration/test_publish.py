@@ -123,6 +123,7 @@ def test_what_a_killed_copy_left_is_swept_and_a_copy_under_way_is_waited_for(
 ):
     folder = tmp_path / "bundles" / "ads"
     (folder / ".v0.dead" / "vocabulary").mkdir(parents=True)
+    (folder / ".active.1").write_text("v0")
     copy = folder / ".v1.alive"
     with ThreadPoolExecutor(1) as pool:
         with locked(folder / ".lock"):

@@ -127,7 +127,7 @@ def test_a_publisher_killed_at_any_point_leaves_no_half_version_and_the_next_swe
             time.sleep(0.01)
     assert staged(raw_redis) == []
     folder = tmp_path / "bundles" / "ads"
-    left = {path.name for path in folder.iterdir()} - {".lock"}
+    left = {path.name for path in folder.iterdir()} - {".lock", ".active"}
     assert not [name for name in left if name.startswith(".")]
     for name in left:  # listed or not: a copy is whole or not there
         assert Bundle.open(folder / name).version == name
@@ -174,7 +174,7 @@ def refused_for_room(store, bundles, folder, code, said):
     assert store.active() == "v1"
     assert [record.version for record in store.versions()] == ["v1"]
     verify(store, bundles, "v1")
-    assert {path.name for path in folder.iterdir()} == {".lock", "v1"}
+    assert {path.name for path in folder.iterdir()} == {".lock", ".active", "v1"}
 
 
 def test_a_copy_that_does_not_fit_is_one_clear_line_and_the_old_version_stays(

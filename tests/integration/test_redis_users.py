@@ -58,7 +58,8 @@ def guarded_redis(home):
     """A Redis with the users' file, which keeps what it is given; yields its port."""
     acl = home / "users.acl"
     acl.write_text(users(home / "logins", "host:1"))
-    with own_redis(home / "redis", "--aclfile", str(acl), "--appendonly", "yes") as (_, port):
+    kept = ("--appendonly", "yes", "--appendfsync", "always")
+    with own_redis(home / "redis", "--aclfile", str(acl), *kept) as (_, port):
         yield port
 
 

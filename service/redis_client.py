@@ -1,0 +1,82 @@
+"""A Redis client that waits no longer than it is told to, whatever the other end does.
+
+redis-py's own timeout is for one read, so that a server which sends a byte now and then is waited
+for without end; here it is for a whole reply, and longer only as more of it arrives.
+"""
+
+import time
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+SLOWEST = 1 << 20  # bytes a second: a reply that comes slower than that is given up
+
+
+def redis_client(url: str, timeout: float) -> Any:  # its types mix up str and bytes, sync and async
+    """A client of one connection at a time, made when first used. `timeout` in seconds is for
+    connecting, for sending a command, and for its reply, which gets a second more for each MiB.
+
+    Nothing is tried again: who asks knows when to.
+    """
+    pool = redis.ConnectionPool.from_url(
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+        # RESP3 lets the server announce maintenance, at which redis-py waits for 10 s and more
+        protocol=2,
+        driver_info=None,  # two round trips to introduce itself
+    )
+    kind = pool.connection_class
+    pool.connection_class = type(f"Hurried{kind.__name__}", (_Hurried, kind), {})
+    return redis.Redis.from_pool(pool)
+
+
+class _Hurried:
+    # mixed into redis-py's kinds of connection: TCP, TLS, Unix socket
+
+    def _connect(self) -> Any:
+        return _HurriedSocket(super()._connect())  # type: ignore[misc]  # the kind has it
+
+
+class _HurriedSocket:
+    # a socket whose timeout is for all the reads that follow a write
+
+    def __init__(self, connected: Any) -> None:
+        self._socket = connected
+        self._timeout: float | None = connected.gettimeout()
+        self._deadline = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+    def settimeout(self, seconds: float | None) -> None:
+        self._timeout = seconds
+        self._socket.settimeout(seconds)
+
+    def sendall(self, data: bytes) -> None:
+        self._socket.settimeout(self._timeout)
+        self._socket.sendall(data)
+        self._deadline = time.monotonic() + (self._timeout or 0.0)
+
+    def recv(self, most: int, *flags: int) -> bytes:
+        self._hurry()
+        data: bytes = self._socket.recv(most, *flags)
+        self._deadline += len(data) / SLOWEST
+        return data
+
+    def recv_into(self, buffer: Any, *sizes: int) -> int:
+        self._hurry()
+        size: int = self._socket.recv_into(buffer, *sizes)
+        self._deadline += size / SLOWEST
+        return size
+
+    def _hurry(self) -> None:
+        if not self._timeout:  # redis-py looks whether there is something to read
+            return
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the reply comes too slowly")
+        self._socket.settimeout(left)
