@@ -27,7 +27,7 @@ FIT ?= --config training/configs/example.toml --test $(EXAMPLE)/test.parquet
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint bench faults audit FORCE
+.PHONY: help install run test lint bench faults soak audit FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,9 @@ bench: $(INSTALLED) ## the service beside an afternoon's version of it, as a tab
 
 faults: $(INSTALLED) ## the promises under swaps, faults and floods, measured; NAMES= for some of them
 	@$(BIN)/python benchmarks/faults.py $(NAMES)
+
+soak: $(INSTALLED) ## half an hour of mixed load with swaps: what grows; MINUTES= for another time
+	@$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),30)
 
 # pip-audit lives in an environment of its own: nothing the product is made of needs it. It asks the
 # package index for advisories, so it is no part of `make test`; what cannot be asked about is a failure.

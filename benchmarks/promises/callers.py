@@ -1,0 +1,249 @@
+"""A neighbour at a constant rate beside callers that cancel, reset, trickle and never read; then a
+worker of two killed by SIGKILL, and a stop by SIGTERM, both under keep-alive load.
+"""
+
+import random
+import signal
+import socket
+import struct
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+from load import Connection, request_bytes, run_counted_load
+from serve import fitted, make_requests
+from servers import service
+
+RATE, SECONDS = 200.0, 10.0  # of the neighbour
+BAD = 8  # callers at once
+CONNECTIONS = 16
+
+
+def measure() -> list[tuple[str, str]]:
+    """What was done, and what came of it."""
+    with tempfile.TemporaryDirectory(prefix="afm-callers-") as folder:
+        home = Path(folder)
+        bundle = fitted(home)
+        requests = make_requests(home / "log.parquet", bundle)[50]
+        with service(home, bundle) as port:
+            lines = [beside(port, requests, name, bad) for name, bad in BAD_CALLERS.items()]
+        with service(home / "killed", bundle, workers=2) as port:
+            lines.append(killed(port, requests))
+        with service(home / "stopped", bundle, workers=2) as port:
+            lines.append(stopped(port, requests))
+        return lines
+
+
+def beside(
+    port: int, requests: list[bytes], name: str, bad: Callable[[int, bytes], None]
+) -> tuple[str, str]:
+    """The neighbour's latency alone and beside bad callers; no answer of it is lost."""
+    alone = p99(port, requests)
+    with repeated(lambda: bad(port, random.choice(requests))) as done:
+        found = p99(port, requests)
+    return (
+        f"{done[0]:,} callers that {name}",
+        f"neighbour: all 200, p99 {1000 * found:.2f} ms, {found / alone:.1f} times that alone",
+    )
+
+
+def p99(port: int, requests: list[bytes]) -> float:
+    """Of the neighbour's latencies, in seconds."""
+    due = np.arange(int(RATE * SECONDS)) / RATE
+    answers = run_counted_load(port, requests, CONNECTIONS, due)
+    lost = Counter(answer.status for answer in answers if answer.status != 200)
+    assert not lost, lost
+    return float(np.quantile([answer.latency for answer in answers], 0.99))
+
+
+@contextmanager
+def repeated(call: Callable[[], None]) -> Iterator[list[int]]:
+    """Called again and again by BAD threads until the block ends; yields how often so far."""
+    over, done = threading.Event(), [0]
+
+    def work() -> None:
+        while not over.wait(0.02):
+            call()
+            done[0] += 1
+
+    threads = [threading.Thread(target=work) for _ in range(BAD)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield done
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def cancel(port: int, request: bytes) -> None:
+    """Send a request whole, and go away before the answer."""
+    with connected(port) as caller:
+        caller.sendall(request)
+
+
+def reset(port: int, request: bytes) -> None:
+    """Send a part of a request, and reset the connection."""
+    with connected(port) as caller:
+        caller.sendall(request[: random.randrange(1, len(request))])
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def trickle(port: int, request: bytes) -> None:
+    """Send a byte at a time."""
+    with connected(port) as caller:
+        for place in range(100):
+            caller.sendall(request[place : place + 1])
+            time.sleep(0.005)
+
+
+def read_nothing(port: int, request: bytes) -> None:
+    """Ask for large answers and read none of them."""
+    explain = request.replace(b"/predict", b"/explain", 1)
+    with socket.socket() as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        caller.connect(("127.0.0.1", port))
+        caller.sendall(explain)
+        time.sleep(1)
+
+
+BAD_CALLERS = {
+    "cancel": cancel,
+    "reset within a request": reset,
+    "trickle": trickle,
+    "never read": read_nothing,
+}
+
+
+def connected(port: int) -> socket.socket:
+    """A connection of one bad caller."""
+    return socket.create_connection(("127.0.0.1", port), 10)
+
+
+def keep_asking(
+    port: int, requests: list[bytes], connections: int, over: threading.Event
+) -> tuple[list[threading.Thread], list[str]]:
+    """Threads that ask over one connection each, a new one whenever theirs has ended; and what was
+    lost: sent, and not answered by 200.
+    """
+    lost: list[str] = []
+
+    def work() -> None:
+        connection = None
+        while not over.is_set():
+            try:
+                connection = connection or Connection(port)
+            except OSError:
+                return  # nobody listens any more
+            try:
+                connection.ask(random.choice(requests))
+            except (RuntimeError, OSError) as error:
+                if over.is_set():
+                    return
+                lost.append(repr(error))
+                connection.close()
+                connection = None
+
+    threads = [threading.Thread(target=work) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    return threads, lost
+
+
+def killed(port: int, requests: list[bytes]) -> tuple[str, str]:
+    """One of two workers, under load: how many requests were lost, and how soon there are two."""
+    over = threading.Event()
+    threads, lost = keep_asking(port, requests, CONNECTIONS, over)
+    time.sleep(2)
+    workers = listening(port)
+    victim = max(workers, key=lambda one: one.create_time())
+    open_there = sum(1 for one in victim.net_connections("tcp") if one.status == "ESTABLISHED")
+    victim.kill()
+    began = time.monotonic()
+    known = {one.pid for one in workers}
+    while not {one.pid for one in listening(port)} - known:
+        assert time.monotonic() - began < 30
+        time.sleep(0.05)
+    replaced = time.monotonic() - began
+    time.sleep(2)
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert len(lost) <= open_there, (lost, open_there)
+    return (
+        f"kill -9 of one of two workers, {CONNECTIONS} connections",
+        f"{len(lost)} requests lost of the {open_there} connections that it had; "
+        f"replaced after {replaced:.1f} s",
+    )
+
+
+def stopped(port: int, requests: list[bytes]) -> tuple[str, str]:
+    """SIGTERM under load, with connections opened and nothing sent: no request taken is lost."""
+    over = threading.Event()
+    answered, faults = [0], list[str]()
+
+    def work() -> None:
+        with connected(port) as caller:
+            while not over.is_set():
+                try:
+                    caller.sendall(random.choice(requests))
+                    head = b""
+                    while b"\r\n\r\n" not in head or not head.endswith(b"}"):
+                        part = caller.recv(1 << 18)
+                        if not part:
+                            raise ConnectionError("closed without an answer")
+                        head += part
+                except OSError as error:
+                    faults.append(repr(error))
+                    return
+                answered[0] += 1
+                if b"connection: close" in head.lower():
+                    return
+
+    threads = [threading.Thread(target=work) for _ in range(CONNECTIONS)]
+    unsent = [connected(port) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    time.sleep(2)
+    parent = listening(port)[0].parent()
+    assert parent is not None
+    began = time.monotonic()
+    parent.send_signal(signal.SIGTERM)
+    for caller in unsent[:25]:  # sent while it drains
+        caller.sendall(request_bytes("/predict", {"instances": [{"strange": 1}]}))
+        assert caller.recv(1 << 16).startswith(b"HTTP/1.1 422")
+    for thread in threads:
+        thread.join()
+    ended = [caller.recv(1) for caller in unsent[25:]]
+    seconds = time.monotonic() - began
+    for caller in unsent:
+        caller.close()
+    assert not faults, faults
+    assert set(ended) == {b""}, "a reset"
+    return (
+        f"SIGTERM, {CONNECTIONS} connections asking, 50 opened and unsent",
+        f"0 of {answered[0]:,} requests lost, 25 sent late answered; ended after {seconds:.1f} s",
+    )
+
+
+def listening(port: int) -> list[psutil.Process]:
+    """The processes that answer on a port: workers, not the parent that holds their socket."""
+    found = []
+    for one in psutil.process_iter(["cmdline"]):
+        try:
+            listens = any(
+                c.status == psutil.CONN_LISTEN and c.laddr.port == port
+                for c in one.net_connections("tcp")
+            )
+            if listens and "spawn_main" in " ".join(one.info["cmdline"] or ()):
+                found.append(one)
+        except psutil.Error:
+            continue
+    return found
