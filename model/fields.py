@@ -73,14 +73,15 @@ class _Values(FieldEncoder):
     def __init__(self, name: str, described: Field, vocabulary: Vocabulary, offset: int) -> None:
         super().__init__(name, described, offset)
         self.unknown_id = offset + UNKNOWN
-        self._ids = {value: offset + FIRST + i for i, value in enumerate(vocabulary.values)}
+        self._ids = vocabulary.ids(offset)
 
     def _id_of(self, value: Any, position: int) -> int:
         if value.__class__ not in (str, int, float, bool):
             raise self._wrong_type(position, "a string, number or boolean", value)
         if value.__class__ is float and value - value != 0.0:
             raise self._fault("not_finite", position, "NaN and Infinity are not values")
-        return self._ids.get(canonical(value), self.unknown_id)
+        row = self._ids.get(canonical(value))
+        return self.unknown_id if row is None else row
 
 
 class _Categorical(_Values):

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,13 @@ from model.schema import CategoricalField, Field, MultivalueField, NumericField
 from model.values import Column, Scalar, canonical, members
 
 ABSENT, MISSING, UNKNOWN, FIRST = 0, 1, 2, 3
+
+
+class Ids(Protocol):
+    """Values to rows of the embedding table: as much of a dict as an encoder needs."""
+
+    def get(self, value: Any, /) -> int | None:
+        """The row of a value; None where it has none."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,10 @@ class Vocabulary:
     def size(self) -> int:
         """Rows of the embedding table."""
         return FIRST + len(self.values)
+
+    def ids(self, offset: int) -> "Ids":
+        """The table row of each value, where the field's rows start at `offset`."""
+        return {value: offset + FIRST + i for i, value in enumerate(self.values)}
 
     @classmethod
     def fit(cls, values: Iterable[Scalar], min_count: int) -> "Vocabulary":

@@ -22,6 +22,7 @@ from service.drain import Drain
 from service.guard import Guard
 from service.http_errors import Known, LastResort, add_handlers
 from service.logs import configure_logging
+from service.lookups import Lookups
 from service.routes import PATHS, add_routes
 from service.settings import Settings
 from service.telemetry import RequestMetrics, Telemetry
@@ -40,7 +41,11 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
     telemetry = Telemetry()
     store = VocabularyStore(redis_url, settings.model, settings.redis_timeout_ms / 1000)
     bundles = BundleStore(settings.bundle_directory)
-    follower = Follower(store, bundles, telemetry, settings.poll_seconds, settings.ad_cache)
+    redis_timeout = settings.redis_timeout_ms / 1000
+    lookups = Lookups(redis_url, settings.live_timeout_ms / 1000, redis_timeout)
+    follower = Follower(
+        store, bundles, telemetry, settings.poll_seconds, settings.ad_cache, lookups
+    )
 
     keys = None if settings.api_keys is None else ApiKeys(settings.api_keys)
     admission = Admission(
@@ -62,6 +67,7 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
             # for service/connection.py, which refuses at the socket
             yield {"connection_rules": rules, "admission": admission}
         await asyncio.to_thread(follower.stop)
+        await asyncio.to_thread(lookups.close)
 
     app = _App(
         title="ctr-afm",

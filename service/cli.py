@@ -55,7 +55,14 @@ def _publish(arguments: argparse.Namespace) -> None:
         # what nobody is answered by yet is told its faults, and not refused
         force = arguments.force or not arguments.activate
         gate = Gate(settings.gate_calibration, arguments.on, force)
-        done = publish(arguments.bundle, store, bundles, activate=arguments.activate, gate=gate)
+        done = publish(
+            arguments.bundle,
+            store,
+            bundles,
+            activate=arguments.activate,
+            gate=gate,
+            live_above=settings.live_above,
+        )
     version, net = done.record.version, done.record.net
     what = "was published before" if done.again else "published"
     state = "is active" if done.active else f"not active: afm-serve activate {version}"

@@ -10,8 +10,9 @@ from model.errors import BundleError
 from model.explanation import Explainer
 from model.golden import GoldenCase, replay
 from model.scorer import Scorer
-from model.vocabulary import from_bytes
+from model.vocabulary import FieldVocabulary, from_bytes
 from service.ad_cache import AdCache
+from service.live_values import LiveValues
 from service.settings import NO_CACHE, CacheLimits
 
 WARM_ROWS = 128
@@ -27,6 +28,7 @@ class Live:
     scorer: Scorer
     explainer: Explainer
     ads: AdCache
+    values: LiveValues | None = None
 
     @property
     def version(self) -> str:
@@ -35,15 +37,23 @@ class Live:
 
 
 def make_live(
-    model: str, bundle: Bundle, vocabularies: Mapping[str, bytes], cache: CacheLimits = NO_CACHE
+    model: str,
+    bundle: Bundle,
+    vocabularies: Mapping[str, bytes],
+    cache: CacheLimits = NO_CACHE,
+    values: LiveValues | None = None,
 ) -> Live:
     """Join a bundle with its `vocabularies` from Redis, and prove that they score as they should.
+    `values`: those of the live fields, which have no vocabulary there; they know the golden rows'.
 
     Raises:
         BundleError: a vocabulary that is not the bundle's, or golden rows that differ.
     """
-    checked = {}
+    checked: dict[str, FieldVocabulary] = {}
     for field in bundle.schema.fields:
+        if values is not None and field in values.vocabularies:
+            checked[field] = values.vocabularies[field]
+            continue
         source = f"vocabulary of {field!r} in Redis"
         data = vocabularies.get(field)
         if data is None:
@@ -53,7 +63,7 @@ def make_live(
         checked[field] = from_bytes(data, source)
     encoder, scorer = bundle.encoder(checked), bundle.scorer()
     ads = AdCache(encoder, scorer, cache)
-    live = Live(model, bundle, encoder, scorer, Explainer(encoder, scorer), ads)
+    live = Live(model, bundle, encoder, scorer, Explainer(encoder, scorer), ads, values)
     golden = bundle.golden()
     replay(golden, encoder, scorer)
     rows = [row for case in golden for row in case.request["instances"]]

@@ -131,6 +131,10 @@ class Predictor:
         timeout_ms = self._timeout_ms if asked.timeout_ms is None else asked.timeout_ms
         deadline = None if timeout_ms is None else started + timeout_ms / 1000
         errors = b""
+        degraded = False
+        if live.values is not None:
+            left = None if deadline is None else deadline - perf_counter()
+            degraded = not await live.values.resolve(asked, left)
         try:
             if asked.strict:
                 items = await self._items(live, asked, deadline)
@@ -139,9 +143,12 @@ class Predictor:
                 errors = b',"errors":' + _json.encode(faults)
         except TimeoutError:
             raise DeadlinePassed(f"the request's timeout of {timeout_ms:g} ms is over") from None
-        return b'{"model":%s,"version":%s,"degraded":false,%s[%s]%s}' % (
+        if degraded:
+            self._telemetry.degraded.inc()
+        return b'{"model":%s,"version":%s,"degraded":%s,%s[%s]%s}' % (
             _json.encode(live.model),
             _json.encode(live.version),
+            _json.encode(degraded),
             self._view.before(live),
             items,
             errors,

@@ -1,6 +1,6 @@
 """Publishing a bundle: verified, scored once as the service will, stored, listed, made active."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 from model.bundle import Bundle
 from model.errors import BundleError
 from model.golden import replay
+from model.vocabulary import Vocabulary, from_bytes
 from service.bundle_store import BundleStore
 from service.errors import VersionError
 from service.gate import Gate, Verdict
@@ -34,9 +35,11 @@ def publish(
     *,
     activate: bool = True,
     gate: Gate | None = None,
+    live_above: int | None = None,
 ) -> Published:
     """Publish the bundle in a directory; a version that is published already stays as it is. With a
-    `gate`, only what passes it.
+    `gate`, only what passes it. Fields of the context with more than `live_above` values are not
+    held in memory by the service, but looked up.
 
     Raises:
         BundleError: the bundle is damaged, or does not score its golden rows as it should.
@@ -57,13 +60,34 @@ def publish(
         published=datetime.now(UTC).isoformat(timespec="seconds"),
         bundle=bundles.location(store.model, bundle.version),
         metrics=bundle.manifest.metrics,
+        live=tuple(_live_fields(bundle, live_above)),
     )
     # written anew even if it is known: so a publish also mends what Redis lost
-    store.publish(record, stored.vocabulary_bytes(), activate=activate)
+    held = stored.vocabulary_bytes()
+    live = {name: _values(held.pop(name), name) for name in record.live}
+    store.publish(record, held, live, activate=activate)
     active = store.active() == bundle.version
     if active:
         bundles.remember(store.model, bundle.version)
     return Published(record, active, before is not None, verdict.saw, verdict.faults)
+
+
+def _live_fields(bundle: Bundle, above: int | None) -> Iterator[str]:
+    if above is None:
+        return
+    vocabularies = bundle.vocabularies()
+    for name, field in bundle.schema.fields.items():
+        # ads are cached as they are encoded, so theirs have to be known
+        if field.kind == "categorical" and field.role == "context":
+            found = vocabularies[name]
+            if isinstance(found, Vocabulary) and len(found.values) > above:
+                yield name
+
+
+def _values(data: bytes, field: str) -> Sequence[str]:
+    found = from_bytes(data, f"vocabulary of {field!r}")
+    assert isinstance(found, Vocabulary)  # noqa: S101  of a live field
+    return found.values
 
 
 def _active(store: VocabularyStore, bundles: BundleStore) -> Bundle | BundleError | None:

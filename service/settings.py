@@ -80,6 +80,14 @@ class Settings(BaseSettings):
     bundles: Annotated[Path, AfterValidator(_local_directory)] | None = None
     """The bundle store: a directory; none means `bundles` under `home`."""
 
+    live_above: int | None = Field(default=None, ge=0)
+    """`publish` leaves the values of a categorical context field with more of them in Redis, where
+    the service looks them up; none holds all in memory.
+    """
+
+    live_timeout_ms: float = Field(default=5.0, gt=0)
+    """How long a request waits for such values; then they count as unknown."""
+
     gate_calibration: float = Field(default=1.25, gt=1)
     """`publish` refuses probabilities that sum to more clicks than this many times the real ones,
     or to less than the real ones over it.

@@ -8,6 +8,7 @@
     afm_rows_in_flight                   rows taken on and not answered, of all workers
     afm_row_errors_total{code}           rows answered with null, of requests that are not strict
     afm_unknown_values_total{field}      values that training never saw
+    afm_degraded_total                   answers that took values for unknown, as Redis was late
     afm_ignored_keys_total               keys of requests that no field names
     afm_ad_cache_total{event}            ads found encoded (hit), not (miss), let go of (eviction)
     afm_callers_cut_total{reason}        connections ended before their time
@@ -92,6 +93,11 @@ class Telemetry:
         )
         self.unknown = Counter(
             "afm_unknown_values", "Values training never saw", ["field"], registry=registry
+        )
+        self.degraded = Counter(
+            "afm_degraded",
+            "Answers that took values for unknown, as Redis was late",
+            registry=registry,
         )
         self.ignored = Counter("afm_ignored_keys", "Keys no field names", registry=registry)
         ads = Counter("afm_ad_cache", "Ads met before or not", ["event"], registry=registry)

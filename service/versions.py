@@ -12,10 +12,13 @@ from dataclasses import dataclass
 
 import structlog
 
+from model.bundle import Bundle
 from model.errors import AfmError
 from service.bundle_store import BundleStore
 from service.errors import NoModel, StoreError, StoreUnavailable
 from service.live import Live, make_live
+from service.live_values import LiveValues
+from service.lookups import Lookups
 from service.settings import NO_CACHE, CacheLimits
 from service.telemetry import Telemetry
 from service.vocabulary_store import VocabularyStore
@@ -52,6 +55,7 @@ class Follower:
         telemetry: Telemetry,
         poll_seconds: float,
         ad_cache: CacheLimits = NO_CACHE,
+        lookups: Lookups | None = None,
     ) -> None:
         self.live: Live | None = None
         self.active: str | None = None
@@ -65,6 +69,7 @@ class Follower:
         self._telemetry = telemetry
         self._poll_seconds = poll_seconds
         self._ad_cache = ad_cache
+        self._lookups = lookups
         self._connection_ends = 0.0
         self._retired: list[tuple[float, Live]] = []
         self._polled = threading.Event()
@@ -145,7 +150,9 @@ class Follower:
         started = time.monotonic()
         try:
             bundle = self._bundles.open(self.model, version)
-            new = make_live(self.model, bundle, self._store.vocabularies(version), self._ad_cache)
+            held = self._store.vocabularies(version)
+            values = self._live_values(bundle)
+            new = make_live(self.model, bundle, held, self._ad_cache, values)
         except (StoreUnavailable, StoreError):
             raise
         except Exception as error:
@@ -153,6 +160,17 @@ class Follower:
             self._refuse(version, reason)
             return
         self._go_live(new, started)
+
+    def _live_values(self, bundle: Bundle) -> LiveValues | None:
+        if self._lookups is None:
+            return None
+        record = self._store.record(bundle.version)
+        if not record.live:
+            return None
+        values = LiveValues(record, self._store, self._lookups)
+        rows = [row for case in bundle.golden() for row in case.request["instances"]]
+        values.learn(record, self._store, rows)
+        return values
 
     def _fall_back(self) -> None:
         version = self._bundles.remembered(self.model)

@@ -7,9 +7,11 @@ All keys start with `afm:{model}:`.
     versions             zset     every whole version by its time of publication (Unix seconds)
     version:{version}    string   JSON of `Record`
     vocabulary:{version} hash     field -> its vocabulary file, byte for byte as in the bundle
+    values:{version}:{field}  hash  of a live field instead: value -> its place in the vocabulary
     publishing           string   the token of the publisher whose turn it is; expires
-    staged               set      tokens of publishers that began and did not end
+    staged               set      what follows staging: of publishers that began and did not end
     staging:{token}      hash     what will become vocabulary:{version}; expires
+    staging:{token}:{field}  hash   what will become values:{version}:{field}; expires
 
 A version is written under `staging:` and appears in one transaction, which renames it, lists it and
 flips `active`. What a killed publisher leaves under `staging:` the next one sweeps. A version never
@@ -18,7 +20,7 @@ changes once it is listed, so nothing read from here needs to be read again.
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,12 +35,14 @@ TURN_MS = 5_000  # renewed with each field; a killed publisher keeps the next on
 TURN_WAIT_SECONDS = 15.0
 STAGING_SECONDS = 3600
 WAYS_BACK = 1000
+VALUES_AT_ONCE = 10_000
+NO_FIELDS: Mapping[str, Sequence[str]] = {}
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a published version without its bundle; times are ISO 8601, UTC.
 
-    `bundle`: its place within the bundle store.
+    `bundle`: its place within the bundle store. `live`: fields whose values are looked up.
     """
 
     version: str
@@ -47,6 +51,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     published: str
     bundle: str
     metrics: dict[str, Any] = {}
+    live: tuple[str, ...] = ()
 
 
 class VocabularyStore:
@@ -99,6 +104,21 @@ class VocabularyStore:
             found = self._redis.hgetall(self._key("vocabulary", version))
             return {field.decode(): data for field, data in found.items()}
 
+    def values_key(self, version: str, field: str) -> str:
+        """The hash of a live field."""
+        return self._key("values", version, field)
+
+    def places(self, version: str, field: str, values: Sequence[str]) -> list[int | None]:
+        """Where values stand in the vocabulary of a live field; None for those it lacks."""
+        with self._reaching():
+            found = self._redis.hmget(self.values_key(version, field), values) if values else []
+            return [None if place is None else int(place) for place in found]
+
+    def count(self, version: str, field: str) -> int:
+        """How many values a live field has."""
+        with self._reaching():
+            return int(self._redis.hlen(self.values_key(version, field)))
+
     def evicts(self) -> str | None:
         """The server's eviction policy where it may drop what is published, else None."""
         with self._reaching():
@@ -108,9 +128,15 @@ class VocabularyStore:
         return policy if memory.get("maxmemory") and policy.startswith("allkeys") else None
 
     def publish(
-        self, record: Record, vocabularies: Mapping[str, bytes], *, activate: bool = True
+        self,
+        record: Record,
+        vocabularies: Mapping[str, bytes],
+        live: Mapping[str, Sequence[str]] = NO_FIELDS,
+        *,
+        activate: bool = True,
     ) -> None:
-        """Write a version, and make it the active one; a reader sees all of it or nothing.
+        """Write a version, and make it the active one; a reader sees all of it or nothing. `live`:
+        the values of its live fields, which have no other vocabulary.
 
         Raises:
             StoreError: the server's policy evicts, or another publisher intervened.
@@ -124,8 +150,9 @@ class VocabularyStore:
         with self._reaching():
             self._take_turn(token)
             self._sweep()
-            self._stage(token, vocabularies)
-            self._reveal(token, record, len(vocabularies), activate)
+            self._stage(token, vocabularies, live)
+            counts = {field: len(values) for field, values in live.items()}
+            self._reveal(token, record, len(vocabularies), counts, activate)
 
     def activate(self, version: str) -> None:
         """Make a published version the active one.
@@ -181,36 +208,60 @@ class VocabularyStore:
             pipe.srem(self._key("staged"), token)
             pipe.execute()
 
-    def _stage(self, token: str, vocabularies: Mapping[str, bytes]) -> None:
-        staging = self._key("staging", token)
-        self._redis.sadd(self._key("staged"), token)
+    def _stage(
+        self, token: str, vocabularies: Mapping[str, bytes], live: Mapping[str, Sequence[str]]
+    ) -> None:
+        staged = [token, *(f"{token}:{field}" for field in live)]
+        self._redis.sadd(self._key("staged"), *staged)
         for field, data in vocabularies.items():
-            pipe = self._redis.pipeline()
-            pipe.hset(staging, field, data)
-            pipe.expire(staging, STAGING_SECONDS)
-            pipe.pexpire(self._key("publishing"), TURN_MS)
-            pipe.execute()
+            self._put(self._key("staging", token), {field: data})
+        for field, values in live.items():
+            for start in range(0, len(values), VALUES_AT_ONCE):
+                some = enumerate(values[start : start + VALUES_AT_ONCE], start)
+                self._put(self._key("staging", token, field), {value: at for at, value in some})
 
-    def _reveal(self, token: str, record: Record, fields: int, activate: bool) -> None:
+    def _put(self, staging: str, items: Mapping[str, Any]) -> None:
+        pipe = self._redis.pipeline()
+        pipe.hset(staging, mapping=items)
+        pipe.expire(staging, STAGING_SECONDS)
+        pipe.pexpire(self._key("publishing"), TURN_MS)
+        pipe.execute()
+
+    def _reveal(
+        self,
+        token: str,
+        record: Record,
+        fields: int,
+        live_counts: Mapping[str, int],
+        activate: bool,
+    ) -> None:
         staging, turn = self._key("staging", token), self._key("publishing")
         vocabulary = self._key("vocabulary", record.version)
         with self._redis.pipeline() as pipe:
             while True:
-                pipe.watch(staging, turn, self._key("active"))
-                if pipe.hlen(staging) != fields:  # our turn was over, and another one swept
+                kept = {field: self._key("staging", token, field) for field in live_counts}
+                pipe.watch(staging, turn, self._key("active"), *kept.values())
+                whole = pipe.hlen(staging) == fields and all(
+                    pipe.hlen(kept[field]) == count for field, count in live_counts.items()
+                )
+                if not whole:  # our turn was over, and another one swept
                     raise StoreError(f"model {self.model!r}: another publish came between; again")
-                live = _text(pipe.get(self._key("active")))
+                active = _text(pipe.get(self._key("active")))
                 ours = _text(pipe.get(turn)) == token
                 pipe.multi()
                 pipe.rename(staging, vocabulary)
                 pipe.persist(vocabulary)
-                pipe.srem(self._key("staged"), token)
+                for field, key in kept.items():
+                    values = self.values_key(record.version, field)
+                    pipe.rename(key, values)
+                    pipe.persist(values)
+                pipe.srem(self._key("staged"), token, *(f"{token}:{field}" for field in kept))
                 pipe.set(self._key("version", record.version), msgspec.json.encode(record))
                 pipe.zadd(self._key("versions"), {record.version: time.time()}, nx=True)
                 if ours:
                     pipe.delete(turn)
                 if activate:
-                    self._flip(pipe, live, record.version)
+                    self._flip(pipe, active, record.version)
                 if _executed(pipe):
                     return
 

@@ -10,12 +10,14 @@ from contextlib import contextmanager
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from redis.exceptions import TimeoutError as TimeoutFault
 
 from commands import Commands
 from faulty_redis import FAULTS, faulty_redis
 from service.bundle_store import BundleStore
 from service.last_active import NOTE, remember, remembered
 from service.publish import publish
+from service.redis_client import redis_client
 from service.telemetry import Telemetry
 from service.versions import Follower
 from service.vocabulary_store import VocabularyStore
@@ -122,6 +124,22 @@ def test_requests_are_answered_and_every_worker_follows_a_redis_that_is_back(beh
     assert all(body["probabilities"] == scores[body["version"]] for _, body in answers)
     assert redis.proxy.most_attempts_in_a_second(started) <= CONNECTIONS * WORKERS
     assert served.wait_until("/readyz", lambda answer: answer.json()["redis"] == "ok")
+
+
+def test_a_reply_that_trickles_is_given_up_and_one_that_is_merely_large_is_not(tmp_path):
+    with faulty_redis(tmp_path / "redis") as redis:
+        client = redis_client(redis.url, 1.5)  # longer than from one byte to the next
+        client.set("large", b"x" * 30_000_000)
+        redis.proxy.set("trickle")
+        begun = time.monotonic()
+        with pytest.raises(TimeoutFault):
+            client.get("large")
+        assert time.monotonic() - begun < 6  # not 30 million seconds, nor the five of a login
+        redis.proxy.set("pass")
+        hurried = redis_client(redis.url, 0.02)
+        assert len(hurried.get("large")) == 30_000_000
+        client.close()
+        hurried.close()
 
 
 def test_a_start_without_redis_serves_the_last_good_version_and_says_so(

@@ -139,17 +139,30 @@ def test_what_a_killed_publisher_left_expires_even_if_nobody_publishes_again(
     assert 0 < raw_redis.ttl(left) <= 3600
 
 
-def test_a_publisher_that_was_swept_says_so_and_shows_nothing(store, raw_redis, monkeypatch):
+@pytest.mark.parametrize("lost", ["", ":user"])
+def test_a_publisher_that_was_swept_says_so_and_shows_nothing(lost, store, raw_redis, monkeypatch):
     stage = store._stage
 
-    def stage_and_lose(token, vocabularies):
-        stage(token, vocabularies)
-        raw_redis.delete(f"afm:ads:staging:{token}")
+    def stage_and_lose(token, *fields):
+        stage(token, *fields)
+        raw_redis.delete(f"afm:ads:staging:{token}{lost}")
 
     monkeypatch.setattr(store, "_stage", stage_and_lose)
     with pytest.raises(StoreError, match="another publish"):
-        store.publish(record(), FIELDS)
+        store.publish(record(), FIELDS, {"user": ["u1", "u2"]})
     assert store.active() is None
+    monkeypatch.undo()
+    store.publish(record("v2"), FIELDS)
+    assert raw_redis.keys("afm:ads:stag*") == []
+
+
+def test_the_values_of_a_live_field_have_their_places(store, raw_redis):
+    values = [f"u{i}" for i in range(25_000)]
+    store.publish(record(), FIELDS, {"user": values})
+    assert store.count("v1", "user") == 25_000
+    assert store.places("v1", "user", ["u0", "u24999", "new"]) == [0, 24_999, None]
+    assert raw_redis.ttl(store.values_key("v1", "user")) == -1
+    assert raw_redis.keys("afm:ads:stag*") == []
 
 
 def test_publishers_at_once_all_get_through_and_one_is_active(redis_url):
@@ -278,7 +291,7 @@ def test_the_docstring_lists_every_kind_of_key_that_is_written(store, raw_redis,
 
     monkeypatch.setattr(store, "_reveal", listed_before)
     for version in ("v1", "v2"):
-        store.publish(record(version), FIELDS)
+        store.publish(record(version), FIELDS, {"user": ["u1"]})
     written.update(raw_redis.keys())
     kinds = {key.removeprefix("afm:ads:").partition(":")[0] for key in written}
     documented = {
