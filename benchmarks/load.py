@@ -33,12 +33,13 @@ class Load:
 
 class Answer(NamedTuple):
     """One of an open loop: when its request was due and how much later it was answered, in seconds
-    from the loop's begin, and by which status.
+    from the loop's begin, and by which status; the body where it is kept.
     """
 
     due: float
     latency: float
     status: int
+    body: bytes = b""
 
 
 def request_bytes(path: str, body: object) -> bytes:
@@ -55,7 +56,7 @@ class Connection:
         self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = b""
-        self.status = 0  # of the last answer
+        self.status, self.body = 0, b""  # of the last answer
 
     def send(self, request: bytes) -> None:
         """Send a whole request."""
@@ -79,7 +80,7 @@ class Connection:
             raise RuntimeError(f"not answered by 200: {self._received[:500]!r}")
         if len(body) < _content_length(head):
             return None
-        self._received = b""
+        self._received, self.body = b"", body
         return body
 
     def ask(self, request: bytes) -> Any:
@@ -142,10 +143,12 @@ def run_open_load(
 
 
 def run_counted_load(
-    port: int, requests: list[bytes], connections: int, due: Sequence[float]
+    port: int, requests: list[bytes], connections: int, due: Sequence[float], *, keep: bool = False
 ) -> list[Answer]:
-    """Send `requests` in turn, each when it is `due`, in seconds from now; takes any status."""
-    return _open_loop(port, requests, connections, due, any_status=True)[0]
+    """Send `requests` in turn, each when it is `due`, in seconds from now; takes any status, and
+    keeps the bodies of the answers where it should.
+    """
+    return _open_loop(port, requests, connections, due, any_status=True, keep=keep)[0]
 
 
 def _open_loop(
@@ -155,6 +158,7 @@ def _open_loop(
     due: Sequence[float],
     *,
     any_status: bool,
+    keep: bool = False,
 ) -> tuple[list[Answer], float, float]:
     # the answers, what they took in all, and what of that the generator was busy
     total = len(due)
@@ -184,7 +188,8 @@ def _open_loop(
             ):
                 was_due = due_at[connection]
                 latency = perf_counter() - began - was_due
-                answers.append(Answer(was_due, latency, connection.status))
+                body = connection.body if keep else b""
+                answers.append(Answer(was_due, latency, connection.status, body))
                 free.append(connection)
         took, busy = perf_counter() - began, process_time() - busy
         for connection in free:

@@ -89,7 +89,7 @@ class Bundle:
             BundleError: what is wrong, and with which file.
         """
         if not directory.is_dir():
-            raise BundleError(f"{directory}: no bundle there: not a directory")
+            raise BundleError(f"{directory}: no bundle there: not a directory", "missing")
         path = directory / MANIFEST
         manifest = Manifest.parse(_read_plain(path), str(path))
         _check_names(directory, manifest)
@@ -98,25 +98,39 @@ class Bundle:
         try:
             schema = Schema.load(directory / SCHEMA)
         except SchemaError as error:
-            raise BundleError(str(error)) from error
+            raise BundleError(str(error), "schema") from error
         if schema.digest != manifest.schema_digest:
-            raise BundleError(f"{directory / SCHEMA}: not the schema that the manifest names")
+            raise BundleError(
+                f"{directory / SCHEMA}: not the schema that the manifest names", "schema"
+            )
         bundle = cls(directory, manifest, schema)
         bundle._check_contents()
         return bundle
 
     def _check_contents(self) -> None:
+        of_fields = {vocabulary_file(name): name for name in self.schema.fields}
+        in_manifest = {name for name in self.manifest.files if name.startswith("vocabulary/")}
+        for name in sorted(of_fields.keys() ^ in_manifest):
+            what = "lacks" if name in of_fields else "has"
+            raise BundleError(
+                f"{self.directory / MANIFEST}: {what} {name}, "
+                f"{'a' if name in of_fields else 'no'} field of the schema",
+                "fields",
+            )
         vocabularies = self.vocabularies()
         rows = sum(vocabulary.size for vocabulary in vocabularies.values())
         dimensions = self.manifest.dimensions
         if (rows, len(self.schema.slots)) != (dimensions.rows, dimensions.slots):
             raise BundleError(
                 f"{self.directory / MANIFEST}: says {dimensions.rows} rows and {dimensions.slots} "
-                f"slots, schema and vocabularies have {rows} and {len(self.schema.slots)}"
+                f"slots, schema and vocabularies have {rows} and {len(self.schema.slots)}",
+                "dimensions",
             )
         weights = self.directory / WEIGHTS
+        if self.manifest.files[WEIGHTS].size % 4 or not self.manifest.files[WEIGHTS].size:
+            raise BundleError(f"{weights}: not a file of float32", "weights")
         if not np.isfinite(np.memmap(weights, dtype=np.float32, mode="r")).all():
-            raise BundleError(f"{weights}: a weight that is not finite")
+            raise BundleError(f"{weights}: a weight that is not finite", "weights")
         for name in {PREDICT, ADS, RANK, EXPLAIN} & self.manifest.files.keys():
             check_graph(self.directory / name, WEIGHTS, dimensions.rows)
 
@@ -153,9 +167,9 @@ class Bundle:
         try:
             cases = [GoldenCase(**json.loads(line)) for line in path.read_bytes().splitlines()]
         except (ValueError, TypeError) as error:
-            raise BundleError(f"{path}: not a list of golden cases: {error}") from error
+            raise BundleError(f"{path}: not a list of golden cases: {error}", "golden") from error
         if not cases:
-            raise BundleError(f"{path}: no golden case")
+            raise BundleError(f"{path}: no golden case", "golden")
         return cases
 
     def validation(self) -> LabelledRows | None:
@@ -230,36 +244,41 @@ def write_manifest(directory: Path, created: str, **facts: Any) -> Manifest:
 def _check_names(directory: Path, manifest: Manifest) -> None:
     for name in manifest.files:
         if not _ALLOWED.fullmatch(name) or ".." in name:
-            raise BundleError(f"{directory / MANIFEST}: names {name!r}, which no bundle has")
+            raise BundleError(
+                f"{directory / MANIFEST}: names {name!r}, which no bundle has", "manifest"
+            )
     if missing := sorted(_REQUIRED - manifest.files.keys()):
-        raise BundleError(f"{directory / MANIFEST}: does not name {missing[0]}")
+        raise BundleError(f"{directory / MANIFEST}: does not name {missing[0]}", "manifest")
     for path in directory.rglob("*"):
         name = str(path.relative_to(directory))
         if path.is_dir() and not path.is_symlink() and name == "vocabulary":
             continue
         if name != MANIFEST and name not in manifest.files:
-            raise BundleError(f"{path}: the manifest does not name it")
+            code = "link" if path.is_symlink() else "extra_file"
+            raise BundleError(f"{path}: the manifest does not name it", code)
 
 
 def _check_file(path: Path, record: FileRecord) -> None:
     _check_plain(path)
     if (size := path.stat().st_size) != record.size:
-        raise BundleError(f"{path}: {size} bytes, the manifest says {record.size}")
+        raise BundleError(f"{path}: {size} bytes, the manifest says {record.size}", "damaged")
     if _digest(path) != record.sha256:
-        raise BundleError(f"{path}: damaged: its sha256 is not the manifest's")
+        raise BundleError(f"{path}: damaged: its sha256 is not the manifest's", "damaged")
 
 
 def _check_plain(path: Path) -> None:
     try:
         found = path.lstat()
     except OSError as error:
-        raise BundleError(f"{path}: missing or not readable: {error.strerror}") from error
+        raise BundleError(
+            f"{path}: missing or not readable: {error.strerror}", "missing"
+        ) from error
     if stat.S_ISLNK(found.st_mode):
-        raise BundleError(f"{path}: a symbolic link")
+        raise BundleError(f"{path}: a symbolic link", "link")
     if not stat.S_ISREG(found.st_mode):
-        raise BundleError(f"{path}: not a plain file")
+        raise BundleError(f"{path}: not a plain file", "link")
     if found.st_nlink > 1:
-        raise BundleError(f"{path}: a hard link: another name leads to the same file")
+        raise BundleError(f"{path}: a hard link: another name leads to the same file", "link")
 
 
 def _read_plain(path: Path) -> bytes:

@@ -5,7 +5,7 @@ AfmError
 ├── ConfigError    the training configuration
 ├── DataError      a click log that cannot be used
 ├── InputError     one row that cannot be encoded: names row and field, has a stable code
-├── BundleError    a bundle that is damaged or refused: names the file
+├── BundleError    a bundle that is damaged or refused: names the file, has a stable code
 └── ParityError    an exported graph that does not agree with the net it came from
 """
 
@@ -45,7 +45,14 @@ class InputError(AfmError):
 
 
 class BundleError(AfmError):
-    """A bundle that is damaged, incomplete, of another format, or refused for safety."""
+    """A bundle that is damaged, incomplete, of another format, or refused for safety.
+
+    `code` is stable, and says in a word what is wrong with it; counts of refusals go by it.
+    """
+
+    def __init__(self, message: str, code: str = "bundle") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ParityError(AfmError):

@@ -53,7 +53,9 @@ def replay(cases: Iterable[GoldenCase], encoder: Encoder, scorer: Scorer) -> Non
         try:
             scores = scorer.predict(encoder.encode(case.request["instances"]))
         except (KeyError, InputError) as error:
-            raise BundleError(f"golden case {case.case!r} cannot be scored: {error}") from error
+            raise BundleError(
+                f"golden case {case.case!r} cannot be scored: {error}", "golden"
+            ) from error
         if scores.probabilities is None:
             what, size, tolerance = "score", np.maximum(1, np.abs(scores.logits)), SCORE_TOLERANCE
             expected = np.array(case.scores)
@@ -61,7 +63,9 @@ def replay(cases: Iterable[GoldenCase], encoder: Encoder, scorer: Scorer) -> Non
             what, size, tolerance = "probability", np.ones(len(scores.logits)), TOLERANCE
             expected = np.array(case.probabilities)
         if expected.shape != scores.logits.shape:
-            raise BundleError(f"golden case {case.case!r}: not one {what} a row")
+            raise BundleError(f"golden case {case.case!r}: not one {what} a row", "golden")
         worst = float((np.abs(scores.predictions - expected) / size).max(initial=0.0))
         if not worst <= tolerance:  # NaN is refused as well
-            raise BundleError(f"golden case {case.case!r}: a {what} differs by {worst:.2g}")
+            raise BundleError(
+                f"golden case {case.case!r}: a {what} differs by {worst:.2g}", "golden"
+            )

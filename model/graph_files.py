@@ -70,18 +70,22 @@ def check_graph(path: Path, weights: str, rows: int) -> None:
     try:
         model = onnx.load_model(path, load_external_data=False)
     except Exception as error:  # whatever the protobuf parser makes of foreign bytes
-        raise BundleError(f"{path}: not an ONNX graph") from error
+        raise BundleError(f"{path}: not an ONNX graph", "graph") from error
     found = 0
     for tensor in _tensors(model.graph, model.functions):
         where = {entry.key: entry.value for entry in tensor.external_data}
         if uses_external_data(tensor) and where.get("location") != weights:
-            raise BundleError(f"{path}: reads {where.get('location')!r}, which is not {weights}")
+            raise BundleError(
+                f"{path}: reads {where.get('location')!r}, which is not {weights}", "outside"
+            )
         if tensor.name.endswith((".linear", ".embedding")):
             found += 1
             if tensor.dims[0] != rows:
-                raise BundleError(f"{path}: a table of {tensor.dims[0]} rows, expected {rows}")
+                raise BundleError(
+                    f"{path}: a table of {tensor.dims[0]} rows, expected {rows}", "dimensions"
+                )
     if not found:
-        raise BundleError(f"{path}: no table of {rows} rows in it")
+        raise BundleError(f"{path}: no table of {rows} rows in it", "dimensions")
 
 
 def _tensors(

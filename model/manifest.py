@@ -92,12 +92,14 @@ class Manifest(_Part):
             body = json.loads(data)
             found = body["format"] if isinstance(body, dict) and "format" in body else None
         except (ValueError, RecursionError) as error:
-            raise BundleError(f"{source}: not JSON: {error}") from error
+            raise BundleError(f"{source}: not JSON: {error}", "manifest") from error
         if found != FORMAT:
-            raise BundleError(f"{source}: bundle format {found!r}, this version reads {FORMAT}")
+            raise BundleError(
+                f"{source}: bundle format {found!r}, this version reads {FORMAT}", "format"
+            )
         try:
             return cls.model_validate(body)
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             at = ".".join(map(str, fault["loc"]))
-            raise BundleError(f"{source}: {at}: {fault['msg']}") from error
+            raise BundleError(f"{source}: {at}: {fault['msg']}", "manifest") from error

@@ -213,7 +213,9 @@ class Scorer:
         # a negative one is the largest of all without its sign
         ids = encoded.ids
         if ids.size and int(ids.view(np.uint64).max()) >= self._dimensions.rows:
-            raise BundleError("an id outside the embedding table: encoder and graph do not match")
+            raise BundleError(
+                "an id outside the embedding table: encoder and graph do not match", "dimensions"
+            )
 
 
 def _slices(encoded: Encoded, rows: int) -> Iterator[Encoded]:
@@ -241,7 +243,7 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors share no class of their own
-        raise BundleError(f"{path}: onnxruntime refuses the graph: {error}") from error
+        raise BundleError(f"{path}: onnxruntime refuses the graph: {error}", "graph") from error
 
 
 def _place(slots: NDArray[np.int64]) -> NDArray[np.int64] | slice:

@@ -205,7 +205,7 @@ def from_bytes(data: bytes, source: str) -> FieldVocabulary:
             case kind:
                 raise ValueError(f"unknown kind {kind!r}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{source}: not a vocabulary: {error}") from error
+        raise BundleError(f"{source}: not a vocabulary: {error}", "vocabulary") from error
 
 
 def _checked_values(vocabulary: Vocabulary) -> Vocabulary:

@@ -25,6 +25,7 @@ from service.logs import configure_logging
 from service.lookups import Lookups
 from service.routes import PATHS, add_routes
 from service.settings import Settings
+from service.shadow import Shadow
 from service.telemetry import RequestMetrics, Telemetry
 from service.versions import Follower
 from service.vocabulary_store import VocabularyStore
@@ -43,8 +44,9 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
     bundles = BundleStore(settings.bundle_directory)
     redis_timeout = settings.redis_timeout_ms / 1000
     lookups = Lookups(redis_url, settings.live_timeout_ms / 1000, redis_timeout)
+    shadow = Shadow(settings.shadow_limits)
     follower = Follower(
-        store, bundles, telemetry, settings.poll_seconds, settings.ad_cache, lookups
+        store, bundles, telemetry, settings.poll_seconds, settings.ad_cache, lookups, shadow
     )
 
     keys = None if settings.api_keys is None else ApiKeys(settings.api_keys)

@@ -38,7 +38,9 @@ class BundleStore:
         """
         bundle = Bundle.open(self._root / self.location(model, version))
         if bundle.version != version:
-            raise BundleError(f"{bundle.directory / MANIFEST}: holds version {bundle.version!r}")
+            raise BundleError(
+                f"{bundle.directory / MANIFEST}: holds version {bundle.version!r}", "manifest"
+            )
         return bundle
 
     def add(self, model: str, bundle: Bundle) -> Bundle:

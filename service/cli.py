@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from model.errors import AfmError
 from service.embedded_redis import EmbeddedRedis
-from service.errors import SettingsError
+from service.errors import SettingsError, StoreError
 from service.last_active import remember
 from service.settings import Settings
 
@@ -60,6 +61,7 @@ def _publish(arguments: argparse.Namespace) -> None:
             store,
             bundles,
             activate=arguments.activate,
+            force=arguments.force,
             gate=gate,
             live_above=settings.live_above,
         )
@@ -85,6 +87,7 @@ def _versions(arguments: argparse.Namespace) -> None:
     settings = Settings.load(model=arguments.model)
     with _store(settings) as store:
         active, records = store.active(), store.versions()
+        refused = _refused(store)
     if not records:
         print(f"nothing is published as model {settings.model!r}")
         return
@@ -97,14 +100,29 @@ def _versions(arguments: argparse.Namespace) -> None:
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
+    for line in refused:
+        print(line)
+
+
+def _refused(store: "VocabularyStore") -> list[str]:
+    try:
+        told = Counter(store.told())
+    except StoreError as error:
+        return [f"whether a worker refuses the active version is not known: {error}"]
+    return [
+        f"{one.version} is refused by {workers} worker{'s' if workers > 1 else ''} "
+        f"({one.code}): {one.reason}"
+        for one, workers in told.items()
+    ]
 
 
 def _activate(arguments: argparse.Namespace) -> None:
     settings = Settings.load(model=arguments.model)
     with _store(settings) as store:
-        store.activate(arguments.version)
+        store.activate(arguments.version, force=arguments.force)
     remember(settings.bundle_directory / settings.model, arguments.version)
-    print(f"{arguments.version} is active as model {settings.model!r}")
+    how = ", unjudged by recent requests" if arguments.force else ""
+    print(f"{arguments.version} is active as model {settings.model!r}{how}")
 
 
 def _rollback(arguments: argparse.Namespace) -> None:
@@ -169,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
 
     activate = commands.add_parser("activate", parents=[model], help="make a version active")
     activate.add_argument("version", metavar="VERSION")
+    activate.add_argument("--force", action="store_true", help="whatever recent requests say of it")
     activate.set_defaults(run=_activate)
 
     rollback = commands.add_parser(

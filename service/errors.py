@@ -6,6 +6,7 @@ AfmError (model/errors.py)
 ├── StoreUnavailable    Redis does not answer: names its URL, without a password
 ├── VersionError        no such version, or none to go back to
 ├── GateError           a bundle that is worse than the active one, or badly calibrated
+├── ShadowError         a version that scores recent requests too unlike the live one
 ├── InputError          (model/errors.py) a request that cannot be scored
 ├── MalformedBody       not JSON
 ├── MediaTypeError      not said to be JSON
@@ -46,6 +47,14 @@ class VersionError(AfmError):
 
 class GateError(AfmError):
     """A bundle that may not be published as it is: says what was seen."""
+
+
+class ShadowError(AfmError):
+    """A version that scores recent requests too unlike the live one; `code` says in a word how."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class HttpError(AfmError):

@@ -1,8 +1,11 @@
 """A version that can be served: verified, its golden rows scored again, warm."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from model.bundle import Bundle
 from model.encoding import Encoder, Slate
@@ -16,6 +19,7 @@ from service.live_values import LiveValues
 from service.settings import NO_CACHE, CacheLimits
 
 WARM_ROWS = 128
+GRAPH_TOLERANCE = 1e-4  # between two graphs of a bundle, relative to max(1, |score|)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -57,22 +61,47 @@ def make_live(
         source = f"vocabulary of {field!r} in Redis"
         data = vocabularies.get(field)
         if data is None:
-            raise BundleError(f"{source}: missing")
+            raise BundleError(f"{source}: missing", "vocabulary")
         if hashlib.sha256(data).hexdigest() != bundle.vocabulary_sha256(field):
-            raise BundleError(f"{source}: its sha256 is not the manifest's")
+            raise BundleError(f"{source}: its sha256 is not the manifest's", "vocabulary")
         checked[field] = from_bytes(data, source)
     encoder, scorer = bundle.encoder(checked), bundle.scorer()
     ads = AdCache(encoder, scorer, cache)
     live = Live(model, bundle, encoder, scorer, Explainer(encoder, scorer), ads, values)
     golden = bundle.golden()
     replay(golden, encoder, scorer)
+    _check_graphs(encoder, scorer, golden)
     rows = [row for case in golden for row in case.request["instances"]]
     # the first runs of a session are slow: they lay out its memory
     for count in (1, WARM_ROWS):
         warm = (rows * (count // len(rows) + 1))[:count]
-        live.explainer.explain(warm, encoder.encode(warm), None)
+        encoded = encoder.encode(warm)
+        scorer.predict(encoded)
+        scorer.explain(encoded)  # alone: the explainer's texts would keep requests waiting
     scorer.choose_graphs(_slate(encoder, golden[0]))
     return live
+
+
+def _check_graphs(encoder: Encoder, scorer: Scorer, golden: Sequence[GoldenCase]) -> None:
+    # golden rows prove one graph: the others must say the same
+    for case in golden:
+        encoded = encoder.encode(case.request["instances"])
+        logits, terms = scorer.predict_plainly(encoded).logits, scorer.explain(encoded)
+        parts = [terms.linear] if terms.contribution is None else [terms.linear, terms.contribution]
+        stacked = np.concatenate(parts, axis=1).astype(np.float64)
+        # of a net that is no sum over pairs it can only be said that its terms are numbers
+        summed = logits if terms.contribution is None else scorer.bias + stacked.sum(1)
+        _check_agree("explain.onnx", np.where(np.isfinite(stacked).all(1), summed, np.nan), logits)
+    if scorer.has_rank:
+        slate = _slate(encoder, golden[0])
+        plain = scorer.predict_plainly(scorer.joined(slate))
+        _check_agree("rank.onnx", scorer.rank(slate).predictions, plain.predictions)
+
+
+def _check_agree(graph: str, found: Any, expected: Any) -> None:
+    worst = float((np.abs(found - expected) / np.maximum(1, np.abs(expected))).max())
+    if not worst <= GRAPH_TOLERANCE:  # NaN is refused as well
+        raise BundleError(f"{graph}: differs from predict.onnx by {worst:.2g}", "golden")
 
 
 def _slate(encoder: Encoder, case: GoldenCase) -> Slate:

@@ -34,12 +34,13 @@ def publish(
     bundles: BundleStore,
     *,
     activate: bool = True,
+    force: bool = False,
     gate: Gate | None = None,
     live_above: int | None = None,
 ) -> Published:
     """Publish the bundle in a directory; a version that is published already stays as it is. With a
     `gate`, only what passes it. Fields of the context with more than `live_above` values are not
-    held in memory by the service, but looked up.
+    held in memory by the service, but looked up. `force` as in VocabularyStore.publish.
 
     Raises:
         BundleError: the bundle is damaged, or does not score its golden rows as it should.
@@ -65,7 +66,7 @@ def publish(
     # written anew even if it is known: so a publish also mends what Redis lost
     held = stored.vocabulary_bytes()
     live = {name: _values(held.pop(name), name) for name in record.live}
-    store.publish(record, held, live, activate=activate)
+    store.publish(record, held, live, activate=activate, force=force)
     active = store.active() == bundle.version
     if active:
         bundles.remember(store.model, bundle.version)

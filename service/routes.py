@@ -41,7 +41,7 @@ class ScoringEndpoint:
         self._follower = follower
         self._admission = admission
         self._most_bytes = settings.max_body_bytes
-        explains = isinstance(view, Explanations)
+        self._explains = explains = isinstance(view, Explanations)
         most_rows = settings.max_explain_rows if explains else settings.max_rows
         self._entrance = admission.entrance(
             view.route, view.step_rows, settings.max_rows / most_rows
@@ -68,6 +68,8 @@ class ScoringEndpoint:
         self._decode_seconds.observe(perf_counter() - read_at)
         with self._admission.inside(self._entrance, len(asked.rows), len(body)):
             answer = await self._predictor.answer(live, asked, started)
+        if not self._explains:
+            self._follower.shadow.note(asked, len(body))
         await send(
             {
                 "type": "http.response.start",
@@ -139,13 +141,16 @@ def _status_routes(follower: Follower, telemetry: Telemetry, drain: Drain) -> AP
                 return problem(503, "no_model", "no version is live")
             return {"status": "ready"}
         refusal = follower.refusal
+        refused = None
+        if refusal:
+            refused = {k: getattr(refusal, k) for k in ("version", "code", "reason")}
         state: dict[str, Any] = {
             "model": follower.model,
             "version": follower.live.version if follower.live else None,
             "active": follower.active,
             "redis": follower.redis_fault or follower.redis_warning or "ok",
             "confirmed": follower.confirmed,
-            "refused": {"version": refusal.version, "reason": refusal.reason} if refusal else None,
+            "refused": refused,
         }
         if drain.begun:
             return problem(503, "stopping", "this process is about to stop", **state)

@@ -54,6 +54,25 @@ class CacheLimits(NamedTuple):
 NO_CACHE = CacheLimits(0, 0)
 
 
+class ShadowLimits(NamedTuple):
+    """What a version may differ by from the live one on the last `requests` requests; 0 of them:
+    nothing is judged.
+
+    `mean`: the ratio of mean probabilities lies within 1 / mean and mean. `rank`: least rank
+    correlation (Spearman). `unknown`: how much larger the share of unknown values may be.
+    `latency`: how many times the time to score.
+    """
+
+    requests: int
+    mean: float = 1.25
+    rank: float = 0.5
+    unknown: float = 0.1
+    latency: float = 1.5
+
+
+NO_SHADOW = ShadowLimits(0)
+
+
 class Settings(BaseSettings):
     """All settings of `afm-serve`; every command reads the same ones."""
 
@@ -150,7 +169,26 @@ class Settings(BaseSettings):
     ad_cache_bytes: int = Field(default=64 << 20, ge=0)
     """How much memory they may take, about."""
 
-    poll_seconds: float = Field(default=0.5, gt=0, le=60)
+    shadow_requests: int = Field(default=200, ge=0, le=10_000)
+    """How many of its last requests a worker scores with a new version beside the live one, before
+    the new one goes live; 0 for none.
+    """
+
+    shadow_mean: float = Field(default=1.25, gt=1)
+    """A version is refused whose mean probability on them is more than so many times the live
+    one's, or less than the live one's over it.
+    """
+
+    shadow_rank: float = Field(default=0.5, ge=-1, le=1)
+    """The least rank correlation of its scores with the live one's."""
+
+    shadow_unknown: float = Field(default=0.1, ge=0, le=1)
+    """How much larger the share of values that it does not know may be."""
+
+    shadow_latency: float = Field(default=1.5, gt=1)
+    """How many times as long it may take to score."""
+
+    poll_seconds: float = Field(default=0.25, gt=0, le=60)
     """How often a worker asks Redis which version is active."""
 
     caller_seconds: float = Field(default=20.0, gt=0, le=3600)
@@ -200,6 +238,17 @@ class Settings(BaseSettings):
         """How large the parts of one request may be."""
         return InputLimits(
             self.max_depth, self.max_keys, self.max_text_length, self.max_list_length
+        )
+
+    @property
+    def shadow_limits(self) -> ShadowLimits:
+        """What a version may differ by on recent requests."""
+        return ShadowLimits(
+            self.shadow_requests,
+            self.shadow_mean,
+            self.shadow_rank,
+            self.shadow_unknown,
+            self.shadow_latency,
         )
 
     def environment(self) -> dict[str, str]:

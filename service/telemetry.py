@@ -13,7 +13,7 @@
     afm_ad_cache_total{event}            ads found encoded (hit), not (miss), let go of (eviction)
     afm_callers_cut_total{reason}        connections ended before their time
     afm_live_version{model,version}      workers on which the version is live
-    afm_refused_activations_total{version}   attempts to go live that were refused
+    afm_refused_activations_total{version,code}   attempts to go live that were refused, and why
     afm_redis_up                         1 while every worker reached Redis at its last poll
     afm_unconfirmed_version              workers on the last active version, as yet without Redis
     afm_api_keys_current                 1 while every worker has the API keys that the file holds
@@ -115,7 +115,7 @@ class Telemetry:
         self.refused = Counter(
             "afm_refused_activations",
             "Attempts to go live that were refused",
-            ["version"],
+            ["version", "code"],
             registry=registry,
         )
         self.redis_up = Gauge(

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 import structlog
 
 from model.bundle import Bundle
-from model.errors import AfmError
+from model.errors import AfmError, BundleError
 from service.bundle_store import BundleStore
-from service.errors import NoModel, StoreError, StoreUnavailable
+from service.errors import NoModel, ShadowError, StoreError, StoreUnavailable
 from service.live import Live, make_live
 from service.live_values import LiveValues
 from service.lookups import Lookups
 from service.settings import NO_CACHE, CacheLimits
+from service.shadow import Shadow
 from service.telemetry import Telemetry
-from service.vocabulary_store import VocabularyStore
+from service.vocabulary_store import Refused, Unjudged, VocabularyStore
 
 FIRST_RETRY_SECONDS = 5.0  # doubled with each further refusal of the same version
 LAST_RETRY_SECONDS = 300.0
@@ -34,18 +35,23 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Refusal:
-    """A version that may not go live, and when it is tried again (monotonic seconds)."""
+    """A version that may not go live, and when it is tried again (monotonic seconds); `code` says
+    why in a word, `judged` whether recent requests did.
+    """
 
     version: str
+    code: str
     reason: str
     again_at: float
     delay: float
+    judged: bool = False
 
 
 class Follower:
     """Keeps the active version of a model live; `live` is None until the first one is.
 
-    `confirmed`: Redis named what is live; it did not where the service started without it.
+    `confirmed`: Redis named what is live; it did not where the service started without it. `shadow`
+    has the recent requests that judge a new one.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class Follower:
         poll_seconds: float,
         ad_cache: CacheLimits = NO_CACHE,
         lookups: Lookups | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
         self.live: Live | None = None
         self.active: str | None = None
@@ -64,6 +71,7 @@ class Follower:
         self.redis_fault: str | None = "not asked yet"
         self.redis_warning: str | None = None
         self.model = store.model
+        self.shadow = shadow or Shadow()
         self._store = store
         self._bundles = bundles
         self._telemetry = telemetry
@@ -71,6 +79,7 @@ class Follower:
         self._ad_cache = ad_cache
         self._lookups = lookups
         self._connection_ends = 0.0
+        self._told = False  # that it refuses a version
         self._retired: list[tuple[float, Live]] = []
         self._polled = threading.Event()
         self._stopping = threading.Event()
@@ -132,6 +141,7 @@ class Follower:
                 self._reached_redis()
             if self.active is not None and self._is_wanted(self.active):
                 self._activate(self.active)
+            self._tell()
             if self.live is not None and self.live.version == self.active:
                 self._confirm(self.live)
         except (StoreUnavailable, StoreError) as error:
@@ -144,7 +154,10 @@ class Follower:
             self.refusal = None  # it may be wanted again later, and mended by then
         if self.live is not None and self.live.version == version:
             return False
-        return self.refusal is None or time.monotonic() >= self.refusal.again_at
+        if self.refusal is None or time.monotonic() >= self.refusal.again_at:
+            return True
+        # refused as it was judged, and now wanted all the same
+        return self.refusal.judged and self._unjudged(version) is not None
 
     def _activate(self, version: str) -> None:
         started = time.monotonic()
@@ -153,13 +166,15 @@ class Follower:
             held = self._store.vocabularies(version)
             values = self._live_values(bundle)
             new = make_live(self.model, bundle, held, self._ad_cache, values)
+            seen = self._judge(new)
+            if seen is not None and self._store.active() != version:
+                return  # another was made active meanwhile
         except (StoreUnavailable, StoreError):
             raise
         except Exception as error:
-            reason = str(error) if isinstance(error, AfmError) else repr(error)
-            self._refuse(version, reason)
+            self._refuse(version, error)
             return
-        self._go_live(new, started)
+        self._go_live(new, started, seen)
 
     def _live_values(self, bundle: Bundle) -> LiveValues | None:
         if self._lookups is None:
@@ -181,7 +196,7 @@ class Follower:
             bundle = self._bundles.open(self.model, version)
             new = make_live(self.model, bundle, bundle.vocabulary_bytes(), self._ad_cache)
         except Exception as error:
-            self._refuse(version, str(error) if isinstance(error, AfmError) else repr(error))
+            self._refuse(version, error)
             return
         self._telemetry.unconfirmed.set(1)
         log.warning("started without redis, on the version active last", version=version)
@@ -193,7 +208,7 @@ class Follower:
             self._telemetry.unconfirmed.set(0)
             self._bundles.remember(self.model, live.version)
 
-    def _go_live(self, new: Live, started: float) -> None:
+    def _go_live(self, new: Live, started: float, seen: dict[str, float] | None = None) -> None:
         # long-lived objects out of the collector's sight: else it walks them all, requests waiting
         gc.collect()
         gc.freeze()
@@ -210,18 +225,46 @@ class Follower:
             net=new.bundle.manifest.net,
             before=old.version if old else None,
             seconds=round(time.monotonic() - started, 3),
+            judged=seen,
         )
 
-    def _refuse(self, version: str, reason: str) -> None:
+    def _judge(self, new: Live) -> dict[str, float] | None:
+        # what recent requests say of it; None where nobody asks them
+        if self.live is None:
+            return None
+        unjudged = self._unjudged(new.version)
+        if unjudged is not None:
+            log.warning(
+                "version goes live unjudged by recent requests",
+                model=self.model,
+                version=new.version,
+                why=unjudged.why,
+                by=unjudged.by,
+            )
+            return None
+        if new.values is not None:  # it has met no value yet
+            record = self._store.record(new.version)
+            new.values.learn(record, self._store, self.shadow.rows())
+        return self.shadow.judge(self.live, new, self._stopping.wait)
+
+    def _unjudged(self, version: str) -> Unjudged | None:
+        said = self._store.unjudged()
+        return said if said is not None and said.version == version else None
+
+    def _refuse(self, version: str, error: Exception) -> None:
+        reason = str(error) if isinstance(error, AfmError) else repr(error)
+        judged = isinstance(error, ShadowError)
+        code = error.code if isinstance(error, BundleError | ShadowError) else "unforeseen"
         delay = FIRST_RETRY_SECONDS
         if self.refusal is not None:
             delay = min(2 * self.refusal.delay, LAST_RETRY_SECONDS)
-        self.refusal = Refusal(version, reason, time.monotonic() + delay, delay)
-        self._telemetry.refused.labels(version).inc()
+        self.refusal = Refusal(version, code, reason, time.monotonic() + delay, delay, judged)
+        self._telemetry.refused.labels(version, code).inc()
         log.error(
             "version refused",
             model=self.model,
             version=version,
+            code=code,
             reason=reason,
             live=self.live.version if self.live else None,
             again_in_seconds=delay,
@@ -232,6 +275,19 @@ class Follower:
         if now >= self._connection_ends:
             self._store.close()
             self._connection_ends = now + CONNECTION_SECONDS
+
+    def _tell(self) -> None:
+        # at each poll while it does, since a new connection has no name
+        if self.refusal is None and not self._told:
+            return
+        refusal = self.refusal
+        said = None if refusal is None else Refused(refusal.version, refusal.code, refusal.reason)
+        try:
+            self._store.tell(said)
+        except StoreError as error:  # without the right: log and metric have it all the same
+            if not self._told:
+                log.warning("redis cannot be told of the refusal", reason=str(error))
+        self._told = said is not None
 
     def _reached_redis(self) -> None:
         self.redis_fault = None

@@ -3,6 +3,7 @@
 All keys start with `afm:{model}:`.
 
     active               string   the active version; absent while there is none
+    unjudged             string   JSON of `Unjudged`: who wants `active` live without a judgement
     previous             list     what was active before, latest first: the way back of `rollback`
     versions             zset     every whole version by its time of publication (Unix seconds)
     version:{version}    string   JSON of `Record`
@@ -13,12 +14,20 @@ All keys start with `afm:{model}:`.
     staging:{token}      hash     what will become vocabulary:{version}; expires
     staging:{token}:{field}  hash   what will become values:{version}:{field}; expires
 
+A worker that refuses the active version says so in the name of its connection (CLIENT SETNAME): it
+needs no right to write, works where Redis takes no writes, and is gone with the worker. The name is
+`afm:{model}:refused:` and `Refused` as JSON in base64.
+
 A version is written under `staging:` and appears in one transaction, which renames it, lists it and
 flips `active`. What a killed publisher leaves under `staging:` the next one sweeps. A version never
 changes once it is listed, so nothing read from here needs to be read again.
 """
 
+import base64
+import getpass
+import os
 import secrets
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +46,8 @@ STAGING_SECONDS = 3600
 WAYS_BACK = 1000
 VALUES_AT_ONCE = 10_000
 NO_FIELDS: Mapping[str, Sequence[str]] = {}
+LOOK_SECONDS = 0.02
+LONGEST_REASON = 500  # characters of it that a connection's name holds
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +63,22 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     bundle: str
     metrics: dict[str, Any] = {}
     live: tuple[str, ...] = ()
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A version that a worker may not serve: `code` says why in a word, `reason` in a line."""
+
+    version: str
+    code: str
+    reason: str
+
+
+class Unjudged(msgspec.Struct, frozen=True):
+    """Who wants a version live whatever recent requests say of it; `why`: rollback or force."""
+
+    version: str
+    why: str
+    by: str
 
 
 class VocabularyStore:
@@ -73,6 +100,15 @@ class VocabularyStore:
         """The active version."""
         with self._reaching():
             return _text(self._redis.get(self._key("active")))
+
+    def unjudged(self) -> Unjudged | None:
+        """Who wanted the active version live whatever recent requests say of it."""
+        with self._reaching():
+            data = self._redis.get(self._key("unjudged"))
+        try:
+            return None if data is None else msgspec.json.decode(data, type=Unjudged)
+        except msgspec.MsgspecError:
+            return None
 
     def versions(self) -> list[Record]:
         """Every published version, latest first."""
@@ -127,6 +163,37 @@ class VocabularyStore:
         # the volatile- policies drop what expires, and nothing that is published does
         return policy if memory.get("maxmemory") and policy.startswith("allkeys") else None
 
+    def tell(self, refused: Refused | None) -> None:
+        """Say that this worker refuses a version, or that it does no longer."""
+        name = ""
+        if refused is not None:
+            cut = msgspec.structs.replace(refused, reason=refused.reason[:LONGEST_REASON])
+            name = self._key("refused", base64.b64encode(msgspec.json.encode(cut)).decode())
+        with self._reaching():
+            self._redis.client_setname(name)
+
+    def told(self) -> list[Refused]:
+        """What each connected worker refuses that does refuse; in no order."""
+        before = self._key("refused", "")
+        database = str(self._redis.connection_pool.connection_kwargs.get("db") or 0)
+        with self._reaching():
+            looks = [self._redis.client_list()]
+            # a worker renews its connection now and then, and is nameless for a moment
+            time.sleep(LOOK_SECONDS)
+            looks.append(self._redis.client_list())
+        return max((self._refused(clients, before, database) for clients in looks), key=len)
+
+    def _refused(self, clients: list[dict[str, str]], before: str, database: str) -> list[Refused]:
+        found = []
+        for client in clients:
+            if client["db"] == database and client["name"].startswith(before):
+                try:
+                    said = base64.b64decode(client["name"].removeprefix(before))
+                    found.append(msgspec.json.decode(said, type=Refused))
+                except ValueError:
+                    continue  # of a service of another version
+        return found
+
     def publish(
         self,
         record: Record,
@@ -134,9 +201,11 @@ class VocabularyStore:
         live: Mapping[str, Sequence[str]] = NO_FIELDS,
         *,
         activate: bool = True,
+        force: bool = False,
     ) -> None:
         """Write a version, and make it the active one; a reader sees all of it or nothing. `live`:
-        the values of its live fields, which have no other vocabulary.
+        the values of its live fields, which have no other vocabulary. With `force` it goes live
+        whatever recent requests say of it.
 
         Raises:
             StoreError: the server's policy evicts, or another publisher intervened.
@@ -152,10 +221,10 @@ class VocabularyStore:
             self._sweep()
             self._stage(token, vocabularies, live)
             counts = {field: len(values) for field, values in live.items()}
-            self._reveal(token, record, len(vocabularies), counts, activate)
+            self._reveal(token, record, len(vocabularies), counts, activate, force)
 
-    def activate(self, version: str) -> None:
-        """Make a published version the active one.
+    def activate(self, version: str, *, force: bool = False) -> None:
+        """Make a published version the active one. `force` as in `publish`.
 
         Raises:
             VersionError: it is not published.
@@ -171,7 +240,7 @@ class VocabularyStore:
                     )
                 live = _text(pipe.get(active))
                 pipe.multi()
-                self._flip(pipe, live, version)
+                self._flip(pipe, live, version, force)
                 if _executed(pipe):
                     return
 
@@ -191,6 +260,7 @@ class VocabularyStore:
                 pipe.multi()
                 pipe.lpop(previous)
                 pipe.set(active, version)
+                self._leave_unjudged(pipe, version, "rollback")
                 if _executed(pipe):
                     return version
 
@@ -234,6 +304,7 @@ class VocabularyStore:
         fields: int,
         live_counts: Mapping[str, int],
         activate: bool,
+        force: bool,
     ) -> None:
         staging, turn = self._key("staging", token), self._key("publishing")
         vocabulary = self._key("vocabulary", record.version)
@@ -261,17 +332,25 @@ class VocabularyStore:
                 if ours:
                     pipe.delete(turn)
                 if activate:
-                    self._flip(pipe, active, record.version)
+                    self._flip(pipe, active, record.version, force)
                 if _executed(pipe):
                     return
 
-    def _flip(self, pipe: Any, live: str | None, version: str) -> None:
+    def _flip(self, pipe: Any, live: str | None, version: str, force: bool) -> None:
+        if force:
+            self._leave_unjudged(pipe, version, "force")
+        elif live != version:
+            pipe.delete(self._key("unjudged"))
         if live == version:
             return
         if live is not None:
             pipe.lpush(self._key("previous"), live)
             pipe.ltrim(self._key("previous"), 0, WAYS_BACK - 1)
         pipe.set(self._key("active"), version)
+
+    def _leave_unjudged(self, pipe: Any, version: str, why: str) -> None:
+        said = Unjudged(version, why, _who())
+        pipe.set(self._key("unjudged"), msgspec.json.encode(said))
 
     def _key(self, *parts: str) -> str:
         return ":".join(("afm", self.model, *parts))
@@ -293,6 +372,14 @@ def _executed(pipe: Any) -> bool:
     except redis.WatchError:
         return False
     return True
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def _text(data: Any) -> str | None:

@@ -12,7 +12,7 @@ import redis
 from app_server import client_of
 from own_redis import own_redis
 from service.publish import publish
-from service.vocabulary_store import VocabularyStore
+from service.vocabulary_store import Refused, VocabularyStore
 
 DOCKER = Path(__file__).parents[2] / "docker"
 ROWS = {"instances": [{"device": "ios", "hour": 21, "ad": "a1"}]}
@@ -21,6 +21,7 @@ FOR_NOBODY = [
     *(("eval", "return 1", "0"), ("script", "flush"), ("acl", "list"), ("debug", "sleep", "0")),
     *(("shutdown", "nosave"), ("replicaof", "no", "one"), ("save",), ("monitor",)),
     *(("module", "list"), ("migrate", "h", "1", "k", "0", "1"), ("client", "kill", "1:1")),
+    *(("client", "pause", "1"), ("client", "unblock", "1"), ("client", "tracking", "on")),
     *(
         ("get", "other"),
         ("subscribe", "afm:ads"),
@@ -110,6 +111,10 @@ def test_the_service_serves_and_follows_a_swap_with_its_user_and_cannot_write(
         assert publisher.rollback() == first.version
         answers(client, first.version)
     assert refused(logins["service"], WRITES + FOR_NOBODY) == []
+    service = VocabularyStore(logins["service"], "ads")
+    service.tell(Refused("v2", "damaged", "it is"))
+    assert service.told() == publisher.told() == [Refused("v2", "damaged", "it is")]
+    service.close()
     assert publisher.active() == first.version
     publisher.close()
 

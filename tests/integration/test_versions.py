@@ -178,7 +178,9 @@ def test_a_refused_version_is_not_tried_in_a_hot_loop_but_again_later(
     assert metric(telemetry, "afm_refused_activations_total", version=tiny_bundle.version) == 1
     (tmp_path / "away").rename(directory)
     monkeypatch.setattr(versions, "FIRST_RETRY_SECONDS", 0.0)
-    follower.refusal = versions.Refusal(tiny_bundle.version, "not there", time.monotonic(), 0.0)
+    follower.refusal = versions.Refusal(
+        tiny_bundle.version, "x", "not there", time.monotonic(), 0.0
+    )
     until(lambda: follower.live is not None)
     assert follower.refusal is None
 

@@ -291,7 +291,7 @@ def test_the_docstring_lists_every_kind_of_key_that_is_written(store, raw_redis,
 
     monkeypatch.setattr(store, "_reveal", listed_before)
     for version in ("v1", "v2"):
-        store.publish(record(version), FIELDS, {"user": ["u1"]})
+        store.publish(record(version), FIELDS, {"user": ["u1"]}, force=True)
     written.update(raw_redis.keys())
     kinds = {key.removeprefix("afm:ads:").partition(":")[0] for key in written}
     documented = {

@@ -1,0 +1,154 @@
+"""Two workers under a constant load, open loop, while the active version moves 200 times between
+two bundles whose answers have nothing in common; before and after, the same load without a swap.
+
+Each answer is held to the bit against what the version that it names gives, by either graph. A swap
+loads and drops a whole version: its graphs, vocabularies and cache.
+"""
+
+import json
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from load import Answer, Connection, run_counted_load
+from serve import fitted, make_requests
+from servers import clean_environment, command, free_port, started
+
+from model.bundle import Bundle
+from model.encoding import Slate
+from service.bundle_store import BundleStore
+from service.embedded_redis import EmbeddedRedis
+from service.payloads import PayloadDecoder
+from service.publish import publish
+from service.vocabulary_store import VocabularyStore
+
+SWAPS = 200
+EVERY_SECONDS = 0.5  # with polls of 0.1 s
+SIZE = 50
+RATE = 150.0  # requests a second, about a tenth of what two cores can do beside the generator
+CONNECTIONS = 16
+ROLLBACKS = 20
+
+
+def measure() -> list[tuple[str, str]]:
+    """What was done, and what came of it."""
+    with tempfile.TemporaryDirectory(prefix="afm-swaps-") as folder:
+        home = Path(folder)
+        pair = [fitted(home), fitted_otherwise(home)]
+        with EmbeddedRedis(home / "redis") as server:
+            return _measure(home, pair, server.url)
+
+
+def fitted_otherwise(home: Path) -> Bundle:
+    """Another net on the log that `fitted` left."""
+    run = [*command("afm-train"), "fit", str(home / "log.parquet"), "--net", "fwfm"]
+    run += ["--schema", str(home / "schema.toml"), "--config", str(home / "config.toml")]
+    run += ["--seed", "2", "--out", str(home / "other")]
+    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
+    return Bundle.open(home / "other")
+
+
+def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str]]:
+    requests = make_requests(home / "log.parquet", pair[0])[SIZE]
+    expected = {
+        bundle.version: [_answers(bundle, request) for request in requests] for bundle in pair
+    }
+    store, bundles = VocabularyStore(url, "default"), BundleStore(home / "bundles")
+    for bundle in pair:
+        publish(bundle.directory, store, bundles)
+    environment = clean_environment() | {
+        "AFM_REDIS_URL": url,
+        "AFM_BUNDLES": str(home / "bundles"),
+        "AFM_POLL_SECONDS": "0.1",
+    }
+    port, log = free_port(), home / "service.log"
+    run = [*command("afm-serve"), "run", "--port", str(port), "--workers", "2"]
+    with started(run, environment, log, f"http://127.0.0.1:{port}/readyz"):
+        _loaded(port, requests, 3.0)
+        steady = _loaded(port, requests, SWAPS * EVERY_SECONDS / 4)
+        swapper = threading.Thread(target=_swap, args=(store, pair))
+        swapper.start()
+        during = _loaded(port, requests, SWAPS * EVERY_SECONDS)
+        swapper.join()
+        steady += _loaded(port, requests, SWAPS * EVERY_SECONDS / 4)
+        slowest = _roll_back(store, port, pair, requests[0])
+    lives = log.read_text().count('"event": "version is live"')
+    store.close()
+    lost = [answer.status for answer in during if answer.status != 200]
+    assert not lost, f"{len(lost)} answers other than 200: {set(lost)}"
+    wrong = sum(not _is_right(answer, expected) for answer in during)
+    assert not wrong, f"{wrong} answers that their version does not give"
+    before, now = _p99(steady), _p99(during)
+    return [
+        (
+            f"{SWAPS} swaps under {RATE:g} requests/s of {SIZE} candidates, two workers",
+            f"{len(during):,} answers, all 200 and all their version's to the bit; "
+            f"{lives} times a worker went live",
+        ),
+        (
+            "p99 during swaps, the drop of the old version included",
+            f"{now:.2f} ms, {now / before:.2f} of {before:.2f} ms without; longest "
+            f"{1000 * max(a.latency for a in during):.0f} ms, "
+            f"{1000 * max(a.latency for a in steady):.0f} ms without",
+        ),
+        (
+            f"{ROLLBACKS} rollbacks, polls of 0.1 s: slowest until every worker answers by it",
+            f"{1000 * slowest:.0f} ms",
+        ),
+    ]
+
+
+def _answers(bundle: Bundle, request: bytes) -> set[tuple[float, ...]]:
+    encoder, scorer = bundle.encoder(), bundle.scorer()
+    asked = PayloadDecoder(SIZE).decode(request.partition(b"\r\n\r\n")[2])
+    context, ads = encoder.encode_context(asked.context), encoder.encode_ads(asked.rows[:])
+    assert context is not None
+    assert ads is not None
+    slate = Slate(context, ads)
+    plain = scorer.predict_plainly(scorer.joined(slate)).predictions
+    return {tuple(plain.tolist()), tuple(scorer.rank(slate).predictions.tolist())}
+
+
+def _loaded(port: int, requests: list[bytes], seconds: float) -> list[Answer]:
+    due = np.arange(int(RATE * seconds)) / RATE
+    return run_counted_load(port, requests, CONNECTIONS, due, keep=True)
+
+
+def _swap(store: VocabularyStore, pair: list[Bundle]) -> None:
+    begun = time.monotonic()
+    for number in range(SWAPS):
+        time.sleep(max(0.0, begun + number * EVERY_SECONDS - time.monotonic()))
+        store.activate(pair[number % 2].version, force=True)
+
+
+def _roll_back(store: VocabularyStore, port: int, pair: list[Bundle], request: bytes) -> float:
+    slowest = 0.0
+    for number in range(ROLLBACKS):
+        store.activate(pair[number % 2].version, force=True)
+        _until_all(port, pair[number % 2].version, request)
+        begun = time.monotonic()
+        version = store.rollback()
+        _until_all(port, version, request)
+        slowest = max(slowest, time.monotonic() - begun)
+    return slowest
+
+
+def _until_all(port: int, version: str, request: bytes) -> None:
+    # eight connections: that both workers have one of them fails once in a hundred and more times
+    connections = [Connection(port) for _ in range(8)]
+    while any(connection.ask(request)["version"] != version for connection in connections):
+        time.sleep(0.005)
+    for connection in connections:
+        connection.close()
+
+
+def _is_right(answer: Answer, expected: dict[str, list[set[tuple[float, ...]]]]) -> bool:
+    body = json.loads(answer.body)
+    return any(tuple(body["probabilities"]) in one for one in expected[body["version"]])
+
+
+def _p99(answers: list[Answer]) -> float:
+    return float(1000 * np.quantile([answer.latency for answer in answers], 0.99))

@@ -1,0 +1,326 @@
+"""A version is judged on the last real requests before it goes live: real bundles, a real Redis."""
+
+import gc
+import json
+import sys
+import time
+
+import numpy as np
+import pytest
+import structlog
+
+from altered import scale_output, slow_down, whole
+from app_server import client_of
+from model.bundle import Bundle, vocabulary_file
+from service import shadow
+from service.cli import main
+from service.payloads import PayloadDecoder
+from service.publish import publish
+from service.settings import NO_CACHE, Settings, ShadowLimits
+from service.shadow import Shadow
+from service.telemetry import Telemetry
+from service.versions import Follower
+from service.vocabulary_store import VocabularyStore
+from tiny import tiny_rows
+from training.config import Config, Step
+from training.data import Log
+from training.fit import fit
+from training.loop import Watcher
+from until import until
+
+OPEN = ShadowLimits(200, mean=1e9, rank=-1, unknown=1, latency=1e9)
+LIVE, REFUSED = "version is live", "version refused"
+UNJUDGED = "version goes live unjudged by recent requests"
+GRAPHS = ("predict.onnx", "rank.onnx")
+
+
+def bodies(count=60):
+    """Requests of either form, as they come in."""
+    rows = [{k: v for k, v in row.items() if k != "click"} for row in tiny_rows(20 * count, seed=9)]
+    made = []
+    for number in range(count):
+        some = rows[20 * number : 20 * number + 20]
+        if number % 3 == 0:
+            made.append({"instances": some})
+            continue
+        context = {name: some[0][name] for name in ("device", "hour", "interests")}
+        ads = [{name: row[name] for name in ("ad", "price")} for row in some]
+        made.append({"context": context, "candidates": ads})
+    return [json.dumps(body).encode() for body in made]
+
+
+def noted(kept, some):
+    decoder = PayloadDecoder(1000)
+    for body in some:
+        kept.note(decoder.decode(body), len(body))
+
+
+def values_of(directory, field, change):
+    path = directory / vocabulary_file(field)
+    body = json.loads(path.read_text())
+    path.write_text(json.dumps(body | {"values": change(body["values"])}))
+
+
+def scaled(factor):
+    def change(directory):
+        for name in GRAPHS:
+            scale_output(directory / name, factor)
+
+    return change
+
+
+def shuffled(directory):
+    for field in ("device", "ad"):
+        values_of(directory, field, lambda values: values[1:] + values[:1])
+
+
+def renamed(directory):
+    values_of(directory, "ad", lambda values: [f"new-{value}" for value in values])
+
+
+def slower(directory):
+    for name in GRAPHS:
+        slow_down(directory / name, size=256, times=12)
+
+
+CHANGES = {
+    "scores x 1.3": scaled(1.3),
+    "scores x 0.75": scaled(0.75),
+    "shuffled vocabulary": shuffled,
+    "renamed ads": renamed,
+    "slow graphs": slower,
+}
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory, tiny_schema):
+    """A bundle by the seed of its rows, which are enough of them to learn what they hold."""
+    home = tmp_path_factory.mktemp("fitted")
+
+    def of(seed):
+        out = home / str(seed)
+        if not out.exists():
+            rows = tiny_rows(4000, seed=seed)
+            columns = {name: [row[name] for row in rows] for name in tiny_schema.fields}
+            log = Log(columns, np.array([row["click"] for row in rows], np.float32))
+            step = Step(epochs=4, batch=128, learning_rate=0.02)
+            config = Config(net="fm", embedding=4, fit=step)
+            fit(log, None, None, tiny_schema, config, out, seed, Watcher())
+        return Bundle.open(out)
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def changed(fitted, tmp_path_factory):
+    """A bundle changed in one way, as sound by itself as any."""
+    home, made = tmp_path_factory.mktemp("changed"), {}
+
+    def by_name(name):
+        if name not in made:
+            version = name.replace(" ", "-")
+            made[name] = whole(fitted(1), home / version, version, CHANGES[name])
+        return made[name]
+
+    return by_name
+
+
+@pytest.fixture
+def served(fitted, store, bundles, redis_url):
+    """Starts a follower with these limits on which `fitted(1)` is live."""
+    started = []
+
+    def start(limits=OPEN, requests=60):
+        publish(fitted(1).directory, store, bundles)
+        kept = Shadow(limits)
+        own = VocabularyStore(redis_url, "ads")
+        follower = Follower(own, bundles, Telemetry(), 0.02, NO_CACHE, shadow=kept)
+        started.append(follower)
+        follower.start()
+        follower.wait(30)
+        noted(kept, bodies(requests))
+        return follower
+
+    yield start
+    for follower in started:
+        follower.stop()
+    gc.unfreeze()
+
+
+def decided(store, bundles, bundle, **how):
+    """Publishes a version; what was logged until it was live or refused."""
+    with structlog.testing.capture_logs() as logged:
+        publish(bundle.directory, store, bundles, **how)
+        until(lambda: any(entry["event"] in (LIVE, REFUSED) for entry in logged))
+    return logged
+
+
+def only(logged, event):
+    (entry,) = [entry for entry in logged if entry["event"] == event]
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("name", "limits", "code", "says"),
+    [
+        ("scores x 1.3", {"mean": 1.25}, "shadow_mean", "mean probability is 1.300 of the live"),
+        ("scores x 0.75", {"mean": 1.25}, "shadow_mean", "mean probability is 0.750 of the live"),
+        ("shuffled vocabulary", {"rank": 0.5}, "shadow_rank", "a rank correlation of"),
+        ("renamed ads", {"unknown": 0.1}, "shadow_unknown", "the share of values"),
+        ("slow graphs", {"latency": 1.5}, "shadow_latency", "times as long to score"),
+    ],
+)
+def test_a_version_that_differs_too_much_on_recent_requests_is_refused(
+    name, limits, code, says, changed, store, bundles, served
+):
+    follower = served(OPEN._replace(**limits))
+    before = follower.live
+    entry = only(decided(store, bundles, changed(name)), REFUSED)
+    assert entry["code"] == follower.refusal.code == code
+    assert says in entry["reason"]
+    assert follower.live is before
+    until(store.told)
+    assert store.told()[0].code == code
+
+
+def test_each_of_them_is_refused_by_the_limits_as_they_stand(changed, store, bundles, served):
+    follower = served(Settings.load().shadow_limits)
+    for name in CHANGES:
+        assert "shadow_" in only(decided(store, bundles, changed(name)), REFUSED)["code"], name
+        store.rollback()
+        until(lambda: follower.refusal is None)
+
+
+def test_a_good_retrain_passes(fitted, store, bundles, served):
+    follower = served(Settings.load().shadow_limits)
+    entry = only(decided(store, bundles, fitted(2)), LIVE)
+    assert entry["judged"]["rows"] == 1200
+    assert entry["judged"]["rank"] < 1  # it is another net, of other rows
+    assert follower.live.version == fitted(2).version
+
+
+def test_what_was_seen_stands_in_the_log_and_is_right(changed, store, bundles, served):
+    served(OPEN)
+    seen = only(decided(store, bundles, changed("scores x 1.3")), LIVE)["judged"]
+    assert seen["mean"] == pytest.approx(1.3, rel=1e-5)
+    assert seen["rank"] == pytest.approx(1)
+    assert (seen["unknown"], seen["requests"], seen["rows"]) == (0, 60, 1200)
+
+
+def test_force_makes_it_live_and_the_log_says_who(changed, store, bundles, served):
+    follower = served(Settings.load().shadow_limits)
+    bad = changed("scores x 1.3")
+    decided(store, bundles, bad)
+    with structlog.testing.capture_logs() as logged:
+        store.activate(bad.version, force=True)  # it is active already, and refused
+        until(lambda: follower.live.version == bad.version)
+    entry = only(logged, UNJUDGED)
+    assert (entry["version"], entry["why"]) == (bad.version, "force")
+    assert "@" in entry["by"]
+
+
+def test_a_rollback_is_not_judged(changed, fitted, store, bundles, served):
+    follower = served(Settings.load().shadow_limits)
+    only(decided(store, bundles, changed("scores x 1.3"), force=True), UNJUDGED)
+    with structlog.testing.capture_logs() as logged:
+        assert store.rollback() == fitted(1).version
+        until(lambda: follower.live.version == fitted(1).version)
+    assert only(logged, UNJUDGED)["why"] == "rollback"
+
+
+def test_a_version_activated_later_is_judged_again(changed, fitted, store, bundles, served):
+    follower = served(Settings.load().shadow_limits)
+    bad = changed("scores x 1.3")
+    decided(store, bundles, bad, force=True)
+    store.rollback()
+    until(lambda: follower.live.version == fitted(1).version)
+    store.activate(bad.version)
+    until(lambda: follower.refusal is not None)
+    assert follower.refusal.code == "shadow_mean"
+
+
+def test_too_little_traffic_judges_nothing(changed, store, bundles, served):
+    served(Settings.load().shadow_limits, requests=4)  # 80 rows
+    seen = only(decided(store, bundles, changed("scores x 1.3")), LIVE)["judged"]
+    assert seen == {"requests": 4, "rows": 80}
+
+
+def test_a_version_that_was_given_up_while_it_was_judged_does_not_go_live(
+    changed, fitted, store, bundles, served, monkeypatch
+):
+    follower = served(OPEN)
+    monkeypatch.setattr(shadow, "REST", 30.0)
+    with structlog.testing.capture_logs() as logged:
+        publish(changed("scores x 1.3").directory, store, bundles)
+        until(lambda: judging(follower))
+        store.rollback()
+        until(lambda: not judging(follower))
+        time.sleep(0.2)
+    assert follower.live.version == fitted(1).version
+    assert [entry["event"] for entry in logged if entry["event"] in (LIVE, REFUSED)] == []
+
+
+def judging(follower):
+    """Whether its thread is in the judge."""
+    frame = sys._current_frames().get(follower._thread.ident)
+    while frame is not None:
+        if frame.f_code is Shadow.judge.__code__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def test_the_oldest_make_room_by_number_and_by_bytes():
+    kept = Shadow(ShadowLimits(3))
+    some = bodies(5)
+    noted(kept, some)
+    assert [size for _, size in kept._requests] == [len(body) for body in some[2:]]
+    asked = PayloadDecoder(1000).decode(some[0])
+    kept.note(asked, shadow.MOST_BYTES + 1)
+    assert len(kept._requests) == 3
+    kept.note(asked, shadow.MOST_BYTES)
+    assert [size for _, size in kept._requests] == [shadow.MOST_BYTES]
+    assert kept._bytes == shadow.MOST_BYTES
+
+
+def test_without_the_setting_nothing_is_kept():
+    kept = Shadow()
+    noted(kept, bodies(3))
+    assert not kept._requests
+
+
+def test_requests_over_http_judge_and_their_values_stay_in_memory(
+    changed, fitted, store, bundles, redis_url, tmp_path, capfd
+):
+    publish(fitted(1).directory, store, bundles)
+    bad = changed("scores x 1.3")
+    with client_of(redis_url, tmp_path) as client:
+        for body in bodies(30):
+            told = json.loads(body.replace(b"ios", b"private-4711"))
+            assert client.post("/predict", json=told).status_code == 200
+            client.post("/explain", json=told)
+        publish(bad.directory, store, bundles)
+        until(lambda: client.get("/readyz").json()["refused"] is not None)
+        refused = client.get("/readyz").json()["refused"]
+        assert (refused["version"], refused["code"]) == (bad.version, "shadow_mean")
+        assert "on the last 30 requests" in refused["reason"]
+        metrics = client.get("/metrics").text
+    assert 'code="shadow_mean"' in metrics
+    out = capfd.readouterr()
+    assert "private-4711" not in out.out + out.err + metrics
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"private-4711" in path.read_bytes()]
+
+
+def test_the_command_activates_by_force(
+    changed, fitted, store, bundles, redis_url, monkeypatch, capsys
+):
+    publish(fitted(1).directory, store, bundles)
+    publish(changed("scores x 1.3").directory, store, bundles, activate=False)
+    monkeypatch.setenv("AFM_REDIS_URL", redis_url)
+    version = changed("scores x 1.3").version
+    assert main(["activate", version, "--model", "ads"]) == 0
+    assert store.unjudged() is None
+    assert main(["activate", version, "--model", "ads", "--force"]) == 0
+    assert "unjudged" in capsys.readouterr().out
+    assert (store.unjudged().version, store.unjudged().why) == (version, "force")

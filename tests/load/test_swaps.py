@@ -1,0 +1,103 @@
+"""Swaps under a constant load, open loop: no answer is lost, each is its version's to the bit."""
+
+import json
+import re
+import threading
+
+import numpy as np
+import pytest
+from load import request_bytes, run_counted_load
+
+from altered import scale_output, whole
+from commands import Commands
+from model.bundle import vocabulary_file
+from model.encoding import Slate
+from service.bundle_store import BundleStore
+from service.embedded_redis import EmbeddedRedis
+from service.publish import publish
+from service.vocabulary_store import VocabularyStore
+
+SWAPS = 20
+RATE = 80.0
+CONTEXT = {"device": "ios", "hour": 21, "interests": ["cars", "golf"]}
+ADS = [{"ad": f"a{i % 13}", "price": i / 2} for i in range(30)]
+BODIES = [
+    {"instances": [CONTEXT | ad for ad in ADS[:6]]},
+    {"context": CONTEXT, "candidates": ADS},
+]
+
+
+def answers_of(bundle):
+    """What each body may be answered with: a context with its ads goes through either graph."""
+    encoder, scorer = bundle.encoder(), bundle.scorer()
+    rows = scorer.predict(encoder.encode(BODIES[0]["instances"])).predictions
+    slate = Slate(encoder.encode_context(CONTEXT), encoder.encode_ads(ADS))
+    plain = scorer.predict_plainly(scorer.joined(slate)).predictions
+    return [
+        {tuple(rows.tolist())},
+        {tuple(plain.tolist()), tuple(scorer.rank(slate).predictions.tolist())},
+    ]
+
+
+@pytest.fixture(scope="module")
+def other(make_bundle, tmp_path_factory):
+    """A version whose vocabulary, graph and scores all differ from those of `make_bundle()`."""
+
+    def change(directory):
+        path = directory / vocabulary_file("ad")
+        body = json.loads(path.read_text())
+        path.write_text(json.dumps(body | {"values": body["values"][::-1]}))
+        for name in ("predict.onnx", "rank.onnx"):
+            scale_output(directory / name, 0.5)
+
+    return whole(make_bundle(net="fm", seed=2), tmp_path_factory.mktemp("other") / "b", "b", change)
+
+
+def test_twenty_swaps_lose_no_answer_and_mix_no_versions(tmp_path, make_bundle, other):
+    commands = Commands(tmp_path)
+    first = make_bundle(seed=1)
+    expected = {bundle.version: answers_of(bundle) for bundle in (first, other)}
+    for ours, theirs in zip(*expected.values(), strict=True):
+        assert all(set(a).isdisjoint(b) for a in ours for b in theirs)
+    with EmbeddedRedis(commands.home / "afm") as server:
+        store = VocabularyStore(server.url, "default")
+        bundles = BundleStore(commands.home / "afm" / "bundles")
+        for bundle in (other, first):
+            publish(bundle.directory, store, bundles, force=True)
+        with commands.serving(workers=2, AFM_MAX_WAIT_MS="5000") as served:
+            versions = [other.version, first.version] * (SWAPS // 2)
+            served.wait_until("/metrics", lambda answer: on_both(answer, first.version))
+            done = threading.Event()
+            found = []
+
+            def load():
+                requests = [request_bytes("/predict", body) for body in BODIES]
+                while not done.is_set():
+                    due = np.arange(int(RATE)) / RATE
+                    found.extend(run_counted_load(served.port, requests, 8, due, keep=True))
+
+            loading = threading.Thread(target=load)
+            loading.start()
+            for version in versions:
+                store.activate(version, force=True)
+                served.wait_until("/metrics", lambda answer, v=version: on_both(answer, v))
+            done.set()
+            loading.join()
+            log = served.log.read_text()
+        store.close()
+    assert {answer.status for answer in found} == {200}
+    seen = []
+    for answer in found:
+        body = json.loads(answer.body)
+        assert (
+            tuple(body["probabilities"])
+            in expected[body["version"]][len(body["probabilities"]) == len(ADS)]
+        )
+        seen.append(body["version"])
+    assert set(seen) == set(expected)
+    lives = re.findall(r'"event": "version is live"', log)
+    assert len(lives) == 2 * (SWAPS + 1)
+
+
+def on_both(answer, version):
+    return f'afm_live_version{{model="default",version="{version}"}} 2.0' in answer.text
