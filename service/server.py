@@ -20,6 +20,7 @@ from service.settings import Settings
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 KEEP_ALIVE_SECONDS = 75  # longer than the idle time of callers' connection pools
+WORKER_START_SECONDS = 15  # one that answers its parent later, as while it starts, is replaced
 
 
 def serve(settings: Settings, redis_url: str) -> None:
@@ -53,6 +54,7 @@ def serve(settings: Settings, redis_url: str) -> None:
             access_log=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_worker_healthcheck=WORKER_START_SECONDS,
             timeout_graceful_shutdown=settings.shutdown_seconds,
         )
 

@@ -5,9 +5,11 @@ and keeps it to its end, so a swap touches no request. Whatever fails, the live 
 start without Redis takes the version that was active last, as the bundle store has it.
 """
 
+import ctypes
 import gc
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -307,4 +309,14 @@ class Follower:
     def _drop_retired(self) -> None:
         # here, because to free the graphs takes a while, and must not take it from a request
         now = time.monotonic()
-        self._retired = [(until, live) for until, live in self._retired if until > now]
+        kept = [(until, live) for until, live in self._retired if until > now]
+        dropped, self._retired = len(kept) < len(self._retired), kept
+        if dropped:
+            _trim()
+
+
+def _trim() -> None:
+    # glibc keeps what was freed, in pieces that the next version does not fit into: without this
+    # a worker grows by tens of megabytes over its first swaps
+    with suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
