@@ -100,7 +100,7 @@ def test_strangers_hear_whether_it_is_ready_and_nothing_else(guarded, keys, tmp_
     assert client.get("/readyz").json() == {"status": "ready"}
     assert ask(client, "GET", "/readyz", made["predict"]).json() == {"status": "ready"}
     assert {"version", "redis"} <= ask(client, "GET", "/readyz", made["admin"]).json().keys()
-    with client_of("redis://user:secret@127.0.0.1:1/0", tmp_path, api_keys=keys[0]) as lonely:
+    with client_of("redis://u:secret@127.0.0.1:1/0", tmp_path / "new", api_keys=keys[0]) as lonely:
         answer = lonely.get("/readyz")
     assert answer.status_code == 503
     assert answer.json().keys() == {"type", "title", "status", "detail", "code"}
