@@ -11,14 +11,14 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from results import circumstances, keep, say, table
+from results import circumstances, keep, kept, say, table
 
 HERE = Path(__file__).parent
 HEAD = ["promise", "what was done", "figure"]
 
 
 def main() -> None:
-    """Measure the promises named, or all; write the table."""
+    """Measure the promises named, or all; write their rows of the table as each is done."""
     names = sorted(path.stem for path in (HERE / "promises").glob("[a-z]*.py"))
     parser = argparse.ArgumentParser(description="The promises, measured.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
@@ -27,14 +27,17 @@ def main() -> None:
     if strange := set(options.names) - set(names):
         parser.error(f"no such promise: {', '.join(sorted(strange))}")
     sys.path.insert(0, str(HERE / "promises"))
-    lines: list[list[object]] = []
-    for name in options.names or names:
+    chosen = options.names or names
+    lines = [line for line in kept("faults") if line[0] not in chosen]
+    for name in chosen:
         say(name)
-        lines += [[name, what, figure] for what, figure in import_module(name).measure()]
-    text = f"{table(HEAD, lines)}\n\n{circumstances('onnxruntime', 'uvicorn', 'redis')}"
-    print(text)
-    if not options.no_write and not options.names:
-        keep("faults", text)
+        found = [[name, what, figure] for what, figure in import_module(name).measure()]
+        print(table(HEAD, found), flush=True)
+        lines += found
+        if not options.no_write:
+            lines.sort(key=lambda line: str(line[0]))
+            measured = circumstances("onnxruntime", "uvicorn", "redis")
+            keep("faults", f"{table(HEAD, lines)}\n\n{measured}")
 
 
 if __name__ == "__main__":

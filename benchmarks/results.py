@@ -35,10 +35,22 @@ def cpu_model() -> str:
 
 def keep(name: str, text: str) -> None:
     """Put a section's text between its two markers in benchmarks/README.md."""
+    before, _, after = _parts(name)
+    README.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
+
+
+def kept(name: str) -> list[list[object]]:
+    """The rows of the table that a section has."""
+    lines = [line for line in _parts(name)[1].splitlines() if line.startswith("| ")]
+    return [list(line[2:-2].split(" | ")) for line in lines[2:]]
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    # up to a section's first marker, between its two, and from its last on
     begin, end = (f"<!-- {name}:{edge} -->" for edge in ("begin", "end"))
     before, rest = README.read_text(encoding="utf-8").split(begin)
-    after = rest.split(end)[1]
-    README.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+    inside, after = rest.split(end)
+    return before + begin, inside, end + after
 
 
 def say(text: str) -> None:
