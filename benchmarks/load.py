@@ -8,6 +8,7 @@ coordinated omission).
 import json
 import selectors
 import socket
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -165,7 +166,7 @@ def _open_loop(
     answers: list[Answer] = []
     due_at: dict[Connection, float] = {}
     with selectors.DefaultSelector() as selector:
-        free = []
+        free = deque[Connection]()
         for _ in range(connections):
             connection = Connection(port)
             selector.register(connection.socket, selectors.EVENT_READ, connection)
@@ -175,7 +176,7 @@ def _open_loop(
         while len(answers) < total:
             now = perf_counter() - began
             while free and sent < total and due[sent] <= now:
-                connection = free.pop()
+                connection = free.popleft()  # in turn: a server ends one that is idle for long
                 due_at[connection] = due[sent]
                 connection.send(requests[sent % len(requests)])
                 sent += 1

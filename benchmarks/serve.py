@@ -42,6 +42,7 @@ WORKER_CANDIDATES = (50, 500)
 BODIES = 200  # different requests for each number of candidates
 ADS = 2000  # different ads in all of them
 TOLERANCE = 1e-5
+PATIENT = {"AFM_MAX_WAIT_MS": "10000"}  # what overload comes to is measured elsewhere
 STALL_SECONDS = 0.035
 STAGES = ("decode", "encode", "score", "write")
 
@@ -61,7 +62,7 @@ def main() -> None:
         bare = bare_calls(bundle, requests)
         say(f"starting the servers, on version {bundle.version}")
         ports = {
-            "service": stack.enter_context(service(home, bundle)),
+            "service": stack.enter_context(service(home, bundle, **PATIENT)),
             "afternoon": stack.enter_context(afternoon(home, bundle)),
             "echo": stack.enter_context(echo(home)),
         }
@@ -361,7 +362,8 @@ def workers(
     """Two workers beside one, and keep-alive requests in a row."""
     (home / "two").mkdir()
     ratios = []
-    with service(home, bundle) as one, service(home / "two", bundle, workers=2) as two:
+    patient = service(home, bundle, **PATIENT)
+    with patient as one, service(home / "two", bundle, workers=2, **PATIENT) as two:
         for size in WORKER_CANDIDATES:
             found = measured.closed({"one": one, "two": two}, requests[size], 8)
             ratio = found["two"].requests_per_second / found["one"].requests_per_second

@@ -21,10 +21,10 @@ START_SECONDS = 60.0
 
 
 @contextmanager
-def service(home: Path, bundle: Bundle, workers: int = 1) -> Iterator[int]:
+def service(home: Path, bundle: Bundle, workers: int = 1, **settings: str) -> Iterator[int]:
     """The service as a user runs it: published, with the embedded Redis; yields its port."""
     port = free_port()
-    environment = clean_environment() | {"AFM_HOME": str(home / "afm")}
+    environment = clean_environment() | {"AFM_HOME": str(home / "afm")} | settings
     serve = command("afm-serve")
     subprocess.run(
         [*serve, "publish", "--force", str(bundle.directory)],

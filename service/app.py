@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -31,6 +32,7 @@ from service.versions import Follower
 from service.vocabulary_store import VocabularyStore
 
 FIRST_POLL_SECONDS = 60.0  # a worker that listens sooner would answer 503 to its first requests
+SWITCH_SECONDS = 0.0005  # Python's 5 ms are what a request would wait while a version is loaded
 
 
 def create_app(settings: Settings, redis_url: str) -> FastAPI:
@@ -99,6 +101,7 @@ def make_worker() -> FastAPI:
     settings = Settings.load()
     configure_logging(settings)
     _end_with_the_parent()
+    sys.setswitchinterval(SWITCH_SECONDS)
     if settings.redis_url is None:
         raise RuntimeError("AFM_REDIS_URL is not set; afm-serve run sets it")
     return create_app(settings, settings.redis_url)

@@ -1,7 +1,7 @@
 """Two workers under a constant load, open loop, while the active version moves 200 times between
 two bundles whose answers have nothing in common; before and after, the same load without a swap.
 
-Each answer is held to the bit against what the version that it names gives, by either graph. A swap
+Each answer is held against what the version that it names gives, by either graph. A swap
 loads and drops a whole version: its graphs, vocabularies and cache.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from load import Answer, Connection, run_counted_load
+from numpy.typing import NDArray
 from serve import fitted, make_requests
 from servers import clean_environment, command, free_port, started
 
@@ -31,6 +32,7 @@ SIZE = 50
 RATE = 150.0  # requests a second, about a tenth of what two cores can do beside the generator
 CONNECTIONS = 16
 ROLLBACKS = 20
+ROUNDING = 2e-6  # a row's last bits depend on the ads that were new with it
 
 
 def measure() -> list[tuple[str, str]]:
@@ -54,8 +56,11 @@ def fitted_otherwise(home: Path) -> Bundle:
 def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str]]:
     requests = make_requests(home / "log.parquet", pair[0])[SIZE]
     expected = {
-        bundle.version: [_answers(bundle, request) for request in requests] for bundle in pair
+        bundle.version: np.array([one for r in requests for one in _answers(bundle, r)], float)
+        for bundle in pair
     }
+    one, other = expected.values()
+    assert np.abs(one - other).max(1).min() > 1000 * ROUNDING, "the two give the same answers"
     store, bundles = VocabularyStore(url, "default"), BundleStore(home / "bundles")
     for bundle in pair:
         publish(bundle.directory, store, bundles)
@@ -79,14 +84,14 @@ def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str]]:
     store.close()
     lost = [answer.status for answer in during if answer.status != 200]
     assert not lost, f"{len(lost)} answers other than 200: {set(lost)}"
-    wrong = sum(not _is_right(answer, expected) for answer in during)
-    assert not wrong, f"{wrong} answers that their version does not give"
+    apart = [_distance(answer, expected) for answer in during]
+    assert max(apart) <= ROUNDING, f"{max(apart)} off what the version gives"
     before, now = _p99(steady), _p99(during)
     return [
         (
             f"{SWAPS} swaps under {RATE:g} requests/s of {SIZE} candidates, two workers",
-            f"{len(during):,} answers, all 200 and all their version's to the bit; "
-            f"{lives} times a worker went live",
+            f"{len(during):,} answers, all 200 and all their version's: {apart.count(0.0):,} to "
+            f"the bit, the others to {max(apart):.0e}; {lives} times a worker went live",
         ),
         (
             "p99 during swaps, the drop of the old version included",
@@ -101,7 +106,7 @@ def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str]]:
     ]
 
 
-def _answers(bundle: Bundle, request: bytes) -> set[tuple[float, ...]]:
+def _answers(bundle: Bundle, request: bytes) -> list[NDArray[np.float32]]:
     encoder, scorer = bundle.encoder(), bundle.scorer()
     asked = PayloadDecoder(SIZE).decode(request.partition(b"\r\n\r\n")[2])
     context, ads = encoder.encode_context(asked.context), encoder.encode_ads(asked.rows[:])
@@ -109,7 +114,7 @@ def _answers(bundle: Bundle, request: bytes) -> set[tuple[float, ...]]:
     assert ads is not None
     slate = Slate(context, ads)
     plain = scorer.predict_plainly(scorer.joined(slate)).predictions
-    return {tuple(plain.tolist()), tuple(scorer.rank(slate).predictions.tolist())}
+    return [plain, scorer.rank(slate).predictions]
 
 
 def _loaded(port: int, requests: list[bytes], seconds: float) -> list[Answer]:
@@ -145,9 +150,11 @@ def _until_all(port: int, version: str, request: bytes) -> None:
         connection.close()
 
 
-def _is_right(answer: Answer, expected: dict[str, list[set[tuple[float, ...]]]]) -> bool:
+def _distance(answer: Answer, expected: dict[str, NDArray[np.float64]]) -> float:
+    # from the nearest that its version gives to any of the requests
     body = json.loads(answer.body)
-    return any(tuple(body["probabilities"]) in one for one in expected[body["version"]])
+    found = np.array(body["probabilities"])
+    return float(np.abs(expected[body["version"]] - found).max(1).min())
 
 
 def _p99(answers: list[Answer]) -> float:
