@@ -44,11 +44,12 @@ def look_for_leaks(commands, bundle, path, url, server, workers=1):
     with commands.serving(workers, AFM_LOG_LEVEL="debug", **env) as served:
         served.wait_until("/readyz", lambda answer: answer.status_code == 200)
         assert core_limit(served.process.pid) == ("0", "0")
-        with httpx.Client(base_url=served.url, timeout=10) as client:
-            for key in (*made.values(), f"afm_{VALUE}", None):
+        for key in (*made.values(), f"afm_{VALUE}", None):
+            with httpx.Client(base_url=served.url, timeout=10) as client:
                 errors += drive(client, key)
-            errors += raw_garbage(served.port)
-            server.kill()
+        errors += raw_garbage(served.port)
+        server.kill()
+        with httpx.Client(base_url=served.url, timeout=10) as client:
             until(lambda: '"redis": "ok"' not in ask(client, "GET", "/readyz", made["admin"]).text)
             errors.append(ask(client, "GET", "/readyz", made["admin"]).text)
             errors += drive(client, made["predict"])
