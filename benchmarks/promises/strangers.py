@@ -1,7 +1,7 @@
-"""Who may not come in, and what nobody may read. Two workers, by the rights of docker/'s users of
-Redis: every path with no key, with wrong ones and with one of each right; keys that are revoked; what
-Redis refuses the service's user. Then all that two workers say at level debug, while callers send
-what goes wrong and Redis is lost, is searched for secrets and values.
+"""Who may not come in, and what nobody may read. Two workers with the service's login of Redis:
+every path with no key, with wrong ones and with one of each right; keys that are revoked; what
+Redis refuses that login. Then all that two workers say at level debug, while callers send what goes
+wrong and Redis is lost, is searched for secrets and values.
 """
 
 import json
