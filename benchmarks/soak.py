@@ -216,13 +216,23 @@ def slope(at: NDArray[np.float64], values: NDArray[np.float64]) -> Slope:
 
 @contextmanager
 def loaded(port: int, requests: list[bytes]) -> Iterator[tuple[list[float], Counter[str]]]:
-    """Asked at RATE from four threads until the block ends; latencies in seconds, and answers."""
+    """Asked at RATE from four threads until the block ends; latencies in seconds, and answers.
+
+    Raises:
+        AssertionError: a request that was not answered.
+    """
     over = threading.Event()
+    faults: list[BaseException] = []
     latencies: list[float] = []
     statuses: Counter[str] = Counter()
 
     def work(seed: int) -> None:
-        chance = random.Random(seed)
+        try:
+            ask(random.Random(seed))
+        except BaseException as error:
+            faults.append(error)
+
+    def ask(chance: random.Random) -> None:
         connection = Connection(port)
         while not over.wait(chance.expovariate(RATE / 4)):
             request = chance.choice(requests)
@@ -248,6 +258,7 @@ def loaded(port: int, requests: list[bytes]) -> Iterator[tuple[list[float], Coun
         over.set()
         for thread in threads:
             thread.join()
+    assert not faults, faults
 
 
 if __name__ == "__main__":

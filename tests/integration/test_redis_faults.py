@@ -25,7 +25,10 @@ from service.vocabulary_store import VocabularyStore
 ROWS = [{"device": "ios", "hour": 21, "ad": f"a{i}", "price": i / 2} for i in range(6)]
 WORKERS = 2
 FAULT_SECONDS = 1.2  # longer than a timeout: the workers stand in a poll when Redis returns
-RECOVERY_SECONDS = 4.0  # 2 on a machine of one's own, which benchmarks/promises measures
+RECOVERY_SECONDS = 2.0
+# To follow is to load a version, which is most of the time where other processes want the cores: so
+# a recovery may take as long as promised, and twice what a swap took just before, beside.
+SWAPS_BESIDE = 2
 CONNECTIONS = 10  # a second, of a worker
 
 
@@ -56,6 +59,14 @@ def until(condition, seconds=20.0):
         assert time.monotonic() - begun < seconds
         time.sleep(0.02)
     return time.monotonic() - begun
+
+
+def swap(redis, served, version):
+    """How long it takes until the version is live on every worker, in seconds."""
+    store = VocabularyStore(redis.direct_url, "default")
+    store.activate(version)
+    store.close()
+    return until(lambda: live(served, version) == WORKERS)
 
 
 def gauge(served, name, **labels):
@@ -103,21 +114,17 @@ def load(url):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_requests_are_answered_and_every_worker_follows_a_redis_that_is_back(behind_a_proxy, fault):
     redis, served, bundles = behind_a_proxy
-    store = VocabularyStore(redis.direct_url, "default")
-    before = store.active()
-    store.close()
+    before = next(version for version in bundles if live(served, version) != WORKERS)
     after = next(version for version in bundles if version != before)
-    assert live(served, before) == WORKERS
+    with load(served.url):
+        usual = swap(redis, served, before)
     started = time.monotonic()
     with load(served.url) as answers:
         mend = FAULTS[fault](redis)
         time.sleep(FAULT_SECONDS)
         during = list(answers)
         mend()
-        store = VocabularyStore(redis.direct_url, "default")
-        store.activate(after)
-        store.close()
-        until(lambda: live(served, after) == WORKERS, RECOVERY_SECONDS)
+        assert swap(redis, served, after) < RECOVERY_SECONDS + SWAPS_BESIDE * usual
     scores = {version: expected(bundle) for version, bundle in bundles.items()}
     assert {(status, body["version"]) for status, body in during} == {(200, before)}
     assert {status for status, _ in answers} == {200}

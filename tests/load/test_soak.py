@@ -63,7 +63,7 @@ def soaked(make_bundle, tmp_path_factory):
                 swap(SWAPS)
                 time.sleep(RETIRED_SECONDS)
                 last = sample(parent, 0, list(seen[0]))
-            # the least of three: other processes can only add to it, by what they push out of caches
+            # the least of three: other processes add to it what they push out of the caches
             idle = min(of_a_core(parent, QUIET_SECONDS) for _ in range(3))
         store.close()
     return Soaked(first, last, idle, seen[1])
