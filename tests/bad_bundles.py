@@ -153,7 +153,7 @@ IN_THE_STORE = [
     (nan_weights, "weights", "weights.bin: a weight that is not finite"),
     (half_a_number, "weights", "weights.bin: not a file of float32"),
     (nan_in_a_graph, "golden", "explain.onnx: differs from predict.onnx by nan"),
-    (index_beyond_the_table, "dimensions", "a table of"),
+    (index_beyond_the_table, "dimensions", "ads.onnx: a table of"),
     (external_data_outside, "outside", "explain.onnx: reads '../../../weights.bin'"),
     (hard_link, "link", "predict.onnx: a hard link"),
     (symbolic_link, "link", "weights.bin: a symbolic link"),

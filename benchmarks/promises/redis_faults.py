@@ -145,11 +145,12 @@ def _lived(
     with _served(home, redis, LIVE) as port:
         wait_live(port, version, WORKERS, LIVE)
         due = np.arange(int(LIVE_RATE * LIVE_SECONDS)) / LIVE_RATE
-        calm = run_counted_load(port, asking(new[: len(bodies)]), CONNECTIONS, due, keep=True)
+        some = [new[i * len(bodies) : (i + 1) * len(bodies)] for i in range(len(LIVE_FAULTS) + 2)]
+        run_counted_load(port, asking(some[0]), CONNECTIONS, due)  # now the ads are known
+        calm = run_counted_load(port, asking(some[1]), CONNECTIONS, due, keep=True)
         slow = sum(_degraded(answer) for answer in calm)  # where others want the cores as well
         before = _latencies(calm)
-        for number, name in enumerate(LIVE_FAULTS, 1):
-            values = new[number * len(bodies) : (number + 1) * len(bodies)]
+        for name, values in zip(LIVE_FAULTS, some[2:], strict=True):
             counted = _counted(port)
             mend = FAULTS[name](redis)
             asked = asking(values)
