@@ -119,6 +119,13 @@ def test_every_metric_is_in_the_readme_with_its_labels() -> None:
     }
 
 
+def test_every_metric_but_one_is_a_sign_of_something_that_an_operator_can_do() -> None:
+    named = set(re.findall(r"afm_[a-z_]+", section("When an alarm rings")))
+    known = {name.partition("{")[0] for name in first_cells(section("Metrics"))}
+    assert known - named == {"afm_rows_total"}
+    assert named <= known
+
+
 @pytest.mark.parametrize("code", sorted(all_codes()))
 def test_an_error_code_is_in_the_readme(code: str) -> None:
     assert f"`{code}`" in section("Errors")
