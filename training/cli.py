@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.errors import AfmError, ConfigError
+from model.stdout import reader_may_leave
 
 if TYPE_CHECKING:
     from model.schema import Schema
@@ -18,16 +19,17 @@ NETS = ("lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+")  # model.nets has them,
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
-    arguments = _parser().parse_args(argv)
-    try:
-        arguments.run(arguments)
-    except AfmError as error:
-        print(f"afm-train: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("afm-train: interrupted, nothing written", file=sys.stderr)
-        return 130
-    return 0
+    with reader_may_leave():
+        arguments = _parser().parse_args(argv)
+        try:
+            arguments.run(arguments)
+        except AfmError as error:
+            print(f"afm-train: {error}", file=sys.stderr)
+            return error.exit_code
+        except KeyboardInterrupt:
+            print("afm-train: interrupted, nothing written", file=sys.stderr)
+            return 130
+        return 0
 
 
 # Each command imports what it needs: torch takes seconds, and `schema` or `--help` do without.

@@ -1,4 +1,8 @@
-"""What the commands have in common: a bad seed is one line."""
+"""What commands have in common: a bad seed is one line, a reader of stdout may leave."""
+
+import os
+import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -50,3 +54,46 @@ def test_a_bad_seed_is_one_line_and_leaves_nothing(home, capsys, command, seed):
 def test_the_largest_seed_is_one_like_the_others(home, command):
     assert seeded(home, command, str(2**63 - 1)) == 0
     assert (home / "out").exists()
+
+
+def unread(module, *arguments, env=os.environ):
+    """A command in a process of its own, whose stdout nobody reads."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "wb") as stdout:
+        return subprocess.run(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            env={**env, "PYTHONUNBUFFERED": ""},  # buffered, as it is for users
+            text=True,
+        )
+
+
+def test_an_evaluation_that_nobody_reads_ends_without_a_word(home, tiny_bundle):
+    done = unread("training.cli", "evaluate", tiny_bundle.directory, home / "log.csv")
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_versions_that_nobody_reads_end_without_a_word(commands):
+    done = unread("service.cli", "versions", env=commands.env)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("module", ["training.cli", "service.cli"])
+def test_help_that_nobody_reads_ends_without_a_word(module):
+    done = unread(module, "--help")
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_an_error_is_told_to_those_who_read_stderr_alone(tmp_path):
+    done = unread("training.cli", "evaluate", tmp_path / "none", "log.csv")
+    assert done.returncode == 2
+    assert str(tmp_path / "none") in done.stderr
+
+
+def test_a_stdout_that_was_closed_from_the_start_is_no_error(tmp_path):
+    command = [sys.executable, "-m", "training.cli", "simulate", "--rows", "100"]
+    command += ["--out", str(tmp_path / "out")]
+    done = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
