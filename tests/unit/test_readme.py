@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client.metrics import MetricWrapperBase
 
 import service.cli
 import training.cli
@@ -111,9 +112,10 @@ def test_every_metric_is_in_the_readme_with_its_labels() -> None:
     rows = first_cells(section("Metrics"))
     wanted = {}
     for metric in Telemetry()._registry._collector_to_names:
-        suffix = "_total" if metric._type == "counter" else ""  # type: ignore[attr-defined]
-        labels = ",".join(metric._labelnames)  # type: ignore[attr-defined]
-        wanted[f"{metric._name}{suffix}"] = f"{{{labels}}}" if labels else ""  # type: ignore[attr-defined]
+        assert isinstance(metric, MetricWrapperBase)
+        suffix = "_total" if metric._type == "counter" else ""
+        labels = ",".join(metric._labelnames)
+        wanted[f"{metric._name}{suffix}"] = f"{{{labels}}}" if labels else ""
     assert {name.partition("{")[0]: name.partition("{")[2] for name in rows} == {
         name: labels[1:] for name, labels in wanted.items()
     }
