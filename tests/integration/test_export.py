@@ -1,3 +1,5 @@
+"""Torch and onnxruntime agree on each graph of each net, or the gate refuses it."""
+
 import numpy as np
 import onnx
 import pytest

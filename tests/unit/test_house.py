@@ -1,5 +1,6 @@
 """The walls between the packages, each tried in a fresh interpreter, and habits of the source."""
 
+import ast
 import io
 import re
 import subprocess
@@ -91,3 +92,8 @@ def test_an_exception_from_a_rule_has_a_reason_beside_it(path):
 def test_an_exception_without_a_reason_is_found(bare):
     assert without_a_reason(f"x = 1\ny = 2  {bare}\n") == [2]
     assert without_a_reason(f"x = 1\ny = 2  {bare}  # as it is\n") == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: path.name)
+def test_a_file_of_tests_says_what_it_is_about(path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
