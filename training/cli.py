@@ -291,7 +291,11 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("data", type=Path, metavar="DATA")
     compare.add_argument("--schema", required=True, type=Path)
     compare.add_argument("--out", required=True, type=Path, metavar="DIR")
-    compare.add_argument("--nets", default="fm,afm", help="the first is what others are held to")
+    compare.add_argument(
+        "--nets",
+        default="fm,nfm,afm,afm+",
+        help="default: %(default)s; others are held to the first",
+    )
     compare.add_argument("--seeds", default="1,2,3")
     compare.add_argument("--valid", type=Path, help="default: a part of DATA is held out")
     compare.add_argument("--test", type=Path, help="what the nets are judged on; default: valid")
