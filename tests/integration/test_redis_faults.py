@@ -191,7 +191,7 @@ def test_a_damaged_last_version_is_refused_at_a_start_without_redis(
     assert "sha256" in follower.why_not_ready()
 
 
-@pytest.mark.parametrize("noted", ["", "..", "../ads/v1", "v1\n", "/tmp"])  # noqa: S108
+@pytest.mark.parametrize("noted", ["", "..", "../ads/v1", "v1\n", "/tmp"])  # noqa: S108  never opened
 def test_a_note_that_names_no_directory_beside_it_is_none(noted, tmp_path):
     (tmp_path / NOTE).write_text(noted)
     assert remembered(tmp_path) is None
