@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as TimeoutFault
 from commands import Commands
 from faulty_redis import FAULTS, faulty_redis
 from service.bundle_store import BundleStore
-from service.last_active import NOTE, remember, remembered
+from service.last_active import NOTE, Noted, noted, remember
 from service.publish import publish
 from service.redis_client import redis_client
 from service.telemetry import Telemetry
@@ -173,7 +173,7 @@ def test_a_damaged_last_version_is_refused_at_a_start_without_redis(
 ):
     bundle, bundles = make_bundle(seed=1), BundleStore(tmp_path)
     publish(bundle.directory, VocabularyStore(redis_url, "ads"), bundles)
-    assert bundles.remembered("ads") == bundle.version
+    assert bundles.noted("ads") == [Noted(bundle.version)]
     weights = next(tmp_path.rglob("weights.bin"))
     weights.write_bytes(b"\0" * weights.stat().st_size)
     follower = Follower(VocabularyStore("redis://127.0.0.1:1", "ads"), bundles, Telemetry(), 0.02)
@@ -184,13 +184,13 @@ def test_a_damaged_last_version_is_refused_at_a_start_without_redis(
     assert "sha256" in follower.why_not_ready()
 
 
-@pytest.mark.parametrize("noted", ["", "..", "../ads/v1", "v1\n", "/tmp"])  # noqa: S108
+@pytest.mark.parametrize("noted", ["", "..", "../ads/v1", " v1", "/tmp"])  # noqa: S108
 def test_a_note_that_names_no_directory_beside_it_is_none(noted, tmp_path):
     (tmp_path / NOTE).write_text(noted)
-    assert remembered(tmp_path) is None
+    assert noted(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_written_takes_no_note(tmp_path):
     assert remember(tmp_path, "v1")
-    assert remembered(tmp_path) == "v1"
+    assert noted(tmp_path) == [Noted("v1")]
     assert not remember(tmp_path / "nowhere", "v1")

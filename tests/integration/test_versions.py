@@ -107,13 +107,18 @@ def test_the_old_version_is_freed_away_from_the_requests(
     make_bundle, store, bundles, follower, monkeypatch
 ):
     monkeypatch.setattr(versions, "RETIRED_SECONDS", 0.1)
-    first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
+    first, second, third = make_bundle(), make_bundle(net="fm", seed=2), make_bundle(net="fm")
     publish(first.directory, store, bundles)
     follower.start()
     follower.wait(30)
     freed_by = []
-    old = weakref.ref(follower.live, lambda _: freed_by.append(threading.current_thread().name))
+    graphs = follower.live.scorer
+    old = weakref.ref(graphs, lambda _: freed_by.append(threading.current_thread().name))
+    del graphs
     publish(second.directory, store, bundles)
+    until(lambda: follower.live.version == second.version)
+    assert old() is not None  # for a rollback
+    publish(third.directory, store, bundles)
     until(lambda: old() is None)  # by its count alone: the collector does not see frozen objects
     assert freed_by == ["follower"]
 
