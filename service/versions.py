@@ -94,7 +94,7 @@ class Follower:
         self._connection_ends = 0.0
         self._told = False  # that it refuses a version
         self._retired: list[tuple[float, Live]] = []
-        self._before: Live | None = None  # whole but for its cache: a rollback loads nothing
+        self._spare: Live | None = None  # what was live before: a rollback to it loads nothing
         self._fall_back_at = 0.0
         self._patient_until = 0.0
         self._look_at = 0.0
@@ -183,9 +183,11 @@ class Follower:
     def _activate(self, version: str) -> None:
         started = time.monotonic()
         try:
-            if self._waits_for_others(version):
-                return
+            waits = self._waits_for_others(version)
             new = self._kept(version) or self._load(version)
+            if waits:
+                self._spare = new
+                return
             seen = self._judge(new)
             if seen is not None and self._store.active() != version:
                 return  # another was made active meanwhile
@@ -197,9 +199,9 @@ class Follower:
         self._go_live(new, started, seen)
 
     def _kept(self, version: str) -> Live | None:
-        if self._before is not None and self._before.version == version:
-            return self._before
-        self._before = None  # before there is a third one in memory
+        if self._spare is not None and self._spare.version == version:
+            return self._spare
+        self._spare = None  # before there is a third one in memory
         return None
 
     def _load(self, version: str) -> Live:
@@ -274,7 +276,7 @@ class Follower:
         if old is not None:
             self._retired.append((time.monotonic() + RETIRED_SECONDS, old))
             ads = AdCache(old.encoder, old.scorer, self._ad_cache)
-            self._before = replace(old, ads=ads)
+            self._spare = replace(old, ads=ads)
         log.info(
             "version is live",
             model=self.model,
