@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from service.last_active import LIVE, NOTE, Noted, noted, remember
 
 LOCK = ".lock"  # held by who copies
 TURN_SECONDS = 120.0  # for the copy of another publisher
+HELD_SECONDS = 60.0  # by a worker that loads and judges a version
 
 
 class BundleStore:
@@ -43,6 +45,24 @@ class BundleStore:
                 f"{bundle.directory / MANIFEST}: holds version {bundle.version!r}", "manifest"
             )
         return bundle
+
+    @contextmanager
+    def turn(self, model: str, version: str, rest: Callable[[float], None]) -> Iterator[None]:
+        """Hold a version alone among the workers of this machine, or go on when another one has
+        held it for long; `rest` is called with seconds while it waits.
+        """
+        try:
+            handle = os.open(self._root / self.location(model, version), os.O_RDONLY)
+        except OSError:  # who opens it will say what is wrong
+            yield
+            return
+        try:
+            deadline = time.monotonic() + HELD_SECONDS
+            while not take(handle, 0) and time.monotonic() < deadline:
+                rest(0.02)
+            yield
+        finally:
+            os.close(handle)
 
     def add(self, model: str, bundle: Bundle) -> Bundle:
         """Copy a bundle in, unless it is there; what a killed copy left is swept.

@@ -8,6 +8,7 @@ it, where Redis cannot be reached or the active version is refused, or yet to be
 
 import ctypes
 import gc
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ LAST_RETRY_SECONDS = 300.0
 RECONNECT_SECONDS = 0.25  # from a poll that did not reach Redis to the next, be they often or rare
 CONNECTION_SECONDS = 1.0  # its age: an old server may answer on it long after another took its name
 RETIRED_SECONDS = 2.0  # for the requests that still use it: the last user frees the graphs
+NICENESS = 10  # of the thread: a tenth of a request's share where there are too few cores
 PATIENCE_SECONDS = 10.0  # of a worker that started: for requests, or for what others make of theirs
 
 log = structlog.get_logger()
@@ -56,7 +58,7 @@ class Refusal:
 
 
 class _GivenUpError(Exception):
-    # another version was made active while one was judged, or the worker is about to stop
+    # another version was made active while one waited or was judged, or the worker is to stop
     pass
 
 
@@ -181,6 +183,14 @@ class Follower:
         return self.refusal.judged and self._unjudged(version) is not None
 
     def _activate(self, version: str) -> None:
+        if self.live is None or self._is_kept(version):
+            self._load_and_judge(version)
+            return
+        # one worker after the other, so that a core stays free for requests
+        with self._bundles.turn(self.model, version, self._rest):
+            self._load_and_judge(version)
+
+    def _load_and_judge(self, version: str) -> None:
         started = time.monotonic()
         try:
             waits = self._waits_for_others(version)
@@ -198,8 +208,11 @@ class Follower:
             return
         self._go_live(new, started, seen)
 
+    def _is_kept(self, version: str) -> bool:
+        return self._spare is not None and self._spare.version == version
+
     def _kept(self, version: str) -> Live | None:
-        if self._spare is not None and self._spare.version == version:
+        if self._is_kept(version):
             return self._spare
         self._spare = None  # before there is a third one in memory
         return None
@@ -207,7 +220,8 @@ class Follower:
     def _load(self, version: str) -> Live:
         bundle = self._bundles.open(self.model, version)
         held = self._store.vocabularies(version)
-        return make_live(self.model, bundle, held, self._ad_cache, self._live_values(bundle))
+        values = self._live_values(bundle)
+        return make_live(self.model, bundle, held, self._ad_cache, values, self.live)
 
     def _live_values(self, bundle: Bundle) -> LiveValues | None:
         if self._lookups is None:
@@ -269,6 +283,8 @@ class Follower:
         gc.collect()
         gc.freeze()
         old, self.live = self.live, new
+        if old is None:  # to start was urgent, what follows is less so than requests
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         if self.refusal is not None and self.refusal.version == new.version:
             self.refusal = None
         self.confirmed = False
@@ -307,7 +323,7 @@ class Follower:
         return self.shadow.judge(self.live, new, self._rest)
 
     def _rest(self, seconds: float) -> None:
-        # while it judges: a rollback need not wait for the end of it
+        # while it waits or judges: a rollback need not wait for the end of it
         if self._stopping.wait(seconds):
             raise _GivenUpError
         if time.monotonic() >= self._look_at:
