@@ -183,7 +183,7 @@ class Follower:
         return self.refusal.judged and self._unjudged(version) is not None
 
     def _activate(self, version: str) -> None:
-        if self.live is None or self._is_kept(version):
+        if self.live is None or (self._is_kept(version) and self._unjudged(version) is not None):
             self._load_and_judge(version)
             return
         # one worker after the other, so that a core stays free for requests
@@ -328,6 +328,7 @@ class Follower:
             raise _GivenUpError
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + self._poll_seconds
+            self._renew_connection()
             if self._store.active() != self.active:
                 raise _GivenUpError
 
