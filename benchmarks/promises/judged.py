@@ -29,7 +29,7 @@ from service.publish import publish
 from service.vocabulary_store import VocabularyStore
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # versions are harmed as in the tests
-from altered import scale_output, slow_down, whole  # noqa: E402  found only now
+from altered import scale_output, slow_down, whole
 
 SECONDS = 100.0
 EVERY_SECONDS = 10.0
