@@ -43,7 +43,7 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
     """
     telemetry = Telemetry()
     store = VocabularyStore(redis_url, settings.model, settings.redis_timeout_ms / 1000)
-    bundles = BundleStore(settings.bundle_directory)
+    bundles = BundleStore(settings.bundle_directory, settings.home / "notes")
     redis_timeout = settings.redis_timeout_ms / 1000
     lookups = Lookups(redis_url, settings.live_timeout_ms / 1000, redis_timeout)
     shadow = Shadow(settings.shadow_limits)

@@ -2,29 +2,32 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from model.bundle import MANIFEST, Bundle, new_bundle
 from model.errors import BundleError
 from service.file_locks import open_lock, take
-from service.last_active import NOTE, remember, remembered
+from service.last_active import LIVE, NOTE, Noted, noted, remember
 
 LOCK = ".lock"  # held by who copies
 TURN_SECONDS = 120.0  # for the copy of another publisher
+HELD_SECONDS = 60.0  # by a worker that loads and judges a version
 
 
 class BundleStore:
-    """A directory with the bundles of all models, at MODEL/VERSION, and beside them a note of which
-    was active last.
+    """A directory with the bundles of all models, at MODEL/VERSION, and beside them notes of which
+    were active last.
 
-    The service needs only to read it, so the directory may be mounted read-only there. Another kind
-    of store has the same methods.
+    The service needs only to read it, so the directory may be mounted read-only there; it notes
+    what it finds in `own` then. Another kind of store has the same methods.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, own: Path | None = None) -> None:
         self._root = root
+        self._own = own
 
     def location(self, model: str, version: str) -> str:
         """The place of a version's bundle within the store."""
@@ -43,6 +46,24 @@ class BundleStore:
             )
         return bundle
 
+    @contextmanager
+    def turn(self, model: str, version: str, rest: Callable[[float], None]) -> Iterator[None]:
+        """Hold a version alone among the workers of this machine, or go on when another one has
+        held it for long; `rest` is called with seconds while it waits.
+        """
+        try:
+            handle = os.open(self._root / self.location(model, version), os.O_RDONLY)
+        except OSError:  # who opens it will say what is wrong
+            yield
+            return
+        try:
+            deadline = time.monotonic() + HELD_SECONDS
+            while not take(handle, 0) and time.monotonic() < deadline:
+                rest(0.02)
+            yield
+        finally:
+            os.close(handle)
+
     def add(self, model: str, bundle: Bundle) -> Bundle:
         """Copy a bundle in, unless it is there; what a killed copy left is swept.
 
@@ -56,13 +77,27 @@ class BundleStore:
                 _copy(bundle, target)
         return self.open(model, bundle.version)
 
-    def remember(self, model: str, version: str) -> bool:
-        """Note that a version is active; False where the store is read-only."""
-        return remember(self._root / model, version)
+    def remember(self, model: str, version: str, found: str = "", why: str = "") -> bool:
+        """Note that a version is active, and what was found of it, as in service/last_active.py;
+        False where nothing can be written.
+        """
+        if remember(self._root / model, version, found, why):
+            return True
+        if self._own is None:
+            return False
+        folder = self._own / model
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        return remember(folder, version, found, why)
 
-    def remembered(self, model: str) -> str | None:
-        """The version that was active last, as far as somebody noted it."""
-        return remembered(self._root / model)
+    def noted(self, model: str) -> list[Noted]:
+        """The versions that were active, as far as somebody noted it: those that were live before
+        those of which that is not known, the newest of each first.
+        """
+        own = [] if self._own is None else noted(self._own / model)
+        known = {one.version for one in own}
+        both = own + [one for one in noted(self._root / model) if one.version not in known]
+        return sorted(both, key=lambda one: one.found != LIVE)
 
 
 @contextmanager

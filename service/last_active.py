@@ -1,35 +1,80 @@
-"""A note beside a model's bundles: which version was active last, for a start without Redis."""
+"""Notes beside a model's bundles: which versions were active, newest first, which of them were live
+and which recent requests refused. A worker that starts goes by them, with Redis or without it.
 
+One line a version: its name, and what a worker found of it, if one did and could write here.
+"""
+
+import fcntl
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from service.settings import NAME
 
 NOTE = ".active"
+LIVE = "live"
+MOST = 10  # versions that are noted
 
 
-def remember(folder: Path, version: str) -> bool:
-    """Note that `version` is active; False where the folder cannot be written, as in a service that
-    has the bundle store read-only: its publishers note it then.
+class Noted(NamedTuple):
+    """A version that was active. `found`: LIVE where a worker answered by it while it was, else the
+    code by which recent requests refused it, and `why`; empty where no worker could note it.
     """
-    note = folder / NOTE
-    if remembered(folder) == version:
-        return True
-    scratch = folder / f"{NOTE}.{os.getpid()}"  # workers may note it at the same time
+
+    version: str
+    found: str = ""
+    why: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """Whether recent requests refused it."""
+        return self.found not in ("", LIVE)
+
+
+def remember(folder: Path, version: str, found: str = "", why: str = "") -> bool:
+    """Note that `version` is active, and what was found of it; without `found`, what stands there
+    stays. False where the folder cannot be written, as in a service that has the bundle store
+    read-only: its publishers note what is active.
+    """
     try:
-        scratch.write_text(version, encoding="utf-8")
-        scratch.replace(note)
+        with _alone(folder):
+            before = noted(folder)
+            known = next((one for one in before if one.version == version), None)
+            new = Noted(version, found, " ".join(why.split())) if found else known
+            others = [one for one in before if one.version != version]
+            return _write(folder, before, [new or Noted(version), *others][:MOST])
     except OSError:
         return False
+
+
+def noted(folder: Path) -> list[Noted]:
+    """What was noted, newest first."""
+    try:
+        lines = (folder / NOTE).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return []
+    found = [Noted(*line.split(" ", 2)) for line in lines]
+    # the name of a directory beside the note, and of no other place
+    return [one for one in found if re.fullmatch(NAME, one.version)]
+
+
+def _write(folder: Path, before: list[Noted], after: list[Noted]) -> bool:
+    if after != before:
+        scratch = folder / f"{NOTE}.{os.getpid()}"
+        scratch.write_text("".join(f"{' '.join(one).rstrip()}\n" for one in after), "utf-8")
+        scratch.replace(folder / NOTE)
     return True
 
 
-def remembered(folder: Path) -> str | None:
-    """The version that was active last; None where nobody noted it."""
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    # workers and publishers note things at the same time
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        version = (folder / NOTE).read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return None
-    # the name of a directory beside the note, and of no other place
-    return version if re.fullmatch(NAME, version) else None
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -25,6 +25,9 @@ MOST_ROWS = 100  # of a request
 FEWEST_ROWS = 100  # in all, to judge on
 REST = 3.0  # pauses take so many times as long as the work
 UNREADABLE = 0.01  # of the requests that the live version answers, the new one may refuse
+CODES = frozenset(
+    f"shadow_{what}" for what in ("input", "mean", "rank", "unknown", "latency")
+)  # of what is refused here
 
 
 class _Found(NamedTuple):
@@ -51,6 +54,16 @@ class Shadow:
         self._bytes += size
         while len(self._requests) > self._limits.requests or self._bytes > MOST_BYTES:
             self._bytes -= self._requests.popleft()[1]
+
+    @property
+    def judges(self) -> bool:
+        """Whether requests are kept at all."""
+        return self._limits.requests > 0
+
+    def suffices(self) -> bool:
+        """Whether there are rows enough to judge on."""
+        kept = self._requests.copy()
+        return sum(min(len(asked.rows), MOST_ROWS) for asked, _ in kept) >= FEWEST_ROWS
 
     def rows(self) -> list[Row]:
         """The rows kept, each with its context, as far as they can be read."""

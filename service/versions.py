@@ -2,27 +2,33 @@
 
 All of it happens in one thread of its own, off the event loop; a request takes `follower.live` once
 and keeps it to its end, so a swap touches no request. Whatever fails, the live version stays. A
-start without Redis takes the version that was active last, as the bundle store has it.
+worker that starts goes on with the version that was live last, as the notes beside the bundles have
+it, where Redis cannot be reached or the active version is refused, or yet to be judged.
 """
 
 import ctypes
 import gc
+import os
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from model.bundle import Bundle
 from model.errors import AfmError, BundleError
+from service.ad_cache import AdCache
 from service.bundle_store import BundleStore
 from service.errors import NoModel, ShadowError, StoreError, StoreUnavailable
+from service.last_active import LIVE, Noted
 from service.live import Live, make_live
 from service.live_values import LiveValues
+from service.logs import last_frames
 from service.lookups import Lookups
 from service.settings import NO_CACHE, CacheLimits
-from service.shadow import Shadow
+from service.shadow import CODES, Shadow
 from service.telemetry import Telemetry
 from service.vocabulary_store import Refused, Unjudged, VocabularyStore
 
@@ -31,6 +37,8 @@ LAST_RETRY_SECONDS = 300.0
 RECONNECT_SECONDS = 0.25  # from a poll that did not reach Redis to the next, be they often or rare
 CONNECTION_SECONDS = 1.0  # its age: an old server may answer on it long after another took its name
 RETIRED_SECONDS = 2.0  # for the requests that still use it: the last user frees the graphs
+NICENESS = 10  # of the thread: a tenth of a request's share where there are too few cores
+PATIENCE_SECONDS = 10.0  # of a worker that started: for requests, or for what others make of theirs
 
 log = structlog.get_logger()
 
@@ -47,6 +55,11 @@ class Refusal:
     again_at: float
     delay: float
     judged: bool = False
+
+
+class _GivenUpError(Exception):
+    # another version was made active while one waited or was judged, or the worker is to stop
+    pass
 
 
 class Follower:
@@ -83,6 +96,10 @@ class Follower:
         self._connection_ends = 0.0
         self._told = False  # that it refuses a version
         self._retired: list[tuple[float, Live]] = []
+        self._spare: Live | None = None  # what was live before: a rollback to it loads nothing
+        self._fall_back_at = 0.0
+        self._patient_until = 0.0
+        self._look_at = 0.0
         self._polled = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
@@ -127,6 +144,8 @@ class Follower:
         while not self._stopping.is_set():
             try:
                 self._poll()
+            except _GivenUpError:
+                continue  # there is another one, and somebody waits for it
             except Exception as error:  # a thread that ends would follow no version ever again
                 log.exception("poll failed", kind=type(error).__name__)
             self._polled.set()
@@ -141,6 +160,8 @@ class Follower:
             self.active = self._store.active()
             if self.redis_fault is not None:
                 self._reached_redis()
+            if self.live is None and self.active is not None:
+                self._begin(self.active)
             if self.active is not None and self._is_wanted(self.active):
                 self._activate(self.active)
             self._tell()
@@ -148,8 +169,8 @@ class Follower:
                 self._confirm(self.live)
         except (StoreUnavailable, StoreError) as error:
             self._lost_redis(str(error))
-            if self.live is None:
-                self._fall_back()
+        if self.live is None:
+            self._fall_back([one for one in self._bundles.noted(self.model) if not one.refused])
 
     def _is_wanted(self, version: str) -> bool:
         if self.refusal is not None and self.refusal.version != version:
@@ -162,21 +183,45 @@ class Follower:
         return self.refusal.judged and self._unjudged(version) is not None
 
     def _activate(self, version: str) -> None:
+        if self.live is None or (self._is_kept(version) and self._unjudged(version) is not None):
+            self._load_and_judge(version)
+            return
+        # one worker after the other, so that a core stays free for requests
+        with self._bundles.turn(self.model, version, self._rest):
+            self._load_and_judge(version)
+
+    def _load_and_judge(self, version: str) -> None:
         started = time.monotonic()
         try:
-            bundle = self._bundles.open(self.model, version)
-            held = self._store.vocabularies(version)
-            values = self._live_values(bundle)
-            new = make_live(self.model, bundle, held, self._ad_cache, values)
+            waits = self._waits_for_others(version)
+            new = self._kept(version) or self._load(version)
+            if waits:
+                self._spare = new
+                return
             seen = self._judge(new)
             if seen is not None and self._store.active() != version:
                 return  # another was made active meanwhile
-        except (StoreUnavailable, StoreError):
+        except (StoreUnavailable, StoreError, _GivenUpError):
             raise
         except Exception as error:
             self._refuse(version, error)
             return
         self._go_live(new, started, seen)
+
+    def _is_kept(self, version: str) -> bool:
+        return self._spare is not None and self._spare.version == version
+
+    def _kept(self, version: str) -> Live | None:
+        if self._is_kept(version):
+            return self._spare
+        self._spare = None  # before there is a third one in memory
+        return None
+
+    def _load(self, version: str) -> Live:
+        bundle = self._bundles.open(self.model, version)
+        held = self._store.vocabularies(version)
+        values = self._live_values(bundle)
+        return make_live(self.model, bundle, held, self._ad_cache, values, self.live)
 
     def _live_values(self, bundle: Bundle) -> LiveValues | None:
         if self._lookups is None:
@@ -189,10 +234,30 @@ class Follower:
         values.learn(record, self._store, rows)
         return values
 
-    def _fall_back(self) -> None:
-        version = self._bundles.remembered(self.model)
-        if version is None or not self._is_wanted(version):
+    def _begin(self, active: str) -> None:
+        # a worker that starts has no requests to judge on, and may not let past what others refuse:
+        # it answers by what was live last, until it has some or heard from the others
+        if not self.shadow.judges or self._unjudged(active) is not None:
             return
+        good = [one for one in self._bundles.noted(self.model) if one.found == LIVE]
+        if good and good[0].version != active:
+            self._fall_back(good)
+            if self.live is not None:
+                self._patient_until = time.monotonic() + PATIENCE_SECONDS
+
+    def _fall_back(self, candidates: Sequence[Noted]) -> None:
+        now = time.monotonic()
+        if now < self._fall_back_at:
+            return
+        refusal = self.refusal
+        for version in (one.version for one in candidates):
+            if refusal is None or refusal.version != version or now >= refusal.again_at:
+                self._go_live_unconfirmed(version)
+            if self.live is not None:
+                return
+        self._fall_back_at = now + FIRST_RETRY_SECONDS
+
+    def _go_live_unconfirmed(self, version: str) -> None:
         started = time.monotonic()
         try:
             bundle = self._bundles.open(self.model, version)
@@ -201,25 +266,33 @@ class Follower:
             self._refuse(version, error)
             return
         self._telemetry.unconfirmed.set(1)
-        log.warning("started without redis, on the version active last", version=version)
+        if self.redis_fault is not None:
+            log.warning("started without redis, on the version active last", version=version)
+        else:
+            log.warning("started on an earlier version", version=version, active=self.active)
         self._go_live(new, started)
 
     def _confirm(self, live: Live) -> None:
         if not self.confirmed:
             self.confirmed = True
             self._telemetry.unconfirmed.set(0)
-            self._bundles.remember(self.model, live.version)
+            self._bundles.remember(self.model, live.version, LIVE)
 
     def _go_live(self, new: Live, started: float, seen: dict[str, float] | None = None) -> None:
         # long-lived objects out of the collector's sight: else it walks them all, requests waiting
         gc.collect()
         gc.freeze()
         old, self.live = self.live, new
-        self.refusal = None
+        if old is None:  # to start was urgent, what follows is less so than requests
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        if self.refusal is not None and self.refusal.version == new.version:
+            self.refusal = None
         self.confirmed = False
         self._telemetry.went_live(self.model, new.version, old.version if old else None)
         if old is not None:
             self._retired.append((time.monotonic() + RETIRED_SECONDS, old))
+            ads = AdCache(old.encoder, old.scorer, self._ad_cache)
+            self._spare = replace(old, ads=ads)
         log.info(
             "version is live",
             model=self.model,
@@ -247,20 +320,48 @@ class Follower:
         if new.values is not None:  # it has met no value yet
             record = self._store.record(new.version)
             new.values.learn(record, self._store, self.shadow.rows())
-        return self.shadow.judge(self.live, new, self._stopping.wait)
+        return self.shadow.judge(self.live, new, self._rest)
+
+    def _rest(self, seconds: float) -> None:
+        # while it waits or judges: a rollback need not wait for the end of it
+        if self._stopping.wait(seconds):
+            raise _GivenUpError
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + self._poll_seconds
+            self._renew_connection()
+            if self._store.active() != self.active:
+                raise _GivenUpError
+
+    def _waits_for_others(self, version: str) -> bool:
+        # few requests say little: what was found on more of them stands, by other workers or by
+        # this one before it was started again
+        if not self.shadow.judges or self.shadow.suffices() or self._unjudged(version) is not None:
+            return False
+        found = [(one.version, one.found, one.why) for one in self._bundles.noted(self.model)]
+        with suppress(StoreError):  # without the right to ask, the notes are all there is
+            found += [(one.version, one.code, one.reason) for one in self._store.told()]
+        for other, code, reason in found:
+            if other == version and code in CODES:
+                raise ShadowError(reason, code)
+        return time.monotonic() < self._patient_until
 
     def _unjudged(self, version: str) -> Unjudged | None:
         said = self._store.unjudged()
         return said if said is not None and said.version == version else None
 
     def _refuse(self, version: str, error: Exception) -> None:
-        reason = str(error) if isinstance(error, AfmError) else repr(error)
+        reason = str(error)
+        if not isinstance(error, AfmError):  # whose text may hold anything
+            reason = f"{type(error).__name__} at {last_frames(error)[-1]}"
         judged = isinstance(error, ShadowError)
         code = error.code if isinstance(error, BundleError | ShadowError) else "unforeseen"
         delay = FIRST_RETRY_SECONDS
-        if self.refusal is not None:
+        if self.refusal is not None and self.refusal.version == version:
             delay = min(2 * self.refusal.delay, LAST_RETRY_SECONDS)
-        self.refusal = Refusal(version, code, reason, time.monotonic() + delay, delay, judged)
+        if self.active in (None, version):  # else what is told is why the active one is not live
+            self.refusal = Refusal(version, code, reason, time.monotonic() + delay, delay, judged)
+        if judged:
+            self._bundles.remember(self.model, version, code, reason)
         self._telemetry.refused.labels(version, code).inc()
         log.error(
             "version refused",

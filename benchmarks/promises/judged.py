@@ -1,15 +1,20 @@
 """Two workers under a constant load, open loop, while version after version is judged on the last
 requests before it goes live: the latencies while a worker judges, beside those of the same load
-between the judgements.
+between the judgements. Then, by the limits as they stand, what both workers make of versions that
+are worse in one way each, and of a good retrain.
 """
 
 import json
+import subprocess
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from load import run_counted_load
@@ -17,14 +22,20 @@ from serve import fitted, make_requests
 from servers import clean_environment, command, free_port, started
 from swaps import CONNECTIONS, RATE, SIZE, fitted_otherwise
 
-from model.bundle import Bundle
+from model.bundle import Bundle, vocabulary_file
 from service.bundle_store import BundleStore
 from service.embedded_redis import EmbeddedRedis
 from service.publish import publish
 from service.vocabulary_store import VocabularyStore
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # versions are harmed as in the tests
+from altered import scale_output, slow_down, whole
+
 SECONDS = 100.0
 EVERY_SECONDS = 10.0
+GRAPHS = ("predict.onnx", "rank.onnx")
+SLOW_SIZES = (64, 96, 128, 192, 256, 384, 512, 768)
+DECIDED_SECONDS = 60.0
 LIMITS = {"MEAN": "1e9", "RANK": "-1", "UNKNOWN": "1", "LATENCY": "1e9"}
 
 
@@ -34,7 +45,7 @@ def measure() -> list[tuple[str, str]]:
         home = Path(folder)
         pair = [fitted(home), fitted_otherwise(home)]
         with EmbeddedRedis(home / "redis") as server:
-            return _measure(home, pair, server.url)
+            return [*_measure(home, pair, server.url), *_decided(home, pair[0], server.url)]
 
 
 def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str]]:
@@ -80,6 +91,111 @@ def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str]]:
             f"{took:.1f} s to go live",
         )
     ]
+
+
+def _decided(home: Path, bundle: Bundle, url: str) -> list[tuple[str, str]]:
+    # by version: what both workers made of it
+    versions = {
+        "scores x 1.3": whole(bundle, home / "scaled", "scaled", _scaled),
+        "a shuffled vocabulary": whole(bundle, home / "shuffled", "shuffled", _shuffled),
+        "double latency": _slower(bundle, home),
+        "a good retrain": _retrained(home),
+    }
+    requests = make_requests(home / "log.parquet", bundle)[SIZE]
+    store, bundles = VocabularyStore(url, "decided"), BundleStore(home / "bundles")
+    publish(bundle.directory, store, bundles)
+    for other in versions.values():
+        publish(other.directory, store, bundles, activate=False)
+    environment = clean_environment() | {
+        "AFM_REDIS_URL": url,
+        "AFM_MODEL": "decided",
+        "AFM_BUNDLES": str(home / "bundles"),
+    }
+    port, log = free_port(), home / "decided.log"
+    run = [*command("afm-serve"), "run", "--port", str(port), "--workers", "2"]
+    found = []
+    with started(run, environment, log, f"http://127.0.0.1:{port}/readyz"):
+        run_counted_load(port, requests, CONNECTIONS, np.arange(5 * RATE) / RATE)
+        for name, other in versions.items():
+            store.activate(other.version)
+            said = _said(log, other.version)
+            codes = sorted({one.get("code", one["event"]) for one in said})
+            figures = [one.get("reason") or json.dumps(one["judged"]) for one in said]
+            found.append((f"{name}: what two workers say", f"{', '.join(codes)}: {figures[0]}"))
+            assert all(one["judged"] for one in said if one["event"] == "version is live")
+            bad = other is not versions["a good retrain"]
+            assert all(("code" in one) == bad for one in said), f"{name}: {said}"
+            store.rollback()
+    store.close()
+    return found
+
+
+def _said(log: Path, version: str) -> list[dict[str, Any]]:
+    # the first word of each worker on a version
+    deadline = time.monotonic() + DECIDED_SECONDS
+    while True:
+        lines = [json.loads(line) for line in log.read_text().splitlines() if line[:1] == "{"]
+        said = [
+            line
+            for line in lines
+            if line.get("version") == version
+            and line["event"] in ("version is live", "version refused")
+        ]
+        if len(said) >= 2:
+            return said[:2]
+        assert time.monotonic() < deadline, f"{version} is not decided"
+        time.sleep(0.1)
+
+
+def _scaled(directory: Path) -> None:
+    for name in GRAPHS:
+        scale_output(directory / name, 1.3)
+
+
+def _shuffled(directory: Path) -> None:
+    # every field's values, each with the row of another one
+    for field in Bundle.open(directory).schema.fields:
+        path = directory / vocabulary_file(field)
+        body = json.loads(path.read_text())
+        if values := body.get("values"):
+            moved = np.random.default_rng(1).permutation(values).tolist()
+            path.write_text(json.dumps(body | {"values": moved}))
+
+
+def _slower(bundle: Bundle, home: Path) -> Bundle:
+    # with as much more to do as makes its runs take twice as long
+    rows = [row for case in bundle.golden() for row in case.request["instances"]]
+    encoded = bundle.encoder().encode((rows * SIZE)[:SIZE])
+
+    def seconds(one: Bundle) -> float:
+        scorer, took = one.scorer(), []
+        for _ in range(50):
+            began = time.perf_counter()
+            scorer.predict_plainly(encoded)
+            took.append(time.perf_counter() - began)
+        return min(took)
+
+    for size in SLOW_SIZES:
+        slower = whole(bundle, home / f"slow-{size}", f"slow-{size}", _slowed(size))
+        if seconds(slower) >= 2 * seconds(bundle):
+            break
+    return slower
+
+
+def _slowed(size: int) -> Callable[[Path], None]:
+    def change(directory: Path) -> None:
+        for name in GRAPHS:
+            slow_down(directory / name, size=size, times=4)
+
+    return change
+
+
+def _retrained(home: Path) -> Bundle:
+    run = [*command("afm-train"), "fit", str(home / "log.parquet"), "--net", "afm"]
+    run += ["--schema", str(home / "schema.toml"), "--config", str(home / "config.toml")]
+    run += ["--seed", "2", "--out", str(home / "retrained")]
+    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
+    return Bundle.open(home / "retrained")
 
 
 def _swap(store: VocabularyStore, pair: list[Bundle], done: threading.Event) -> None:

@@ -1,11 +1,13 @@
 """Two workers under a constant load, open loop, while the active version moves 200 times between
 two bundles whose answers have nothing in common; before and after, the same load without a swap.
 
-Each answer is held against what the version that it names gives, by either graph. A swap
-loads and drops a whole version: its graphs, vocabularies and cache.
+Each answer is held against what the version that it names gives, by either graph. A worker keeps
+the version before in memory, so the same is done with three in turn: then each swap loads a whole
+version and drops another, its graphs, vocabularies and cache.
 """
 
 import json
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from serve import fitted, make_requests
 from servers import clean_environment, command, free_port, started
 
-from model.bundle import Bundle
+from model.bundle import MANIFEST, Bundle
 from model.encoding import Slate
 from service.bundle_store import BundleStore
 from service.embedded_redis import EmbeddedRedis
@@ -27,6 +29,7 @@ from service.publish import publish
 from service.vocabulary_store import VocabularyStore
 
 SWAPS = 200
+LOADS = 60
 EVERY_SECONDS = 0.5  # with polls of 0.1 s
 SIZE = 50
 RATE = 150.0  # requests a second, about a tenth of what two cores can do beside the generator
@@ -53,6 +56,14 @@ def fitted_otherwise(home: Path) -> Bundle:
     return Bundle.open(home / "other")
 
 
+def _again(home: Path, bundle: Bundle) -> Bundle:
+    # the same under another name
+    copied = Path(shutil.copytree(bundle.directory, home / "again"))
+    manifest = json.loads((copied / MANIFEST).read_text())
+    (copied / MANIFEST).write_text(json.dumps(manifest | {"version": "again"}))
+    return Bundle.open(copied)
+
+
 def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str]]:
     requests = make_requests(home / "log.parquet", pair[0])[SIZE]
     expected = {
@@ -62,7 +73,9 @@ def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str]]:
     one, other = expected.values()
     assert np.abs(one - other).max(1).min() > 1000 * ROUNDING, "the two give the same answers"
     store, bundles = VocabularyStore(url, "default"), BundleStore(home / "bundles")
-    for bundle in pair:
+    three = [*pair, _again(home, pair[0])]
+    expected[three[2].version] = one
+    for bundle in three:
         publish(bundle.directory, store, bundles)
     environment = clean_environment() | {
         "AFM_REDIS_URL": url,
@@ -74,30 +87,34 @@ def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str]]:
     with started(run, environment, log, f"http://127.0.0.1:{port}/readyz"):
         _loaded(port, requests, 3.0)
         steady = _loaded(port, requests, SWAPS * EVERY_SECONDS / 4)
-        swapper = threading.Thread(target=_swap, args=(store, pair))
-        swapper.start()
-        during = _loaded(port, requests, SWAPS * EVERY_SECONDS)
-        swapper.join()
+        during = _swapped(store, port, requests, pair, SWAPS)
         steady += _loaded(port, requests, SWAPS * EVERY_SECONDS / 4)
+        loading = _swapped(store, port, requests, three, LOADS)
         slowest = _roll_back(store, port, pair, requests[0])
     lives = log.read_text().count('"event": "version is live"')
     store.close()
-    lost = [answer.status for answer in during if answer.status != 200]
+    lost = [answer.status for answer in during + loading if answer.status != 200]
     assert not lost, f"{len(lost)} answers other than 200: {set(lost)}"
-    apart = [_distance(answer, expected) for answer in during]
+    apart = [_distance(answer, expected) for answer in during + loading]
     assert max(apart) <= ROUNDING, f"{max(apart)} off what the version gives"
-    before, now = _p99(steady), _p99(during)
+    before, now, loads = _p99(steady), _p99(during), _p99(loading)
     return [
         (
-            f"{SWAPS} swaps under {RATE:g} requests/s of {SIZE} candidates, two workers",
-            f"{len(during):,} answers, all 200 and all their version's: {apart.count(0.0):,} to "
+            f"{SWAPS} swaps between two versions and {LOADS} among three, under {RATE:g} "
+            f"requests/s of {SIZE} candidates, two workers",
+            f"{len(apart):,} answers, all 200 and all their version's: {apart.count(0.0):,} to "
             f"the bit, the others to {max(apart):.0e}; {lives} times a worker went live",
         ),
         (
-            "p99 during swaps, the drop of the old version included",
+            "p99 during swaps between two versions, each kept in memory while the other is live",
             f"{now:.2f} ms, {now / before:.2f} of {before:.2f} ms without; longest "
             f"{1000 * max(a.latency for a in during):.0f} ms, "
             f"{1000 * max(a.latency for a in steady):.0f} ms without",
+        ),
+        (
+            "p99 during swaps that each load a version and drop another",
+            f"{loads:.2f} ms, {loads / before:.2f} of {before:.2f} ms without; longest "
+            f"{1000 * max(a.latency for a in loading):.0f} ms",
         ),
         (
             f"{ROLLBACKS} rollbacks, polls of 0.1 s: slowest until every worker answers by it",
@@ -122,11 +139,21 @@ def _loaded(port: int, requests: list[bytes], seconds: float) -> list[Answer]:
     return run_counted_load(port, requests, CONNECTIONS, due, keep=True)
 
 
-def _swap(store: VocabularyStore, pair: list[Bundle]) -> None:
+def _swapped(
+    store: VocabularyStore, port: int, requests: list[bytes], among: list[Bundle], swaps: int
+) -> list[Answer]:
+    swapper = threading.Thread(target=_swap, args=(store, among, swaps))
+    swapper.start()
+    answers = _loaded(port, requests, swaps * EVERY_SECONDS)
+    swapper.join()
+    return answers
+
+
+def _swap(store: VocabularyStore, among: list[Bundle], swaps: int) -> None:
     begun = time.monotonic()
-    for number in range(SWAPS):
+    for number in range(swaps):
         time.sleep(max(0.0, begun + number * EVERY_SECONDS - time.monotonic()))
-        store.activate(pair[number % 2].version, force=True)
+        store.activate(among[number % len(among)].version, force=True)
 
 
 def _roll_back(store: VocabularyStore, port: int, pair: list[Bundle], request: bytes) -> float:

@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as TimeoutFault
 from commands import Commands
 from faulty_redis import FAULTS, faulty_redis
 from service.bundle_store import BundleStore
-from service.last_active import NOTE, remember, remembered
+from service.last_active import LIVE, NOTE, Noted, noted, remember
 from service.publish import publish
 from service.redis_client import redis_client
 from service.telemetry import Telemetry
@@ -180,7 +180,7 @@ def test_a_damaged_last_version_is_refused_at_a_start_without_redis(
 ):
     bundle, bundles = make_bundle(seed=1), BundleStore(tmp_path)
     publish(bundle.directory, VocabularyStore(redis_url, "ads"), bundles)
-    assert bundles.remembered("ads") == bundle.version
+    assert bundles.noted("ads") == [Noted(bundle.version)]
     weights = next(tmp_path.rglob("weights.bin"))
     weights.write_bytes(b"\0" * weights.stat().st_size)
     follower = Follower(VocabularyStore("redis://127.0.0.1:1", "ads"), bundles, Telemetry(), 0.02)
@@ -191,13 +191,33 @@ def test_a_damaged_last_version_is_refused_at_a_start_without_redis(
     assert "sha256" in follower.why_not_ready()
 
 
-@pytest.mark.parametrize("noted", ["", "..", "../ads/v1", "v1\n", "/tmp"])  # noqa: S108  never opened
-def test_a_note_that_names_no_directory_beside_it_is_none(noted, tmp_path):
-    (tmp_path / NOTE).write_text(noted)
-    assert remembered(tmp_path) is None
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_start_without_redis_goes_back_to_the_last_good_version(
+    read_only, redis_url, tmp_path, make_bundle
+):
+    first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
+    bundles = BundleStore(tmp_path)
+    publish(first.directory, VocabularyStore(redis_url, "ads"), bundles)
+    if not read_only:
+        bundles.remember("ads", first.version, LIVE)
+    publish(second.directory, VocabularyStore(redis_url, "ads"), bundles)
+    weights = tmp_path / "ads" / second.version / "weights.bin"
+    weights.write_bytes(b"\0" * weights.stat().st_size)
+    follower = Follower(VocabularyStore("redis://127.0.0.1:1", "ads"), bundles, Telemetry(), 0.02)
+    follower.start()
+    follower.wait(30)
+    follower.stop()
+    assert follower.live.version == first.version
+    assert not follower.confirmed
+
+
+@pytest.mark.parametrize("line", ["", "..", "../ads/v1", " v1", "/tmp"])  # noqa: S108  never opened
+def test_a_note_that_names_no_directory_beside_it_is_none(line, tmp_path):
+    (tmp_path / NOTE).write_text(line)
+    assert noted(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_written_takes_no_note(tmp_path):
     assert remember(tmp_path, "v1")
-    assert remembered(tmp_path) == "v1"
+    assert noted(tmp_path) == [Noted("v1")]
     assert not remember(tmp_path / "nowhere", "v1")

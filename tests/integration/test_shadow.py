@@ -12,8 +12,9 @@ import structlog
 from altered import scale_output, slow_down, whole
 from app_server import client_of
 from model.bundle import Bundle, vocabulary_file
-from service import shadow
+from service import shadow, versions
 from service.cli import main
+from service.last_active import NOTE
 from service.payloads import PayloadDecoder
 from service.publish import publish
 from service.settings import NO_CACHE, Settings, ShadowLimits
@@ -126,25 +127,36 @@ def changed(fitted, tmp_path_factory):
 
 
 @pytest.fixture
-def served(fitted, store, bundles, redis_url):
-    """Starts a follower with these limits on which `fitted(1)` is live."""
-    started = []
+def started(bundles, redis_url):
+    """Starts a follower with these limits, which has met no request."""
+    running = []
 
-    def start(limits=OPEN, requests=60):
-        publish(fitted(1).directory, store, bundles)
-        kept = Shadow(limits)
+    def start(limits=OPEN, poll_seconds=0.02):
         own = VocabularyStore(redis_url, "ads")
-        follower = Follower(own, bundles, Telemetry(), 0.02, NO_CACHE, shadow=kept)
-        started.append(follower)
+        kept = Shadow(limits)
+        follower = Follower(own, bundles, Telemetry(), poll_seconds, NO_CACHE, shadow=kept)
+        running.append(follower)
         follower.start()
         follower.wait(30)
-        noted(kept, bodies(requests))
         return follower
 
     yield start
-    for follower in started:
+    for follower in running:
         follower.stop()
     gc.unfreeze()
+
+
+@pytest.fixture
+def served(fitted, store, bundles, started):
+    """Starts a follower with these limits on which `fitted(1)` is live."""
+
+    def start(limits=OPEN, requests=60, poll_seconds=0.02):
+        publish(fitted(1).directory, store, bundles)
+        follower = started(limits, poll_seconds)
+        noted(follower.shadow, bodies(requests))
+        return follower
+
+    return start
 
 
 def decided(store, bundles, bundle, **how):
@@ -258,6 +270,85 @@ def test_a_version_that_was_given_up_while_it_was_judged_does_not_go_live(
         time.sleep(0.2)
     assert follower.live.version == fitted(1).version
     assert [entry["event"] for entry in logged if entry["event"] in (LIVE, REFUSED)] == []
+
+
+def test_a_rollback_while_a_version_is_judged_takes_effect_within_a_second(
+    changed, fitted, store, bundles, served, monkeypatch
+):
+    follower = served(poll_seconds=Settings.load().poll_seconds)
+    decided(store, bundles, fitted(2), force=True)
+    monkeypatch.setattr(shadow, "REST", 30.0)
+    publish(changed("scores x 1.3").directory, store, bundles)
+    until(lambda: judging(follower))
+    store.rollback()
+    store.rollback()
+    began = time.monotonic()
+    until(lambda: follower.live.version == fitted(1).version)
+    assert time.monotonic() - began < 1
+
+
+def test_a_restarted_worker_does_not_serve_what_requests_refused(
+    changed, fitted, store, bundles, served, started
+):
+    first = served(Settings.load().shadow_limits)
+    only(decided(store, bundles, changed("scores x 1.3")), REFUSED)
+    first.stop()
+    second = started(Settings.load().shadow_limits)
+    until(lambda: second.refusal is not None)
+    assert (second.live.version, second.confirmed) == (fitted(1).version, False)
+    assert second.refusal.code == "shadow_mean"
+    assert "on the last 60 requests" in second.refusal.reason
+
+
+def test_a_new_worker_does_not_serve_what_the_others_requests_refused(
+    changed, fitted, store, bundles, served, started, tmp_path
+):
+    served(Settings.load().shadow_limits)
+    only(decided(store, bundles, changed("scores x 1.3")), REFUSED)
+    until(store.told)
+    # as where no worker can write notes, and the publishers' are all there is
+    note = tmp_path / "bundles" / "ads" / NOTE
+    note.write_text(f"{changed('scores x 1.3').version}\n{fitted(1).version}\n")
+    second = started(Settings.load().shadow_limits)
+    until(lambda: second.live is not None)
+    assert second.live.version == fitted(1).version
+    assert second.refusal.code == "shadow_mean"
+
+
+def test_a_restarted_worker_waits_for_requests_to_judge_on(
+    changed, fitted, store, bundles, served, started
+):
+    served().stop()
+    publish(changed("scores x 1.3").directory, store, bundles)
+    second = started(Settings.load().shadow_limits)
+    assert second.live.version == fitted(1).version
+    time.sleep(0.3)
+    assert (second.live.version, second.refusal) == (fitted(1).version, None)
+    noted(second.shadow, bodies(60))
+    until(lambda: second.refusal is not None)
+    assert second.refusal.code == "shadow_mean"
+    assert second.live.version == fitted(1).version
+
+
+def test_a_restarted_worker_does_not_wait_for_ever(
+    fitted, store, bundles, served, started, monkeypatch
+):
+    monkeypatch.setattr(versions, "PATIENCE_SECONDS", 0.3)
+    served().stop()
+    publish(fitted(2).directory, store, bundles)
+    second = started(Settings.load().shadow_limits)
+    assert second.live.version == fitted(1).version
+    until(lambda: second.live.version == fitted(2).version)
+
+
+def test_a_restarted_worker_takes_what_is_forced_at_once(
+    changed, store, bundles, served, started, monkeypatch
+):
+    monkeypatch.setattr(versions, "PATIENCE_SECONDS", 1e9)
+    served(Settings.load().shadow_limits).stop()
+    bad = changed("scores x 1.3")
+    publish(bad.directory, store, bundles, force=True)
+    assert started(Settings.load().shadow_limits).live.version == bad.version
 
 
 def judging(follower):

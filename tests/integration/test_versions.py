@@ -107,13 +107,18 @@ def test_the_old_version_is_freed_away_from_the_requests(
     make_bundle, store, bundles, follower, monkeypatch
 ):
     monkeypatch.setattr(versions, "RETIRED_SECONDS", 0.1)
-    first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
+    first, second, third = make_bundle(), make_bundle(net="fm", seed=2), make_bundle(net="fm")
     publish(first.directory, store, bundles)
     follower.start()
     follower.wait(30)
     freed_by = []
-    old = weakref.ref(follower.live, lambda _: freed_by.append(threading.current_thread().name))
+    graphs = follower.live.scorer
+    old = weakref.ref(graphs, lambda _: freed_by.append(threading.current_thread().name))
+    del graphs
     publish(second.directory, store, bundles)
+    until(lambda: follower.live.version == second.version)
+    assert old() is not None  # for a rollback
+    publish(third.directory, store, bundles)
     until(lambda: old() is None)  # by its count alone: the collector does not see frozen objects
     assert freed_by == ["follower"]
 
@@ -277,3 +282,50 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_following(
     monkeypatch.setattr(follower._store, "active", sometimes)
     follower.start()
     until(lambda: follower.live is not None)
+
+
+def test_a_version_that_was_live_before_needs_no_load_to_be_so_again(
+    make_bundle, store, bundles, follower, tmp_path
+):
+    first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
+    publish(first.directory, store, bundles)
+    follower.start()
+    follower.wait(30)
+    publish(second.directory, store, bundles)
+    until(lambda: follower.live.version == second.version)
+    shutil.rmtree(stored(tmp_path, first.version))
+    store.rollback()
+    until(lambda: follower.live.version == first.version)
+    assert follower.refusal is None
+
+
+def test_the_text_of_an_error_that_nobody_foresaw_is_told_to_nobody(
+    tiny_bundle, store, bundles, follower, monkeypatch
+):
+    publish(tiny_bundle.directory, store, bundles)
+    monkeypatch.setattr(bundles, "open", lambda *_: {}["private-4711"])
+    with structlog.testing.capture_logs() as logged:
+        follower.start()
+        until(store.told)
+    assert "KeyError at " in follower.refusal.reason
+    assert "test_versions.py" in store.told()[0].reason
+    for said in (follower.refusal.reason, store.told()[0].reason, str(logged)):
+        assert "private-4711" not in said
+
+
+def test_a_worker_that_starts_on_a_bad_version_answers_by_the_one_before(
+    make_bundle, store, bundles, follower, tmp_path, telemetry
+):
+    first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
+    for bundle in (first, second):
+        publish(bundle.directory, store, bundles)
+    harm_bundle("a byte changed", stored(tmp_path, second.version))
+    follower.start()
+    until(lambda: follower.live is not None)
+    assert (follower.live.version, follower.active) == (first.version, second.version)
+    assert follower.refusal.version == second.version
+    assert not follower.confirmed
+    assert metric(telemetry, "afm_unconfirmed_version") == 1
+    store.rollback()
+    until(lambda: follower.confirmed)
+    assert metric(telemetry, "afm_unconfirmed_version") == 0

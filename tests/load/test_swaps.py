@@ -20,23 +20,35 @@ from service.vocabulary_store import VocabularyStore
 SWAPS = 20
 RATE = 80.0
 CONTEXT = {"device": "ios", "hour": 21, "interests": ["cars", "golf"]}
-ADS = [{"ad": f"a{i % 13}", "price": i / 2} for i in range(30)]
-BODIES = [
-    {"instances": [CONTEXT | ad for ad in ADS[:6]]},
-    {"context": CONTEXT, "candidates": ADS},
-]
+REQUESTS = 60  # that differ; each asks by its number of rows which one it is
+
+
+def ads_of(number):
+    """The ads of a request, none of which is in another one."""
+    return [{"ad": f"a{(number + i) % 13}", "price": number + i / 100} for i in range(6 + number)]
+
+
+def body_of(number):
+    """Whole rows in every third one, else a context with its ads."""
+    if number % 3 == 0:
+        return {"instances": [CONTEXT | ad for ad in ads_of(number)]}
+    return {"context": CONTEXT, "candidates": ads_of(number)}
 
 
 def answers_of(bundle):
-    """What each body may be answered with: a context with its ads goes through either graph."""
+    """What each request may be answered with: a context with its ads goes through either graph."""
     encoder, scorer = bundle.encoder(), bundle.scorer()
-    rows = scorer.predict(encoder.encode(BODIES[0]["instances"])).predictions
-    slate = Slate(encoder.encode_context(CONTEXT), encoder.encode_ads(ADS))
-    plain = scorer.predict_plainly(scorer.joined(slate)).predictions
-    return [
-        {tuple(rows.tolist())},
-        {tuple(plain.tolist()), tuple(scorer.rank(slate).predictions.tolist())},
-    ]
+    found = []
+    for number in range(REQUESTS):
+        ads = ads_of(number)
+        if number % 3 == 0:
+            rows = encoder.encode([CONTEXT | ad for ad in ads])
+            found.append({tuple(scorer.predict(rows).predictions.tolist())})
+            continue
+        slate = Slate(encoder.encode_context(CONTEXT), encoder.encode_ads(ads))
+        plain = scorer.predict_plainly(scorer.joined(slate)).predictions
+        found.append({tuple(plain.tolist()), tuple(scorer.rank(slate).predictions.tolist())})
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +83,7 @@ def test_twenty_swaps_lose_no_answer_and_mix_no_versions(tmp_path, make_bundle, 
             found = []
 
             def load():
-                requests = [request_bytes("/predict", body) for body in BODIES]
+                requests = [request_bytes("/predict", body_of(n)) for n in range(REQUESTS)]
                 while not done.is_set():
                     due = np.arange(int(RATE)) / RATE
                     found.extend(run_counted_load(served.port, requests, 8, due, keep=True))
@@ -89,10 +101,8 @@ def test_twenty_swaps_lose_no_answer_and_mix_no_versions(tmp_path, make_bundle, 
     seen = []
     for answer in found:
         body = json.loads(answer.body)
-        assert (
-            tuple(body["probabilities"])
-            in expected[body["version"]][len(body["probabilities"]) == len(ADS)]
-        )
+        number = len(body["probabilities"]) - len(ads_of(0))
+        assert tuple(body["probabilities"]) in expected[body["version"]][number]
         seen.append(body["version"])
     assert set(seen) == set(expected)
     lives = re.findall(r'"event": "version is live"', log)
