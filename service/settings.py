@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service.errors import SettingsError
 from service.input_limits import InputLimits
 
+LEAST_AT_ONCE = 256 << 10  # bytes of JSON that are read in one go, however small bodies must be
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
@@ -237,7 +238,11 @@ class Settings(BaseSettings):
     def input_limits(self) -> InputLimits:
         """How large the parts of one request may be."""
         return InputLimits(
-            self.max_depth, self.max_keys, self.max_text_length, self.max_list_length
+            self.max_depth,
+            self.max_keys,
+            self.max_text_length,
+            self.max_list_length,
+            max(self.max_body_bytes // 8, LEAST_AT_ONCE),
         )
 
     @property
