@@ -13,8 +13,8 @@ BYTES_OF_A_VALUE = 20  # that many bytes of what may be read at once, or more, g
 
 class InputLimits(NamedTuple):
     """Most levels of nesting, keys of a row, characters of a text, and values of a list; and the
-    bytes that are read `at_once` at most, of a context or of a slice of rows: JSON may become twenty
-    times as large when it is read.
+    bytes that are read `at_once`, of a context or of a slice of rows: JSON may become twenty times
+    as large when it is read.
     """
 
     depth: int = 16

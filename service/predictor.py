@@ -216,7 +216,8 @@ class Predictor:
         # the work's steps; TimeoutError where the next one would end, or this one did, too late
         parts: list[bytes] = []
         steps, step_rows = iter(work), self._view.step_rows
-        longest = 0.0  # of the steps so far
+        # of the steps so far; before the first, what others took of late
+        longest = min(step_rows, rows) * self._pace.row_seconds
         asked_at = perf_counter()
         for start in range(0, rows, step_rows):
             await self._turns.take(deadline)
