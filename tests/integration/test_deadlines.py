@@ -106,10 +106,7 @@ def test_the_default_ends_a_request_that_is_still_being_sent(served):
     client = served(timeout_ms=100)
     head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     body = b'{"instances": [{"ad": "a1"}]}'
-    for framing in (
-        b"content-length: %d\r\n\r\n" % len(body),
-        b"transfer-encoding: chunked\r\n\r\n",
-    ):
+    for framing in (b"content-length: %d" % len(body), b"transfer-encoding: chunked"):
         with socket.create_connection(("127.0.0.1", client.base_url.port), 5) as connection:
             began = perf_counter()
             connection.sendall(head + framing + b"\r\n\r\n1\r\n")
