@@ -84,11 +84,11 @@ def test_the_default_holds_where_the_request_names_none_and_only_there(live):
 
 def test_over_http_it_is_504_by_the_default_and_by_the_request(served):
     rows = [{**ROW, "price": n / 7} for n in range(5000)]
-    client = served(timeout_ms=0.01)
+    client = served(timeout_ms=1)
     answer = client.post("/predict", json={"instances": rows})
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_passed")
-    assert "0.01 ms" in answer.json()["detail"]
-    assert client.post("/predict", json={"instances": rows, "timeout_ms": 60_000}).is_success
+    assert "1 ms" in answer.json()["detail"]
+    assert client.post("/predict", json={"instances": rows[:1], "timeout_ms": 60_000}).is_success
 
 
 def test_the_clock_runs_from_a_request_s_first_byte(served):
@@ -116,9 +116,10 @@ def test_the_default_ends_a_request_that_is_still_being_sent(served):
 
 def test_what_the_last_turns_took_says_whether_a_first_slice_can_be_done_in_time(live):
     view, pace = Counted(), Pace()
-    pace.note(0.1, SLICE_ROWS)
+    for _ in range(5):  # a single one may be odd
+        pace.note(0.1, SLICE_ROWS)
     predictor = Predictor(view, Telemetry(), pace=pace)
-    for timeout_ms, slices in ((50, 0), (10_000, 1)):
+    for timeout_ms, slices in ((30, 0), (10_000, 1)):
         with suppress(DeadlinePassed):
             asked = Asked({}, [ROW] * SLICE_ROWS, timeout_ms)
             asyncio.run(predictor.answer(live, asked, perf_counter()))
