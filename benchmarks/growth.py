@@ -140,7 +140,7 @@ def model(fields: int, values: int) -> Iterator[Ask]:
                     asked = decoder.decode(body)
                     context = encoder.encode_context(asked.context)
                     if scorer.ranks(count):
-                        slate = Slate(context, *cache.encode(asked.rows.raws, asked.rows.read))
+                        slate = Slate(context, *cache.encode(asked.rows.raws(), asked.rows.read))
                     else:
                         slate = Slate(context, encoder.encode_ads(asked.rows[:]))
                     scorer.predict(slate)

@@ -293,7 +293,7 @@ def parsing(bundle: Bundle, requests: dict[int, list[bytes]], rounds: int) -> st
         def ours(body: bytes, cache: AdCache) -> None:
             asked = decoder.decode(body)
             encoder.encode_context(asked.context)
-            cache.encode(asked.rows.raws, asked.rows.read)
+            cache.encode(asked.rows.raws(), asked.rows.read)
 
         def afternoon(body: bytes) -> None:
             asked = theirs.PredictRequest.model_validate_json(body)

@@ -18,7 +18,7 @@ from service.admission import Admission
 from service.api_docs import add_raw_routes
 from service.api_keys import ApiKeys
 from service.bundle_store import BundleStore
-from service.connection import ConnectionRules
+from service.connection import ConnectionRules, Room
 from service.drain import Drain
 from service.guard import Guard
 from service.http_errors import Known, LastResort, add_handlers
@@ -58,7 +58,13 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
         most_rows=settings.max_rows_in_flight,
     )
     drain = Drain(settings.drain_seconds)
-    rules = ConnectionRules(settings.max_head_bytes, settings.caller_seconds, drain, telemetry.cut)
+    rules = ConnectionRules(
+        settings.max_head_bytes,
+        settings.caller_seconds,
+        drain,
+        telemetry.cut,
+        Room(settings.connections),
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:

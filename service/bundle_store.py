@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from service.last_active import LIVE, NOTE, Noted, noted, remember
 LOCK = ".lock"  # held by who copies
 TURN_SECONDS = 120.0  # for the copy of another publisher
 HELD_SECONDS = 60.0  # by a worker that loads and judges a version
+UNLISTED = ".unlisted."  # before the name of a version: nobody said yet that it is in Redis
+UNLISTED_SECONDS = 3600.0  # until the copy of a publisher that died before it said so is swept
 
 
 class BundleStore:
@@ -64,8 +66,9 @@ class BundleStore:
         finally:
             os.close(handle)
 
-    def add(self, model: str, bundle: Bundle) -> Bundle:
-        """Copy a bundle in, unless it is there; what a killed copy left is swept.
+    def add(self, model: str, bundle: Bundle, listed: Collection[str] | None = None) -> Bundle:
+        """Copy a bundle in, unless it is there; what a killed copy left is swept, and the versions
+        that were copied long ago and are still not `listed`, where that is known.
 
         Raises:
             BundleError: it cannot be written, or what is there under its version is damaged.
@@ -73,9 +76,15 @@ class BundleStore:
         target = self._root / self.location(model, bundle.version)
         with _turn(target.parent):
             _sweep(target.parent)
+            if listed is not None:
+                _sweep_unlisted(target.parent, {*listed, self.remembered(model)})
             if not target.exists():
                 _copy(bundle, target)
         return self.open(model, bundle.version)
+
+    def listed(self, model: str, version: str) -> None:
+        """Note that a version is in Redis: its copy stays until somebody removes it."""
+        (self._root / model / f"{UNLISTED}{version}").unlink(missing_ok=True)
 
     def remember(self, model: str, version: str, found: str = "", why: str = "") -> bool:
         """Note that a version is active, and what was found of it, as in service/last_active.py;
@@ -117,6 +126,16 @@ def _turn(folder: Path) -> Iterator[None]:
 
 
 def _copy(bundle: Bundle, target: Path) -> None:
+    mark = target.parent / f"{UNLISTED}{bundle.version}"
+    try:
+        mark.touch()
+        _copy_files(bundle, target)
+    except BaseException:
+        mark.unlink(missing_ok=True)
+        raise
+
+
+def _copy_files(bundle: Bundle, target: Path) -> None:
     with new_bundle(target) as scratch:
         for name in (MANIFEST, *bundle.manifest.files):
             (scratch / name).parent.mkdir(exist_ok=True)
@@ -128,3 +147,13 @@ def _sweep(folder: Path) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
     for note in folder.glob(f"{NOTE}.*"):
         note.unlink(missing_ok=True)
+
+
+def _sweep_unlisted(folder: Path, listed: Collection[str | None]) -> None:
+    for mark in folder.glob(f"{UNLISTED}*"):
+        version = mark.name.removeprefix(UNLISTED)
+        if version in listed:
+            mark.unlink(missing_ok=True)
+        elif time.time() - mark.stat().st_mtime > UNLISTED_SECONDS:
+            shutil.rmtree(folder / version, ignore_errors=True)
+            mark.unlink(missing_ok=True)

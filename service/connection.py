@@ -5,8 +5,11 @@ uvicorn has no limit of either, and closes what it has not read yet when it stop
 import asyncio
 import select
 from dataclasses import dataclass, field
+from itertools import islice
+from time import monotonic
 from typing import Any
 
+import structlog
 from prometheus_client import Counter
 from starlette.responses import Response
 from uvicorn.config import Config
@@ -16,19 +19,78 @@ from service.drain import Drain
 from service.http_errors import CODES, problem
 from service.one_write import OneWriteProtocol
 
+LOOKED_AT = 8  # connections, of those that may make room, before the first of them must
+SAID_SECONDS = 60.0  # the log says at most so often that connections are too many
+
+log = structlog.get_logger()
+
+
+class Room:
+    """The connections of one worker, at most `most`. What makes room for one more is the oldest
+    that waits for a whole request: of those that never sent one first, then of the idle ones.
+    """
+
+    def __init__(self, most: float = float("inf")) -> None:
+        self._most = most
+        self._open: set[Connection] = set()
+        self._new: dict[Connection, None] = {}  # in their order, as in _idle
+        self._idle: dict[Connection, None] = {}
+        self._said = float("-inf")
+
+    def enter(self, connection: "Connection") -> None:
+        """Take a new connection, and end another one, or this, where it is one too many."""
+        self._open.add(connection)
+        self._new[connection] = None
+        if len(self._open) > self._most:
+            self._make_room(connection)
+
+    def busy(self, connection: "Connection") -> None:
+        """Note that its request is whole."""
+        self._new.pop(connection, None)
+        self._idle.pop(connection, None)
+
+    def idle(self, connection: "Connection") -> None:
+        """Note that it was answered."""
+        if connection in self._open:
+            self.busy(connection)
+            self._idle[connection] = None
+
+    def leave(self, connection: "Connection") -> None:
+        """Forget it."""
+        self.busy(connection)
+        self._open.discard(connection)
+
+    def _make_room(self, newest: "Connection") -> None:
+        older = [one for one in islice(self._new, LOOKED_AT) if one is not newest]
+        older += islice(self._idle, LOOKED_AT - len(older))
+        # a request that is here unread, or an answer on its way, would be lost
+        chosen = next((one for one in older if one.is_quiet()), older[0] if older else newest)
+        for one in older:  # those that were spared are not looked at again so soon
+            if one is chosen:
+                break
+            group = self._new if one in self._new else self._idle
+            group[one] = group.pop(one)
+        self.leave(chosen)
+        chosen.make_room()
+        now = monotonic()
+        if now - self._said >= SAID_SECONDS:
+            self._said = now
+            log.warning("too many connections: the oldest without a request ends", most=self._most)
+
 
 @dataclass(frozen=True)
 class ConnectionRules:
     """What the connections of one worker share.
 
     `head_bytes`: of a request's line and headers. `seconds`: to send a whole request, and to read
-    an answer. `cut`: counts by reason those that were ended before their time.
+    an answer. `cut`: counts by reason those that were ended before their time. `room`: for them.
     """
 
     head_bytes: int = 16 << 10
     seconds: float = 20.0
     drain: Drain = field(default_factory=lambda: Drain(0))
     cut: Counter | None = None
+    room: Room = field(default_factory=Room)
 
 
 class Connection(OneWriteProtocol):
@@ -58,11 +120,13 @@ class Connection(OneWriteProtocol):
         super().connection_made(transport)
         self._made = self.loop.time()
         self._look_later()
+        self._rules.room.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         if self._timer is not None:
             self._timer.cancel()
+        self._rules.room.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -95,7 +159,15 @@ class Connection(OneWriteProtocol):
     def on_message_complete(self) -> None:
         """See httptools."""
         self._began = None
+        if not self.cycle.response_complete:  # else it was answered before it was whole
+            self._rules.room.busy(self)
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """See uvicorn."""
+        super().on_response_complete()
+        if self.cycle is None or self.cycle.response_complete:  # no other one was waiting
+            self._rules.room.idle(self)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text
         """Refuse what the parser did not take."""
@@ -111,6 +183,17 @@ class Connection(OneWriteProtocol):
             self.cycle.keep_alive = False
         elif self._began is None and not self._readable():
             self.transport.close()
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is on its way here or back."""
+        if self._gathering.waits or self.transport.get_write_buffer_size():
+            return False
+        return self.transport.is_closing() or not self._readable()
+
+    def make_room(self) -> None:
+        """End at once, for another connection."""
+        self._count("too_many")
+        self.transport.abort()
 
     def _is_idle(self) -> bool:
         # the last answer says so, which a refusal at the socket does not
@@ -148,14 +231,22 @@ class Connection(OneWriteProtocol):
 
     def _refuse(self, reason: str, answer: Response) -> None:
         self._count(reason)
-        earlier = self.cycle is not None and not self.cycle.response_complete
-        if not earlier or not (self._in_head or self.cycle.response_started):
+        if self._may_answer():
             lines = [b"%s: %s\r\n" % header for header in answer.raw_headers]
             status = b"HTTP/1.1 %d \r\n" % answer.status_code
             end = b"connection: close\r\n\r\n"
             self.transport.write(b"".join([status, *lines, end, bytes(answer.body)]))
         self._began, self._in_head = None, False
         self.transport.close()
+
+    def _may_answer(self) -> bool:
+        # not before an earlier request is answered, nor a second time
+        cycle = self.cycle
+        if cycle is None:
+            return True
+        if cycle.response_complete:
+            return self._in_head or self._began is None
+        return not (self._in_head or cycle.response_started)
 
     def _count(self, reason: str) -> None:
         if self._rules.cut is not None:

@@ -1,19 +1,54 @@
 """How large the parts of one request may be, beside its bytes and rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
+
+from msgspec import Raw
 
 from model.errors import InputError
 from model.values import Row
 
+BYTES_OF_A_VALUE = 20  # that many bytes of what may be read at once, or more, go with each value
+
 
 class InputLimits(NamedTuple):
-    """Most levels of nesting, keys of a row, characters of a text, and values of a list."""
+    """Most levels of nesting, keys of a row, characters of a text, and values of a list; and the
+    bytes that are read `at_once`, of a context or of a slice of rows: JSON may become twenty times
+    as large when it is read.
+    """
 
     depth: int = 16
     keys: int = 1000
     text: int = 16_384
     list: int = 1000
+    at_once: int = 1 << 20
+
+    @property
+    def masked_bytes(self) -> int:
+        """Of a body that is copied, to say which row is not JSON."""
+        return 4 * self.at_once
+
+    def check_bytes(self, parts: Sequence["bytes | Raw"], *, context: bool = False) -> None:
+        """Look at the bytes of a context, or of rows that are to be read at once.
+
+        Raises:
+            InputError: they are too many, or hold too much; `row` is the place of the largest.
+        """
+        size = sum(map(len, parts))
+        most = self.at_once // BYTES_OF_A_VALUE
+        if size <= 2 * most:  # a value has a byte at least, and something beside it
+            return
+        if size <= self.at_once:
+            values = sum(bytes(part).count(mark) for part in parts for mark in (b",", b"[", b"{"))
+            if values <= most:
+                return
+        what = "the context has" if context else f"{len(parts)} rows in a row have"
+        largest = max(range(len(parts)), key=lambda place: len(parts[place]))
+        raise InputError(
+            "too_much_at_once",
+            f"{what} more than {self.at_once} bytes, or than {most} values",
+            row=None if context else largest,
+        )
 
     def check(self, row: Row, position: int | None) -> None:
         """Look at one row, `position` in its request, or at a context.

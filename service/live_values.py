@@ -12,9 +12,10 @@ from model.values import Row, canonical
 from model.vocabulary import FIRST, Ids, Vocabulary
 from service.errors import MalformedBody, StoreUnavailable
 from service.lookups import Lookups
-from service.payloads import Asked, RawRows
+from service.payloads import Asked, UnreadRows
 from service.vocabulary_store import Record, VocabularyStore
 
+AT_ONCE = 100  # rows that are read in one go
 NOWHERE = -1
 MOST_KNOWN = 200_000  # values of a field that a worker keeps, about
 
@@ -150,14 +151,16 @@ def _is_unicode(text: str) -> bool:
 
 
 def _values(asked: Asked, field: str) -> Iterator[str]:
-    rows: Sequence[Row] = asked.rows
-    if isinstance(rows, RawRows):
-        # a candidate hardly ever names a field of the context
-        name = field.encode()
-        named = [place for place, raw in enumerate(rows.raws) if name in raw or b"\\" in raw]
-        try:
-            rows = rows.read(named) if named else ()
-        except (InputError, MalformedBody):  # the encoder will say so
-            rows = ()
     yield from texts([asked.context], field)
-    yield from texts(rows, field)
+    if not isinstance(asked.rows, UnreadRows):
+        yield from texts(asked.rows, field)
+        return
+    name = field.encode()
+    for start in range(0, len(asked.rows), AT_ONCE):
+        # a candidate hardly ever names a field of the context
+        raws = asked.rows.raws(start, start + AT_ONCE)
+        named = [start + i for i, raw in enumerate(raws) if name in raw or b"\\" in raw]
+        try:
+            yield from texts(asked.rows.read(named) if named else (), field)
+        except (InputError, MalformedBody):  # the encoder will say so
+            continue

@@ -98,6 +98,11 @@ class _Gathering:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
+    @property
+    def waits(self) -> bool:
+        """Whether something is still to be written."""
+        return bool(self._waiting)
+
     def write(self, data: bytes) -> None:
         if not self._waiting:
             self._loop.call_soon(self._flush)

@@ -16,7 +16,7 @@ from model.errors import InputError
 from model.values import Row
 from service.errors import DeadlinePassed
 from service.live import Live
-from service.payloads import Asked, RawRows
+from service.payloads import Asked, RawRows, UnreadRows
 from service.telemetry import Telemetry
 from service.turns import Pace, Turns
 
@@ -169,20 +169,18 @@ class Predictor:
     ) -> tuple[bytes, list[RowError]]:
         # the same, null for each row that cannot be scored, and why. The others go again from the
         # start: a row's last bit depends on those beside it, and theirs are as without the faulty
-        fault = None
-        if not asked.faults:
-            try:
-                return await self._items(live, asked, deadline), []
-            except InputError as error:
-                if error.row is None:
-                    raise
-                fault = error
+        try:
+            return await self._items(live, asked, deadline), []
+        except InputError as error:
+            if error.row is None:
+                raise
+            fault = error
         faults = await self._faults(live, asked, deadline)
-        if not faults and fault is not None:
+        if not faults:
             raise fault
         rows = asked.rows
         good = [position for position in range(len(rows)) if position not in faults]
-        some = rows.at(good) if isinstance(rows, RawRows) else [rows[place] for place in good]
+        some = rows.at(good) if isinstance(rows, UnreadRows) else [rows[place] for place in good]
         items = await self._items(live, msgspec.structs.replace(asked, rows=some), deadline)
         given = iter(_items.decode(b"[%s]" % items))
         spread = b",".join(b"null" if n in faults else next(given) for n in range(len(rows)))
@@ -198,14 +196,14 @@ class Predictor:
     ) -> dict[int, InputError]:
         # of every row that cannot be scored, by its position
         rows, context = asked.rows, asked.context
-        found = dict(asked.faults)
-        if isinstance(rows, RawRows):
-            found = rows.faults() | found
+        found: dict[int, InputError] = {}
         for start in range(0, len(rows), SLICE_ROWS):
             places = range(start, min(start + SLICE_ROWS, len(rows)))
-            readable = [place for place in places if place not in found]
             await self._turns.take(deadline)
             try:
+                if isinstance(rows, UnreadRows):
+                    found |= rows.faults(places)
+                readable = [place for place in places if place not in found]
                 some = [rows[place] for place in readable]
                 if not some or _fault(live, context, some) is None:
                     continue
@@ -221,7 +219,8 @@ class Predictor:
         # the work's steps; TimeoutError where the next one would end, or this one did, too late
         parts: list[bytes] = []
         steps, step_rows = iter(work), self._view.step_rows
-        longest = 0.0  # of the steps so far
+        # of the steps so far; before the first, what others took of late
+        longest = min(step_rows, rows) * self._pace.row_seconds
         asked_at = perf_counter()
         for start in range(0, rows, step_rows):
             await self._turns.take(deadline)
@@ -323,7 +322,7 @@ class _Work:
             few = live.encoder.encode_ads(rows[start:stop])
             return None if few is None else Slate(context, few)
         found = live.ads.encode(
-            rows.raws[start:stop],
+            rows.raws(start, stop),
             lambda positions: rows.read([start + position for position in positions]),
         )
         return None if found is None else Slate(context, *found)

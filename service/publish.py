@@ -53,7 +53,7 @@ def publish(
     verdict = Verdict()
     if gate is not None:
         verdict = gate.check(bundle, _active(store, bundles))
-    stored = bundles.add(store.model, bundle)
+    stored = bundles.add(store.model, bundle, _listed(store))
     record = before or Record(
         version=bundle.version,
         net=bundle.manifest.net,
@@ -67,6 +67,7 @@ def publish(
     held = stored.vocabulary_bytes()
     live = {name: _values(held.pop(name), name) for name in record.live}
     store.publish(record, held, live, activate=activate, force=force)
+    bundles.listed(store.model, bundle.version)
     active = store.active() == bundle.version
     if active:
         bundles.remember(store.model, bundle.version)
@@ -99,6 +100,13 @@ def _active(store: VocabularyStore, bundles: BundleStore) -> Bundle | BundleErro
         return bundles.open(store.model, version)
     except BundleError as error:
         return error
+
+
+def _listed(store: VocabularyStore) -> set[str] | None:
+    try:
+        return {record.version for record in store.versions()}
+    except VersionError:  # one of them cannot be read
+        return None
 
 
 def _known(store: VocabularyStore, version: str) -> Record | None:

@@ -1,5 +1,7 @@
 """HTTP to values and back; every error is a row of the table in `http_errors`."""
 
+import asyncio
+from io import BytesIO
 from time import perf_counter
 from typing import Any
 
@@ -12,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.admission import Admission
 from service.drain import Drain
-from service.errors import BodyTooLarge, CompressedBody, MediaTypeError
+from service.errors import BodyTooLarge, CompressedBody, DeadlinePassed, MediaTypeError
 from service.guard import STRANGER
 from service.http_errors import problem
 from service.one_write import RECEIVED_AT
@@ -41,6 +43,7 @@ class ScoringEndpoint:
         self._follower = follower
         self._admission = admission
         self._most_bytes = settings.max_body_bytes
+        self._timeout_ms = settings.timeout_ms
         self._explains = explains = isinstance(view, Explanations)
         most_rows = settings.max_explain_rows if explains else settings.max_rows
         self._entrance = admission.entrance(
@@ -61,7 +64,7 @@ class ScoringEndpoint:
             raise CompressedBody("the body must be sent without a content-encoding")
         size = announced_bytes(headers, self._most_bytes)
         self._admission.check(self._entrance, self._entrance.judged(size))
-        body = await read_body(headers, receive, self._most_bytes)
+        body = await self._read(headers, receive, started)
         live = self._follower.require()
         read_at = perf_counter()
         asked = self._decoder.decode(body)
@@ -81,6 +84,17 @@ class ScoringEndpoint:
             }
         )
         await send({"type": "http.response.body", "body": answer})
+
+    async def _read(self, headers: dict[bytes, bytes], receive: Receive, started: float) -> bytes:
+        # within the default deadline: the request's own, if it has one, is in the body
+        if self._timeout_ms is None:
+            return await read_body(headers, receive, self._most_bytes)
+        left = started + self._timeout_ms / 1000 - perf_counter()
+        try:
+            async with asyncio.timeout(max(left, 0.0)):
+                return await read_body(headers, receive, self._most_bytes)
+        except TimeoutError:
+            raise DeadlinePassed(f"{self._timeout_ms:g} ms were over before all was sent") from None
 
 
 def _require_json(content_type: bytes) -> None:
@@ -111,20 +125,22 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, most: int) ->
         ClientDisconnect: the caller went away before the end.
     """
     announced_bytes(headers, most)
-    chunks: list[bytes] = []
-    size = 0
-    more = True
-    while more:
-        message = await receive()
+    message = await receive()
+    first: bytes = message.get("body", b"")
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        if len(first) > most:
+            raise BodyTooLarge(f"the body has more than {most} bytes")
+        return first
+    whole = BytesIO()  # a list of chunks would be many times as large where each is a byte
+    while True:
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > most:
+        if whole.tell() + len(message.get("body", b"")) > most:
             raise BodyTooLarge(f"the body has more than {most} bytes")
-        chunks.append(chunk)
-        more = message.get("more_body", False)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        whole.write(message.get("body", b""))
+        if not message.get("more_body", False):
+            return whole.getvalue()
+        message = await receive()
 
 
 def _status_routes(follower: Follower, telemetry: Telemetry, drain: Drain) -> APIRouter:

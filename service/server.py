@@ -20,6 +20,8 @@ from service.settings import Settings
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 KEEP_ALIVE_SECONDS = 75  # longer than the idle time of callers' connection pools
+BACKLOG = 2048  # connections that wait to be accepted
+FILES = 100  # that a worker may have open beside its connections
 WORKER_START_SECONDS = 15  # one that answers its parent later, as while it starts, is replaced
 
 
@@ -27,8 +29,15 @@ def serve(settings: Settings, redis_url: str) -> None:
     """Serve until SIGTERM or SIGINT; workers that die are replaced.
 
     Raises:
-        SettingsError: the address cannot be listened on, or not without API keys.
+        SettingsError: the address cannot be listened on, or not without API keys; or the settings
+            want more open files than this process may have.
     """
+    files = _raise_file_limit()
+    if settings.connections + FILES > files and settings.max_connections is not None:
+        raise SettingsError(
+            f"AFM_MAX_CONNECTIONS: {settings.max_connections} connections and {FILES} other files "
+            f"are more than the {files} files that a process may open (ulimit -n)"
+        )
     _check_access(settings)
     _check_address(settings.host, settings.port)
     signal.signal(signal.SIGTERM, _end)
@@ -53,10 +62,18 @@ def serve(settings: Settings, redis_url: str) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            # all that wait are accepted in one round, before any can make room for another
+            backlog=min(BACKLOG, files // 4),
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_worker_healthcheck=WORKER_START_SECONDS,
             timeout_graceful_shutdown=settings.shutdown_seconds,
         )
+
+
+def _raise_file_limit() -> int:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
 
 
 def _end(number: int, frame: object) -> None:  # noqa: ARG001 - a handler's two arguments

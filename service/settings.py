@@ -2,6 +2,7 @@
 has `AFM_` before its name.
 """
 
+import resource
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -12,6 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service.errors import SettingsError
 from service.input_limits import InputLimits
 
+MOST_CONNECTIONS = 10_000
+LEAST_AT_ONCE = 256 << 10  # bytes of JSON that are read in one go, however small bodies must be
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
@@ -136,6 +139,11 @@ class Settings(BaseSettings):
     max_explain_rows: int = Field(default=1000, ge=1)
     """An /explain of more rows gets 413; an explained row is a hundred times as dear."""
 
+    max_connections: int | None = Field(default=None, ge=1)
+    """Connections of one worker; for one more, the oldest that waits for a request is closed. None
+    means half of the files that a process may open, and 10000 at most.
+    """
+
     max_head_bytes: int = Field(default=16 << 10, ge=256)
     """A request of a longer line (the query is in it) and headers gets 431."""
 
@@ -229,6 +237,13 @@ class Settings(BaseSettings):
         return self.home / "bundles" if self.bundles is None else self.bundles
 
     @property
+    def connections(self) -> int:
+        """How many connections a worker of this process's limits has."""
+        if self.max_connections is not None:
+            return self.max_connections
+        return min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+
+    @property
     def ad_cache(self) -> CacheLimits:
         """The limits of a worker's cache of ads."""
         return CacheLimits(self.ad_cache_entries, self.ad_cache_bytes)
@@ -237,7 +252,11 @@ class Settings(BaseSettings):
     def input_limits(self) -> InputLimits:
         """How large the parts of one request may be."""
         return InputLimits(
-            self.max_depth, self.max_keys, self.max_text_length, self.max_list_length
+            self.max_depth,
+            self.max_keys,
+            self.max_text_length,
+            self.max_list_length,
+            max(self.max_body_bytes // 8, LEAST_AT_ONCE),
         )
 
     @property

@@ -2,6 +2,7 @@
 worker of two killed by SIGKILL, and a stop by SIGTERM, both under keep-alive load.
 """
 
+import json
 import random
 import signal
 import socket
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -43,22 +45,33 @@ def measure() -> list[tuple[str, str]]:
 def beside(
     port: int, requests: list[bytes], name: str, bad: Callable[[int, bytes], None]
 ) -> tuple[str, str]:
-    """The neighbour's latency alone and beside bad callers; no answer of it is lost."""
-    alone = p99(port, requests)
+    """The neighbour's latency alone and beside bad callers; no answer of it is lost or wrong."""
+    connection = Connection(port)
+    right = [connection.ask(request) for request in requests]
+    connection.close()
+    alone = p99(port, requests, right)
     with repeated(lambda: bad(port, random.choice(requests))) as done:
-        found = p99(port, requests)
+        found = p99(port, requests, right)
     return (
         f"{done[0]:,} callers that {name}",
-        f"neighbour: all 200, p99 {1000 * found:.2f} ms, {found / alone:.1f} times that alone",
+        f"neighbour: all 200 and right, p99 {1000 * found:.2f} ms, "
+        f"{found / alone:.1f} times that alone",
     )
 
 
-def p99(port: int, requests: list[bytes]) -> float:
-    """Of the neighbour's latencies, in seconds."""
+def p99(port: int, requests: list[bytes], right: list[Any]) -> float:
+    """Of the neighbour's latencies, in seconds; each answer is the `right` one of its request."""
     due = np.arange(int(RATE * SECONDS)) / RATE
-    answers = run_counted_load(port, requests, CONNECTIONS, due)
+    answers = run_counted_load(port, requests, CONNECTIONS, due, keep=True)
     lost = Counter(answer.status for answer in answers if answer.status != 200)
     assert not lost, lost
+    assert len(answers) == len(due)
+    for answer in answers:
+        number = round(answer.due * RATE)
+        body, wanted = json.loads(answer.body), right[number % len(requests)]
+        assert body["version"] == wanted["version"]
+        # one graph or the other, as ads are known or not: the last bits may differ
+        assert np.allclose(body["probabilities"], wanted["probabilities"], rtol=0, atol=1e-6)
     return float(np.quantile([answer.latency for answer in answers], 0.99))
 
 

@@ -131,10 +131,24 @@ def floods(real: bytes) -> Iterator[tuple[str, list[bytes], set[int]]]:
     bomb = zlib.compress(b" " * (256 << 20))
     chunks = head + b"transfer-encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 200_000
     announced = head + b"content-length: 999999999999\r\n\r\n"
+
+    def filled(begin: bytes, item: bytes, end: bytes) -> bytes:
+        return begin + b",".join([item] * ((LIMIT - len(begin + end)) // (len(item) + 1))) + end
+
     yield "JSON 100,000 deep", [whole(deep)] * 5, {400, 422}
     yield "a row of 10^6 keys", [whole(keys)] * 5, {413, 422}
-    fitting = keys[: keys.rindex(b",", 0, LIMIT - 3)] + b"}]}"
-    yield "a row of as many keys as fit", [whole(fitting)] * 5, {422}
+    fitting = keys[: keys.rindex(b",", 0, LIMIT - 12)]
+    yield "a row of as many keys as fit", [whole(fitting + b"}]}")] * 5, {422}
+    yield "the same with NaN", [whole(fitting + b',"x":NaN}]}')] * 5, {400}
+    yield "the same, not whole", [whole(fitting)] * 5, {400}
+    rows = filled(b'{"instances": [', b"{}", b"]}")
+    yield "as many rows as fit", [whole(rows)] * 5, {413}
+    numbers = filled(b'{"context": {}, "candidates": [', b"1", b"]}")
+    yield "as many rows that are none", [whole(numbers)] * 5, {422}
+    lists = filled(b'{"instances": [{"x": [', b"[]", b"]}]}")
+    yield "as many lists as fit", [whole(lists)] * 5, {422}
+    wide = b'{"instances": [{"x": "' + b"y" * (LIMIT - 50) + "\U0001f600".encode() + b'"}]}'
+    yield "a text of wide characters", [whole(wide)] * 5, {422}
     yield "texts of 1 MB", [whole(text)] * 20, {422}
     yield "a gzip bomb of 256 MB", [whole(bomb, b"content-encoding: gzip\r\n")] * 5, {415}
     yield "200,000 chunks of one byte", [chunks + b"0\r\n\r\n"] * 5, {400}
@@ -143,7 +157,9 @@ def floods(real: bytes) -> Iterator[tuple[str, list[bytes], set[int]]]:
 
 
 def flooded(port: int, requests: list[bytes], wanted: set[int]) -> str:
-    """One after the other, a neighbour asked in between; the most memory that the worker took."""
+    """One after the other, a neighbour asked in between; the most memory that the worker took: its
+    rise is less than twice the limit of a body.
+    """
     worker = listening(port)
     plain = request_bytes("/predict", {"instances": [{"strange": 1}]})
     neighbour = Connection(port)
@@ -169,6 +185,7 @@ def flooded(port: int, requests: list[bytes], wanted: set[int]) -> str:
     neighbour.close()
     status_file = Path(f"/proc/{worker.pid}/status").read_text()
     peak = int(status_file.partition("VmHWM:")[2].split()[0]) * 1024
+    assert peak - before < 2 * LIMIT, (peak - before) / LIMIT
     after = worker.memory_info().rss
     came = ", ".join(f"{n} times {s or 'closed'}" for s, n in sorted(statuses.items()))
     return (

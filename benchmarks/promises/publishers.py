@@ -1,9 +1,10 @@
 """`afm-serve publish` killed by SIGKILL at 50 random points, one after the other, while a reader
-proves each version as soon as it is listed; then two at once, ten times.
+proves each version as soon as it is listed; then two at once, ten times; and a full disk.
 """
 
 import json
 import random
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 from serve import fitted
 from servers import clean_environment, command
 
+from model.bundle import WEIGHTS
 from model.golden import replay
 from model.vocabulary import from_bytes
 from service.bundle_store import BundleStore
@@ -43,12 +45,17 @@ def _measure(home: Path, source: Path, url: str) -> list[tuple[str, str]]:
         "AFM_BUNDLES": str(home / "bundles"),
     }
 
-    def publisher(version: str) -> "subprocess.Popen[bytes]":
+    def publisher(version: str, disk: int | None = None) -> "subprocess.Popen[bytes]":
+        def limited() -> None:
+            if disk is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (disk, disk))
+
         copy = shutil.copytree(source, home / "made" / version)
         manifest = json.loads((copy / "manifest.json").read_text())
         (copy / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
         run = [*command("afm-serve"), "publish", "--force", str(copy)]
-        return subprocess.Popen(run, env=environment, stdout=subprocess.DEVNULL)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        return subprocess.Popen(run, env=environment, preexec_fn=limited, **quiet)
 
     store, bundles = VocabularyStore(url, MODEL), BundleStore(home / "bundles")
     left: Counter[str] = Counter()
@@ -73,7 +80,16 @@ def _measure(home: Path, source: Path, url: str) -> list[tuple[str, str]]:
         listed = {record.version for record in store.versions()}
         while listed - proven:
             time.sleep(0.05)
-    names = [path.name for path in (home / "bundles" / MODEL).glob(".*/")]
+    stored = home / "bundles" / MODEL
+    before = {path.name for path in stored.iterdir()}
+    active = store.active()
+    full = publisher("full", disk=(source / WEIGHTS).stat().st_size // 2)
+    _, said = full.communicate()
+    assert full.returncode == 2, said
+    line = said.decode().splitlines()[-1].replace(f"{home}/", "")
+    assert store.active() == active
+    assert {path.name for path in stored.iterdir()} == before, "something is left"
+    names = [path.name for path in stored.glob(".*/")]
     staged = store._redis.keys("afm:*:stag*")  # the very keys, as nobody else may see them
     assert not names, names
     assert not staged, staged
@@ -83,6 +99,7 @@ def _measure(home: Path, source: Path, url: str) -> list[tuple[str, str]]:
         (f"kill -9 of publish at {KILLS} random points", f"0 half versions seen; found: {seen}"),
         ("the next publish", "0 leftovers in the bundle store, 0 in Redis"),
         (f"two publishers at once, {PAIRS} times", f"{2 * PAIRS} whole versions, one active"),
+        ("disk full", f"`{line}`; nothing left, the old version active and whole"),
         ("versions proven by a reader as they appeared", str(len(proven))),
     ]
 

@@ -265,7 +265,9 @@ def test_the_row_of_a_fault_counts_from_the_start_of_a_large_request(client):
     assert "row" not in client.post("/predict", json=context).json()
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b"[" * 100_000, b'{"a": "\xff"}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"nonsense", b"[" * 100_000, b'{"instances": [{"a": "\xff"}]}']
+)
 def test_broken_json_is_400(client, body):
     answer = client.post("/predict", content=body, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")

@@ -13,9 +13,13 @@ import pytest
 from model.bundle import Bundle
 from publisher import Publisher
 from service.live import make_live
+from service.live_values import LiveValues
+from service.publish import publish
 from service.vocabulary_store import VocabularyStore
 
-KILLS = 6
+FEWEST_KILLS, MOST_KILLS = 6, 40
+STAGES = 3  # of nothing, half copied, copied, staged, listed: so many at least are hit
+GOLDEN = 0.618034
 
 
 @pytest.fixture
@@ -43,7 +47,12 @@ def env(redis_url, tmp_path):
 
 def verify(store, bundles, version):
     """As a worker does before a version goes live."""
-    make_live("ads", bundles.open("ads", version), store.vocabularies(version))
+    bundle, record = bundles.open("ads", version), store.record(version)
+    values = None
+    if record.live:
+        values = LiveValues(record, store, None)
+        values.learn(record, store, [r for c in bundle.golden() for r in c.request["instances"]])
+    make_live("ads", bundle, store.vocabularies(version), values=values)
 
 
 @contextmanager
@@ -101,36 +110,75 @@ def staged(raw_redis):
     return keys + raw_redis.keys("afm:*:publishing")
 
 
+def stage(store, raw_redis, folder, version):
+    """How far a killed publisher got."""
+    if version in {record.version for record in store.versions()}:
+        return "listed"
+    if staged(raw_redis):
+        return "staged"
+    if (folder / version).exists():
+        return "copied"
+    return "half copied" if list(folder.glob(".*/")) else "nothing"
+
+
+@pytest.mark.parametrize("live", [False, True])
 def test_a_publisher_killed_at_any_point_leaves_no_half_version_and_the_next_sweeps(
-    env, store, bundles, version_of, raw_redis, redis_url, tmp_path
+    env, store, bundles, version_of, raw_redis, redis_url, tmp_path, live
 ):
-    sources = [version_of(f"v{i}") for i in range(KILLS + 2)]
+    if live:  # values of its fields are in Redis, each in keys of its own
+        env = {**env, "AFM_LIVE_ABOVE": "2"}
+    folder = tmp_path / "bundles" / "ads"
+    hit = set()
     with reader(redis_url, bundles) as seen, slow_writes(raw_redis):
         begun = time.monotonic()
-        first = Publisher(sources[0], env)
+        first = Publisher(version_of("first"), env)
         first.start()
         assert first.ended()[0] == 0
+        assert bool(store.record("first").live) == live
         whole = time.monotonic() - begun
-        for i in range(KILLS):
-            doomed = Publisher(sources[1 + i], env)
+        kills = 0
+        while kills < FEWEST_KILLS or len(hit) < STAGES:
+            assert kills < MOST_KILLS, hit
+            doomed = Publisher(version_of(f"v{kills}"), env)
             doomed.start()
-            time.sleep(whole * (i + 1) / (KILLS + 1))
+            time.sleep(whole * (kills * GOLDEN % 1))  # all over the run, however short its stages
             doomed.kill()
             doomed.ended()
+            hit.add(stage(store, raw_redis, folder, f"v{kills}"))
             raw_redis.delete("afm:ads:publishing")  # a turn ends by itself, after five seconds
             assert store.active() in {record.version for record in store.versions()}
-        last = Publisher(sources[-1], env)
+            kills += 1
+        last = Publisher(version_of("last"), env)
         last.start()
-        assert last.ended() == (0, matching(f"v{KILLS + 1} (afm) published"))
-        assert store.active() == f"v{KILLS + 1}"
-        while f"v{KILLS + 1}" not in seen:
+        assert last.ended() == (0, matching("last (afm) published"))
+        assert store.active() == "last"
+        while "last" not in seen:
             time.sleep(0.01)
     assert staged(raw_redis) == []
-    folder = tmp_path / "bundles" / "ads"
     left = {path.name for path in folder.iterdir()} - {".lock", ".active"}
+    unlisted = {name for name in left if name.startswith(".unlisted.")}
+    left -= unlisted
     assert not [name for name in left if name.startswith(".")]
+    listed = {record.version for record in store.versions()}
+    assert left - listed <= {name.removeprefix(".unlisted.") for name in unlisted}
     for name in left:  # listed or not: a copy is whole or not there
         assert Bundle.open(folder / name).version == name
+
+
+def test_a_copy_that_nobody_listed_is_swept_after_an_hour_and_no_other(
+    store, bundles, version_of, tmp_path
+):
+    folder = tmp_path / "bundles" / "ads"
+    publish(version_of("listed"), store, bundles)
+    for version in ("forgotten", "recent", "remembered"):
+        bundles.add("ads", Bundle.open(version_of(version)))
+    bundles.remember("ads", "remembered")
+    for version in ("listed", "forgotten", "remembered"):  # killed before or after it was listed
+        (folder / f".unlisted.{version}").touch()
+        os.utime(folder / f".unlisted.{version}", (0, time.time() - 3700))
+    publish(version_of("next"), store, bundles)
+    left = {path.name for path in folder.iterdir()} - {".lock", ".active"}
+    assert left == {"listed", "recent", "remembered", "next", ".unlisted.recent"}
 
 
 class matching(str):  # noqa: N801  reads as a word

@@ -92,6 +92,7 @@ def all_codes() -> set[str]:
     classes = {kind.code for kind in STATUS if issubclass(kind, HttpError)}
     # payloads.py makes them of the key
     options = {f"bad_{key}" for key in ("timeout_ms", "strict", "top")}
+    options |= {f"empty_{key}" for key in ("instances", "candidates")}
     return written | classes | options | set(CODES.values())
 
 

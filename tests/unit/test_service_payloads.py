@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from model.errors import InputError
 from service.errors import MalformedBody, TooManyRows
+from service.input_limits import InputLimits
 from service.payloads import PayloadDecoder
 
 predict = PayloadDecoder(most_rows=100)
@@ -18,14 +20,14 @@ explain = PayloadDecoder(most_rows=100, explain=True)
 def fault(body, decoder=predict):
     raw = body if isinstance(body, bytes) else body.encode()
     with pytest.raises(InputError) as caught:
-        list(decoder.decode(raw).rows)  # candidates are read when somebody looks at them
+        list(decoder.decode(raw).rows)  # they are read when somebody looks at them
     return caught.value.code, caught.value.row, caught.value.field
 
 
 def test_instances_are_rows_without_a_context():
     asked = predict.decode(b'{"instances": [{"device": "ios", "hour": 21}, {"genres": ["a"]}]}')
     assert asked.context == {}
-    assert asked.rows == [{"device": "ios", "hour": 21}, {"genres": ["a"]}]
+    assert list(asked.rows) == [{"device": "ios", "hour": 21}, {"genres": ["a"]}]
     assert asked.timeout_ms is None
 
 
@@ -33,7 +35,7 @@ def test_candidates_are_rows_with_a_context():
     asked = predict.decode(b'{"context": {"hour": 21}, "candidates": [{"ad": "a"}, {}]}')
     assert asked.context == {"hour": 21}
     assert list(asked.rows) == asked.rows[:] == [{"ad": "a"}, {}]
-    assert asked.rows.raws == [b'{"ad": "a"}', b"{}"]
+    assert asked.rows.raws() == [b'{"ad": "a"}', b"{}"]
 
 
 def test_values_keep_their_json_types():
@@ -121,7 +123,7 @@ def test_half_a_surrogate_pair_names_row_and_field():
 
 
 def test_a_whole_surrogate_pair_is_a_character():
-    assert predict.decode(rb'{"instances": [{"a": "\ud83d\ude00"}]}').rows == [{"a": "😀"}]
+    assert predict.decode(rb'{"instances": [{"a": "\ud83d\ude00"}]}').rows[:] == [{"a": "😀"}]
 
 
 @pytest.mark.parametrize(
@@ -140,11 +142,12 @@ def test_a_whole_surrogate_pair_is_a_character():
         b'{"instances": [{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}]}",
         b'{"a":' * 100_000,
         b'{"x": 1, ',
+        b'{"strict": true, ',
     ],
 )
 def test_what_is_not_json_is_malformed(body):
     with pytest.raises(MalformedBody) as caught:
-        predict.decode(body)
+        list(predict.decode(body).rows)
     assert "\n" not in str(caught.value)
 
 
@@ -164,8 +167,8 @@ def test_a_long_unknown_key_is_shortened_in_the_answer():
 
 def test_numbers_beyond_64_bits_are_values():
     big = 2**63
-    assert predict.decode(b'{"instances": [{"a": %d}]}' % big).rows == [{"a": big}]
-    assert predict.decode(b'{"instances": [{"a": %d}]}' % 10**300).rows == [{"a": 10**300}]
+    assert predict.decode(b'{"instances": [{"a": %d}]}' % big).rows[:] == [{"a": big}]
+    assert predict.decode(b'{"instances": [{"a": %d}]}' % 10**300).rows[:] == [{"a": 10**300}]
 
 
 values = st.recursive(
@@ -194,7 +197,7 @@ def test_whatever_bytes_come_they_are_rows_or_a_known_complaint(body):
 
 @given(st.lists(st.dictionaries(st.text(), st.none() | st.text() | st.integers()), min_size=1))
 def test_rows_come_out_as_they_went_in(rows):
-    assert predict.decode(json.dumps({"instances": rows[:100]}).encode()).rows == rows[:100]
+    assert predict.decode(json.dumps({"instances": rows[:100]}).encode()).rows[:] == rows[:100]
 
 
 @given(st.lists(st.dictionaries(st.text(), st.none() | st.text() | st.integers()), min_size=1))
@@ -210,3 +213,41 @@ def test_a_candidate_that_is_not_utf_8_is_not_json():
     asked = predict.decode(b'{"context": {"a": 1}, "candidates": [{"a": "\xff"}]}')
     with pytest.raises(MalformedBody, match="not UTF-8"):
         list(asked.rows)
+
+
+SMALL = PayloadDecoder(100, InputLimits(at_once=2000))
+
+
+@pytest.mark.parametrize("body", ["[%s]", '{"context": {"a": [%s]}, "candidates": [{}]}'])
+@pytest.mark.parametrize("values", ["1," * 150 + "1", "[1]," * 60 + "1", '"' + "x" * 2000 + '"'])
+def test_more_than_may_be_read_at_once_is_refused_unread(body, values):
+    if body == "[%s]":
+        body = '{"instances": [{}, {"a": [%s]}]}'
+        assert fault(body % values, SMALL) == ("too_much_at_once", 1, None)
+    else:
+        assert fault(body % values, SMALL) == ("too_much_at_once", None, None)
+
+
+def test_a_body_of_a_million_rows_is_refused_before_they_are_made():
+    for item, error in ((b"{},", TooManyRows), (b"1,", InputError)):
+        body = b'{"context": {}, "candidates": [' + item * 1_000_000 + b"{}]}"
+        tracemalloc.start()
+        with pytest.raises(error):
+            predict.decode(body)
+        assert tracemalloc.get_traced_memory()[1] < len(body)
+        tracemalloc.stop()
+
+
+def test_a_row_with_what_is_not_json_is_found_wherever_it_stands():
+    good = [r'{"a": "NaN \\ud800 -Infinity"}', '{"a": 1}']
+    rows = ", ".join([*good, '{"a": [1, NaN, -Infinity]}', r'{"a": "\uD800"}'])
+    for rest in ("", ', "timeout_ms": 7'):
+        body = f'{{"context": {{"b": "Infinity"}}, "candidates": [{rows}]{rest}}}'
+        asked = predict.decode(body.encode())
+        assert asked.rows.raws(0, 2) == [row.encode() for row in good]
+        assert asked.context == {"b": "Infinity"}
+        found = asked.rows.faults(range(4))
+        assert [(place, one.code) for place, one in found.items()] == [
+            (2, "not_finite"),
+            (3, "not_unicode"),
+        ]

@@ -1,0 +1,101 @@
+"""Four times what a worker can answer, at a constant rate whatever it answers, and idle connections
+beside it: it answers about as much as at its peak, in time, and refuses the rest at once.
+
+The bounds are wide, and what it answers is counted by its own time of the processor, as tests share
+their cores; benchmarks/promises/overload.py has the figures.
+"""
+
+import json
+import os
+import socket
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from load import request_bytes, run_counted_load, run_load
+
+from commands import Commands
+
+PEAK_SECONDS, FLOOD_SECONDS, CALM_SECONDS = 2.0, 4.0, 2.0
+LATE = 1.0  # a queue of four times the peak would be three times as long as the flood
+CONNECTIONS, IDLE = 128, 300
+CONTEXT = {"device": "ios", "hour": 21, "interests": ["cars", "golf"]}
+BODIES = [
+    {"context": CONTEXT, "candidates": [{"ad": f"a{i % 13}", "price": i + n} for i in range(400)]}
+    for n in range(8)
+]
+REQUESTS = [request_bytes("/predict", body) for body in BODIES]
+
+
+def at(rate, seconds):
+    """When requests are due."""
+    return np.arange(int(rate * seconds)) / rate
+
+
+def processor_seconds(served):
+    """What the worker has taken so far."""
+    fields = Path(f"/proc/{served.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, tiny_bundle):
+    commands = Commands(tmp_path_factory.mktemp("overload"))
+    commands.publish(tiny_bundle.directory)
+    with commands.serving(AFM_MAX_WAIT_MS="25") as served:
+        served.wait_until("/readyz", lambda answer: answer.status_code == 200)
+        yield served
+
+
+class Asking(threading.Thread):
+    """Asks now and then; keeps the status and `Retry-After` of each answer."""
+
+    def __init__(self, url):
+        super().__init__()
+        self.url = url
+        self.over = threading.Event()
+        self.seen = set()
+
+    def run(self):
+        with httpx.Client(timeout=30) as client:
+            while not self.over.wait(0.05):
+                answer = client.post(self.url, json=BODIES[0])
+                self.seen.add((answer.status_code, answer.headers.get("retry-after")))
+
+
+def test_four_times_the_peak_is_answered_as_well_as_the_peak_and_the_rest_refused(served):
+    port = served.port
+    with ExitStack() as held:
+        for _ in range(IDLE):  # what is open counts for nothing
+            caller = held.enter_context(socket.create_connection(("127.0.0.1", port)))
+            caller.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        run_load(port, REQUESTS, 4, PEAK_SECONDS / 4)
+        begun = processor_seconds(served)
+        peak = run_load(port, REQUESTS, 4, PEAK_SECONDS).requests_per_second
+        at_peak = peak * PEAK_SECONDS / (processor_seconds(served) - begun)
+        asking = Asking(served.url + "/predict")
+        asking.start()
+        begun = processor_seconds(served)
+        flood = run_counted_load(
+            port, REQUESTS, CONNECTIONS, at(4 * peak, FLOOD_SECONDS), keep=True
+        )
+        spent = processor_seconds(served) - begun
+        asking.over.set()
+        after = run_counted_load(port, REQUESTS, 4, 1 + at(peak / 4, CALM_SECONDS))
+        asking.join()
+    good = [answer.latency for answer in flood if answer.status == 200]
+    refused = [answer.latency for answer in flood if answer.status == 429]
+    assert len(good) + len(refused) == len(flood)
+    assert len(refused) > len(good)
+    # three refusals go with each answer at four times the peak, whatever else slowed this one down
+    refusal = (spent * at_peak - len(good)) / len(refused)  # what it costs, in answers
+    assert 1 - 3 * refusal > 0.7
+    assert np.quantile(good, 0.99) < LATE
+    assert np.quantile(refused, 0.5) < LATE
+    codes = {json.loads(one.body)["code"] for one in flood if one.status == 429}
+    assert codes == {"overloaded"}
+    assert asking.seen == {(200, None), (429, "1")}
+    assert {answer.status for answer in after} == {200}
