@@ -206,9 +206,9 @@ def _figures_section(fit: Fit, scored: Mapping[str, Scored]) -> Html:
     note = (
         "Intervals: percentiles of 200 bootstrap resamples of the rows"
         + (" by group" if any(one.log.group is not None for one in scored.values()) else "")
-        + ". They tell of the rows drawn, not of another seed. Noise only adds to ECE, so its "
-        "interval may lie above the figure. The valid rows chose the epochs and the calibration: "
-        "what they say is a little too good."
+        + ". They tell of the rows drawn, not of another seed. Noise only adds to ECE, which its "
+        "interval makes up for: it may begin at 0. The valid rows chose the epochs and the "
+        "calibration: what they say is a little too good."
     )
     return section("Figures", table(head, rows), paragraph(note, class_="note"))
 

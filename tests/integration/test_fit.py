@@ -21,7 +21,7 @@ from model.vocabulary import fit_vocabulary
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import NETS, main
 from training.config import AFMPlusParts, Config, Step
-from training.fit import fit_net
+from training.fit import Steps, fit_net
 from training.loop import Examples, Watcher, logits
 
 FAST = """
@@ -223,7 +223,7 @@ def fitted(net, attention, start="fm"):
     step = Step(epochs=3, batch=128, learning_rate=0.02)
     parts = AFMPlusParts(start=start)
     config = Config(net=net, embedding=4, fit=step, attention=attention, afm_plus=parts)
-    made, epochs, *_ = fit_net(config, encoder, train, train, Watcher())
+    made, epochs, *_ = fit_net(Steps(config, encoder, train, train, Watcher()))
     return logits(made, train), epochs
 
 
