@@ -23,7 +23,7 @@ MOST_REMOVED = 10
 DRAWS = 10  # of random pairs, a row
 Z = 1.96
 LARGELY = 0.5  # of the way from the mass of random pairs to that of the largest
-UNIFORM = 0.98  # of |R|: with so many effective pairs, the weights hardly differ
+UNIFORM = 0.99  # of |R|: with so many effective pairs, the weights hardly differ
 
 
 @dataclass(frozen=True)
@@ -79,22 +79,22 @@ class Faithfulness:
             f"average at most, {k} random {pairs} by {self.random.mean[k - 1]:.3f}"
         )
         if self.attended is None or self.mass is None:
-            return f"This net has no attention. Over {self.rows} rows, {moved}."
+            return f"This net has no attention. Over {self.rows:,} rows, {moved}."
         random, attended, largest = (100 * share for share in self.mass)
         held = (
             f"Of the sum of all |contributions| the most attended hold {attended:.0f} %, random "
             f"ones {random:.0f} %, the largest {largest:.0f} %"
         )
         moved += f", the {k} most attended by {self.attended.mean[k - 1]:.3f}"
-        said = f"Over {self.rows} rows, {moved}. {held}."
+        said = f"Over {self.rows:,} rows, {moved}. {held}."
         return f"{self._verdict()} {said} {self._weights()}"
 
     def _verdict(self) -> str:
         _, low, high = self.gain or (0.0, 0.0, 0.0)
         if (self.effective or 0.0) >= UNIFORM:
             return (
-                "This model's attention hardly chooses: its weights are nearly equal, so that it "
-                "says next to nothing of which pairs matter."
+                "This model's attention hardly tells pairs apart: its weights are nearly equal, "
+                "whatever their order. Which pairs matter is what contributions say."
             )
         if high < 0:
             return (

@@ -42,13 +42,15 @@ def settle_level(net: Net, train: Examples, valid: Examples, log_rate: float = 0
 def level_of(
     x: NDArray[np.float64], labels: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> float:
-    """The b of sum w sigmoid(x + b) = sum w y, by Newton's method; 0 where a class is absent."""
+    """The b of sum w sigmoid(x + b) = sum w y, by Newton's method; 0 where a class is absent, or an
+    x is not finite: a net that training has ruined has no level.
+    """
     clicks = weights @ labels
-    if clicks <= 0 or weights @ (1 - labels) <= 0:
+    if clicks <= 0 or weights @ (1 - labels) <= 0 or not np.isfinite(x).all():
         return 0.0
     b = 0.0
     for _ in range(STEPS):
-        p = 1 / (1 + np.exp(-(x + b)))
+        p = np.exp(-np.logaddexp(0, -(x + b)))
         # a step of more than 1 may leave the range in which Newton's method converges
         step = float(np.clip((clicks - weights @ p) / (weights @ (p * (1 - p)) + 1e-12), -1, 1))
         b += step
