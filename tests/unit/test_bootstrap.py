@@ -181,13 +181,12 @@ def true_ece(scale):
 @pytest.mark.parametrize("scale", [1.0, 1.3, 2.0])  # the first is calibrated, its ECE is 0
 def test_the_interval_of_ece_holds_the_figure_and_covers_the_truth(scale, rows):
     truth, covered = true_ece(scale), 0
-    for labels, predicted in logs(60, rows, scale):
+    for labels, predicted in logs(40, rows, scale):
         drawn = resample(labels, predicted)
         low, high = intervals(drawn)["ece"]
         assert 0 <= low <= drawn.whole["ece"] <= high
         covered += low <= truth <= high
-    # 95 % of 60 is 57; 51 or fewer has a chance of 1 in 100
-    assert covered >= 52
+    assert covered >= 34  # 95 % of 40 is 38; 33 or fewer has a chance of 1 in 100
 
 
 def test_the_interval_of_a_difference_of_ece_holds_it_and_seldom_takes_equals_for_different():
