@@ -1,4 +1,5 @@
-"""A fitted net against the one that it went on from, on the same rows held out: AFM against its FM.
+"""A fitted net against what it went on from, on the same rows held out: AFM against the FM of its
+first step, a warm start against its bundle.
 
 Both are judged as they would be served, each with a calibration of its own, and with the paired
 bootstrap, so that a lucky split is not taken for a better net.
@@ -18,14 +19,15 @@ Facts = dict[str, Any]
 
 
 def against_baseline(
-    baseline: str,
+    baseline: Mapping[str, str],
     first: NDArray[np.float64],
     last: NDArray[np.float64],
     valid: Log,
     task: str,
 ) -> Facts | None:
-    """What the manifest says of it: the figure of `baseline` with its predictions `first` [B], that
-    of the net with `last` [B], their difference with its interval. None where it is undefined.
+    """What the manifest says of it: `baseline` (the "net", or the "bundle" by its version), its
+    figure with predictions `first` [B], that of the net with `last` [B], their difference with its
+    interval. None where it is undefined.
     """
     rows = valid.labels, valid.weights, valid.group
     before, after = (resample(rows[0], p, *rows[1:], task=task) for p in (first, last))
@@ -34,7 +36,8 @@ def against_baseline(
     if found is None:
         return None
     return {
-        "net": baseline,
+        **baseline,
+        "rows": len(valid),
         "figure": name,
         "first": before.whole[name],
         "last": after.whole[name],
@@ -46,18 +49,22 @@ def against_baseline(
 def baseline_words(net: str, facts: Mapping[str, Any]) -> str:
     """The same in one sentence, which spares nobody."""
     low, high = facts["interval"]
-    name, other = facts["figure"], facts["net"]
+    name, other = facts["figure"], facts.get("net")
     sign = 1 if is_loss(name) else -1
+    theirs = f"the {other or 'bundle'} that it went on from"
+    if other is None:
+        net = f"today's {net}"
     if sign * high < 0 and sign * low < 0:
-        verdict = f"{net} beats the {other} that it went on from"
+        verdict = f"{net} beats {theirs}"
     elif sign * high > 0 and sign * low > 0:
-        verdict = f"{net} is worse than the {other} that it went on from: serve {other}"
+        verdict = f"{net} is worse than {theirs}: serve {other or 'that'}"
     else:
         verdict = (
-            f"{net} does not beat the {other} that it went on from: "
-            f"{other} is as good here, and faster"
+            f"{net} does not beat {theirs}: no difference can be shown on {facts['rows']:,} rows"
         )
+    first = f"{facts['first']:.5f}{'' if other else ' of version ' + facts['bundle']}"
+    unseen = "" if other in (None, "fm") else "; fm itself was not fitted here"
     return (
-        f"{verdict} (valid {name} {facts['last']:.5f} against {facts['first']:.5f}, "
-        f"{facts['difference']:+.5f}, 95 %: {low:+.5f} to {high:+.5f})"
+        f"{verdict} (valid {name} {facts['last']:.5f} against {first}, "
+        f"{facts['difference']:+.5f}, 95 %: {low:+.5f} to {high:+.5f}{unseen})"
     )

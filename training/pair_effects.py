@@ -6,7 +6,7 @@ Attention is a_ij, contribution is a_ij times the interaction: what the pair add
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,8 @@ class PairTerms:
 
 class FieldPairs(NamedTuple):
     """Means over the rows in which a pair is present, each [fields, fields], symmetric and NaN
-    where it never is: `contribution` of its absolute value, `attention` None where there is none.
+    where it never is: `contribution` of its absolute value, `attention` as a multiple of equal
+    weights, 1 / |R|; None where there is none.
     """
 
     contribution: Floats
@@ -113,13 +114,14 @@ def by_fields(terms: PairTerms, encoder: Encoder) -> FieldPairs:
     cell = of_slot[first] * len(fields) + of_slot[second]
     counts = np.bincount(cell, terms.present.sum(0), len(fields) ** 2)
 
-    def means(values: NDArray[np.float32]) -> Floats:
+    def means(values: NDArray[Any]) -> Floats:
         sums = np.bincount(cell, values.sum(0, np.float64), len(fields) ** 2)
         with np.errstate(invalid="ignore"):
             upper = (sums / counts).reshape(len(fields), len(fields))
         return np.where(np.isnan(upper), upper.T, upper)
 
-    attention = None if terms.attention is None else means(terms.attention)
+    weights = terms.attention
+    attention = None if weights is None else means(weights * terms.size[:, None])
     return FieldPairs(means(np.abs(terms.contribution)), attention)
 
 

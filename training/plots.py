@@ -67,15 +67,24 @@ def chart(
     return _svg(WIDTH, HEIGHT, parts, f"{y_label} over {x_label}")
 
 
-def heat_map(names: Sequence[str], cells: Floats, what: str) -> Html:
+def heat_map(names: Sequence[str], cells: Floats, what: str, *, ratios: bool = False) -> Html:
     """A square [n, n] of which the lower triangle is drawn; NaN cells stay empty. The strongest
     colour is the largest, and each says its value when pointed at.
+
+    `ratios`: 1 is pale, and a ratio below it has a colour of its own. The strongest colours are a
+    factor of 2 from 1, or the largest there is: cells that are nearly 1 look alike.
     """
     side = min(34.0, 380 / max(len(names), 1))
     labels = [_short(name) for name in names]
     left = 12 + 7.2 * max(map(len, labels), default=0)
     size = side * len(names)
-    top = float(np.nanmax(cells)) if np.isfinite(cells).any() else 0.0
+    if ratios:
+        with np.errstate(divide="ignore"):
+            shades = np.abs(np.log2(cells))
+    else:
+        shades = cells
+    known = shades[np.isfinite(shades)]
+    top = max(float(known.max(initial=0.0)), float(ratios))
     font = f"font-size:{min(12.0, max(7.0, side * 0.62)):.0f}px"
     parts = []
     for i, name in enumerate(names):
@@ -95,10 +104,11 @@ def heat_map(names: Sequence[str], cells: Floats, what: str) -> Html:
             value = float(cells[i, j])
             if not math.isfinite(value):
                 continue
-            share = value / top if top > 0 else 0.0
+            share = min(float(shades[i, j]) / top, 1.0) if top > 0 else 0.0
+            kind = "cell less" if ratios and value < 1 else "cell"
             tip = f"<title>{escaped(name)} × {escaped(names[j])}: {value:.4g}</title>"
             parts.append(
-                f'<rect class="cell" x="{left + j * side:.1f}" y="{y:.1f}" '
+                f'<rect class="{kind}" x="{left + j * side:.1f}" y="{y:.1f}" '
                 f'width="{side - 1:.1f}" height="{side - 1:.1f}" '
                 f'fill-opacity="{0.05 + 0.9 * share:.3f}">{tip}</rect>'
             )

@@ -110,6 +110,7 @@ def report(fit: Fit) -> str:
         ranking_section(shown),
         calibration,
         pairs,
+        growth_section(fit.training),
         _coverage_section(fit),
         _timings_section(fit, encoded),
         _settings_section(fit.training),
@@ -131,7 +132,9 @@ def _headline(fit: Fit, shown: Scored) -> list[str]:
 
 
 def stage_words(training: Mapping[str, Any]) -> list[str]:
-    """Whether the last step of a fit of several beat the step it went on from."""
+    """What the last step of a fit of several changed; whether that is more than luck is said of
+    the nets as served.
+    """
     epochs: Sequence[Mapping[str, Any]] = training.get("epochs", [])
     steps = list(dict.fromkeys(epoch["step"] for epoch in epochs))
     if len(steps) < 2:
@@ -143,16 +146,16 @@ def stage_words(training: Mapping[str, Any]) -> list[str]:
     said = f"{before} reached {criterion} {start['valid_loss']:.4f}{_auc(start)}"
     if not ends:
         return [
-            f"The attention stage did not beat {before}: no epoch of {after} improved on its "
-            f"start, so the net is kept as that stage began. {said} before it."
+            f"The attention stage gained nothing: no epoch of {after} improved on its start, so "
+            f"the net is kept as that stage began. {said} before it."
         ]
     end = ends[-1]
     gain = start["valid_loss"] - end["valid_loss"]
-    verdict = f"beat {before}" if gain > 0 else f"did not beat {before}"
+    verdict = "lowered" if gain > 0 else "raised"
     return [
-        f"The attention stage {verdict} on {criterion}, by {abs(gain):.4f}: {said}, {after} "
+        f"The attention stage {verdict} {criterion} by {abs(gain):.4f}: {said}, {after} "
         f"{end['valid_loss']:.4f}{_auc(end)} (both before calibration; these rows also chose "
-        "the epochs). Whether that is more than luck is what afm-train compare tells."
+        "the epochs)."
     ]
 
 
@@ -162,6 +165,19 @@ def _baseline_words(fit: Fit) -> list[str]:
         return []
     words = baseline_words(fit.net, facts)
     return [f"Served, each with its own calibration: {words}."]
+
+
+def growth_section(training: Mapping[str, Any]) -> Html:
+    """What a warm start went on from, and what came to its vocabularies; empty for another fit."""
+    if "from" not in training:
+        return Html("")
+    said = f"This fit went on from the bundle of version {training['from']}"
+    if training["replayed"]:
+        said += f", with {training['replayed']:,} older rows replayed"
+    grown: Mapping[str, Mapping[str, int]] = training["grown"]
+    rows = [[name, f"{sizes['old']:,}", f"{sizes['new']:,}"] for name, sizes in grown.items()]
+    head = ["field", "values it had", "that came"]
+    return section("Warm start", paragraph(f"{said}."), *([table(head, rows)] if rows else []))
 
 
 def choice_words(training: Mapping[str, Any]) -> list[str]:
@@ -206,9 +222,9 @@ def _figures_section(fit: Fit, scored: Mapping[str, Scored]) -> Html:
     note = (
         "Intervals: percentiles of 200 bootstrap resamples of the rows"
         + (" by group" if any(one.log.group is not None for one in scored.values()) else "")
-        + ". They tell of the rows drawn, not of another seed. Noise only adds to ECE, so its "
-        "interval may lie above the figure. The valid rows chose the epochs and the calibration: "
-        "what they say is a little too good."
+        + ". They tell of the rows drawn, not of another seed. Noise only adds to ECE, which its "
+        "interval makes up for: it may begin at 0. The valid rows chose the epochs and the "
+        "calibration: what they say is a little too good."
     )
     return section("Figures", table(head, rows), paragraph(note, class_="note"))
 
@@ -308,7 +324,8 @@ def _timings_section(fit: Fit, encoded: Encoded) -> Html:
 
 
 def _settings_section(training: Mapping[str, Any]) -> Html:
-    settings = {key: value for key, value in training.items() if key not in ("epochs", "baseline")}
+    told = ("epochs", "baseline", "from", "replayed", "grown")  # elsewhere
+    settings = {key: value for key, value in training.items() if key not in told}
     return section("Settings", table(["key", "value"], list(flat(settings))))
 
 

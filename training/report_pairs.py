@@ -87,8 +87,10 @@ def _heat_maps(names: Sequence[str], fields: FieldPairs) -> Html:
         )
     attention = figure(
         "Mean attention by pair of fields",
-        heat_map(names, fields.attention, "mean attention by pair of fields"),
-        f"share of a row's weight; at most {np.nanmax(fields.attention):.3g}",
+        heat_map(names, fields.attention, "mean attention by pair of fields", ratios=True),
+        "as a multiple of equal weights, 1 / (pairs of the row): "
+        f"{np.nanmin(fields.attention):.3g} to {np.nanmax(fields.attention):.3g}",
+        ["more than equal", "less"],
     )
     return charts(attention, contribution)
 
@@ -129,7 +131,7 @@ def _removals(tried: Faithfulness) -> Html:
         )
 
     curves = {
-        "largest contributions": tried.contributing,
+        "largest contributions of one sign": tried.contributing,
         "most attended": tried.attended,
         "random": tried.random,
     }
@@ -148,8 +150,9 @@ def _removals(tried: Faithfulness) -> Html:
             paragraph(tried.sentence()),
             paragraph(
                 "A pair is taken out by taking its contribution away; the other terms stay as they "
-                "are. Contributions of both signs cancel: a curve can fall, and large ones may move"
-                " the logit less than smaller ones of one sign.",
+                "are. Contributions of both signs cancel, so the upper curve takes those of the "
+                "sign that moves the logit further. Attention has no sign: whether it finds the "
+                "pairs that matter is judged by the sum of their |contributions|.",
                 class_="note",
             ),
         ]

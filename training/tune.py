@@ -24,7 +24,7 @@ from model.vocabulary import fit_vocabulary
 from training.config import Config
 from training.data import Log, require_contrast, sample_negatives, split, weigh_negatives
 from training.examples import Examples
-from training.fit import encode, examples, fit_net, objective_of
+from training.fit import Steps, encode, examples, fit_net, objective_of
 from training.loop import Epoch, Watcher, logits
 from training.space import configured, first, space
 from training.trials import Ended, Trials, best_of, open_trials
@@ -147,7 +147,7 @@ def _trial(
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
     try:
-        trained = fit_net(chosen, encoder, train, valid, watcher, objective)
+        trained = fit_net(Steps(chosen, encoder, train, valid, watcher, objective))
     except optuna.TrialPruned:
         found.end(trial, watcher.lowest, None, time.perf_counter() - began, pruned=True)
         return False

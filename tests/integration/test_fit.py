@@ -21,8 +21,8 @@ from model.vocabulary import fit_vocabulary
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import NETS, main
 from training.config import AFMPlusParts, Config, Step
-from training.fit import fit_net
-from training.loop import Examples, Watcher, logits
+from training.fit import Steps, fit_net
+from training.loop import CLICK, Examples, Watcher, logits
 
 FAST = """
 embedding = 4
@@ -223,8 +223,38 @@ def fitted(net, attention, start="fm"):
     step = Step(epochs=3, batch=128, learning_rate=0.02)
     parts = AFMPlusParts(start=start)
     config = Config(net=net, embedding=4, fit=step, attention=attention, afm_plus=parts)
-    made, epochs, *_ = fit_net(config, encoder, train, train, Watcher())
+    made, epochs, *_ = fit_net(Steps(config, encoder, train, train, Watcher()))
     return logits(made, train), epochs
+
+
+def test_the_loss_that_a_step_is_kept_for_is_the_one_that_it_is_left_at():
+    # few rows held out have a click rate of their own, which a level that is settled after the
+    # judging loses again
+    schema = Schema.parse(TINY_SCHEMA)
+    parts = tiny_rows(rows=400, seed=1), tiny_rows(rows=60, seed=2)
+    columns = {name: [row[name] for row in parts[0]] for name in schema.fields}
+    fields = schema.fields.items()
+    encoder = Encoder(schema, {name: fit_vocabulary(f, columns[name]) for name, f in fields})
+    train, valid = (
+        Examples.of(encoder.encode(rows), np.array([r["click"] for r in rows], np.float32), None)
+        for rows in parts
+    )
+    step = Step(epochs=6, batch=64, learning_rate=0.02)
+
+    def kept(net):
+        torch.manual_seed(1)
+        config = Config(net=net, embedding=4, fit=step, attention=step)
+        trained = fit_net(Steps(config, encoder, train, valid, Watcher()))
+        least = {epoch.step: epoch.valid_loss for epoch in trained.epochs if epoch.best}
+        return trained, least, CLICK.judge(logits(trained.net, valid), valid).loss
+
+    _, fm, alone = kept("fm")
+    plus, least, ended = kept("afm+")
+    began = CLICK.judge(plus.first, valid).loss
+    assert fm["fm"] == pytest.approx(alone, abs=1e-6)
+    assert began == pytest.approx(alone, abs=1e-6), "FM as it is when fitted alone"
+    assert ended == pytest.approx(least.get("afm+", began), abs=1e-6)
+    assert ended <= began + 1e-6
 
 
 @pytest.mark.parametrize("start", ["fm", "fwfm"])

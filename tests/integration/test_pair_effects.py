@@ -23,11 +23,15 @@ def bundle(request, make_bundle):
 
 @pytest.fixture
 def explained(bundle):
-    """Every present pair of every row: (fields, values, attention, contribution)."""
+    """Every present pair of every row: (fields, values, attention, contribution, |R|)."""
     encoder, scorer = bundle.encoder(), bundle.scorer()
     explanations = Explainer(encoder, scorer).explain(ROWS, encoder.encode(ROWS), None)
     return [
-        (tuple(pair["fields"]), tuple(pair["values"]), pair["attention"], pair["contribution"])
+        (
+            *(tuple(pair[key]) for key in ("fields", "values")),
+            *(pair[key] for key in ("attention", "contribution")),
+            len(one["pairs"]),
+        )
         for one in explanations
         for pair in one["pairs"]
     ]
@@ -37,9 +41,9 @@ def test_means_by_field_are_those_of_the_pairs_in_explanations(bundle, explained
     encoder = bundle.encoder()
     found = by_fields(pair_terms(bundle.scorer(), encoder.encode(ROWS)), encoder)
     sizes, weights = defaultdict(list), defaultdict(list)
-    for fields, _, attention, contribution in explained:
+    for fields, _, attention, contribution, pairs in explained:
         sizes[fields].append(abs(contribution))
-        weights[fields].append(attention)
+        weights[fields].append(None if attention is None else attention * pairs)
     names = list(bundle.schema.fields)
     for i, first in enumerate(names):
         for j, second in enumerate(names):
@@ -60,7 +64,7 @@ def test_means_by_value_are_those_of_the_pairs_in_explanations(bundle, explained
     terms = pair_terms(bundle.scorer(), encoder.encode(ROWS))
     found = by_values(terms, encoder, bundle.vocabularies(), most=10_000, fewest=5)
     by_pair = defaultdict(list)
-    for fields, values, _, contribution in explained:
+    for fields, values, _, contribution, _ in explained:
         if fields == ("device", "ad"):
             by_pair[values].append(contribution)
     shown = {one.values: one for one in found if one.fields == ("device", "ad")}

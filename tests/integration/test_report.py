@@ -201,7 +201,7 @@ def epoch(step, loss, best, auc=0.7):
     return {"step": step, "valid_loss": loss, "valid_auc": auc, "best": best}
 
 
-def test_the_report_says_whether_attention_beat_fm():
+def test_the_report_says_what_the_attention_stage_changed():
     before = [epoch("fm", 0.5, True), epoch("fm", 0.4, True), epoch("fm", 0.45, False)]
 
     def said(*after):
@@ -209,9 +209,10 @@ def test_the_report_says_whether_attention_beat_fm():
         return sentence
 
     better = said(epoch("afm", 0.39, True, 0.72), epoch("afm", 0.41, False))
-    assert better.startswith("The attention stage beat fm on valid logloss, by 0.0100")
+    assert better.startswith("The attention stage lowered valid logloss by 0.0100")
     assert "fm reached valid logloss 0.4000, AUC 0.7000, afm 0.3900, AUC 0.7200" in better
-    assert said(epoch("afm", 0.43, True)).startswith("The attention stage did not beat fm")
+    raised = "The attention stage raised valid logloss by 0.0300"
+    assert said(epoch("afm", 0.43, True)).startswith(raised)
     assert "no epoch of afm improved" in said(epoch("afm", 0.6, False))
     assert stage_words({"epochs": before}) == []
     assert stage_words({}) == []

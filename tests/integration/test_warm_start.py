@@ -184,8 +184,25 @@ def test_the_manifest_and_the_report_tell_what_grew(make_bundle, tmp_path):
         "ad": {"old": 12, "new": 2},
     }
     report = (new.directory / "report.html").read_text()
-    assert "grown.ad.new" in report
-    assert old.version in report
+    assert f"went on from the bundle of version {old.version}." in report
+    assert '<tr class="t1"><td>ad</td><td>12</td><td>2</td></tr>' in report
+    assert "grown." not in report
+
+
+@pytest.mark.parametrize("net", ["fm", "afm+"])
+def test_a_warm_start_is_held_against_the_bundle_as_it_is_served(make_bundle, tmp_path, net):
+    old, rows = make_bundle(net), newer_rows()
+    new = go_on(old, tmp_path / "new", rows, STEP)
+    facts = new.manifest.training["baseline"]
+    assert (facts["bundle"], facts["rows"]) == (old.version, len(rows))
+    clicks = np.array([row["click"] for row in rows])
+    for bundle, figure in ((old, "first"), (new, "last")):
+        p = scores(bundle, rows).probabilities
+        loss = -np.where(clicks, np.log(p), np.log1p(-p)).mean()
+        assert facts[figure] == pytest.approx(loss, abs=1e-5)
+    assert f"today&#x27;s {net} beats the bundle" in (new.directory / "report.html").read_text(), (
+        facts
+    )
 
 
 def test_what_was_gone_on_with_can_be_gone_on_with(make_bundle, tmp_path):
@@ -255,6 +272,8 @@ def test_the_command_says_what_it_went_on_with_and_what_grew(home, capsys):
     assert said[0] == f"from: afm, version {yesterday.version}; its last step alone, attention's"
     assert said[1] == f"replayed: 135 rows of {home / 'old.csv'}"
     assert said[2] == "grown: device 3 + 1, hour 24 + 0, interests 4 + 0, ad 12 + 2"
+    assert said[4].startswith("today's afm ")
+    assert f"of version {yesterday.version}" in said[4]
     today = Bundle.open(home / "today")
     # without --config, the bundle's own: three epochs at most, K = 4
     assert today.manifest.training["config"] == yesterday.manifest.training["config"]

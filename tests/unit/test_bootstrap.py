@@ -160,3 +160,49 @@ def test_a_figure_that_most_draws_leave_undefined_has_no_interval():
     drawn = resample([1.0, 0.0], [0.7, 0.2], resamples=100).drawn["auc"]
     assert 0 < np.isnan(drawn).sum() < 100
     assert set(drawn[~np.isnan(drawn)]) == {1.0}
+
+
+def logs(count, rows, scale):
+    """Logs of chances, whose logits a model gets wrong by a factor; and that model's true ECE."""
+    rng = np.random.default_rng(5)
+    for _ in range(count):
+        logits = rng.normal(-1.5, 1.2, rows)
+        labels = (rng.random(rows) < 1 / (1 + np.exp(-logits))).astype(np.float64)
+        yield labels, 1 / (1 + np.exp(-scale * logits))
+
+
+def true_ece(scale):
+    logits = np.sort(np.random.default_rng(6).normal(-1.5, 1.2, 600_000))
+    chances, predicted = (1 / (1 + np.exp(-slope * logits)) for slope in (1, scale))
+    return np.abs((predicted - chances).reshape(15, -1).mean(1)).mean()
+
+
+@pytest.mark.parametrize("rows", [300, 3000])
+@pytest.mark.parametrize("scale", [1.0, 1.3, 2.0])  # the first is calibrated, its ECE is 0
+def test_the_interval_of_ece_holds_the_figure_and_covers_the_truth(scale, rows):
+    truth, covered = true_ece(scale), 0
+    for labels, predicted in logs(40, rows, scale):
+        drawn = resample(labels, predicted)
+        low, high = intervals(drawn)["ece"]
+        assert 0 <= low <= drawn.whole["ece"] <= high
+        covered += low <= truth <= high
+    assert covered >= 34  # 95 % of 40 is 38; 33 or fewer has a chance of 1 in 100
+
+
+def test_the_interval_of_a_difference_of_ece_holds_it_and_seldom_takes_equals_for_different():
+    rng = np.random.default_rng(1)
+    false = 0
+    for labels, predicted in logs(60, 1000, 1.0):
+        noisy = [np.clip(predicted * rng.uniform(0.8, 1.2, 1000), 0, 1) for _ in "12"]
+        found = differences(*([resample(labels, p)] for p in noisy))["ece"]
+        assert found.interval[0] <= found.value <= found.interval[1]
+        false += found.significant
+    assert false <= 6  # 5 % of 60 is 3; 7 or more has a chance of 3 in 100
+
+
+def test_a_difference_of_ece_is_found_where_it_is_plain():
+    labels, predicted = next(logs(1, 5000, 1.0))
+    worse = resample(labels, predicted**2)
+    found = differences([resample(labels, predicted)], [worse])["ece"]
+    assert found.significant
+    assert found.value > 0

@@ -29,6 +29,13 @@ def test_the_probabilities_sum_up_to_the_clicks_by_weight(rows):
     assert total == pytest.approx(clicks, rel=1e-6, abs=1e-6 * weights.sum())
 
 
+def test_a_net_that_training_has_ruined_has_no_level_and_gives_no_warning():
+    labels, weights = np.array([0.0, 1.0, 1.0]), np.ones(3)
+    assert level_of(np.array([0.0, np.nan, 1.0]), labels, weights) == 0
+    assert level_of(np.array([0.0, np.inf, 1.0]), labels, weights) == 0
+    assert np.isfinite(level_of(np.array([-1e6, 1e6, -1e6]), labels, weights))
+
+
 def rows_of(count, seed, rate=0.3):
     rng = np.random.default_rng(seed)
     ids = torch.from_numpy(rng.integers(3, 20, (count, 4)))

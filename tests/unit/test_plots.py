@@ -113,6 +113,20 @@ def test_a_heat_map_draws_each_pair_once_and_leaves_absent_ones_out():
     }
 
 
+def test_ratios_are_coloured_by_their_distance_from_one():
+    def cells(*ratios):
+        square = np.full((3, 3), np.nan)
+        square[np.tril_indices(3, -1)] = ratios
+        drawing = parsed(heat_map(["a", "b", "c"], square, "pairs", ratios=True))
+        return [(r.get("class"), float(r.get("fill-opacity"))) for r in drawing.iter("rect")]
+
+    pale, half, full = (pytest.approx(0.05 + 0.9 * share, abs=1e-3) for share in (0, 0.5, 1))
+    assert cells(1.0, 4.0, 0.5) == [("cell", pale), ("cell", full), ("cell less", half)]
+    nearly = cells(1.001, 0.999, 1.0)
+    assert all(opacity < 0.06 for _, opacity in nearly), "equal weights are no pattern"
+    assert cells(0.0, 2.0, 1.0)[0] == ("cell less", full)
+
+
 def test_a_heat_map_of_many_fields_or_of_nothing_is_drawn():
     for size in (1, 60):
         drawing = parsed(
