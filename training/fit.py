@@ -143,7 +143,9 @@ def fit(
             other = calibration if start is None else start.bundle.manifest.calibration
             if start is None and schema.task == "click":
                 other, _ = _calibration(trained.first, held_out, config, seed)
-            named = {"net": trained.base} if start is None else {"bundle": start.bundle.version}
+            named: dict[str, object] = {"net": trained.base, "of": config.first_steps}
+            if start is not None:
+                named = {"bundle": start.bundle.version}
             served = (_served(other, trained.first), _served(calibration, last))
             facts = against_baseline(named, *served, valid, schema.task)
             if facts is not None:
