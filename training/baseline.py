@@ -19,15 +19,15 @@ Facts = dict[str, Any]
 
 
 def against_baseline(
-    baseline: Mapping[str, str],
+    baseline: Mapping[str, object],
     first: NDArray[np.float64],
     last: NDArray[np.float64],
     valid: Log,
     task: str,
 ) -> Facts | None:
-    """What the manifest says of it: `baseline` (the "net", or the "bundle" by its version), its
-    figure with predictions `first` [B], that of the net with `last` [B], their difference with its
-    interval. None where it is undefined.
+    """What the manifest says of it: `baseline` (the "net", the best "of" those fitted, or the
+    "bundle" by its version), its figure with predictions `first` [B], that of the net with `last`
+    [B], their difference with its interval. None where it is undefined.
     """
     rows = valid.labels, valid.weights, valid.group
     before, after = (resample(rows[0], p, *rows[1:], task=task) for p in (first, last))
@@ -63,7 +63,11 @@ def baseline_words(net: str, facts: Mapping[str, Any]) -> str:
             f"{net} does not beat {theirs}: no difference can be shown on {facts['rows']:,} rows"
         )
     first = f"{facts['first']:.5f}{'' if other else ' of version ' + facts['bundle']}"
-    unseen = "" if other in (None, "fm") else "; fm itself was not fitted here"
+    unseen = ""
+    if other not in (None, "fm"):
+        unseen = f"; {other} was better than fm"
+        if "fm" not in facts.get("of", ()):
+            unseen = "; fm itself was not fitted here"
     return (
         f"{verdict} (valid {name} {facts['last']:.5f} against {first}, "
         f"{facts['difference']:+.5f}, 95 %: {low:+.5f} to {high:+.5f}{unseen})"

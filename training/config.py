@@ -43,10 +43,11 @@ class Step(_Part):
 class AFMPlusParts(_Part):
     """Which parts of afm+ are fitted; one switched off stays as it starts, and all off are FM.
 
-    `start`: the net that the first step fits, which afm+ never ends below on the rows held out.
+    `start`: the net that the first step fits, which afm+ never ends below on the rows held out;
+    "best" fits both and goes on from the better one.
     """
 
-    start: Literal["fm", "fwfm"] = "fm"
+    start: Literal["best", "fm", "fwfm"] = "best"
     pair_scores: bool = True  # h, W and b: attention by what the pair is
     field_scores: bool = True  # u: attention by the pair's fields
     field_weights: bool = True  # r: the fields' weights, as in FwFM
@@ -76,14 +77,20 @@ class Config(_Part):
     attention: Step = Step(learning_rate=1e-3, epochs=20, patience=2)
 
     @property
-    def first_step(self) -> str:
-        """The net that the step `fit` fits: what the configured one starts from, or itself."""
-        return {"afm": "fm", "afm+": self.afm_plus.start}.get(self.net, self.net)
+    def first_steps(self) -> tuple[str, ...]:
+        """The nets that the step `fit` fits, the best of which the configured one goes on from;
+        none where it fits the configured one itself.
+        """
+        if self.net == "afm":
+            return ("fm",)
+        if self.net == "afm+":
+            return ("fm", "fwfm") if self.afm_plus.start == "best" else (self.afm_plus.start,)
+        return ()
 
     @property
     def last_step(self) -> Step:
         """The step that fits the configured net itself, and ends the fit."""
-        return self.fit if self.first_step == self.net else self.attention
+        return self.attention if self.first_steps else self.fit
 
     @classmethod
     def load(cls, path: Path | None) -> "Config":

@@ -45,13 +45,14 @@ class Fitted:
 
 class Trained(NamedTuple):
     """A net at its best epoch. `first`: float32 [N], the logits that the rows held out had before:
-    of the first step's net, or of the bundle; None where it went on from neither.
+    of the first step's net, named `base`, or of the bundle; None where it went on from neither.
     """
 
     net: Net
     epochs: list[Epoch]
     interrupted: bool
     first: NDArray[np.float32] | None = None
+    base: str = ""
 
 
 def fit(
@@ -142,9 +143,9 @@ def fit(
             other = calibration if start is None else start.bundle.manifest.calibration
             if start is None and schema.task == "click":
                 other, _ = _calibration(trained.first, held_out, config, seed)
-            named = (
-                {"net": config.first_step} if start is None else {"bundle": start.bundle.version}
-            )
+            named: dict[str, object] = {"net": trained.base, "of": config.first_steps}
+            if start is not None:
+                named = {"bundle": start.bundle.version}
             served = (_served(other, trained.first), _served(calibration, last))
             facts = against_baseline(named, *served, valid, schema.task)
             if facts is not None:
@@ -245,11 +246,12 @@ class Steps:
     objective: Objective = CLICK
     checkpoint: Checkpoint | None = None
 
-    def first(self, net: Net) -> tuple[list[Epoch], bool]:
-        """The step `fit` of the net that the configured one starts from, in place; see
-        `run_step`.
-        """
-        return self._run(self.config.first_step, net, self.config.fit)
+    def first(self, name: str) -> tuple[Net, list[Epoch], bool]:
+        """The step `fit` of a net of its own; see `run_step`."""
+        net = new_net(name, self.encoder, self.config)
+        with torch.no_grad():
+            net.bias.fill_(self.objective.start(self.train))
+        return net, *self._run(name, net, self.config.fit)
 
     def last(self, net: Net, mend: Callable[[Net], None] | None = None) -> tuple[list[Epoch], bool]:
         """The step that ends a fit of the configured net, in place; see `run_step`."""
@@ -275,19 +277,27 @@ def fit_net(steps: Steps) -> Trained:
     A net with attention goes on from a fitted FM: the paper's pre-training (section 4.1).
     """
     config, train = steps.config, steps.train
-    net = new_net(config.first_step, steps.encoder, config)
-    with torch.no_grad():
-        net.bias.fill_(steps.objective.start(train))
-    if config.first_step == config.net:
-        return Trained(net, *steps.last(net))
-    epochs, interrupted = steps.first(net)
-    first = logits(net, steps.valid)
-    fitted, net = net, new_net(config.net, steps.encoder, config)
+    if not config.first_steps:
+        return Trained(*steps.first(config.net))
+    epochs: list[Epoch] = []
+    best: tuple[float, str, Net, NDArray[np.float32]] | None = None
+    for name in config.first_steps:
+        fitted, more, interrupted = steps.first(name)
+        epochs += more
+        first = logits(fitted, steps.valid)
+        loss = steps.objective.judge(first, steps.valid).loss
+        if best is None or loss < best[0]:
+            best = loss, name, fitted, first
+        if interrupted:
+            break
+    assert best is not None  # noqa: S101  there is a first step
+    _, base, fitted, first = best
+    net = new_net(config.net, steps.encoder, config)
     net.start_from(fitted, train.ids[SAMPLE], train.values[SAMPLE])
     if not interrupted:
         more, interrupted = steps.last(net)
         epochs += more
-    return Trained(net, epochs, interrupted, first)
+    return Trained(net, epochs, interrupted, first, base)
 
 
 def new_net(name: str, encoder: Encoder, config: Config) -> Net:

@@ -48,7 +48,7 @@ def space(config: Config) -> Space:
     if config.net == "afm":
         wanted["attention.l2_attention"] = ATTENTION_PENALTY
     if config.net == "afm+":
-        wanted["afm_plus.start"] = ("fm", "fwfm")
+        wanted["afm_plus.start"] = ("best", "fm", "fwfm")
     return _space(config, wanted)
 
 

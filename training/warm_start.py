@@ -161,7 +161,7 @@ class WarmStart:
     def told(self, manifest: Manifest, config: Config) -> str:
         """What a fit from this bundle came to, in lines for people."""
         training = manifest.training
-        left_out = "" if config.first_step == config.net else "; its last step alone, attention's"
+        left_out = "; its last step alone, attention's" if config.first_steps else ""
         lines = [f"from: {config.net}, version {training['from']}{left_out}"]
         if self.replay is not None:
             lines.append(f"replayed: {training['replayed']:,} rows of {self.replay.source}")

@@ -209,7 +209,10 @@ def test_the_command_the_configuration_and_the_nets_know_the_same_names():
     assert list(NETS) == list(nets.NETS) == named
 
 
-def fitted(net, attention, start="fm"):
+CLICKS = np.array([row["click"] for row in tiny_rows()], np.float32)
+
+
+def fitted(net, attention, start="fm", seed=1):
     """A net after both of its steps, and its epochs."""
     schema, rows = Schema.parse(TINY_SCHEMA), tiny_rows()
     columns = {name: [row[name] for row in rows] for name in schema.fields}
@@ -217,9 +220,8 @@ def fitted(net, attention, start="fm"):
         schema,
         {name: fit_vocabulary(field, columns[name]) for name, field in schema.fields.items()},
     )
-    clicks = np.array([row["click"] for row in rows], np.float32)
-    train = Examples.of(encoder.encode(rows), clicks, None)
-    torch.manual_seed(1)
+    train = Examples.of(encoder.encode(rows), CLICKS, None)
+    torch.manual_seed(seed)
     step = Step(epochs=3, batch=128, learning_rate=0.02)
     parts = AFMPlusParts(start=start)
     config = Config(net=net, embedding=4, fit=step, attention=attention, afm_plus=parts)
@@ -243,7 +245,8 @@ def test_the_loss_that_a_step_is_kept_for_is_the_one_that_it_is_left_at():
 
     def kept(net):
         torch.manual_seed(1)
-        config = Config(net=net, embedding=4, fit=step, attention=step)
+        parts = AFMPlusParts(start="fm")
+        config = Config(net=net, embedding=4, fit=step, attention=step, afm_plus=parts)
         trained = fit_net(Steps(config, encoder, train, valid, Watcher()))
         least = {epoch.step: epoch.valid_loss for epoch in trained.epochs if epoch.best}
         return trained, least, CLICK.judge(logits(trained.net, valid), valid).loss
@@ -265,6 +268,18 @@ def test_afm_plus_goes_on_from_a_fitted_net_and_never_ends_below_it(start):
     assert [e.valid_loss for e in more[:3]] == [e.valid_loss for e in epochs]
     assert not any(epoch.best for epoch in more[3:]), "the step must do harm to mean anything"
     assert ruinous.tolist() == pytest.approx(before.tolist(), abs=1e-6)
+
+
+def test_afm_plus_goes_on_from_the_better_of_fm_and_fwfm():
+    chosen = set()
+    for seed in range(1, 7):
+        found, epochs = fitted("afm+", Step(epochs=0), "best", seed)
+        assert [epoch.step for epoch in epochs] == ["fm"] * 3 + ["fwfm"] * 3
+        loss = np.logaddexp(0, -found * (2 * CLICKS - 1)).mean()
+        best = min(epochs, key=lambda epoch: epoch.valid_loss)
+        assert loss == pytest.approx(best.valid_loss, abs=1e-6)
+        chosen.add(best.step)
+    assert chosen == {"fm", "fwfm"}, "else neither is shown to be chosen"
 
 
 def test_afm_plus_gains_on_its_fm_where_there_is_something_to_gain():

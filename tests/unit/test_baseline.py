@@ -49,6 +49,9 @@ def test_equal_nets_do_not_beat_each_other(truth):
         "afm+ does not beat the fwfm that it went on from: no difference can be"
     )
     assert "fm itself was not fitted" in words
+    both = baseline_words("afm+", facts | {"of": ("fm", "fwfm")})
+    assert "fwfm was better than fm" in both
+    assert "not fitted" not in both
 
 
 def test_a_difference_within_the_noise_is_not_called_a_win(truth):

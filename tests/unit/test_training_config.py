@@ -131,14 +131,16 @@ def test_a_file_that_is_not_text_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("net", "start", "first"),
     [
-        ("lr", "fm", "lr"),
-        ("fm", "fwfm", "fm"),
-        ("nfm", "fm", "nfm"),
-        ("afm", "fwfm", "fm"),  # the paper's own pre-training
-        ("afm+", "fm", "fm"),
-        ("afm+", "fwfm", "fwfm"),
+        ("lr", "fm", ()),
+        ("fm", "fwfm", ()),
+        ("nfm", "fm", ()),
+        ("afm", "fwfm", ("fm",)),  # the paper's own pre-training
+        ("afm+", "fm", ("fm",)),
+        ("afm+", "fwfm", ("fwfm",)),
+        ("afm+", "best", ("fm", "fwfm")),
     ],
 )
 def test_the_first_step_fits_what_the_net_starts_from(tmp_path, net, start, first):
     config = load(tmp_path, f'net = "{net}"\n[afm_plus]\nstart = "{start}"\n')
-    assert config.first_step == first
+    assert config.first_steps == first
+    assert config.last_step == (config.attention if first else config.fit)
