@@ -113,13 +113,15 @@ def _warm_start(arguments: argparse.Namespace, schema: "Schema") -> "WarmStart |
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from training.score import evaluate
+    from training.score import evaluate, without_contrast
 
     if arguments.bootstrap < 0:
         raise ConfigError(f"--bootstrap {arguments.bootstrap}: 0 or more")
     kept = _rate("--negatives-kept", arguments.negatives_kept) or 1.0
     measured = evaluate(arguments.bundle, arguments.data, arguments.by, arguments.bootstrap, kept)
     print(json.dumps(measured))
+    if (said := without_contrast(measured)) is not None:
+        print(f"afm-train: {said}", file=sys.stderr)
 
 
 def _predict(arguments: argparse.Namespace) -> None:

@@ -86,6 +86,8 @@ def fit(
         if valid is None:
             log, valid = split(log, schema, share=config.valid_share, seed=seed)
         require_contrast(valid, schema.task, "the part held out")
+        if test is not None and schema.task != "regression":
+            require_contrast(test, schema.task, "the test part")
         rows = log if start is None else start.rows(log, seed)
         train = sample_negatives(rows, config.negatives_rate, seed)
         valid = weigh_negatives(valid, config.negatives_kept)

@@ -18,7 +18,7 @@ from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from model.errors import ConfigError
+from model.errors import ConfigError, reason
 from training.space import Parameters, Space
 
 NAME = "tune"  # of the study in its file
@@ -144,7 +144,7 @@ def _locked(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.with_name(f".{path.name}.lock").open("w")
     except OSError as error:
-        raise ConfigError(f"{path}: cannot write there: {error.strerror}") from error
+        raise ConfigError(f"{path}: cannot write there: {reason(error)}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
