@@ -299,7 +299,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--out", required=True, type=Path, metavar="DIR", help="goes on if it exists")
     tune.add_argument("--net", choices=NETS, help="default: afm, or what --config says")
     tune.add_argument("--trials", type=int, help="of all runs together")
-    tune.add_argument("--minutes", type=float, help="after which no trial begins")
+    tune.add_argument("--minutes", type=float, help="of this run; a trial is cut, and gone on with")
     tune.add_argument("--valid", type=Path, help="default: a part of DATA is held out")
     tune.add_argument("--seed", type=int, default=1)
     tune.add_argument("--config", type=Path, help="TOML: the first trial; what is not searched for")

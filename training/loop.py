@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -71,7 +71,7 @@ class Watcher:
     def epoch(self, epoch: Epoch) -> None:
         """An epoch is done."""
 
-    def resumed(self, step: str, epochs: int) -> None:
+    def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:
         """The step goes on behind the epochs of a fit that was killed."""
 
     def interrupted(self, step: str) -> None:
@@ -124,7 +124,7 @@ def run_step(
         epochs = [Epoch(**epoch) for epoch in kept.epochs]
         net.load_state_dict(kept.net)
         torch.set_rng_state(kept.random)
-        watcher.resumed(name, len(epochs))
+        watcher.resumed(name, epochs)
         if kept.optimiser is None or kept.best is None:  # it was done
             return epochs, False
         optimiser.load_state_dict(kept.optimiser)

@@ -30,7 +30,7 @@ SETTINGS, SEEN = "settings", "seen"  # attributes of the study, and of a trial
 class Ended:
     """A trial. `state`: complete, or pruned as it was behind the others. `loss` and `auc` on the
     rows held out, of its best epoch; of a pruned one the lowest loss until then. `curve`: the
-    lowest loss up to each epoch. `seconds` is what it took.
+    lowest loss up to each epoch. `seconds` is what its epochs took.
     """
 
     number: int
