@@ -98,7 +98,9 @@ def fit(
                 for name, field in schema.fields.items()
             }
         else:
-            vocabularies = start.grow(schema, train)
+            # a row that is replayed has been counted before; of the new ones, these are trained on
+            fresh = sample_negatives(log, config.negatives_rate, seed)
+            vocabularies = start.grow(schema, fresh)
         encoder = Encoder(schema, vocabularies)
         parts = {"valid": (encode(encoder, valid), valid)}
         if test is not None:

@@ -143,10 +143,10 @@ class WarmStart:
         wanted = round(len(train) * self.replay_share / (1 - self.replay_share))
         return train.joined(sample(self.replay, wanted, seed))
 
-    def grow(self, schema: Schema, train: Log) -> dict[str, FieldVocabulary]:
-        """What each field knows after the rows of `train`."""
+    def grow(self, schema: Schema, fresh: Log) -> dict[str, FieldVocabulary]:
+        """What each field knows after the new rows that are trained on."""
         return {
-            name: grow_vocabulary(self.vocabularies[name], described, train.columns[name])
+            name: grow_vocabulary(self.vocabularies[name], described, fresh.columns[name])
             for name, described in schema.fields.items()
         }
 
