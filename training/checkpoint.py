@@ -46,6 +46,7 @@ class StepState:
     best: dict[str, Tensor] | None = None
     best_loss: float = 0.0
     without_gain: int = 0
+    moments: dict[str, dict[str, Tensor]] | None = None  # of the best epoch, where they are kept
 
 
 class Checkpoint:

@@ -79,7 +79,9 @@ def _fit(arguments: argparse.Namespace) -> None:
     kept = Checkpointing(arguments.resume, arguments.checkpoint_seconds)
     parts = log, valid, test
     fitted = fit(
-        *parts, schema, config, arguments.out, arguments.seed, watcher(), start, checkpointing=kept
+        *(*parts, schema, config, arguments.out, arguments.seed, watcher(), start),
+        checkpointing=kept,
+        keep_optimiser=arguments.keep_optimiser,
     )
     if start is not None:
         print(start.told(fitted.manifest, config))
@@ -105,9 +107,13 @@ def _warm_start(arguments: argparse.Namespace, schema: "Schema") -> "WarmStart |
         raise ConfigError("--replay: goes with --from BUNDLE")
     if replay is None and share is not None:
         raise ConfigError("--replay-share: goes with --replay OLD_LOG")
+    if arguments.start is None and arguments.optimiser is not None:
+        raise ConfigError("--optimiser: goes with --from BUNDLE")
     if arguments.start is None:
         return None
     start = WarmStart.open(arguments.start)
+    if arguments.optimiser is not None:
+        start = start.with_optimiser(arguments.optimiser)
     old = None if replay is None else read_log(replay, schema)
     return start.with_replay(old, REPLAY_SHARE if share is None else share)
 
@@ -259,6 +265,12 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         metavar="SHARE",
         help="of the rows trained on, drawn from OLD_LOG; default 0.2",
+    )
+    fit.add_argument(
+        "--keep-optimiser", action="store_true", help="write BUNDLE.optimiser.npz, Adam's moments"
+    )
+    fit.add_argument(
+        "--optimiser", type=Path, metavar="FILE", help="of the bundle --from: Adam goes on from it"
     )
     fit.set_defaults(run=_fit)
 

@@ -24,6 +24,7 @@ from training.data import Log, require_contrast, sample, sample_negatives, split
 from training.examples import Examples
 from training.level import settle_level
 from training.loop import CLICK, Epoch, UnknownDrop, Watcher, logits, run_step
+from training.moments import Moments, moments_path
 from training.objective import Objective
 from training.pack import pack
 from training.untrained import settle_untrained
@@ -65,9 +66,12 @@ def fit(
     watcher: Watcher,
     start: WarmStart | None = None,
     checkpointing: Checkpointing | None = None,
+    *,
+    keep_optimiser: bool = False,
 ) -> Fitted:
     """Fit a net and write its bundle; without `valid`, a part of `log` is held out for it. With
     `start`, go on from its bundle. With `checkpointing`, a fit that is killed can be gone on with.
+    With `keep_optimiser`, Adam's moments are written beside the bundle.
 
     The same seed and data give the same weights, bit for bit, on one machine.
 
@@ -75,7 +79,8 @@ def fit(
         ConfigError: a rate of negatives for a task that has none, or `start` is of another net, or
             the checkpoint of another fit.
         DataError: a log that cannot be trained on.
-        BundleError: `out` exists or cannot be written, or `start` is of another schema.
+        BundleError: `out` exists or cannot be written, or what is kept beside it, or `start` is of
+            another schema.
         ParityError: the graphs do not score as the net does; nothing is written.
     """
     if start is not None:
@@ -118,17 +123,21 @@ def fit(
                 "seed": str(seed),
                 "bundle to go on from": "" if start is None else start.bundle.version,
                 "log": digest(seen, held_out),
+                "use of the optimiser": f"kept {keep_optimiser}, "
+                f"gone on with {start is not None and start.moments is not None}",
             }
             checkpoint = Checkpoint(checkpoint_path(out), inputs, checkpointing)
+        moments = Moments() if keep_optimiser else None
+        how = config, encoder, seen, held_out, watcher, objective, checkpoint
         if start is None:
-            trained = fit_net(config, encoder, seen, held_out, watcher, objective, checkpoint)
+            trained = fit_net(*how, moments)
             settle_untrained(trained.net, encoder, seen, unknown_fed=config.fit.unknown_rate > 0)
         else:
             net = new_net(config.net, encoder, config)
             start.load(net, vocabularies)
+            moments = start.grown_moments(vocabularies) or moments
             keep = KeptRows(net, encoder, seen, unknown_fed=config.last_step.unknown_rate > 0)
-            how = config, encoder, seen, held_out, watcher, objective, checkpoint
-            trained = Trained(net, *last_step(net, *how, keep))
+            trained = Trained(net, *last_step(net, *how, keep, moments))
         training: dict[str, Any] = {
             "seed": seed,
             "config": config.model_dump(mode="json"),
@@ -170,6 +179,9 @@ def fit(
         )
     if checkpoint is not None:
         checkpoint.remove()
+    if keep_optimiser and moments is not None and moments.states:
+        moments.write(moments_path(out), manifest.version)
+        told.append(f"optimiser: {moments_path(out)}")
     return Fitted(manifest, trained.epochs, parity, trained.interrupted, told)
 
 
@@ -239,8 +251,9 @@ def fit_net(
     watcher: Watcher,
     objective: Objective = CLICK,
     checkpoint: Checkpoint | None = None,
+    moments: Moments | None = None,
 ) -> Trained:
-    """Fit the configured net in its steps.
+    """Fit the configured net in its steps. `moments`: of the last, see `run_step`.
 
     A net with attention goes on from a fitted FM: the paper's pre-training (section 4.1).
     """
@@ -249,7 +262,7 @@ def fit_net(
         net.bias.fill_(objective.start(train))
     how = config, encoder, train, valid, watcher, objective, checkpoint
     if config.first_step == config.net:
-        return Trained(net, *last_step(net, *how))
+        return Trained(net, *last_step(net, *how, moments=moments))
     drop = _unknown_drop(encoder, config.fit.unknown_rate)
     epochs, interrupted = run_step(
         config.first_step,
@@ -267,7 +280,7 @@ def fit_net(
     fitted, net = net, new_net(config.net, encoder, config)
     net.start_from(fitted, train.ids[SAMPLE], train.values[SAMPLE])
     if not interrupted:
-        more, interrupted = last_step(net, *how)
+        more, interrupted = last_step(net, *how, moments=moments)
         epochs += more
     return Trained(net, epochs, interrupted, first)
 
@@ -295,13 +308,14 @@ def last_step(
     objective: Objective = CLICK,
     checkpoint: Checkpoint | None = None,
     mend: Callable[[Net], None] | None = None,
+    moments: Moments | None = None,
 ) -> tuple[list[Epoch], bool]:
     """The step that ends a fit of the configured net, in place; returns its epochs, and whether
-    Ctrl-C ended it. `mend`: see `run_step`.
+    Ctrl-C ended it. `mend` and `moments`: see `run_step`.
     """
     step = config.last_step
     drop = _unknown_drop(encoder, step.unknown_rate)
-    how = step, train, valid, drop, watcher, objective, mend, checkpoint
+    how = step, train, valid, drop, watcher, objective, mend, checkpoint, moments
     found = run_step(config.net, net, *how)
     if found[0]:  # epochs: a net that no step has touched stays what it was
         _settle(net, train, valid, objective)

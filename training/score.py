@@ -30,7 +30,7 @@ def evaluate(
     `negatives_kept` of its negatives is weighed as if it held all.
 
     Raises:
-        BundleError, DataError: either cannot be used, the log tells nothing apart, or no field `by`.
+        BundleError, DataError: either cannot be used, the log is of one class, or no field `by`.
     """
     opened = Bundle.open(bundle)
     fields = opened.schema.fields

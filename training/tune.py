@@ -90,10 +90,10 @@ def tune(
     minutes: float | None,
     ended: Callable[[Ended], None],
 ) -> Tuned:
-    """Search until there are `trials` ended ones, or for `minutes`; one of both must be given. On an
-    `out` that holds a search of the same settings and rows it goes on, with the trial that it was
-    ended in as well. `ended` is told of each trial. Writes trials.sqlite, trials.json, report.html
-    and, with a winner, best.toml.
+    """Search until there are `trials` ended ones, or for `minutes`; one of both must be given. With
+    an `out` that holds a search of the same settings and rows it goes on, in the trial that it was
+    ended in. `ended` is told of each trial. Writes trials.sqlite, trials.json, report.html and,
+    with a winner, best.toml.
 
     Raises:
         ConfigError: no budget, or `out` holds a search of other settings or rows.
