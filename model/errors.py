@@ -57,3 +57,11 @@ class BundleError(AfmError):
 
 class ParityError(AfmError):
     """A graph whose scores differ from those of the net it was exported from."""
+
+
+def reason(error: Exception) -> str:
+    """Why a file could not be read or written, in the system's words; polars' errors have them in
+    their text alone.
+    """
+    told = getattr(error, "strerror", None) or str(error).partition(" (os error")[0]
+    return told.rpartition(": ")[2] or type(error).__name__

@@ -8,8 +8,8 @@ import json
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -20,6 +20,7 @@ from model.schema import CategoricalField, Field, MultivalueField, NumericField
 from model.values import Column, Scalar, canonical, members
 
 ABSENT, MISSING, UNKNOWN, FIRST = 0, 1, 2, 3
+LEAST_KEPT = 1000  # values too rare so far whose counts are kept, however few a field has
 
 
 class Ids(Protocol):
@@ -33,10 +34,15 @@ class Ids(Protocol):
 class Vocabulary:
     """The values of a categorical or multi-valued field, most frequent first, then those that newer
     logs brought.
+
+    `refused`: how often values were seen that are too rare so far, which the counts of newer logs
+    are added to. As many as the field has values, or LEAST_KEPT, the most frequent; scoring needs
+    none of them.
     """
 
     kind: ClassVar[str] = "vocabulary"
     values: tuple[str, ...]
+    refused: Mapping[str, int] = field(default_factory=dict, kw_only=True)
 
     @property
     def size(self) -> int:
@@ -53,8 +59,8 @@ class Vocabulary:
         return cls(()).grown(values, min_count)
 
     def grown(self, values: Iterable[Scalar], min_count: int) -> "Vocabulary":
-        """With those of newer `values` at its end that it lacks and that are seen at least
-        `min_count` times: what it holds keeps its id.
+        """With those of newer `values` at its end that it lacks and that are now seen at least
+        `min_count` times, over all logs: what it holds keeps its id.
         """
         held = frozenset(self.values)
         counts: Counter[str] = Counter()
@@ -63,12 +69,17 @@ class Vocabulary:
             _typed(value) for value in values if value is not None and value != ""
         ).items():
             counts[canonical(value[1])] += count
-        new = [
-            (-count, value)
+        new = sorted(
+            (-count - self.refused.get(value, 0), value)
             for value, count in counts.items()
-            if count >= min_count and value not in held
-        ]
-        return Vocabulary(self.values + tuple(value for _, value in sorted(new)))
+            if value not in held
+        )
+        values = self.values + tuple(value for less, value in new if -less >= min_count)
+        rare = [(value, -less) for less, value in new if -less < min_count]
+        # behind those of today, which are the likelier to come again
+        rare += ((value, n) for value, n in self.refused.items() if value not in counts)
+        rare.sort(key=lambda one: -one[1])
+        return Vocabulary(values, refused=dict(rare[: max(len(values), LEAST_KEPT)]))
 
 
 def _typed(value: str | int | float) -> tuple[type, str | int | float]:
@@ -184,6 +195,8 @@ def grow_vocabulary(known: FieldVocabulary, described: Field, column: Column) ->
 def to_bytes(vocabulary: FieldVocabulary) -> bytes:
     """The one written form; equal vocabularies give equal bytes, so a digest identifies them."""
     body = {"kind": vocabulary.kind, **asdict(vocabulary)}
+    if not body.get("refused", True):  # as before there were any
+        del body["refused"]
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
@@ -197,7 +210,8 @@ def from_bytes(data: bytes, source: str) -> FieldVocabulary:
         body = json.loads(data)
         match body.pop("kind"):
             case "vocabulary":
-                return _checked_values(Vocabulary(tuple(body["values"])))
+                refused = dict(body.get("refused", {}))
+                return _checked_values(Vocabulary(tuple(body["values"]), refused=refused))
             case "scaler":
                 return _checked_scaler(Scaler(**body))
             case "bins":
@@ -213,6 +227,8 @@ def _checked_values(vocabulary: Vocabulary) -> Vocabulary:
         raise ValueError("a value that is not text")
     if len(set(vocabulary.values)) != len(vocabulary.values):
         raise ValueError("a value that stands twice")
+    if not all(isinstance(count, int) and count > 0 for count in vocabulary.refused.values()):
+        raise ValueError("a count that is not a whole number above 0")
     return vocabulary
 
 

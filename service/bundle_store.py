@@ -77,7 +77,9 @@ class BundleStore:
         with _turn(target.parent):
             _sweep(target.parent)
             if listed is not None:
-                _sweep_unlisted(target.parent, {*listed, self.remembered(model)})
+                _sweep_unlisted(
+                    target.parent, {*listed, *(one.version for one in self.noted(model))}
+                )
             if not target.exists():
                 _copy(bundle, target)
         return self.open(model, bundle.version)
@@ -149,7 +151,7 @@ def _sweep(folder: Path) -> None:
         note.unlink(missing_ok=True)
 
 
-def _sweep_unlisted(folder: Path, listed: Collection[str | None]) -> None:
+def _sweep_unlisted(folder: Path, listed: Collection[str]) -> None:
     for mark in folder.glob(f"{UNLISTED}*"):
         version = mark.name.removeprefix(UNLISTED)
         if version in listed:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from model.errors import BundleError, ConfigError
+from model.errors import BundleError, ConfigError, reason
 from training.examples import Examples
 
 
@@ -46,6 +46,7 @@ class StepState:
     best: dict[str, Tensor] | None = None
     best_loss: float = 0.0
     without_gain: int = 0
+    moments: dict[str, dict[str, Tensor]] | None = None  # of the best epoch, where they are kept
 
 
 class Checkpoint:
@@ -99,8 +100,8 @@ class Checkpoint:
             aside.replace(self._path)
         except (OSError, RuntimeError) as error:  # torch's, of a disk that is full
             aside.unlink(missing_ok=True)
-            reason = error.strerror if isinstance(error, OSError) else "the disk may be full"
-            raise BundleError(f"{self._path}: cannot be written: {reason}") from error
+            why = reason(error) if isinstance(error, OSError) else "the disk may be full"
+            raise BundleError(f"{self._path}: cannot be written: {why}") from error
         self._written_at = time.monotonic()
 
     def _read(self) -> dict[str, StepState]:

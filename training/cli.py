@@ -82,7 +82,11 @@ def _fit(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--checkpoint-seconds {arguments.checkpoint_seconds:g}: 0 or more")
     kept = Checkpointing(arguments.resume, arguments.checkpoint_seconds)
     parts = log, valid, test
-    fitted = fit(*parts, schema, config, arguments.out, seed, watcher(), start, checkpointing=kept)
+    fitted = fit(
+        *(*parts, schema, config, arguments.out, seed, watcher(), start),
+        checkpointing=kept,
+        keep_optimiser=arguments.keep_optimiser,
+    )
     if start is not None:
         print(start.told(fitted.manifest, config))
     for part, measured in fitted.manifest.metrics.items():
@@ -107,21 +111,27 @@ def _warm_start(arguments: argparse.Namespace, schema: "Schema") -> "WarmStart |
         raise ConfigError("--replay: goes with --from BUNDLE")
     if replay is None and share is not None:
         raise ConfigError("--replay-share: goes with --replay OLD_LOG")
+    if arguments.start is None and arguments.optimiser is not None:
+        raise ConfigError("--optimiser: goes with --from BUNDLE")
     if arguments.start is None:
         return None
     start = WarmStart.open(arguments.start)
+    if arguments.optimiser is not None:
+        start = start.with_optimiser(arguments.optimiser)
     old = None if replay is None else read_log(replay, schema)
     return start.with_replay(old, REPLAY_SHARE if share is None else share)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from training.score import evaluate
+    from training.score import evaluate, without_contrast
 
     if arguments.bootstrap < 0:
         raise ConfigError(f"--bootstrap {arguments.bootstrap}: 0 or more")
     kept = _rate("--negatives-kept", arguments.negatives_kept) or 1.0
     measured = evaluate(arguments.bundle, arguments.data, arguments.by, arguments.bootstrap, kept)
     print(json.dumps(measured))
+    if (said := without_contrast(measured)) is not None:
+        print(f"afm-train: {said}", file=sys.stderr)
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -265,6 +275,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SHARE",
         help="of the rows trained on, drawn from OLD_LOG; default 0.2",
     )
+    fit.add_argument(
+        "--keep-optimiser", action="store_true", help="write BUNDLE.optimiser.npz, Adam's moments"
+    )
+    fit.add_argument(
+        "--optimiser", type=Path, metavar="FILE", help="of the bundle --from: Adam goes on from it"
+    )
     fit.set_defaults(run=_fit)
 
     evaluate = commands.add_parser("evaluate", help="metrics of a bundle on a log, as JSON")
@@ -308,7 +324,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--out", required=True, type=Path, metavar="DIR", help="goes on if it exists")
     tune.add_argument("--net", choices=NETS, help="default: afm, or what --config says")
     tune.add_argument("--trials", type=int, help="of all runs together")
-    tune.add_argument("--minutes", type=float, help="after which no trial begins")
+    tune.add_argument("--minutes", type=float, help="of this run; a trial is cut, and gone on with")
     tune.add_argument("--valid", type=Path, help="default: a part of DATA is held out")
     tune.add_argument("--seed", default="1", metavar="S")
     tune.add_argument("--config", type=Path, help="TOML: the first trial; what is not searched for")

@@ -105,7 +105,7 @@ def read_log(path: Path, schema: Schema, *, labelled: bool = True) -> Log:
 
 
 def require_contrast(log: Log, task: str, what: str = "the log") -> None:
-    """Refuse to train or tune on rows that tell nothing apart: clicks alone, say, or none.
+    """Refuse to train, tune or judge on rows that tell nothing apart: clicks alone, say, or none.
 
     Raises:
         DataError: all labels are equal; for task ranking, all of each group.

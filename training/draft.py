@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from model.errors import DataError
+from model.errors import DataError, reason
 from model.schema import (
     CategoricalField,
     Field,
@@ -117,7 +117,7 @@ def write_draft(
         with out.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise DataError(f"{out}: cannot write there: {error.strerror}") from error
+        raise DataError(f"{out}: cannot write there: {reason(error)}") from error
     _, _, left_out = text.partition("\n# Left out:\n")
     return left_out.rstrip("\n")
 

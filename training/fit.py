@@ -24,6 +24,7 @@ from training.data import Log, require_contrast, sample, sample_negatives, split
 from training.examples import Examples
 from training.level import settle_level
 from training.loop import CLICK, Epoch, UnknownDrop, Watcher, logits, run_step
+from training.moments import Moments, moments_path
 from training.objective import Objective
 from training.pack import pack
 from training.untrained import settle_untrained
@@ -66,9 +67,12 @@ def fit(
     watcher: Watcher,
     start: WarmStart | None = None,
     checkpointing: Checkpointing | None = None,
+    *,
+    keep_optimiser: bool = False,
 ) -> Fitted:
     """Fit a net and write its bundle; without `valid`, a part of `log` is held out for it. With
     `start`, go on from its bundle. With `checkpointing`, a fit that is killed can be gone on with.
+    With `keep_optimiser`, Adam's moments are written beside the bundle.
 
     The same seed and data give the same weights, bit for bit, on one machine.
 
@@ -76,7 +80,8 @@ def fit(
         ConfigError: a rate of negatives for a task that has none, or `start` is of another net, or
             the checkpoint of another fit.
         DataError: a log that cannot be trained on.
-        BundleError: `out` exists or cannot be written, or `start` is of another schema.
+        BundleError: `out` exists or cannot be written, or what is kept beside it, or `start` is of
+            another schema.
         ParityError: the graphs do not score as the net does; nothing is written.
     """
     if start is not None:
@@ -87,6 +92,8 @@ def fit(
         if valid is None:
             log, valid = split(log, schema, share=config.valid_share, seed=seed)
         require_contrast(valid, schema.task, "the part held out")
+        if test is not None and schema.task != "regression":
+            require_contrast(test, schema.task, "the test part")
         rows = log if start is None else start.rows(log, seed)
         train = sample_negatives(rows, config.negatives_rate, seed)
         valid = weigh_negatives(valid, config.negatives_kept)
@@ -97,7 +104,9 @@ def fit(
                 for name, field in schema.fields.items()
             }
         else:
-            vocabularies = start.grow(schema, train)
+            # a row that is replayed has been counted before; of the new ones, these are trained on
+            fresh = sample_negatives(log, config.negatives_rate, seed)
+            vocabularies = start.grow(schema, fresh)
         encoder = Encoder(schema, vocabularies)
         parts = {"valid": (encode(encoder, valid), valid)}
         if test is not None:
@@ -115,9 +124,14 @@ def fit(
                 "seed": str(seed),
                 "bundle to go on from": "" if start is None else start.bundle.version,
                 "log": digest(seen, held_out),
+                "use of the optimiser": f"kept {keep_optimiser}, "
+                f"gone on with {start is not None and start.moments is not None}",
             }
             checkpoint = Checkpoint(checkpoint_path(out), inputs, checkpointing)
-        steps = Steps(config, encoder, seen, held_out, watcher, objective, checkpoint)
+        moments = Moments() if keep_optimiser else None
+        if start is not None:
+            moments = start.grown_moments(vocabularies) or moments
+        steps = Steps(config, encoder, seen, held_out, watcher, objective, checkpoint, moments)
         if start is None:
             trained = fit_net(steps)
             settle_untrained(trained.net, encoder, seen, unknown_fed=config.fit.unknown_rate > 0)
@@ -172,6 +186,9 @@ def fit(
         )
     if checkpoint is not None:
         checkpoint.remove()
+    if keep_optimiser and moments is not None and moments.states:
+        moments.write(moments_path(out), manifest.version)
+        told.append(f"optimiser: {moments_path(out)}")
     return Fitted(manifest, trained.epochs, parity, trained.interrupted, told)
 
 
@@ -245,6 +262,7 @@ class Steps:
     watcher: Watcher
     objective: Objective = CLICK
     checkpoint: Checkpoint | None = None
+    moments: Moments | None = None  # of the last step, see `run_step`
 
     def first(self, name: str) -> tuple[Net, list[Epoch], bool]:
         """The step `fit` of a net of its own; see `run_step`."""
@@ -268,7 +286,8 @@ class Steps:
 
         drop = _unknown_drop(self.encoder, step.unknown_rate)
         how = self.watcher, self.objective, mended, self.checkpoint
-        return run_step(name, net, step, self.train, self.valid, drop, *how)
+        moments = self.moments if name == self.config.net else None
+        return run_step(name, net, step, self.train, self.valid, drop, *how, moments)
 
 
 def fit_net(steps: Steps) -> Trained:

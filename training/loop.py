@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from model.nets import Net
 from training.checkpoint import Checkpoint, StepState
 from training.config import Step
 from training.examples import Examples
+from training.moments import Moments
 from training.objective import Objective
 
 SCORED_AT_ONCE = 256  # whose pair vectors stay in the cache: twice as fast as 2048
@@ -71,7 +72,7 @@ class Watcher:
     def epoch(self, epoch: Epoch) -> None:
         """An epoch is done."""
 
-    def resumed(self, step: str, epochs: int) -> None:
+    def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:
         """The step goes on behind the epochs of a fit that was killed."""
 
     def interrupted(self, step: str) -> None:
@@ -101,15 +102,19 @@ def run_step(
     objective: Objective = CLICK,
     mend: Callable[[Net], None] | None = None,
     checkpoint: Checkpoint | None = None,
+    moments: Moments | None = None,
 ) -> tuple[list[Epoch], bool]:
     """Fit `net` in place and leave it at the epoch with the lowest criterion on `valid`. `mend`
     may change the net after an epoch, before it is judged. A `checkpoint` keeps the state, and has
-    the step go on where it stood.
+    the step go on where it stood. Adam goes on from `moments`, if they hold any, and leaves in them
+    those of the epoch that the net is left at.
 
     The state before the first epoch counts as epoch 0, so a step never ends worse than it began.
     Returns the epochs, and whether Ctrl-C cut it short.
     """
     optimiser = torch.optim.Adam(parameter_groups(net, step), lr=step.learning_rate, fused=True)
+    if moments is not None:
+        moments.restore(net, optimiser)
     for key, dropout in net.dropouts().items():
         dropout.set_rate(getattr(step, key))
     watcher.begin(name, -(-len(train) // step.batch), step.epochs)
@@ -124,11 +129,13 @@ def run_step(
         epochs = [Epoch(**epoch) for epoch in kept.epochs]
         net.load_state_dict(kept.net)
         torch.set_rng_state(kept.random)
-        watcher.resumed(name, len(epochs))
+        watcher.resumed(name, epochs)
         if kept.optimiser is None or kept.best is None:  # it was done
             return epochs, False
         optimiser.load_state_dict(kept.optimiser)
         best_loss, best_state, without_gain = kept.best_loss, kept.best, kept.without_gain
+        if moments is not None and kept.moments is not None:
+            moments.states = kept.moments
     try:
         for number in range(len(epochs) + 1, step.epochs + 1):
             began = time.perf_counter()
@@ -154,6 +161,8 @@ def run_step(
             if gained:
                 best_loss, best_state = valid_loss, copy.deepcopy(net.state_dict())
                 without_gain = 0
+                if moments is not None:
+                    moments.note(net, optimiser)
             else:
                 without_gain += 1
                 if without_gain >= step.patience:
@@ -161,7 +170,8 @@ def run_step(
                 for group in optimiser.param_groups:
                     group["lr"] *= step.cut
             if checkpoint is not None and checkpoint.is_due:
-                running = optimiser.state_dict(), best_state, best_loss, without_gain
+                of_best = None if moments is None else moments.states
+                running = optimiser.state_dict(), best_state, best_loss, without_gain, of_best
                 checkpoint.keep(name, _state(net, epochs, *running))
     except KeyboardInterrupt:
         watcher.interrupted(name)

@@ -1,5 +1,7 @@
 """How a fit is shown while it runs: a bar on a terminal, plain lines elsewhere, on stderr."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -19,8 +21,8 @@ class _Lines(Watcher):
             highlight=False,
         )
 
-    def resumed(self, step: str, epochs: int) -> None:
-        self.console.print(f"{step}: goes on behind epoch {epochs}", highlight=False)
+    def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:
+        self.console.print(f"{step}: goes on behind epoch {len(epochs)}", highlight=False)
 
     def interrupted(self, step: str) -> None:
         self.console.print(f"interrupted: keeping the best epoch of {step} so far", highlight=False)

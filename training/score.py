@@ -1,5 +1,7 @@
 """A published form of a model on a log: `afm-train evaluate` and `predict`, by the serving path."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,9 @@ from numpy.typing import NDArray
 
 from model.bootstrap import RESAMPLES, intervals, resample
 from model.bundle import Bundle
-from model.errors import ConfigError, DataError
+from model.errors import ConfigError, DataError, reason
 from model.metrics import metrics
-from training.data import Log, read_log, weigh_negatives
+from training.data import Log, read_log, require_contrast, weigh_negatives
 from training.fit import encode
 from training.slices import slices
 
@@ -28,7 +30,7 @@ def evaluate(
     `negatives_kept` of its negatives is weighed as if it held all.
 
     Raises:
-        BundleError, DataError: either cannot be used, or no field `by`.
+        BundleError, DataError: either cannot be used, the log is of one class, or no field `by`.
     """
     opened = Bundle.open(bundle)
     fields = opened.schema.fields
@@ -36,6 +38,8 @@ def evaluate(
         raise DataError(f"{bundle}: no field {by!r}; there are {', '.join(map(repr, fields))}")
     log = read_log(data, opened.schema)
     task = opened.schema.task
+    if task != "regression":
+        require_contrast(log, task)
     if negatives_kept != 1:
         if task != "click":
             raise ConfigError(f"a rate of negatives is for task click, and this is {task}")
@@ -48,6 +52,18 @@ def evaluate(
             for part in slices(fields[by], log.columns[by])
         ]
     return measured
+
+
+def without_contrast(measured: Mapping[str, Any]) -> str | None:
+    """A line for people that names the slices of what `evaluate` gives whose rows hold one class,
+    so that figures which need both are null; None where there is no such slice.
+    """
+    figure = next((name for name in ("auc", "gauc") if measured[name] is not None), None)
+    if figure is None:  # of task regression
+        return None
+    values = [part["value"] for part in measured.get("slices", ()) if part[figure] is None]
+    named = ", ".join("(missing)" if value is None else repr(value) for value in values)
+    return f"no {figure.upper()} in slices of one class: {named}" if named else None
 
 
 def _measured(
@@ -85,7 +101,8 @@ def predict(bundle: Path, data: Path, out: Path) -> int:
     try:
         frame.write_csv(scratch) if out.suffix == ".csv" else frame.write_parquet(scratch)
         scratch.replace(out)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise DataError(f"{out}: cannot be written: {error.strerror}") from error
+    except (OSError, pl.exceptions.PolarsError) as error:  # a full disk is either
+        with suppress(OSError):
+            scratch.unlink()
+        raise DataError(f"{out}: cannot be written: {reason(error)}") from error
     return len(log)

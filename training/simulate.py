@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from model.errors import DataError
+from model.errors import DataError, reason
 from model.metrics import metrics
 from model.schema import CategoricalField, Field, MultivalueField, NumericField, Schema
 from training.simulate_values import AGES, INTERESTS, VALUES, ads, advertisers, users
@@ -184,8 +184,8 @@ def write_simulation(out: Path, rows: int, seed: int, unseen: float = 0.05) -> N
         (scratch / "truth.json").write_text(json.dumps(drawn.truth()) + "\n", encoding="utf-8")
         scratch.chmod(0o755)  # mkdtemp's is for the owner alone
         scratch.rename(out)
-    except OSError as error:
-        raise DataError(f"{out}: cannot write there: {error.strerror}") from error
+    except (OSError, pl.exceptions.PolarsError) as error:  # a full disk is either
+        raise DataError(f"{out}: cannot write there: {reason(error)}") from error
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)

@@ -18,7 +18,7 @@ from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from model.errors import ConfigError
+from model.errors import ConfigError, reason
 from training.space import Parameters, Space
 
 NAME = "tune"  # of the study in its file
@@ -30,7 +30,7 @@ SETTINGS, SEEN = "settings", "seen"  # attributes of the study, and of a trial
 class Ended:
     """A trial. `state`: complete, or pruned as it was behind the others. `loss` and `auc` on the
     rows held out, of its best epoch; of a pruned one the lowest loss until then. `curve`: the
-    lowest loss up to each epoch. `seconds` is what it took.
+    lowest loss up to each epoch. `seconds` is what its epochs took.
     """
 
     number: int
@@ -145,7 +145,7 @@ def _locked(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.with_name(f".{path.name}.lock").open("w")
     except OSError as error:
-        raise ConfigError(f"{path}: cannot write there: {error.strerror}") from error
+        raise ConfigError(f"{path}: cannot write there: {reason(error)}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

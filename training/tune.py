@@ -9,7 +9,7 @@ criterion on the rows held out, before calibration.
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ import optuna
 import torch
 
 from model.encoding import Encoder
-from model.errors import ConfigError
+from model.errors import AfmError, ConfigError
 from model.schema import Schema
 from model.vocabulary import fit_vocabulary
+from training.checkpoint import Checkpoint, Checkpointing, digest
 from training.config import Config
 from training.data import Log, require_contrast, sample_negatives, split, weigh_negatives
 from training.examples import Examples
@@ -30,12 +31,15 @@ from training.space import configured, first, space
 from training.trials import Ended, Trials, best_of, open_trials
 
 TRIALS, TABLE, BEST, REPORT = "trials.sqlite", "trials.json", "best.toml", "report.html"
+RUNNING = "trial.checkpoint"  # where the trial stands that a run was ended in
+KEPT_EVERY = 30.0  # seconds
 
 
 @dataclass(frozen=True)
 class Tuned:
     """What a search came to: its trials, the best of them with its configuration, and whether
-    Ctrl-C ended it. Neither best nor configuration where no trial was completed.
+    Ctrl-C or the end of its minutes interrupted a trial. Neither best nor configuration where no
+    trial was completed.
     """
 
     criterion: str
@@ -46,19 +50,33 @@ class Tuned:
 
 
 class _Pruner(Watcher):
-    # tells a trial each epoch, and ends it when it is behind
+    # tells a trial each epoch, ends it when it is behind, and interrupts it at the deadline, a
+    # moment of time.monotonic
 
-    def __init__(self, trial: optuna.Trial) -> None:
-        self._trial = trial
+    def __init__(self, trial: optuna.Trial, deadline: float) -> None:
+        self._trial, self._deadline = trial, deadline
         self._epochs = 0
         self.lowest = float("inf")
+        self.seconds = 0.0
+
+    def batch(self, loss: float) -> None:  # noqa: ARG002  a watcher's
+        if time.monotonic() > self._deadline:
+            raise KeyboardInterrupt  # as if somebody had looked at the clock
 
     def epoch(self, epoch: Epoch) -> None:
-        self._epochs += 1
-        self.lowest = min(self.lowest, epoch.valid_loss)
-        self._trial.report(self.lowest, self._epochs)
+        self._report(epoch)
         if self._trial.should_prune():
             raise optuna.TrialPruned
+
+    def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:  # noqa: ARG002  a watcher's
+        for epoch in epochs:
+            self._report(epoch)
+
+    def _report(self, epoch: Epoch) -> None:
+        self._epochs += 1
+        self.lowest = min(self.lowest, epoch.valid_loss)
+        self.seconds += epoch.seconds
+        self._trial.report(self.lowest, self._epochs)
 
 
 def tune(
@@ -72,12 +90,13 @@ def tune(
     minutes: float | None,
     ended: Callable[[Ended], None],
 ) -> Tuned:
-    """Search until there are `trials` ended ones, or no more is begun after `minutes`; one of both
-    must be given. On an `out` that holds a search of the same settings it goes on. `ended` is told
-    of each trial. Writes trials.sqlite, trials.json, report.html and, with a winner, best.toml.
+    """Search until there are `trials` ended ones, or for `minutes`; one of both must be given. With
+    an `out` that holds a search of the same settings and rows it goes on, in the trial that it was
+    ended in. `ended` is told of each trial. Writes trials.sqlite, trials.json, report.html and,
+    with a winner, best.toml.
 
     Raises:
-        ConfigError: no budget, or `out` holds a search of other settings.
+        ConfigError: no budget, or `out` holds a search of other settings or rows.
         DataError: a log that cannot be trained on.
     """
     from training.tune_report import tune_report
@@ -87,35 +106,36 @@ def tune(
     for option, given in (("--trials", trials), ("--minutes", minutes)):
         if given is not None and not given > 0:
             raise ConfigError(f"{option} {given:g}: must be above 0")
-    began = time.monotonic()
+    deadline = time.monotonic() + 60 * (float("inf") if minutes is None else minutes)
     objective = objective_of(config, schema)
     require_contrast(log, schema.task, "training")
     if valid is None:
         log, valid = split(log, schema, share=config.valid_share, seed=seed)
     require_contrast(valid, schema.task, "the part held out")
+    train = sample_negatives(log, config.negatives_rate, seed)
+    valid = weigh_negatives(valid, config.negatives_kept)
+    encoder = Encoder(
+        schema,
+        {name: fit_vocabulary(f, train.columns[name]) for name, f in schema.fields.items()},
+    )
+    rows = examples(encode(encoder, train), train, schema.task)
+    held_out = examples(encode(encoder, valid), valid, schema.task)
     settings = {
         "net": config.net,
         "seed": seed,
-        "rows": [len(log), len(valid)],
-        "labels": [float(log.labels.sum()), float(valid.labels.sum())],
         "schema": schema.digest,
         "configuration": config.model_dump(mode="json"),
+        "rows": [len(log), len(valid)],
+        "log": digest(rows, held_out)[:16],
     }
     with open_trials(out / TRIALS, settings, space(config), first(config), seed) as found:
-        train = sample_negatives(log, config.negatives_rate, seed)
-        valid = weigh_negatives(valid, config.negatives_kept)
-        encoder = Encoder(
-            schema,
-            {name: fit_vocabulary(f, train.columns[name]) for name, f in schema.fields.items()},
-        )
-        rows = examples(encode(encoder, train), train, schema.task)
-        held_out = examples(encode(encoder, valid), valid, schema.task)
 
         def search() -> bool:
             while trials is None or len(found.ended()) < trials:
-                if minutes is not None and time.monotonic() - began > 60 * minutes:
+                if time.monotonic() > deadline:
                     return False
-                if _trial(found, config, encoder, rows, held_out, seed):
+                running = out / RUNNING
+                if _trial(found, config, encoder, rows, held_out, seed, running, deadline):
                     return True
                 ended(found.ended()[-1])
             return False
@@ -136,26 +156,41 @@ def tune(
 
 
 def _trial(
-    found: Trials, config: Config, encoder: Encoder, train: Examples, valid: Examples, seed: int
+    found: Trials,
+    config: Config,
+    encoder: Encoder,
+    train: Examples,
+    valid: Examples,
+    seed: int,
+    running: Path,
+    deadline: float,
 ) -> bool:
-    # whether Ctrl-C ended it: then it is left as it was when it began
+    # whether it was interrupted: then the next run draws it again, and goes on where it stands
     trial = found.begin()
     chosen = configured(config, trial.params)
     objective = objective_of(chosen, encoder.schema)
-    watcher = _Pruner(trial)
-    began = time.perf_counter()
+    watcher = _Pruner(trial, deadline)
+    checkpoint = _checkpoint(running, {"trial": f"{len(found.ended())} {trial.params}"})
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
     try:
-        trained = fit_net(Steps(chosen, encoder, train, valid, watcher, objective))
+        trained = fit_net(Steps(chosen, encoder, train, valid, watcher, objective, checkpoint))
     except optuna.TrialPruned:
-        found.end(trial, watcher.lowest, None, time.perf_counter() - began, pruned=True)
-        return False
-    if trained.interrupted:
-        return True
-    judged = objective.judge(logits(trained.net, valid), valid)
-    found.end(trial, judged.loss, judged.auc, time.perf_counter() - began, pruned=False)
+        found.end(trial, watcher.lowest, None, watcher.seconds, pruned=True)
+    else:
+        if trained.interrupted:
+            return True
+        judged = objective.judge(logits(trained.net, valid), valid)
+        found.end(trial, judged.loss, judged.auc, watcher.seconds, pruned=False)
+    checkpoint.remove()
     return False
+
+
+def _checkpoint(path: Path, inputs: dict[str, str]) -> Checkpoint:
+    try:
+        return Checkpoint(path, inputs, Checkpointing(resume=True, seconds=KEPT_EVERY))
+    except AfmError:  # damaged, or of a trial that was ended just before the run was
+        return Checkpoint(path, inputs, Checkpointing(seconds=KEPT_EVERY))
 
 
 def _as_json(tuned: Tuned) -> dict[str, Any]:

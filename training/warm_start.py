@@ -5,9 +5,8 @@ and bins stay as they were, since other ones would move the scores of all old ro
 value's row begins as the trained unknown row, which is what scored it until then. So the net that
 the first step begins with scores every row exactly as the bundle's net does.
 
-The optimiser starts anew: a bundle carries the weights that serving needs and no more, and Adam's
-two moments would be twice the tables again, of rows that have moved, for estimates that it makes
-anew within some hundred batches.
+The optimiser starts anew, or goes on from what `fit --keep-optimiser` left beside the bundle: its
+moments of a value follow its row, and those of a new value begin at 0.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,6 +36,7 @@ from training.config import Config
 from training.data import Log, sample
 from training.examples import Examples
 from training.export import PREFIX
+from training.moments import Moments, Stored, read_moments
 
 TABLES = ("linear", "embedding")  # the parameters with a row a value
 FREE = ("role", "min_count", "separator")  # settings of a field that change no id and no weight
@@ -55,13 +55,15 @@ class WarmStart:
     """A bundle to go on from.
 
     `parameters`: by their names in the net. `replay`: older rows, of which a sample makes up
-    `replay_share` of the rows trained on; all of them where there are too few.
+    `replay_share` of the rows trained on; all of them where there are too few. `moments`: Adam's,
+    None where it is to start anew.
     """
 
     bundle: Bundle
     parameters: Mapping[str, NDArray[np.float32]]
     replay: Log | None = None
     replay_share: float = REPLAY_SHARE
+    moments: Stored | None = None
     vocabularies: Mapping[str, FieldVocabulary] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,6 +93,20 @@ class WarmStart:
         if not 0 < share < 1:
             raise ConfigError(f"--replay-share {share:g}: must lie between 0 and 1")
         return replace(self, replay=log, replay_share=share)
+
+    def with_optimiser(self, path: Path) -> "WarmStart":
+        """The same with Adam's moments, from the file that was kept beside the bundle.
+
+        Raises:
+            ConfigError: not such a file, or not of this bundle.
+        """
+        moments = read_moments(path, self.bundle.version)
+        for name, state in moments.items():
+            parameter = self.parameters.get(name)
+            shapes = {array.shape for key, array in state.items() if key != "step"}
+            if parameter is None or shapes != {parameter.shape}:
+                raise ConfigError(f"--optimiser {path}: {name} is not the bundle's")
+        return replace(self, moments=moments)
 
     def config(self) -> Config:
         """The configuration that the bundle was fitted by.
@@ -143,10 +159,10 @@ class WarmStart:
         wanted = round(len(train) * self.replay_share / (1 - self.replay_share))
         return train.joined(sample(self.replay, wanted, seed))
 
-    def grow(self, schema: Schema, train: Log) -> dict[str, FieldVocabulary]:
-        """What each field knows after the rows of `train`."""
+    def grow(self, schema: Schema, fresh: Log) -> dict[str, FieldVocabulary]:
+        """What each field knows after the new rows that are trained on."""
         return {
-            name: grow_vocabulary(self.vocabularies[name], described, train.columns[name])
+            name: grow_vocabulary(self.vocabularies[name], described, fresh.columns[name])
             for name, described in schema.fields.items()
         }
 
@@ -168,6 +184,8 @@ class WarmStart:
         grown = {name: Grown(**sizes) for name, sizes in training["grown"].items()}
         came = [f"{name} {field.old:,} + {field.new:,}" for name, field in grown.items()]
         lines.append(f"grown: {', '.join(came) or 'nothing, as no field has a vocabulary'}")
+        if self.moments is not None:
+            lines.append("optimiser: gone on with")
         return "\n".join(lines)
 
     def load(self, net: Net, vocabularies: Mapping[str, FieldVocabulary]) -> None:
@@ -180,7 +198,7 @@ class WarmStart:
             for name, parameter in net.named_parameters():
                 stored = self.parameters.get(name)
                 if stored is not None and name in TABLES:
-                    stored = np.concatenate(list(self._grown_rows(stored, vocabularies)))
+                    stored = self._grown_table(stored, vocabularies)
                 if stored is None or stored.shape != tuple(parameter.shape):
                     found = "absent" if stored is None else f"of shape {stored.shape}"
                     raise ConfigError(
@@ -189,16 +207,38 @@ class WarmStart:
                     )
                 parameter.copy_(torch.from_numpy(stored))
 
-    def _grown_rows(
-        self, table: NDArray[np.float32], vocabularies: Mapping[str, FieldVocabulary]
-    ) -> Iterator[NDArray[np.float32]]:
-        # field by field: its rows as they are, and a copy of its unknown one for each new value
-        start = 0
+    def grown_moments(self, vocabularies: Mapping[str, FieldVocabulary]) -> Moments | None:
+        """Adam's moments for a net built over the grown `vocabularies`; None if it starts anew."""
+        if self.moments is None:
+            return None
+        return Moments(
+            {
+                name: {
+                    key: array
+                    if key == "step" or name not in TABLES
+                    else self._grown_table(array, vocabularies, still=True)
+                    for key, array in state.items()
+                }
+                for name, state in self.moments.items()
+            }
+        )
+
+    def _grown_table(
+        self,
+        table: NDArray[np.float32],
+        vocabularies: Mapping[str, FieldVocabulary],
+        *,
+        still: bool = False,
+    ) -> NDArray[np.float32]:
+        # field by field: its rows as they are, and for each new value a copy of its unknown one, or
+        # zeros if `still`
+        start, parts = 0, []
         for name, old in self.vocabularies.items():
             rows = table[start : start + old.size]
-            yield rows
-            yield np.repeat(rows[UNKNOWN : UNKNOWN + 1], vocabularies[name].size - old.size, axis=0)
+            new = rows[UNKNOWN : UNKNOWN + 1] * np.float32(not still)
+            parts += [rows, np.repeat(new, vocabularies[name].size - old.size, axis=0)]
             start += old.size
+        return np.concatenate(parts)
 
 
 class KeptRows:

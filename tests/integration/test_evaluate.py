@@ -75,26 +75,27 @@ def test_a_slice_names_the_ten_most_frequent_values_missing_and_others(evaluate)
     assert rows == sorted((hours.count(int(value)) for value in values[:10]), reverse=True)
 
 
-def test_a_slice_of_one_class_leaves_its_ranking_undefined_and_is_no_error(evaluate, tmp_path):
+def test_a_slice_of_one_class_leaves_its_ranking_undefined_and_is_named(evaluate, tmp_path):
     rows = [cells(row | {"device": "tv", "click": 0}) for row in tiny_rows(5)]
     rows += [cells(row) for row in tiny_rows(200)]
     path = tmp_path / "one-class.csv"
     pl.DataFrame(rows, infer_schema_length=None).write_csv(path)
     code, measured, err = evaluate("--by", "device", data=path)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "afm-train: no AUC in slices of one class: 'tv'\n")
     (tv,) = (part for part in measured["slices"] if part["value"] == "tv")
     assert (tv["rows"], tv["positives"], tv["auc"], tv["intervals"]["auc"]) == (5, 0, None, None)
     assert tv["logloss"] > 0
 
 
-def test_a_log_without_a_click_is_no_error(evaluate, tmp_path):
-    path = tmp_path / "none.csv"
-    rows = [cells(row | {"click": 0}) for row in tiny_rows(30)]
+@pytest.mark.parametrize("click", [0, 1])
+def test_a_log_of_one_class_costs_one_line(evaluate, tmp_path, click):
+    path = tmp_path / "one-class.csv"
+    rows = [cells(row | {"click": click}) for row in tiny_rows(30)]
     pl.DataFrame(rows, infer_schema_length=None).write_csv(path)
-    code, measured, _ = evaluate(data=path)
-    assert code == 0
-    assert measured["auc"] is None
-    assert measured["intervals"]["calibration_ratio"] is None
+    code, measured, err = evaluate(data=path)
+    assert (code, measured) == (2, None)
+    assert err.count("\n") == 1
+    assert f"{path}: the log needs both classes, 0 and 1: all labels are {click}" in err
 
 
 @pytest.mark.parametrize(

@@ -177,15 +177,6 @@ def test_test_rows_are_what_the_charts_show(tmp_path, tiny_schema):
     assert "Unknown" in text
 
 
-def test_a_test_part_of_one_class_has_a_report_that_says_so(tmp_path, tiny_schema):
-    rows = tiny_rows()
-    clicks = [row for row in rows if row["click"]]
-    bundle = fitted(tmp_path / "out", rows, tiny_schema, test=clicks)
-    text = Page(text_of(bundle)).text
-    assert "no curves" in text
-    assert bundle.manifest.metrics["test"]["auc"] is None
-
-
 def test_one_field_alone_has_no_pairs_and_a_report(tmp_path):
     schema = Schema.parse('label = "click"\n[fields.device]\nkind = "categorical"\n')
     text = text_of(fitted(tmp_path / "out", tiny_rows(), schema))

@@ -192,12 +192,16 @@ def test_a_task_that_the_log_cannot_serve_costs_one_line(home, capsys, head, lab
     refused(home, capsys, fit(home), *says)
 
 
-def test_a_validation_log_of_one_class_costs_one_line(home, capsys):
-    schema(home, "click")
+@pytest.mark.parametrize("part", ["valid", "test"])
+@pytest.mark.parametrize(
+    ("task", "says"), [("click", "both classes, 0 and 1"), ("ranking", "labels that differ")]
+)
+def test_a_part_of_one_class_costs_one_line_before_the_training(home, capsys, part, task, says):
+    schema(home, task)
     frame = pl.read_csv(home / "log.csv", infer_schema=False)
-    frame.filter(pl.col("click") == "0").write_csv(home / "valid.csv")
-    code = fit(home, "--valid", home / "valid.csv")
-    refused(home, capsys, code, "valid.csv", "both classes", "all labels are 0")
+    frame.filter(pl.col("click") == "0").write_csv(home / "part.csv")
+    code = fit(home, f"--{part}", home / "part.csv")
+    refused(home, capsys, code, "part.csv", says, "all labels are 0")
 
 
 @pytest.mark.parametrize("option", ["--negatives-rate", "--negatives-kept"])

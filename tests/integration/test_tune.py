@@ -11,11 +11,13 @@ import time
 
 import polars as pl
 import pytest
+import torch
 
 from model.bundle import Bundle
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
 from training.config import Config
+from training.tune import RUNNING
 
 FAST = """
 net = "fm"
@@ -159,11 +161,56 @@ def test_a_search_that_was_ended_in_a_trial_goes_on_with_that_trial(home, sent, 
 
 
 def test_a_budget_of_minutes_ends_a_search(home):
-    assert tune(home, "--minutes", 0.02) == 0
+    assert tune(home, "--minutes", 0.06) == 0
     first = len(trials(home))
     assert first >= 1
-    assert tune(home, "--minutes", 0.02) == 0
+    assert tune(home, "--minutes", 0.06) == 0
     assert len(trials(home)) > first
+
+
+class Clock:
+    """Stands still until it was looked at so often, then an hour has passed."""
+
+    def __init__(self, looks):
+        self._looks = looks
+
+    def monotonic(self):
+        self._looks -= 1
+        return 0.0 if self._looks > 0 else 3600.0
+
+
+def test_a_trial_that_outlasts_the_minutes_is_cut_and_gone_on_with(home, capsys, monkeypatch):
+    monkeypatch.setattr("training.tune.KEPT_EVERY", 0.0)
+    assert tune(home, "--trials", 1, out="whole") == 0
+    (whole,) = trials(home, "whole")
+    capsys.readouterr()
+    with monkeypatch.context() as patched:
+        patched.setattr("training.tune.time", Clock(looks=20))  # seven batches an epoch
+        assert tune(home, "--trials", 1, "--minutes", 1) == 0
+    assert trials(home) == []
+    assert "interrupted: the same command goes on from here" in capsys.readouterr().err
+    kept = torch.load(home / "tuned" / RUNNING)
+    assert len(kept["steps"]["fm"]["epochs"]) == 2
+    kept["steps"]["fm"]["epochs"][0]["valid_loss"] = 99.0  # a mark, to be told from a trial anew
+    torch.save(kept, home / "tuned" / RUNNING)
+    assert tune(home, "--trials", 1) == 0
+    (trial,) = trials(home)
+    assert trial["curve"][0] == 99.0
+    assert trial["curve"][1:] == whole["curve"][1:]
+    assert trial["loss"] == whole["loss"]
+    assert not (home / "tuned" / RUNNING).exists()
+
+
+@pytest.mark.parametrize("left", ["damaged", "of another trial"])
+def test_what_a_run_left_of_a_trial_that_cannot_be_used_is_no_harm(home, left):
+    (home / "tuned").mkdir()
+    path = home / "tuned" / RUNNING
+    if left == "damaged":
+        path.write_bytes(b"\x00" * 100)
+    else:
+        torch.save({"inputs": {"trial": "7"}, "steps": {}}, path)
+    assert tune(home, "--trials", 1) == 0
+    assert not path.exists()
 
 
 def test_hopeless_trials_are_ended_early(home):
@@ -225,6 +272,15 @@ def test_another_search_in_the_same_place_is_refused_by_what_differs(home, capsy
     capsys.readouterr()
     refused(capsys, tune(home, "--trials", 1, "--seed", 2), "seed 1, not 2", "trials.sqlite")
     refused(capsys, tune(home, "--trials", 1, "--net", "lr"), "net fm, not lr")
+    assert len(trials(home)) == 1
+
+
+def test_a_log_of_other_rows_is_refused_though_it_has_as_many_of_each_class(home, capsys):
+    assert tune(home, "--trials", 1) == 0
+    frame = pl.read_csv(home / "log.csv")
+    frame.with_columns(pl.col("ad").reverse()).write_csv(home / "log.csv")
+    capsys.readouterr()
+    refused(capsys, tune(home, "--trials", 2), "trials.sqlite", "was begun with log ")
     assert len(trials(home)) == 1
 
 

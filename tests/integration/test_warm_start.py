@@ -209,7 +209,20 @@ def test_what_was_gone_on_with_can_be_gone_on_with(make_bundle, tmp_path):
     second = go_on(make_bundle("afm"), tmp_path / "second", newer_rows(), STEP)
     third = go_on(second, tmp_path / "third", newer_rows(seed=8), STEP)
     assert third.manifest.training["from"] == second.version
-    assert third.vocabularies() == second.vocabularies()
+    assert third.manifest.dimensions.rows == second.manifest.dimensions.rows + 1
+
+
+def test_a_value_seen_once_each_day_is_admitted_on_the_second_but_not_by_a_replay(
+    make_bundle, tmp_path
+):
+    second = go_on(make_bundle("fm"), tmp_path / "second", newer_rows())
+    assert "seen once" not in second.vocabularies()["ad"].values
+    third = go_on(second, tmp_path / "third", newer_rows(seed=8))
+    assert third.vocabularies()["ad"].values[-1] == "seen once"
+    before = as_log(newer_rows(), second.schema)
+    again = go_on(second, tmp_path / "again", tiny_rows(seed=8), replay=before, share=0.5)
+    assert again.manifest.training["replayed"] == 600
+    assert again.vocabularies()["ad"] == second.vocabularies()["ad"]
 
 
 def test_replayed_rows_are_a_seeded_share_of_the_rows_trained_on(make_bundle, tmp_path):

@@ -10,6 +10,7 @@ from model.schema import Schema
 from model.values import canonical, members
 from model.vocabulary import (
     FIRST,
+    LEAST_KEPT,
     Bins,
     Scaler,
     Vocabulary,
@@ -68,7 +69,8 @@ def test_a_multivalued_cell_is_a_list_or_text_with_separators(cell, values):
 
 def test_values_below_min_count_are_left_out_and_the_frequent_come_first():
     column = ["a"] * 2 + ["b"] * 3 + ["rare"] + [None] * 5 + [""] * 5
-    assert fit_vocabulary(field(kind="categorical"), column) == Vocabulary(("b", "a"))
+    learnt = fit_vocabulary(field(kind="categorical"), column)
+    assert learnt == Vocabulary(("b", "a"), refused={"rare": 1})
 
 
 def test_forms_of_one_value_are_counted_together_and_look_alikes_are_not():
@@ -97,7 +99,38 @@ def test_a_vocabulary_grows_at_its_end_so_that_known_values_keep_their_ids():
 def test_a_new_value_is_admitted_from_min_count_rows_on_and_a_known_one_needs_none():
     newer = ["twice"] * 2 + ["thrice", 3] * 3 + ["3.0"]
     grown = grow_vocabulary(Vocabulary(("a",)), field(kind="categorical", min_count=3), newer)
-    assert grown == Vocabulary(("a", "3", "thrice"))
+    assert grown == Vocabulary(("a", "3", "thrice"), refused={"twice": 2})
+
+
+def test_a_value_that_is_rare_each_day_is_admitted_when_its_days_add_up():
+    known, described = Vocabulary(("a",)), field(kind="categorical", min_count=3)
+    for day in (["daily", "a"], ["daily", "other"], [3, "daily"]):
+        known = grow_vocabulary(known, described, day)
+    assert known == Vocabulary(("a", "daily"), refused={"3": 1, "other": 1})
+
+
+def test_a_rare_value_is_admitted_by_rows_of_today_not_by_a_lower_min_count():
+    known = Vocabulary((), refused={"absent": 4, "today": 4})
+    grown = grow_vocabulary(known, field(kind="categorical", min_count=2), ["today"])
+    assert grown == Vocabulary(("today",), refused={"absent": 4})
+
+
+def test_no_more_counts_are_kept_than_values_and_the_most_frequent_and_latest_are():
+    described = field(kind="categorical", min_count=3)
+    known = grow_vocabulary(Vocabulary(()), described, [f"old-{n}" for n in range(LEAST_KEPT)])
+    grown = grow_vocabulary(known, described, ["twice", "twice", "new", "old-7"])
+    assert len(grown.refused) == LEAST_KEPT
+    assert list(grown.refused)[:3] == ["old-7", "twice", "new"]
+    assert grown.refused["old-7"] == 2
+    many = Vocabulary(tuple(f"v{n}" for n in range(2 * LEAST_KEPT)))
+    rare = [f"r{n}" for n in range(3 * LEAST_KEPT)]
+    assert len(grow_vocabulary(many, described, rare).refused) == 2 * LEAST_KEPT
+
+
+def test_a_vocabulary_without_counts_is_written_and_read_as_ever():
+    data = b'{"kind":"vocabulary","values":["a","b"]}\n'
+    assert from_bytes(data, "f.json") == Vocabulary(("a", "b"))
+    assert to_bytes(Vocabulary(("a", "b"))) == data
 
 
 def test_a_multivalued_field_grows_by_the_values_that_are_fed():
@@ -174,6 +207,7 @@ def test_numbers_beyond_the_edges_fall_into_the_outer_bins():
     [
         Vocabulary(("a", 'quote"', "é\u0001", "")),
         Vocabulary(()),
+        Vocabulary(("a",), refused={"é": 2, "b": 1}),
         Scaler(-1.0, 2.5, 0.1, 3.0, log=True),
         Bins((0.1, 0.2)),
     ],
@@ -193,6 +227,9 @@ def test_what_is_written_reads_back_equal(learnt):
         b'{"kind":"pickle"}',
         b'{"kind":"vocabulary","values":["a","a"]}',
         b'{"kind":"vocabulary","values":[1]}',
+        b'{"kind":"vocabulary","values":[],"refused":{"a":"1"}}',
+        b'{"kind":"vocabulary","values":[],"refused":{"a":0}}',
+        b'{"kind":"vocabulary","values":[],"refused":[1]}',
         b'{"kind":"bins","edges":[2.0,1.0]}',
         b'{"kind":"bins","edges":[NaN]}',
         b'{"kind":"scaler","low":0,"high":1,"shift":0,"scale":0,"log":false}',
