@@ -186,6 +186,8 @@ class Follower:
         if self.live is None or (self._is_kept(version) and self._unjudged(version) is not None):
             self._load_and_judge(version)
             return
+        if self._knows_little(version):
+            self._rest(2 * self._poll_seconds)  # whoever has requests to judge on goes first
         # one worker after the other, so that a core stays free for requests
         with self._bundles.turn(self.model, version, self._rest):
             self._load_and_judge(version)
@@ -332,10 +334,14 @@ class Follower:
             if self._store.active() != self.active:
                 raise _GivenUpError
 
+    def _knows_little(self, version: str) -> bool:
+        shadow = self.shadow
+        return shadow.judges and not shadow.suffices() and self._unjudged(version) is None
+
     def _waits_for_others(self, version: str) -> bool:
         # few requests say little: what was found on more of them stands, by other workers or by
         # this one before it was started again
-        if not self.shadow.judges or self.shadow.suffices() or self._unjudged(version) is not None:
+        if not self._knows_little(version):
             return False
         found = [(one.version, one.found, one.why) for one in self._bundles.noted(self.model)]
         with suppress(StoreError):  # without the right to ask, the notes are all there is

@@ -315,6 +315,19 @@ def test_a_new_worker_does_not_serve_what_the_others_requests_refused(
     assert second.refusal.code == "shadow_mean"
 
 
+def test_a_worker_without_requests_hears_first_what_the_others_found(
+    changed, fitted, store, bundles, served, started
+):
+    limits = Settings.load().shadow_limits
+    publish(fitted(1).directory, store, bundles)
+    idle = started(limits, poll_seconds=0.2)
+    busy = served(limits, poll_seconds=0.2)
+    publish(changed("scores x 1.3").directory, store, bundles)
+    until(lambda: busy.refusal is not None and idle.refusal is not None)
+    assert idle.refusal.code == "shadow_mean"
+    assert {busy.live.version, idle.live.version} == {fitted(1).version}
+
+
 def test_a_restarted_worker_waits_for_requests_to_judge_on(
     changed, fitted, store, bundles, served, started
 ):
