@@ -24,6 +24,11 @@ def table(head: list[str], lines: list[list[object]]) -> str:
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
 
 
+def verdict(promised: str, holds: bool) -> str:
+    """A promise that depends on the machine, and whether it holds here."""
+    return f"{promised}: {'holds' if holds else 'does not hold'}"
+
+
 def cpu_model() -> str:
     """The processor by its name, where Linux tells it."""
     try:

@@ -60,7 +60,9 @@ def echo(home: Path) -> Iterator[int]:
 
 
 @contextmanager
-def started(run: list[str], environment: dict[str, str], log: Path, ready: str) -> Iterator[None]:
+def started(
+    run: list[str], environment: dict[str, str], log: Path, ready: str
+) -> Iterator["subprocess.Popen[bytes]"]:
     """A server process, from its first good answer to its end."""
     with log.open("wb") as output:
         process = subprocess.Popen(run, env=environment, stdout=output, stderr=output)
@@ -70,7 +72,7 @@ def started(run: list[str], environment: dict[str, str], log: Path, ready: str) 
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"it does not start: {' '.join(run)}\n{log.read_text()}")
             time.sleep(0.1)
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -83,6 +85,23 @@ def answers(url: str) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def wait_live(port: int, version: str, workers: int = 2, model: str = "default") -> None:
+    """Return once a version is live on every worker."""
+    line = f'afm_live_version{{model="{model}",version="{version}"}} {workers}.0'
+    deadline = time.monotonic() + START_SECONDS
+    while line not in metrics(port):
+        assert time.monotonic() < deadline, f"{version} is not live on {workers} workers"
+        time.sleep(0.01)
+
+
+def metrics(port: int) -> str:
+    """All of them, as Prometheus gets them."""
+    url = f"http://127.0.0.1:{port}/metrics"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        text: str = answer.read().decode()
+        return text
 
 
 def command(name: str) -> list[str]:

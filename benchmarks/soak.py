@@ -1,5 +1,9 @@
-"""`make soak`: half an hour of mixed load on two workers: swaps, cancelled requests and any number
-of candidates. What grows: memory, file descriptors, latency; and what is left to do in quiet.
+"""`make soak`: half an hour of mixed load on two workers: /predict by context and by whole rows, of
+any number of candidates, /explain, cancelled requests, and swaps that recent requests judge. What
+grows: memory, file descriptors, latency; and what is left to do in quiet.
+
+The version swapped to is the same bundle under another name: it is loaded, judged and dropped like
+any other, and judged no worse.
 
     .venv/bin/python benchmarks/soak.py [--minutes 30] [--no-write]
 """
@@ -21,18 +25,22 @@ from typing import NamedTuple
 
 import numpy as np
 import psutil
-from load import Connection
+from load import Connection, request_bytes
 from numpy.typing import NDArray
-from results import circumstances, keep, say, table
+from results import circumstances, keep, say, table, verdict
 from serve import fitted, make_requests
 from servers import clean_environment, command, free_port, started
 
 RATE = 60.0  # requests a second; CANCELLED of them are not waited for
 CANCELLED = 0.05
+EXPLAINED = 0.05  # of the requests, of 1 or 10 candidates: a row costs a hundred times as much
+WHOLE_ROWS = 0.2  # of the /predict requests, as `instances`
 SWAP_SECONDS = 10.0
 SAMPLE_SECONDS = 5.0
 SETTLED = 0.2  # of the time, at its begin, in which caches fill
 QUIET_SECONDS = 30.0
+IDLE = 0.01  # of a core, at most
+FILES = 10  # descriptors more or fewer, as callers come and go
 
 
 class Sample(NamedTuple):
@@ -52,8 +60,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="afm-soak-") as folder:
         text = soaked(Path(folder), 60 * options.minutes)
-    text += f"\n\n{options.minutes:g} minutes, {RATE:g} requests a second of 1 to 500 candidates, "
-    text += f"{CANCELLED:.0%} cancelled, a swap every {SWAP_SECONDS:g} s. "
+    text += f"\n\n{options.minutes:g} minutes, {RATE:g} requests a second: {EXPLAINED:.0%} are "
+    text += "/explain of 1 or 10 candidates, the others /predict of 1 to 500, of these "
+    text += f"{WHOLE_ROWS:.0%} as whole rows; {CANCELLED:.0%} of all are cancelled. A swap every "
+    text += f"{SWAP_SECONDS:g} s, to the same bundle under another name. "
     text += circumstances("uvicorn", "onnxruntime")
     print(text)
     if not options.no_write:
@@ -61,11 +71,13 @@ def main() -> None:
 
 
 def soaked(home: Path, seconds: float) -> str:
-    """The table."""
+    """The table.
+
+    Raises:
+        AssertionError: an answer other than 200, or 429 in overload.
+    """
     bundle = fitted(home)
-    requests = [
-        one for some in make_requests(home / "log.parquet", bundle).values() for one in some
-    ]
+    requests = mixed(make_requests(home / "log.parquet", bundle))
     other = shutil.copytree(bundle.directory, home / "other")
     manifest = json.loads((other / "manifest.json").read_text())
     (other / "manifest.json").write_text(json.dumps({**manifest, "version": "other"}))
@@ -79,9 +91,9 @@ def soaked(home: Path, seconds: float) -> str:
     for directory in (other, bundle.directory):
         swap("publish", "--force", str(directory))
     run = [*serve, "run", "--port", str(port), "--workers", "2"]
-    with started(run, environment, home / "log", f"http://127.0.0.1:{port}/readyz"):
+    with started(run, environment, home / "log", f"http://127.0.0.1:{port}/readyz") as process:
+        parent = psutil.Process(process.pid)
         with loaded(port, requests) as (latencies, statuses):
-            parent = psutil.Process().children()[-1]
             samples, swaps = [], 0
             begun = time.monotonic()
             while (second := time.monotonic() - begun) < seconds:
@@ -93,23 +105,74 @@ def soaked(home: Path, seconds: float) -> str:
                 samples.append(sample(parent, second, seen))
                 say(str(samples[-1]))
         time.sleep(5)
-        family = [parent, *parent.children()]
-        busy = sum(sum(one.cpu_times()[:2]) for one in family)
-        time.sleep(QUIET_SECONDS)
-        idle = (sum(sum(one.cpu_times()[:2]) for one in family) - busy) / QUIET_SECONDS
+        idle = of_a_core(parent, QUIET_SECONDS)
+    strange = statuses.keys() - {"200", "429", "cancelled"}
+    assert not strange, statuses
+    log = (home / "log").read_text()
+    lives, refused = (log.count(f'"event": "version {what}"') for what in ("is live", "refused"))
     late = [one for one in samples if one.second >= SETTLED * seconds]
     at = np.array([one.second / 3600 for one in late])
+    memory = slope(at, np.array([one.bytes / 2**20 for one in late]))
+    latency = slope(at, np.array([one.latency for one in late]))
+    files = [one.files for one in late]
+    flat = max(files) - min(files) <= FILES
     lines: list[list[object]] = [
-        ["answers", ", ".join(f"{n:,} of {status}" for status, n in sorted(statuses.items()))],
-        ["swaps", swaps],
-        ["memory, MiB an hour", slope(at, np.array([one.bytes / 2**20 for one in late]))],
-        ["memory at the end, MiB", f"{late[-1].bytes / 2**20:.0f}"],
-        ["median latency, ms an hour", slope(at, np.array([one.latency for one in late]))],
-        ["median latency at the end, ms", f"{late[-1].latency:.2f}"],
-        ["file descriptors, first and last", f"{late[0].files}, {late[-1].files}"],
-        ["of a core when idle", f"{idle:.2%}"],
+        [
+            "answers",
+            "200, or 429 in overload",
+            ", ".join(f"{n:,} of {status}" for status, n in sorted(statuses.items())),
+        ],
+        [
+            "swaps",
+            "",
+            f"{swaps} commands; a worker went live {lives - 2} times after its start and refused "
+            f"{refused} times",
+        ],
+        ["memory, MiB an hour", verdict("0 within noise", memory.is_zero), memory],
+        ["memory at the end, MiB", "", f"{late[-1].bytes / 2**20:.0f}"],
+        ["median latency, ms an hour", verdict("0 within noise", latency.is_zero), latency],
+        ["median latency at the end, ms", "", f"{late[-1].latency:.2f}"],
+        [
+            "file descriptors: first, last, fewest, most",
+            verdict("flat", flat),
+            f"{files[0]}, {files[-1]}, {min(files)}, {max(files)}",
+        ],
+        ["of a core when idle", verdict(f"under {IDLE:.0%}", idle < IDLE), f"{idle:.2%}"],
     ]
-    return table(["what", "figure"], lines)
+    return table(["what", "promised", "figure"], lines)
+
+
+def mixed(by_size: dict[int, list[bytes]]) -> list[bytes]:
+    """Requests of a context with candidates in the forms and shares of a soak."""
+    chance = random.Random(1)
+    some = [one for requests in by_size.values() for one in requests]
+    small = [one for size, requests in by_size.items() if size <= 10 for one in requests]
+    found = [as_instances(one) if chance.random() < WHOLE_ROWS else one for one in some]
+    explained = round(EXPLAINED / (1 - EXPLAINED) * len(found))
+    return found + [
+        one.replace(b"POST /predict", b"POST /explain", 1)
+        for one in chance.choices(small, k=explained)
+    ]
+
+
+def as_instances(request: bytes) -> bytes:
+    """The same rows, each whole."""
+    body = json.loads(request.partition(b"\r\n\r\n")[2])
+    rows = [{**body["context"], **candidate} for candidate in body["candidates"]]
+    return request_bytes("/predict", {"instances": rows})
+
+
+def of_a_core(parent: psutil.Process, seconds: float) -> float:
+    """What workers and parent use of one, over so many seconds."""
+    family = [parent, *parent.children()]
+    before, begun = busy(family), time.monotonic()
+    time.sleep(seconds)
+    return (busy(family) - before) / (time.monotonic() - begun)
+
+
+def busy(family: list[psutil.Process]) -> float:
+    """Seconds of a core that some processes have used so far."""
+    return sum(sum(one.cpu_times()[:2]) for one in family)
 
 
 def sample(parent: psutil.Process, second: float, latencies: list[float]) -> Sample:
@@ -123,10 +186,24 @@ def sample(parent: psutil.Process, second: float, latencies: list[float]) -> Sam
     )
 
 
-def slope(at: NDArray[np.float64], values: NDArray[np.float64]) -> str:
-    """Of a line through the values, with an interval of 95 % from bootstrapped blocks of six, as
-    neighbouring samples are alike.
-    """
+class Slope(NamedTuple):
+    """Of a line through values, with an interval of 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether 0 is within the interval."""
+        return self.low <= 0 <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.value:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
+
+
+def slope(at: NDArray[np.float64], values: NDArray[np.float64]) -> Slope:
+    """The interval is from bootstrapped blocks of six, as neighbouring samples are alike."""
     rng = np.random.default_rng(1)
     blocks = np.array_split(np.arange(len(at)), max(len(at) // 6, 2))
     found = []
@@ -134,18 +211,28 @@ def slope(at: NDArray[np.float64], values: NDArray[np.float64]) -> str:
         chosen = np.concatenate([blocks[i] for i in rng.integers(len(blocks), size=len(blocks))])
         found.append(np.polyfit(at[chosen], values[chosen], 1)[0])
     low, high = np.quantile(found, [0.025, 0.975])
-    return f"{np.polyfit(at, values, 1)[0]:+.2f} ({low:+.2f} to {high:+.2f})"
+    return Slope(float(np.polyfit(at, values, 1)[0]), float(low), float(high))
 
 
 @contextmanager
 def loaded(port: int, requests: list[bytes]) -> Iterator[tuple[list[float], Counter[str]]]:
-    """Asked at RATE from four threads until the block ends; latencies in seconds, and answers."""
+    """Asked at RATE from four threads until the block ends; latencies in seconds, and answers.
+
+    Raises:
+        AssertionError: a request that was not answered.
+    """
     over = threading.Event()
+    faults: list[BaseException] = []
     latencies: list[float] = []
     statuses: Counter[str] = Counter()
 
     def work(seed: int) -> None:
-        chance = random.Random(seed)
+        try:
+            ask(random.Random(seed))
+        except BaseException as error:
+            faults.append(error)
+
+    def ask(chance: random.Random) -> None:
         connection = Connection(port)
         while not over.wait(chance.expovariate(RATE / 4)):
             request = chance.choice(requests)
@@ -171,6 +258,7 @@ def loaded(port: int, requests: list[bytes]) -> Iterator[tuple[list[float], Coun
         over.set()
         for thread in threads:
             thread.join()
+    assert not faults, faults
 
 
 if __name__ == "__main__":

@@ -131,7 +131,8 @@ class Bundle:
             raise BundleError(f"{weights}: not a file of float32", "weights")
         if not np.isfinite(np.memmap(weights, dtype=np.float32, mode="r")).all():
             raise BundleError(f"{weights}: a weight that is not finite", "weights")
-        for name in {PREDICT, ADS, RANK, EXPLAIN} & self.manifest.files.keys():
+        # in one order, so that every worker names the same one
+        for name in sorted({PREDICT, ADS, RANK, EXPLAIN} & self.manifest.files.keys()):
             check_graph(self.directory / name, WEIGHTS, dimensions.rows)
 
     def vocabulary_bytes(self) -> dict[str, bytes]:

@@ -158,8 +158,9 @@ class Scorer:
         """What `rank` needs of each ad whatever the context is [N, D]; needs `has_rank`. Raises as
         `predict` does.
 
-        Rows go in whole tiles: a row of one has the same bits whatever the rows beside it are, and
-        so an ad scores the same whether its part was kept or has just been computed.
+        Rows go in whole tiles: a row of one has the same bits wherever it stands and whatever the
+        rows beside it are, and so an ad scores the same whether its part was kept or has just been
+        computed.
         """
         assert self._ads is not None  # noqa: S101  what the caller has made sure of
         self._check_ids(ads)

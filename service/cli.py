@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.errors import AfmError
+from model.stdout import reader_may_leave
 from service.embedded_redis import EmbeddedRedis
 from service.errors import SettingsError, StoreError
 from service.last_active import remember
@@ -20,16 +21,17 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status: 2 for a fault of the user, 3 for no Redis."""
-    arguments = _parser().parse_args(argv)
-    try:
-        arguments.run(arguments)
-    except AfmError as error:
-        print(f"afm-serve: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("afm-serve: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    with reader_may_leave():
+        arguments = _parser().parse_args(argv)
+        try:
+            arguments.run(arguments)
+        except AfmError as error:
+            print(f"afm-serve: {error}", file=sys.stderr)
+            return error.exit_code
+        except KeyboardInterrupt:
+            print("afm-serve: interrupted", file=sys.stderr)
+            return 130
+        return 0
 
 
 # Each command imports what it needs, so that `versions` does without onnxruntime.

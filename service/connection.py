@@ -53,7 +53,7 @@ class Connection(OneWriteProtocol):
         self._last = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         """See asyncio.Protocol."""
         super().connection_made(transport)
         self._made = self.loop.time()

@@ -62,10 +62,12 @@ class LiveVocabulary(Vocabulary):
     known: KnownValues | None = None
 
     @property
-    def size(self) -> int:  # noqa: D102
+    def size(self) -> int:
+        """See `Vocabulary`."""
         return FIRST + self.count
 
-    def ids(self, offset: int) -> Ids:  # noqa: D102
+    def ids(self, offset: int) -> Ids:
+        """Those of the values known."""
         assert self.known is not None  # noqa: S101  it is made with them
         return _Ids(self.known, offset + FIRST)
 

@@ -64,17 +64,19 @@ class Probabilities(View):
     route = "/predict"
     key = "probabilities"
 
-    def before(self, live: Live) -> bytes:  # noqa: D102
+    def before(self, live: Live) -> bytes:
+        """The keys of probabilities, or of scores beside none."""
         keys = super().before(live)
         return keys if live.scorer.has_probabilities else keys + b'null,"scores":'
 
-    def score(  # noqa: D102
+    def score(
         self,
         live: Live,
-        asked: Asked,  # noqa: ARG002
-        start: int,  # noqa: ARG002
+        asked: Asked,  # noqa: ARG002  numbers need no raw rows
+        start: int,  # noqa: ARG002  nor their places
         encoded: Encoded | Slate,
     ) -> Iterator[list[Any]]:
+        """All in one step."""
         yield live.scorer.predict(encoded).predictions.tolist()
 
 
@@ -85,9 +87,10 @@ class Explanations(View):
     key = "explanations"
     step_rows = 10
 
-    def score(  # noqa: D102
+    def score(
         self, live: Live, asked: Asked, start: int, encoded: Encoded | Slate
     ) -> Iterator[list[Any]]:
+        """Ten a step, with their raw values beside."""
         rows = asked.rows[start : start + len(encoded)]
         whole = [{**asked.context, **row} for row in rows] if asked.context else rows
         scores = live.scorer.predict(encoded)

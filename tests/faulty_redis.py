@@ -162,18 +162,24 @@ def _wrong_password(it: FaultyRedis) -> Mend:
     return mend
 
 
-def _read_only(it: FaultyRedis) -> Mend:
-    # a replica without its primary, which answers MASTERDOWN to reads and READONLY to writes
-    with it.direct() as client:
-        client.config_set("replica-serve-stale-data", "no")
-        client.replicaof("127.0.0.1", 1)
+def _replica(*, answers_reads: bool) -> Callable[[FaultyRedis], Mend]:
+    # a replica whose primary is gone: it says READONLY to writes, and to reads, which are all that
+    # the service asks, MASTERDOWN unless it may answer with what it has
+    stale = "yes" if answers_reads else "no"
 
-    def mend() -> None:
+    def break_it(it: FaultyRedis) -> Mend:
         with it.direct() as client:
-            client.replicaof("no", "one")
-            client.config_set("replica-serve-stale-data", "yes")
+            client.config_set("replica-serve-stale-data", stale)
+            client.replicaof("127.0.0.1", 1)
 
-    return mend
+        def mend() -> None:
+            with it.direct() as client:
+                client.replicaof("no", "one")
+                client.config_set("replica-serve-stale-data", "yes")
+
+        return mend
+
+    return break_it
 
 
 def _out_of_memory(it: FaultyRedis) -> Mend:
@@ -214,7 +220,8 @@ FAULTS: dict[str, Callable[[FaultyRedis], Mend]] = {
     "reset": _proxied("reset"),
     "1 byte a second": _proxied("trickle"),
     "wrong password": _wrong_password,
-    "READONLY": _read_only,
+    "READONLY": _replica(answers_reads=True),
+    "MASTERDOWN": _replica(answers_reads=False),
     "OOM": _out_of_memory,
     "LOADING": _loading,
     "failover, the old one stays": _failover(old_stays=True),

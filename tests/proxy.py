@@ -15,8 +15,9 @@ class Proxy:
     """Between clients and the server on `target`, a port of 127.0.0.1.
 
     `mode`: "pass", "black hole" (takes everything, passes nothing on), "reset" (RST to who is there
-    and who comes) or "trickle" (passes a byte a second back). A changed `target` is for those who
-    come afterwards. `attempts`: when each connection was made, monotonic seconds.
+    and who comes), "trickle" (passes a byte a second back) or "slow" (a few megabytes). A changed
+    `target` is for those who come afterwards. `attempts`: when each connection was made, monotonic
+    seconds.
     """
 
     def __init__(self, target: int) -> None:
@@ -92,6 +93,8 @@ class Proxy:
                 if self.mode != "black hole":
                     writer.write(data)
                     await writer.drain()
+                if back and self.mode == "slow":
+                    await asyncio.sleep(0.01)
         finally:
             writer.close()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.errors import AfmError, ConfigError
+from model.stdout import reader_may_leave
 
 if TYPE_CHECKING:
     from model.schema import Schema
@@ -18,16 +19,17 @@ NETS = ("lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+")  # model.nets has them,
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
-    arguments = _parser().parse_args(argv)
-    try:
-        arguments.run(arguments)
-    except AfmError as error:
-        print(f"afm-train: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("afm-train: interrupted, nothing written", file=sys.stderr)
-        return 130
-    return 0
+    with reader_may_leave():
+        arguments = _parser().parse_args(argv)
+        try:
+            arguments.run(arguments)
+        except AfmError as error:
+            print(f"afm-train: {error}", file=sys.stderr)
+            return error.exit_code
+        except KeyboardInterrupt:
+            print("afm-train: interrupted, nothing written", file=sys.stderr)
+            return 130
+        return 0
 
 
 # Each command imports what it needs: torch takes seconds, and `schema` or `--help` do without.
@@ -44,7 +46,8 @@ def _schema(arguments: argparse.Namespace) -> None:
 def _simulate(arguments: argparse.Namespace) -> None:
     from training.simulate import write_simulation
 
-    write_simulation(arguments.out, arguments.rows, arguments.seed, arguments.unseen)
+    seed = _seed("--seed", arguments.seed)
+    write_simulation(arguments.out, arguments.rows, seed, arguments.unseen)
     print(f"{arguments.out}: train.parquet, test.parquet, schema.toml, truth.json")
 
 
@@ -58,6 +61,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     from training.progress import watcher
 
     keep_freed_memory()
+    seed = _seed("--seed", arguments.seed)
     schema = Schema.load(arguments.schema)
     start = _warm_start(arguments, schema)
     config = Config.load(arguments.config)
@@ -78,9 +82,7 @@ def _fit(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--checkpoint-seconds {arguments.checkpoint_seconds:g}: 0 or more")
     kept = Checkpointing(arguments.resume, arguments.checkpoint_seconds)
     parts = log, valid, test
-    fitted = fit(
-        *parts, schema, config, arguments.out, arguments.seed, watcher(), start, checkpointing=kept
-    )
+    fitted = fit(*parts, schema, config, arguments.out, seed, watcher(), start, checkpointing=kept)
     if start is not None:
         print(start.told(fitted.manifest, config))
     for part, measured in fitted.manifest.metrics.items():
@@ -138,6 +140,7 @@ def _tune(arguments: argparse.Namespace) -> None:
     from training.tune_report import printed, told
 
     keep_freed_memory()
+    seed = _seed("--seed", arguments.seed)
     schema, config = Schema.load(arguments.schema), Config.load(arguments.config)
     if arguments.net:
         config = config.model_copy(update={"net": arguments.net})
@@ -149,7 +152,7 @@ def _tune(arguments: argparse.Namespace) -> None:
         schema,
         config,
         arguments.out,
-        arguments.seed,
+        seed,
         arguments.trials,
         arguments.minutes,
         lambda trial: print(told(trial), file=sys.stderr),
@@ -171,9 +174,9 @@ def _compare(arguments: argparse.Namespace) -> None:
     from training.progress import watcher
 
     keep_freed_memory()
+    seeds = [_seed("--seeds", text) for text in arguments.seeds.split(",")]
     schema, config = Schema.load(arguments.schema), Config.load(arguments.config)
     nets = [net.strip() for net in arguments.nets.split(",")]
-    seeds = [_seed(text) for text in arguments.seeds.split(",")]
     log = read_log(arguments.data, schema)
     valid = read_log(arguments.valid, schema) if arguments.valid else None
     test = read_log(arguments.test, schema) if arguments.test else None
@@ -197,10 +200,14 @@ def _rate(option: str, text: str | None) -> float | None:
     return rate
 
 
-def _seed(text: str) -> int:
-    if not text.strip().isdecimal():
-        raise ConfigError(f"--seeds: {text!r} is not a whole number of 0 or more")
-    return int(text)
+def _seed(option: str, text: str) -> int:
+    try:
+        seed = int(text)
+    except ValueError:
+        seed = -1
+    if not 0 <= seed < 2**63:  # what numpy and torch both take
+        raise ConfigError(f"{option} {text!r}: a whole number from 0 to 2^63 - 1")
+    return seed
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -218,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
 
     simulate = commands.add_parser("simulate", help="draw an ad log with planted pair effects")
     simulate.add_argument("--rows", type=int, default=200_000, metavar="N")
-    simulate.add_argument("--seed", type=int, default=1, metavar="S")
+    simulate.add_argument("--seed", default="1", metavar="S")
     simulate.add_argument("--unseen", type=float, default=0.05, metavar="SHARE")
     simulate.add_argument("--out", required=True, type=Path, metavar="DIR")
     simulate.set_defaults(run=_simulate)
@@ -230,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--net", choices=NETS, help="default: the config's, else afm")
     fit.add_argument("--valid", type=Path, help="default: a part of DATA is held out")
     fit.add_argument("--test", type=Path, help="evaluated once, at the end")
-    fit.add_argument("--seed", type=int, default=1)
+    fit.add_argument("--seed", default="1", metavar="S")
     fit.add_argument("--config", type=Path, help="TOML; see training/config.py for its keys")
     fit.add_argument(
         "--negatives-rate", metavar="RATE", help="of the training part's negatives, drawn by chance"
@@ -284,7 +291,11 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("data", type=Path, metavar="DATA")
     compare.add_argument("--schema", required=True, type=Path)
     compare.add_argument("--out", required=True, type=Path, metavar="DIR")
-    compare.add_argument("--nets", default="fm,afm", help="the first is what others are held to")
+    compare.add_argument(
+        "--nets",
+        default="fm,nfm,afm,afm+",
+        help="default: %(default)s; others are held to the first",
+    )
     compare.add_argument("--seeds", default="1,2,3")
     compare.add_argument("--valid", type=Path, help="default: a part of DATA is held out")
     compare.add_argument("--test", type=Path, help="what the nets are judged on; default: valid")
@@ -299,7 +310,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--trials", type=int, help="of all runs together")
     tune.add_argument("--minutes", type=float, help="after which no trial begins")
     tune.add_argument("--valid", type=Path, help="default: a part of DATA is held out")
-    tune.add_argument("--seed", type=int, default=1)
+    tune.add_argument("--seed", default="1", metavar="S")
     tune.add_argument("--config", type=Path, help="TOML: the first trial; what is not searched for")
     tune.set_defaults(run=_tune)
     return parser

@@ -126,6 +126,10 @@ def edge_cases(
 
     `ids` and `values` [N, F] are real rows; `offsets` [F] the first table row of each slot;
     `candidate` [F] the slots that the ads give.
+
+    Not here: ids beyond 2^24, which float32 could not tell apart. How a graph gathers does not
+    depend on how long its table is; tests/integration/test_export.py tries lr, fm and afm on one
+    that long, with whole rows and with one context.
     """
     repeats = -(-1000 // len(ids))
     many = Encoded(np.tile(ids, (repeats, 1))[:1000], np.tile(values, (repeats, 1))[:1000])

@@ -121,12 +121,10 @@ def simulate(rows: int, seed: int, unseen: float = 0.05, world: World = PLAIN) -
     rows whose ad or user training never shows. Equal arguments give equal logs.
 
     Raises:
-        DataError: too few rows, a negative seed, or a share outside 0..1.
+        DataError: too few rows, or a share outside 0..1.
     """
     if rows < FEWEST_ROWS:
         raise DataError(f"--rows {rows}: at least {FEWEST_ROWS} are needed")
-    if seed < 0:
-        raise DataError(f"--seed {seed}: cannot be negative")
     if not 0 <= unseen <= 1:
         raise DataError(f"--unseen {unseen}: must be a share between 0 and 1")
     rng = np.random.default_rng(seed)

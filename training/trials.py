@@ -71,7 +71,8 @@ class Trials:
         """The next one, with its parameters drawn."""
         count = len(self._study.get_trials(deepcopy=False, states=tuple(ENDED)))
         # anew for each trial: a sampler kept would remember draws that a killed run has lost
-        self._study.sampler = TPESampler(seed=self._seed * 1_000_003 + count)
+        seed = (self._seed * 1_000_003 + count) % 2**32  # the most that Optuna takes
+        self._study.sampler = TPESampler(seed=seed)
         if count == 0 and not self._study.get_trials(states=(TrialState.WAITING,)):
             self._study.enqueue_trial(self._first)
         return self._study.ask(self._space)

@@ -17,13 +17,13 @@ from training.simulate import write_simulation
 KILLS, ROWS, EVERY = 30, 20_000, 5  # kills on the way to one bundle
 
 
-def measure() -> list[tuple[str, str]]:
+def measure() -> list[tuple[str, str, str]]:
     """Kill, go on, compare the weights."""
     with tempfile.TemporaryDirectory(prefix="afm-trainers-") as folder:
         return _measure(Path(folder))
 
 
-def _measure(home: Path) -> list[tuple[str, str]]:
+def _measure(home: Path) -> list[tuple[str, str, str]]:
     write_simulation(home / "log", ROWS, seed=1)
     fit = ["fit", str(home / "log/train.parquet"), "--schema", str(home / "log/schema.toml")]
     how = ["--net", "afm+", "--checkpoint-seconds", "0"]
@@ -69,8 +69,16 @@ def _measure(home: Path) -> list[tuple[str, str]]:
     assert Bundle.open(home / "whole").manifest.version
     assert not list(home.glob("*full*")), "something is left"
     return [
-        (f"kill -9 of fit at {resumed} random points", f"{bundles} bundles, all bit for bit"),
-        ("disk full", f"`{line}`; nothing left, the old bundle whole"),
+        (
+            f"kill -9 of fit at {resumed} random points",
+            f"{bundles} bundles, all bit for bit",
+            "the weights of a fit that was not killed, bit for bit",
+        ),
+        (
+            "disk full",
+            f"`{line}`; nothing left, the old bundle whole",
+            "a clear error, the old bundle whole",
+        ),
     ]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from model.nets.net import PairNet, Settings, Side
+from model.nets.net import PairNet, Settings, Side, column_sums
 
 
 class FFM(PairNet):
@@ -73,4 +73,4 @@ class FFM(PairNet):
         one, other = side.fields[side.first], side.fields[side.second]  # (P)
         ours = vectors.index_select(0, side.first * self.fields + other)  # (P, n, K)
         theirs = vectors.index_select(0, side.second * self.fields + one)  # (P, n, K)
-        return (ours * theirs).sum((0, 2))  # (n)
+        return column_sums((ours * theirs).sum(0).T)  # (n)

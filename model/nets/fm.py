@@ -6,7 +6,7 @@ logit = w0 + sum_i w_i x_i + sum_{i<j} <v_i, v_j> x_i x_j
 import torch
 from torch import Tensor
 
-from model.nets.net import PairNet, Side, pooled
+from model.nets.net import PairNet, Side, column_sums, pooled
 
 
 class FM(PairNet):
@@ -25,7 +25,8 @@ class FM(PairNet):
     def alone(self, ads: Side) -> Tensor:
         """The ad's own pairs, and the sum of its vectors [N, 1 + K]."""
         vectors = self.embedded(ads.ids, ads.values)  # (A, N, K)
-        return torch.cat([pooled(vectors).sum(1, keepdim=True), vectors.sum(0)], 1)
+        own = column_sums(pooled(vectors).T)  # (N)
+        return torch.cat([own.unsqueeze(1), vectors.sum(0)], 1)
 
     def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:  # noqa: ARG002  all pairs count the same
         """The sums of the two sides' vectors stand for all pairs across."""

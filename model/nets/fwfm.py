@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from model.nets.net import PairNet, Settings, Side, field_pairs
+from model.nets.net import PairNet, Settings, Side, column_sums, field_pairs
 
 
 class FwFM(PairNet):
@@ -39,4 +39,6 @@ class FwFM(PairNet):
 
     def _within(self, side: Side, vectors: Tensor) -> Tensor:
         one, other = side.pairs_of(vectors)  # (P, n, K)
-        return self.field_weights[side.field_pair] @ (one * other).sum(-1)  # (n)
+        weights = self.field_weights[side.field_pair]  # (P)
+        met = (weights @ (one * other).flatten(1)).view(one.shape[1:])  # (n, K)
+        return column_sums(met.T)  # (n)

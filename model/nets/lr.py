@@ -12,7 +12,7 @@ class LR(Net):
         """No pairs: [0, B]."""
         return values.new_zeros(0, values.shape[1]), None
 
-    def second_order(self, ids: Tensor, values: Tensor) -> Tensor:  # noqa: ARG002
+    def second_order(self, ids: Tensor, values: Tensor) -> Tensor:  # noqa: ARG002  no pair adds anything
         """0 [B]."""
         return values.new_zeros(values.shape[1])
 
@@ -20,6 +20,6 @@ class LR(Net):
         """Nothing [N, 0]."""
         return ads.values.new_zeros(ads.values.shape[1], 0)
 
-    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:  # noqa: ARG002
+    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:  # noqa: ARG002  no pair adds anything
         """0 [N]."""
         return alone.sum(1)

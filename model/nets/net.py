@@ -210,6 +210,14 @@ def pooled(vectors: Tensor) -> Tensor:
     return (vectors.sum(0).square() - vectors.square().sum(0)) / 2  # (B, K)
 
 
+def column_sums(x: Tensor) -> Tensor:
+    """sum_i x_i [n] of x [S, n], as a product of matrices: whichever column a number stands in, its
+    sum has the same bits. onnxruntime's own sum along rows adds in an order that depends on where
+    in memory the row begins, and so gives an ad other bits beside other ads.
+    """
+    return (x.new_ones(1, len(x)) @ x).squeeze(0)
+
+
 def field_pairs(fields: int) -> int:
     """How many unordered pairs of M `fields` there are, those of a field with itself included:
     two values of one multi-valued field are a pair too.

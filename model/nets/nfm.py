@@ -50,7 +50,7 @@ class NFM(EmbeddingNet):
         product: Tensor = z @ self.h
         return product
 
-    def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[None, None]:  # noqa: ARG002
+    def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[None, None]:  # noqa: ARG002  whatever the rows
         """None: see above."""
         return None, None
 

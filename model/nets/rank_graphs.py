@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from model.manifest import Calibration
 from model.nets.graphs import PredictGraph
-from model.nets.net import Net, Side, field_pair_of
+from model.nets.net import Net, Side, column_sums, field_pair_of
 from model.pairs import pair_slots
 
 
@@ -64,7 +64,7 @@ class AdsGraph(nn.Module):
 
     def forward(self, ids: Tensor, values: Tensor) -> tuple[Tensor]:
         """See the class."""
-        linear = self.net.linear_terms(ids, values).sum(1, keepdim=True)  # (N, 1)
+        linear = column_sums(self.net.linear_terms(ids.T, values.T)).unsqueeze(1)  # (N, 1)
         return (torch.cat([linear, self.net.alone(self.ads(ids, values))], 1),)
 
 

@@ -146,7 +146,13 @@ def test_a_head_over_the_limit_is_431_and_closed(served, head):
 
 
 @pytest.mark.parametrize(
-    "data", [b"nonsense\r\n\r\n", b"\x16\x03\x01" * 50, b"GET  HTTP/9\r\n\r\n"]
+    "data",
+    [
+        b"nonsense\r\n\r\n",
+        b"\x16\x03\x01" * 50,
+        b"GET  HTTP/9\r\n\r\n",
+        b"BREW /predict HTTP/1.1\r\nHost: pot\r\n\r\n",
+    ],
 )
 def test_what_is_not_http_is_400_as_a_problem(served, data):
     with connect(served) as found:

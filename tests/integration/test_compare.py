@@ -111,6 +111,14 @@ def test_the_runs_share_one_split_and_differ_by_seed_alone(home):
     assert rows[0] == rows[1]
 
 
+def test_nfm_and_both_kinds_of_afm_are_held_to_fm_where_no_nets_are_named(home):
+    assert compare(home, "--seeds", "1") == 0
+    results = json.loads((home / "out" / "results.json").read_text())
+    assert results["nets"] == ["fm", "nfm", "afm", "afm+"]
+    held = {row["net"] for row in results["table"] if row["difference"] is not None}
+    assert held == {"nfm", "afm", "afm+"}
+
+
 def test_without_test_rows_the_report_says_that_valid_flatters(home):
     assert compare(home, "--nets", "lr,fm", "--seeds", "1") == 0
     page = (home / "out" / "report.html").read_text()
@@ -126,8 +134,7 @@ def test_without_test_rows_the_report_says_that_valid_flatters(home):
         (("--nets", "fm,deepfm"), "no net 'deepfm'; there are lr, fm"),
         (("--nets", "fm,fm"), "--nets: one stands twice"),
         (("--seeds", "1,1"), "--seeds: one stands twice"),
-        (("--seeds", "1,x"), "--seeds: 'x' is not"),
-        (("--seeds", ""), "--seeds: '' is not"),
+        (("--seeds", "1,x"), "--seeds 'x': a whole number"),
         (("--nets", ""), "no net ''"),
         (("--test", "none.csv"), "none.csv"),
     ],

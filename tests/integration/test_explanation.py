@@ -1,3 +1,5 @@
+"""A score taken apart: its terms add up to it, and say what the row held."""
+
 import json
 
 import numpy as np

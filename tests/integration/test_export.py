@@ -1,3 +1,5 @@
+"""Torch and onnxruntime agree on each graph of each net, or the gate refuses it."""
+
 import numpy as np
 import onnx
 import pytest
@@ -6,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.bundle import EXPLAIN, PREDICT, RANK, WEIGHTS
-from model.encoding import Encoded
+from model.encoding import Encoded, Slate
 from model.errors import BundleError, ParityError
 from model.manifest import Calibration, Dimensions
 from model.nets import NETS, Settings, build
@@ -229,10 +231,16 @@ def test_negatives_kept_at_a_rate_are_corrected_to_the_true_odds():
     assert probability.tolist() == pytest.approx([1 / 41])
 
 
-def test_ids_beyond_what_float32_can_tell_apart_keep_their_rows(tmp_path):
+@pytest.mark.parametrize("name", ["lr", "fm", "afm"])
+def test_ids_beyond_what_float32_can_tell_apart_keep_their_rows(tmp_path, name):
     rows_of_table = 2**24 + 8
-    net, scorer = exported(tmp_path, "fm", rows=rows_of_table, embedding=1)
+    net, scorer = exported(tmp_path, name, rows=rows_of_table, embedding=1)
     ids = np.arange(rows_of_table - 24, rows_of_table, dtype=np.int64).reshape(4, F)
     encoded = Encoded(ids, np.ones((4, F), np.float32))
-    check_parity(net, Calibration(), scorer, {"beyond 2^24": encoded})
+    ads = np.array(CANDIDATE)
+    context = Encoded(ids[:1, ~ads], encoded.values[:1, ~ads])
+    slate = Slate(context, Encoded(ids[:, ads], encoded.values[:, ads]))
+    assert scorer.has_rank
+    check_parity(net, Calibration(), scorer, {"beyond 2^24": encoded, "one context": slate})
     assert len(set(scorer.explain(encoded).linear.flatten().tolist())) == 24
+    assert len(set(scorer.rank(slate).logits.tolist())) == 4

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import random
 import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app_server import client_of
+from cancelled_lookups import cancelled_lookups
 from faulty_redis import faulty_redis
 from model.bundle import Bundle
 from service import lookups
@@ -20,7 +20,6 @@ from service.publish import publish
 from service.vocabulary_store import VocabularyStore
 
 CANCELS = 10_000
-VALUES = 5_000
 ADS = [{"ad": f"a{i}", "price": i / 2} for i in range(6)]
 
 
@@ -119,48 +118,7 @@ def test_no_reply_reaches_another_request_though_thousands_are_cancelled_and_rep
     redis, asking, monkeypatch
 ):
     monkeypatch.setattr(lookups, "PAUSE_SECONDS", 0.001)
-    with redis.direct() as client:
-        for key, sign in (("one", 1), ("other", -1)):
-            client.hset(key, mapping={f"v{i}": sign * i for i in range(VALUES)})
-    drawn = random.Random(7)
-    outcomes = {"right": 0, "cancelled": 0, "late": 0}
-
-    async def ask():
-        wanted = {
-            key: [f"v{drawn.randrange(VALUES + 50)}" for _ in range(drawn.randrange(1, 5))]
-            for key in drawn.choice([("one",), ("other",), ("one", "other")])
-        }
-        task = asyncio.create_task(asking.find(wanted, None))
-        if drawn.random() < 0.7:
-            asyncio.get_running_loop().call_later(drawn.random() * 0.003, task.cancel)
-        try:
-            found = await task
-        except asyncio.CancelledError:
-            outcomes["cancelled"] += 1
-        except StoreUnavailable:
-            outcomes["late"] += 1
-        else:
-            for key, values in wanted.items():
-                for value in values:
-                    number = int(value[1:])
-                    right = (number if key == "one" else -number) if number < VALUES else None
-                    assert found[key][value] == right
-            outcomes["right"] += 1
-
-    async def caller():
-        while outcomes["cancelled"] < CANCELS:
-            await ask()
-
-    async def pauses():
-        with redis.direct() as client:
-            while outcomes["cancelled"] < CANCELS:
-                await asyncio.to_thread(client.execute_command, "CLIENT", "PAUSE", 30)
-                await asyncio.sleep(0.1)
-
-    async def all_of_them():
-        await asyncio.gather(pauses(), *(caller() for _ in range(40)))
-
-    asyncio.run(all_of_them())
+    outcomes = cancelled_lookups(redis, asking, CANCELS)
     assert outcomes["cancelled"] >= CANCELS
     assert outcomes["right"] > 1000
     assert outcomes["late"] > 0

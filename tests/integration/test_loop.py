@@ -1,3 +1,5 @@
+"""One step of a fit: the best epoch is kept, and each setting does what it says and no more."""
+
 import numpy as np
 import pytest
 import torch

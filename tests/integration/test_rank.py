@@ -148,6 +148,20 @@ def test_the_exported_graph_agrees_for_any_number_of_ads(tmp_path, name):
         np.testing.assert_allclose(scores.probabilities, probabilities, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", NETS)
+def test_an_ads_own_part_has_the_same_bits_wherever_it_stands(tmp_path, name):
+    # odd sizes, so that no two rows of anything begin at the same alignment
+    candidate = SPLITS["context behind the ads"]
+    scorer = scorer_of(net_of(name), tmp_path, candidate)
+    ads = slate_of(shared_rows(40, candidate), candidate).ads
+    by_itself = np.concatenate([scorer.alone(ads.slice(i, i + 1)) for i in range(40)])
+    rng = np.random.default_rng(1)
+    for count in (2, 7, 16, 33, 40):
+        order = rng.permutation(40)[:count]
+        found = scorer.alone(Encoded(ads.ids[order], ads.values[order]))
+        assert found.tolist() == by_itself[order].tolist()
+
+
 def test_more_ads_than_a_slice_score_as_its_slices_do(tmp_path):
     candidate = SPLITS["interleaved"]
     scorer = scorer_of(net_of("afm"), tmp_path, candidate)

@@ -25,7 +25,10 @@ from service.vocabulary_store import VocabularyStore
 ROWS = [{"device": "ios", "hour": 21, "ad": f"a{i}", "price": i / 2} for i in range(6)]
 WORKERS = 2
 FAULT_SECONDS = 1.2  # longer than a timeout: the workers stand in a poll when Redis returns
-RECOVERY_SECONDS = 4.0  # 2 on a machine of one's own, which benchmarks/promises measures
+RECOVERY_SECONDS = 2.0
+# To follow is to load a version, which is most of the time where other processes want the cores: so
+# a recovery may take as long as promised, and twice what a swap took just before, beside.
+SWAPS_BESIDE = 2
 CONNECTIONS = 10  # a second, of a worker
 
 
@@ -56,6 +59,14 @@ def until(condition, seconds=20.0):
         assert time.monotonic() - begun < seconds
         time.sleep(0.02)
     return time.monotonic() - begun
+
+
+def swap(redis, served, version):
+    """How long it takes until the version is live on every worker, in seconds."""
+    store = VocabularyStore(redis.direct_url, "default")
+    store.activate(version)
+    store.close()
+    return until(lambda: live(served, version) == WORKERS)
 
 
 def gauge(served, name, **labels):
@@ -103,21 +114,17 @@ def load(url):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_requests_are_answered_and_every_worker_follows_a_redis_that_is_back(behind_a_proxy, fault):
     redis, served, bundles = behind_a_proxy
-    store = VocabularyStore(redis.direct_url, "default")
-    before = store.active()
-    store.close()
+    before = next(version for version in bundles if live(served, version) != WORKERS)
     after = next(version for version in bundles if version != before)
-    assert live(served, before) == WORKERS
+    with load(served.url):
+        usual = swap(redis, served, before)
     started = time.monotonic()
     with load(served.url) as answers:
         mend = FAULTS[fault](redis)
         time.sleep(FAULT_SECONDS)
         during = list(answers)
         mend()
-        store = VocabularyStore(redis.direct_url, "default")
-        store.activate(after)
-        store.close()
-        until(lambda: live(served, after) == WORKERS, RECOVERY_SECONDS)
+        assert swap(redis, served, after) < RECOVERY_SECONDS + SWAPS_BESIDE * usual
     scores = {version: expected(bundle) for version, bundle in bundles.items()}
     assert {(status, body["version"]) for status, body in during} == {(200, before)}
     assert {status for status, _ in answers} == {200}
@@ -129,15 +136,15 @@ def test_requests_are_answered_and_every_worker_follows_a_redis_that_is_back(beh
 def test_a_reply_that_trickles_is_given_up_and_one_that_is_merely_large_is_not(tmp_path):
     with faulty_redis(tmp_path / "redis") as redis:
         client = redis_client(redis.url, 1.5)  # longer than from one byte to the next
-        client.set("large", b"x" * 30_000_000)
+        client.set("large", b"x" * 8_000_000)
         redis.proxy.set("trickle")
         begun = time.monotonic()
         with pytest.raises(TimeoutFault):
             client.get("large")
-        assert time.monotonic() - begun < 6  # not 30 million seconds, nor the five of a login
-        redis.proxy.set("pass")
-        hurried = redis_client(redis.url, 0.02)
-        assert len(hurried.get("large")) == 30_000_000
+        assert time.monotonic() - begun < 6  # not 8 million seconds, nor the five of a login
+        redis.proxy.set("slow")
+        hurried = redis_client(redis.url, 0.5)  # to connect takes less, the reply more
+        assert len(hurried.get("large")) == 8_000_000
         client.close()
         hurried.close()
 
@@ -184,7 +191,7 @@ def test_a_damaged_last_version_is_refused_at_a_start_without_redis(
     assert "sha256" in follower.why_not_ready()
 
 
-@pytest.mark.parametrize("noted", ["", "..", "../ads/v1", "v1\n", "/tmp"])  # noqa: S108
+@pytest.mark.parametrize("noted", ["", "..", "../ads/v1", "v1\n", "/tmp"])  # noqa: S108  never opened
 def test_a_note_that_names_no_directory_beside_it_is_none(noted, tmp_path):
     (tmp_path / NOTE).write_text(noted)
     assert remembered(tmp_path) is None

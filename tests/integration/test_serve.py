@@ -280,7 +280,7 @@ def test_a_redis_that_comes_later_is_found(commands, tiny_bundle, tmp_path):
         with EmbeddedRedis(tmp_path / "other") as server:
             with redis.Redis.from_url(server.url) as client:
                 client.config_set("requirepass", "secret")
-            with redis.Redis.from_url(server.url, password="secret") as client:  # noqa: S106
+            with redis.Redis.from_url(server.url, password="secret") as client:  # noqa: S106  of this Redis alone
                 client.config_set("port", port)
             done = commands.run("publish", str(tiny_bundle.directory), AFM_REDIS_URL=url)
             assert done.returncode == 0, done.stderr

@@ -2,8 +2,6 @@
 
 import ast
 import re
-import socket
-import time
 from pathlib import Path
 
 import httpx
@@ -11,21 +9,15 @@ import pytest
 from starlette.routing import Route
 
 from app_server import client_of
+from intruders import BODY, CLOSED, NEEDED, PASSWORD, RIGHTS, ask, look_for_leaks
 from own_redis import own_redis
 from service.api_keys import make_key
 from service.app import create_app
 from service.publish import publish
 from service.settings import Settings
+from until import until
 
 SERVICE = Path(__file__).parents[2] / "service"
-BODY = {"instances": [{"device": "ios", "hour": 21, "ad": "a1"}]}
-RIGHTS = ("predict", "explain", "admin")
-NEEDED = {("POST", "/predict"): "predict", ("POST", "/explain"): "explain"}
-CLOSED = [
-    *NEEDED,
-    *(("GET", path) for path in ("/metrics", "/model", "/docs", "/openapi.json", "/new", "//")),
-    *(("POST", path) for path in ("/model", "/predict/", "//predict", "/PREDICT", "/readyz/")),
-]
 
 
 @pytest.fixture
@@ -40,12 +32,6 @@ def guarded(keys, redis_url, tmp_path, tiny_bundle, store, bundles):
     publish(tiny_bundle.directory, store, bundles)
     with client_of(redis_url, tmp_path, api_keys=keys[0]) as client:
         yield client, keys[1]
-
-
-def ask(client, method, path, key=None, **headers):
-    if key is not None:
-        headers["authorization"] = f"Bearer {key}"
-    return client.request(method, path, json=BODY if method == "POST" else None, headers=headers)
 
 
 def test_each_right_opens_its_own_paths_and_no_other(guarded):
@@ -130,13 +116,6 @@ def test_a_key_that_is_taken_out_of_the_file_or_put_in_is_followed_by_a_running_
     path.write_text("broken\n")
     until(lambda: "afm_api_keys_current 0.0" in ask(client, "GET", "/metrics", made["admin"]).text)
     assert ask(client, "POST", "/predict", new).status_code == 200
-
-
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7"])  # noqa: S104  that it is refused
@@ -229,105 +208,7 @@ def test_the_service_has_no_client_for_urls_and_reads_no_pickle():
                 assert name.split(".")[0] not in ways or name == "http.HTTPStatus", path
 
 
-VALUE = "private-4711"
-PASSWORD = "redis-secret-0815"  # noqa: S105  to be looked for
-
-
 def test_secrets_and_values_stand_in_no_log_metric_or_error(commands, tiny_bundle, tmp_path):
     with own_redis(tmp_path / "redis", "--requirepass", PASSWORD) as (server, port):
         url = f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
         look_for_leaks(commands, tiny_bundle, tmp_path / "keys", url, server)
-
-
-def look_for_leaks(commands, bundle, path, url, server):
-    env = {"AFM_REDIS_URL": url, "AFM_API_KEYS": str(path)}
-    made = {right: make_key(path, right, [right]) for right in RIGHTS}
-    done = commands.run("publish", str(bundle.directory), **env)
-    assert done.returncode == 0, done.stderr
-    said = [commands.run("versions", **{**env, "AFM_REDIS_URL": url.replace("0815", "0816")})]
-    assert said[0].returncode != 0
-    errors = []
-    with commands.serving(AFM_LOG_LEVEL="debug", **env) as served:
-        served.wait_until("/readyz", lambda answer: answer.status_code == 200)
-        assert core_limit(served.process.pid) == ("0", "0")
-        with httpx.Client(base_url=served.url, timeout=10) as client:
-            for key in (*made.values(), f"afm_{VALUE}", None):
-                errors += drive(client, key)
-            errors += raw_garbage(served.port)
-            server.kill()
-            until(lambda: '"redis": "ok"' not in ask(client, "GET", "/readyz", made["admin"]).text)
-            errors.append(ask(client, "GET", "/readyz", made["admin"]).text)
-            errors += drive(client, made["predict"])
-            errors.append(ask(client, "GET", "/metrics", made["admin"]).text)
-    log = served.log.read_text()
-    assert len(errors) > 100
-    said = [log, *errors, *(one.stdout + one.stderr for one in said)]
-    for secret in (VALUE, PASSWORD, PASSWORD.replace("0815", "0816"), *made.values()):
-        for text in said:
-            assert secret not in text, (secret, text[-2000:])
-
-
-def core_limit(pid):
-    """What a process may write of itself when it crashes: soft and hard limit, in bytes."""
-    limits = Path(f"/proc/{pid}/limits").read_text()
-    return re.search(r"Max core file size +(\w+) +(\w+) ", limits).groups()
-
-
-def drive(client, key):
-    """Requests that go wrong in many ways, each with a value to be looked for; what came back."""
-    fine, kind = {"ad": VALUE}, {"content-type": "application/json"}
-    bodies = [
-        {"instances": [fine, {"device": {VALUE: 1}}]},
-        {"instances": [fine, {"price": VALUE}]},
-        {"instances": [fine, {"price": [VALUE]}]},
-        {"instances": [{"ad": [VALUE, [VALUE]]}]},
-        {"instances": [VALUE]},
-        {"instances": VALUE},
-        {"context": VALUE, "candidates": [fine]},
-        {"context": fine, "candidates": [fine], "instances": [fine]},
-        {"context": {"price": VALUE}, "candidates": [fine]},
-        {"instances": [fine], "timeout_ms": VALUE},
-        {"instances": [fine], "timeout_ms": 1e-9},
-        {"instances": [fine], "top": VALUE},
-        {"instances": [{"nothing": VALUE}]},
-    ]
-    texts = [
-        f'{{"instances": [{{"ad": "{VALUE}"',
-        f'{{"instances": [{{"ad": "{VALUE}", "price": NaN}}]}}',
-        f'{{"instances": [{{"ad": "{VALUE}\\ud800"}}]}}',
-        f"{VALUE}",
-        "[" * 3000 + f'"{VALUE}"',
-    ]
-    found = []
-    for path in ("/predict", "/explain"):
-        sent = kind if key is None else {**kind, "x-api-key": key}
-        answers = [client.post(path, json=body, headers=sent) for body in bodies]
-        answers += [client.post(path, content=text, headers=sent) for text in texts]
-        answers += [
-            client.post(path, content=VALUE.encode() + b"\xff", headers=sent),
-            client.post(path, content=VALUE, headers={**sent, "content-type": VALUE}),
-            client.post(f"{path}/{VALUE}?{VALUE}=1", json=bodies[0], headers=sent),
-            client.get(f"{path}?user={VALUE}", headers={**sent, "cookie": VALUE}),
-            client.request("DELETE", f"/{VALUE}", headers=sent),
-        ]
-        assert all(answer.status_code >= 400 for answer in answers)
-        found += [answer.text + str(answer.headers) for answer in answers]
-        scored = client.post(path, json={"instances": [fine]}, headers=sent)
-        assert scored.status_code in (200, 401, 403)
-    return found
-
-
-def raw_garbage(port):
-    """What is not HTTP, with the value in it; what came back."""
-    found = []
-    for sent in (
-        f"GET /{VALUE} HTTP/9.9\r\n\r\n",
-        f"{VALUE}\r\n\r\n",
-        f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: {VALUE}\r\n\r\n",
-        f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{VALUE}",
-    ):
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-            connection.sendall(sent.encode())
-            connection.shutdown(socket.SHUT_WR)
-            found.append(connection.recv(65536).decode(errors="replace"))
-    return found

@@ -1,3 +1,5 @@
+"""Rows of the table that training never fed: what they get, and which stay as they are."""
+
 import numpy as np
 import pytest
 import torch

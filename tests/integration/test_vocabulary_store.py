@@ -53,7 +53,7 @@ def test_publishing_again_changes_nothing_and_adds_no_way_back(store, raw_redis)
     store.publish(record(), FIELDS)
     before = {key: raw_redis.dump(key) for key in raw_redis.keys()}  # noqa: SIM118 - a Redis client
     store.publish(record(), FIELDS)
-    assert {key: raw_redis.dump(key) for key in raw_redis.keys()} == before  # noqa: SIM118
+    assert {key: raw_redis.dump(key) for key in raw_redis.keys()} == before  # noqa: SIM118 - as above
     with pytest.raises(VersionError, match="no earlier version"):
         store.rollback()
 

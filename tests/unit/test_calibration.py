@@ -1,3 +1,5 @@
+"""Calibration: each kind undoes the distortion it is made for, and none turns a ranking round."""
+
 import itertools
 
 import numpy as np

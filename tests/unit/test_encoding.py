@@ -1,3 +1,5 @@
+"""Raw rows to ids and values: what each sort of value becomes, and what is refused."""
+
 import json
 
 import numpy as np

@@ -1,9 +1,22 @@
-"""The walls between the packages, each tried in a fresh interpreter."""
+"""The walls between the packages, each tried in a fresh interpreter, and habits of the source."""
 
+import ast
+import io
+import re
 import subprocess
 import sys
+import tokenize
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [
+    path
+    for folder in ("model", "training", "service", "benchmarks", "tests")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
+EXCEPTION = re.compile(r"noqa(: *[A-Z]+\d+(, *[A-Z]+\d+)*)?|type: *ignore(\[[\w, -]+\])?")
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -47,3 +60,40 @@ def test_help_comes_without_the_heavy_imports(command):
     script = f"import sys, {command}; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not {"torch", "onnxruntime", "polars"} & set(run.stdout.split())
+
+
+def without_a_reason(source):
+    """The lines with an exception from a rule of ruff or mypy, and no word beside it."""
+    return [
+        found.start[0]
+        for found in tokenize.generate_tokens(io.StringIO(source).readline)
+        if found.type == tokenize.COMMENT
+        and EXCEPTION.search(found.string)
+        and not re.search(r"\w\w", EXCEPTION.sub("", found.string))
+    ]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_an_exception_from_a_rule_has_a_reason_beside_it(path):
+    assert without_a_reason(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "bare",
+    [
+        "# noqa",
+        "# noqa: E501",
+        "# noqa: E501, S101",
+        "# type: ignore",
+        "# type: ignore[arg-type]",
+        "# type: ignore[misc]  # noqa: S101",
+    ],
+)
+def test_an_exception_without_a_reason_is_found(bare):
+    assert without_a_reason(f"x = 1\ny = 2  {bare}\n") == [2]
+    assert without_a_reason(f"x = 1\ny = 2  {bare}  # as it is\n") == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: path.name)
+def test_a_file_of_tests_says_what_it_is_about(path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))

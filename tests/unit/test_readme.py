@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client.metrics import MetricWrapperBase
 
 import service.cli
 import training.cli
@@ -111,12 +112,20 @@ def test_every_metric_is_in_the_readme_with_its_labels() -> None:
     rows = first_cells(section("Metrics"))
     wanted = {}
     for metric in Telemetry()._registry._collector_to_names:
-        suffix = "_total" if metric._type == "counter" else ""  # type: ignore[attr-defined]
-        labels = ",".join(metric._labelnames)  # type: ignore[attr-defined]
-        wanted[f"{metric._name}{suffix}"] = f"{{{labels}}}" if labels else ""  # type: ignore[attr-defined]
+        assert isinstance(metric, MetricWrapperBase)
+        suffix = "_total" if metric._type == "counter" else ""
+        labels = ",".join(metric._labelnames)
+        wanted[f"{metric._name}{suffix}"] = f"{{{labels}}}" if labels else ""
     assert {name.partition("{")[0]: name.partition("{")[2] for name in rows} == {
         name: labels[1:] for name, labels in wanted.items()
     }
+
+
+def test_every_metric_but_one_is_a_sign_of_something_that_an_operator_can_do() -> None:
+    named = set(re.findall(r"afm_[a-z_]+", section("When an alarm rings")))
+    known = {name.partition("{")[0] for name in first_cells(section("Metrics"))}
+    assert known - named == {"afm_rows_total"}
+    assert named <= known
 
 
 @pytest.mark.parametrize("code", sorted(all_codes()))
@@ -167,13 +176,28 @@ def tomllib_value(value: object) -> str:
     "path",
     [
         str(path.relative_to(ROOT))
-        for package in PACKAGES
-        for path in sorted((ROOT / package).rglob("*.py"))
-        if path.name != "__init__.py"
+        for folder in (*PACKAGES, "docker", "benchmarks")
+        for path in sorted((ROOT / folder).rglob("*.*"))
+        if path.is_file() and path.name != "__init__.py" and path.suffix != ".pyc"
     ],
 )
-def test_a_source_file_stands_in_the_tree_with_a_line(path: str) -> None:
-    assert re.search(rf"^{re.escape(path)} +\S.{{10,}}$", section("The tree"), flags=re.MULTILINE)
+def test_a_file_stands_in_the_tree_with_a_line_or_its_folder_does(path: str) -> None:
+    folder = path.rpartition("/")[0]
+    deep = "/" in folder  # not a whole package's line for each of its files
+    assert has_a_line(path) or (deep and has_a_line(f"{folder}/"))
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent.name for path in ROOT.glob("tests/*/test_*.py")})
+)
+def test_a_folder_of_tests_stands_in_the_tree_with_a_line(folder: str) -> None:
+    assert has_a_line(f"tests/{folder}/")
+
+
+def has_a_line(place: str) -> bool:
+    """Whether the tree says something of it."""
+    line = rf"^{re.escape(place)} +\S.{{10,}}$"
+    return re.search(line, section("The tree"), flags=re.MULTILINE) is not None
 
 
 def test_the_tree_names_no_file_that_is_not_there() -> None:

@@ -1,3 +1,5 @@
+"""The schema file: its defaults, its digest, and what is refused by name."""
+
 import pytest
 
 from model.errors import SchemaError

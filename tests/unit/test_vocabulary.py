@@ -1,3 +1,5 @@
+"""What a field learns from its column: ids that stay, scales, bins, and the one form of a value."""
+
 import json
 
 import numpy as np

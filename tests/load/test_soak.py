@@ -1,0 +1,89 @@
+"""Two workers for half a minute under mixed load and swaps: nothing grows, and in quiet there is
+nothing to do. `make soak` is the long form.
+"""
+
+import time
+from typing import NamedTuple
+
+import psutil
+import pytest
+from load import request_bytes
+from soak import Sample, loaded, mixed, of_a_core, sample
+
+from commands import Commands
+from service.bundle_store import BundleStore
+from service.embedded_redis import EmbeddedRedis
+from service.publish import publish
+from service.vocabulary_store import VocabularyStore
+
+SETTLING, SWAPS = 6, 16
+QUIET_SECONDS = 5.0
+RETIRED_SECONDS = 3.0  # until what was live last is gone
+FILES = 10
+MIB = 2**20
+MOST_MIB = 32  # less than half of what the versions of the swaps take, were they kept
+CONTEXT = {"device": "ios", "hour": 21, "interests": ["cars", "golf"]}
+
+
+class Soaked(NamedTuple):
+    """What was seen before and after the swaps, and of a core in quiet."""
+
+    first: Sample
+    last: Sample
+    idle: float
+    statuses: dict[str, int]
+
+
+def requests_of(size):
+    ads = [{"ad": f"a{i % 13}", "price": i / 2} for i in range(size)]
+    return [request_bytes("/predict", {"context": CONTEXT, "candidates": ads})] * 20
+
+
+@pytest.fixture(scope="module")
+def soaked(make_bundle, tmp_path_factory):
+    commands = Commands(tmp_path_factory.mktemp("soak"))
+    pair = make_bundle(seed=1), make_bundle(net="fm", seed=2)
+    with EmbeddedRedis(commands.home / "afm") as server:
+        store = VocabularyStore(server.url, "default")
+        for bundle in pair:
+            publish(bundle.directory, store, BundleStore(commands.home / "afm" / "bundles"))
+        with commands.serving(workers=2, AFM_POLL_SECONDS="0.25") as served:
+
+            def swap(times):
+                for number in range(times):
+                    version = pair[number % 2].version
+                    store.activate(version, force=True)
+                    served.wait_until("/metrics", lambda answer, v=version: on_both(answer, v))
+
+            parent = psutil.Process(served.process.pid)
+            with loaded(served.port, mixed({n: requests_of(n) for n in (1, 10, 100)})) as seen:
+                swap(SETTLING)
+                time.sleep(RETIRED_SECONDS)
+                first = sample(parent, 0, list(seen[0]))
+                swap(SWAPS)
+                time.sleep(RETIRED_SECONDS)
+                last = sample(parent, 0, list(seen[0]))
+            # the least of three: other processes add to it what they push out of the caches
+            idle = min(of_a_core(parent, QUIET_SECONDS) for _ in range(3))
+        store.close()
+    return Soaked(first, last, idle, seen[1])
+
+
+def on_both(answer, version):
+    return f'afm_live_version{{model="default",version="{version}"}} 2.0' in answer.text
+
+
+def test_every_request_that_is_waited_for_is_answered(soaked):
+    assert soaked.statuses.keys() == {"200", "cancelled"}
+
+
+def test_file_descriptors_stay_as_they_are(soaked):
+    assert abs(soaked.last.files - soaked.first.files) <= FILES
+
+
+def test_memory_does_not_grow_with_swaps(soaked):
+    assert soaked.last.bytes - soaked.first.bytes < MOST_MIB * MIB
+
+
+def test_a_service_that_nobody_asks_uses_less_than_a_hundredth_of_a_core(soaked):
+    assert soaked.idle < 0.01
