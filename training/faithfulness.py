@@ -23,6 +23,7 @@ MOST_REMOVED = 10
 DRAWS = 10  # of random pairs, a row
 Z = 1.96
 LARGELY = 0.5  # of the way from the mass of random pairs to that of the largest
+ALIKE = 0.95  # of |R|: with so many effective pairs, the weights differ little
 UNIFORM = 0.99  # of |R|: with so many effective pairs, the weights hardly differ
 
 
@@ -121,7 +122,8 @@ class Faithfulness:
         spread = (
             f"they spread over as many pairs as {100 * effective:.1f} % of those that are there"
         )
-        differ = "hardly differ" if effective >= UNIFORM else "differ"
+        little = "differ little" if effective >= ALIKE else "differ"
+        differ = "hardly differ" if effective >= UNIFORM else little
         return (
             f"Its weights {differ} ({spread}); equal weights in their place would move the logit "
             f"by {flattened:.3f}, of {self.whole:.3f} that all pairs together do."
