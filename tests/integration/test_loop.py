@@ -194,28 +194,32 @@ def test_dropout_is_on_in_training_and_off_in_scoring(name):
     assert np.array_equal(logits(net, rows), logits(net, rows))
 
 
-def test_a_penalty_is_the_squared_norm_beside_the_mean_loss():
-    """At the minimum of mean loss + l2 |w|^2 the loss's gradient is -2 l2 w."""
-    step = Step(epochs=400, batch=400, learning_rate=0.02, l2_linear=0.01, patience=400)
-    train = examples()
-    torch.manual_seed(0)
+def test_the_mean_loss_with_a_penalty_has_the_minimum_of_the_summed_loss_with_n_of_it():
+    train, penalty = examples(), 0.01
     net = build("lr", V, range(F), Settings())
-    run_step("step", net, step, train, train, keep, Watcher())
-    # the best epoch by logloss need not be the minimum of the penalised sum: go there from here
-    run = torch.optim.LBFGS(net.parameters(), max_iter=200, tolerance_grad=1e-9)
+    last = {}
 
-    def penalised():
-        run.zero_grad()
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(
-            net(train.ids, train.values), train.labels
-        )
-        total = loss + 0.01 * net.linear.square().sum()
+    def note(net):  # the step itself leaves the net at the epoch that its valid rows chose
+        last.update({name: p.detach().clone() for name, p in net.named_parameters()})
+
+    step = Step(epochs=400, batch=400, learning_rate=0.05, l2_linear=penalty, patience=400, cut=1.0)
+    run_step("step", net, step, train, train, keep, Watcher(), mend=note)
+
+    other = build("lr", V, range(F), Settings())
+    descent = torch.optim.LBFGS(other.parameters(), max_iter=500, tolerance_grad=1e-7)
+
+    def summed():
+        descent.zero_grad()
+        logit = other(train.ids, train.values)
+        loss = functional.binary_cross_entropy_with_logits(logit, train.labels, reduction="sum")
+        total = loss + len(train) * penalty * other.linear.square().sum()
         total.backward()
         return total
 
-    before = float(penalised().detach())
-    run.step(penalised)
-    assert float(penalised().detach()) == pytest.approx(before, abs=2e-4)
+    descent.step(summed)
+    assert other.linear.abs().max() > 0.2, "a minimum at 0 would be that of any penalty"
+    for name, parameter in other.named_parameters():
+        torch.testing.assert_close(last[name], parameter.detach(), atol=2e-3, rtol=0)
 
 
 def test_ctrl_c_keeps_the_best_epoch_so_far_and_says_so():
