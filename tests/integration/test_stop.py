@@ -33,7 +33,7 @@ def answer(found):
 def test_sigterm_loses_no_request_and_follows_its_order(commands, tiny_bundle, workers):
     commands.publish(tiny_bundle.directory)
     with (
-        commands.serving(workers=workers, AFM_DRAIN_SECONDS="1") as served,
+        commands.serving(workers=workers, AFM_DRAIN_SECONDS="2") as served,
         contextlib.ExitStack() as sockets,
     ):
         served.wait_until("/readyz", lambda found: found.status_code == 200)
@@ -67,6 +67,7 @@ def test_sigterm_loses_no_request_and_follows_its_order(commands, tiny_bundle, w
         unsent = [connect() for _ in range(10)]
         half = connect()
         half.sendall(REQUEST[:60])
+        probe = sockets.enter_context(httpx.Client(base_url=served.url))
         time.sleep(0.3)
         served.process.send_signal(signal.SIGTERM)
         readiness = set()
@@ -76,7 +77,7 @@ def test_sigterm_loses_no_request_and_follows_its_order(commands, tiny_bundle, w
             status, _ = answer(found)
             assert status == 200
             with contextlib.suppress(httpx.TransportError):
-                readiness.add(httpx.get(served.url + "/readyz").json().get("code"))
+                readiness.add(probe.get("/readyz").json().get("code"))
         for thread in threads:
             thread.join()
         time.sleep(0.2)
