@@ -1,6 +1,5 @@
-"""Three simulated days with drift, in short: benchmarks/daily.py has the long form, and its tables."""
+"""Three simulated days with drift; benchmarks/daily.py has the long form, and its tables."""
 
-import numpy as np
 import pytest
 
 from model.bundle import Bundle
