@@ -1,4 +1,4 @@
-"""Three simulated days with drift, in short; benchmarks/daily.py has the long form."""
+"""Three simulated days with drift; benchmarks/daily.py has the long form, and its tables."""
 
 import pytest
 
