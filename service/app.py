@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -27,16 +28,18 @@ from service.lookups import Lookups
 from service.routes import PATHS, add_routes
 from service.settings import Settings
 from service.shadow import Shadow
-from service.telemetry import RequestMetrics, Telemetry
+from service.telemetry import MULTIPROCESS, RequestMetrics, Telemetry
 from service.versions import Follower
 from service.vocabulary_store import VocabularyStore
 
 FIRST_POLL_SECONDS = 60.0  # a worker that listens sooner would answer 503 to its first requests
+STARTED = "started-"  # the begin of a file's name, beside the workers' metrics; then its process
 SWITCH_SECONDS = 0.0005  # Python's 5 ms are what a request would wait while a version is loaded
 
 
-def create_app(settings: Settings, redis_url: str) -> FastAPI:
+def create_app(settings: Settings, redis_url: str, *, replaces: bool = False) -> FastAPI:
     """The app, which follows the active version of `settings.model` while its lifespan lasts.
+    `replaces`: its process stands in for one that died.
 
     Raises:
         SettingsError: the file of API keys cannot be used.
@@ -48,7 +51,8 @@ def create_app(settings: Settings, redis_url: str) -> FastAPI:
     lookups = Lookups(redis_url, settings.live_timeout_ms / 1000, redis_timeout)
     shadow = Shadow(settings.shadow_limits)
     follower = Follower(
-        store, bundles, telemetry, settings.poll_seconds, settings.ad_cache, lookups, shadow
+        *(store, bundles, telemetry, settings.poll_seconds, settings.ad_cache, lookups, shadow),
+        replaces=replaces,
     )
 
     keys = None if settings.api_keys is None else ApiKeys(settings.api_keys)
@@ -110,7 +114,17 @@ def make_worker() -> FastAPI:
     sys.setswitchinterval(SWITCH_SECONDS)
     if settings.redis_url is None:
         raise RuntimeError("AFM_REDIS_URL is not set; afm-serve run sets it")
-    return create_app(settings, settings.redis_url)
+    return create_app(settings, settings.redis_url, replaces=_is_one_more(settings.workers))
+
+
+def _is_one_more(workers: int) -> bool:
+    # whether as many have started before, so that this one stands in for one that died; one worker
+    # alone is its own parent and has no successor
+    folder = os.environ.get(MULTIPROCESS)
+    if folder is None:
+        return False
+    Path(folder, f"{STARTED}{os.getpid()}").touch()
+    return len(list(Path(folder).glob(f"{STARTED}*"))) > workers
 
 
 class _App(FastAPI):

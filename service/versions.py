@@ -66,7 +66,8 @@ class Follower:
     """Keeps the active version of a model live; `live` is None until the first one is.
 
     `confirmed`: Redis named what is live; it did not where the service started without it. `shadow`
-    has the recent requests that judge a new one.
+    has the recent requests that judge a new one. `replaces`: this worker stands in for one that
+    died, and others may be judging.
     """
 
     def __init__(
@@ -78,6 +79,8 @@ class Follower:
         ad_cache: CacheLimits = NO_CACHE,
         lookups: Lookups | None = None,
         shadow: Shadow | None = None,
+        *,
+        replaces: bool = False,
     ) -> None:
         self.live: Live | None = None
         self.active: str | None = None
@@ -93,6 +96,7 @@ class Follower:
         self._poll_seconds = poll_seconds
         self._ad_cache = ad_cache
         self._lookups = lookups
+        self._replaces = replaces
         self._connection_ends = 0.0
         self._told = False  # that it refuses a version
         self._retired: list[tuple[float, Live]] = []
@@ -237,9 +241,9 @@ class Follower:
         return values
 
     def _begin(self, active: str) -> None:
-        # a worker that starts has no requests to judge on, and may not let past what others refuse:
-        # it answers by what was live last, until it has some or heard from the others
-        if not self.shadow.judges or self._unjudged(active) is not None:
+        # a worker that replaces one has no requests to judge on, and may not let past what others
+        # refuse: it answers by what was live last, until it has some or heard from the others
+        if not self._replaces or not self.shadow.judges or self._unjudged(active) is not None:
             return
         good = [one for one in self._bundles.noted(self.model) if one.found == LIVE]
         if good and good[0].version != active:

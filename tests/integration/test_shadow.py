@@ -128,13 +128,18 @@ def changed(fitted, tmp_path_factory):
 
 @pytest.fixture
 def started(bundles, redis_url):
-    """Starts a follower with these limits, which has met no request."""
+    """Starts a follower with these limits, which has met no request; one that was started before
+    has died.
+    """
     running = []
 
-    def start(limits=OPEN, poll_seconds=0.02):
+    def start(limits=OPEN, poll_seconds=0.02, *, replaces=None):
         own = VocabularyStore(redis_url, "ads")
-        kept = Shadow(limits)
-        follower = Follower(own, bundles, Telemetry(), poll_seconds, NO_CACHE, shadow=kept)
+        how = {
+            "shadow": Shadow(limits),
+            "replaces": bool(running) if replaces is None else replaces,
+        }
+        follower = Follower(own, bundles, Telemetry(), poll_seconds, NO_CACHE, **how)
         running.append(follower)
         follower.start()
         follower.wait(30)
@@ -341,6 +346,15 @@ def test_a_restarted_worker_waits_for_requests_to_judge_on(
     until(lambda: second.refusal is not None)
     assert second.refusal.code == "shadow_mean"
     assert second.live.version == fitted(1).version
+
+
+def test_a_service_that_starts_anew_takes_what_is_active_at_once(
+    fitted, store, bundles, served, started
+):
+    served().stop()
+    publish(fitted(2).directory, store, bundles)
+    second = started(Settings.load().shadow_limits, replaces=False)
+    assert second.live.version == fitted(2).version
 
 
 def test_a_restarted_worker_does_not_wait_for_ever(
