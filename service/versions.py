@@ -37,7 +37,7 @@ LAST_RETRY_SECONDS = 300.0
 RECONNECT_SECONDS = 0.25  # from a poll that did not reach Redis to the next, be they often or rare
 CONNECTION_SECONDS = 1.0  # its age: an old server may answer on it long after another took its name
 RETIRED_SECONDS = 2.0  # for the requests that still use it: the last user frees the graphs
-NICENESS = 10  # of the thread: a tenth of a request's share where there are too few cores
+NICENESS = 5  # of the thread: a third of a request's share where there are too few cores
 PATIENCE_SECONDS = 10.0  # of a worker that started: for requests, or for what others make of theirs
 
 log = structlog.get_logger()

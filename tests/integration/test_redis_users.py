@@ -10,6 +10,7 @@ from app_server import client_of
 from redis_users import FOR_NOBODY, WRITES, guarded_redis, logins_of, refused, users
 from service.publish import publish
 from service.vocabulary_store import Refused, VocabularyStore
+from until import until
 
 ROWS = {"instances": [{"device": "ios", "hour": 21, "ad": "a1"}]}
 
@@ -45,10 +46,7 @@ def test_the_service_serves_and_follows_a_swap_with_its_user_and_cannot_write(
 
 def answers(client: httpx.Client, version: str) -> None:
     """Return once it is this version that answers."""
-    for _ in range(2000):
-        if client.post("/predict", json=ROWS).json()["version"] == version:
-            return
-    pytest.fail(f"{version} does not go live")
+    until(lambda: client.post("/predict", json=ROWS).json()["version"] == version)
 
 
 def test_a_publisher_publishes_activates_and_rolls_back_and_harms_nothing_else(
