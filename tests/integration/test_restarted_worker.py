@@ -6,8 +6,10 @@ import time
 
 import httpx
 import numpy as np
+import pytest
 
 from altered import reseal
+from service.app import STARTED, _is_one_more
 from service.bundle_store import BundleStore
 from service.embedded_redis import EmbeddedRedis
 from service.publish import publish
@@ -47,3 +49,13 @@ def test_a_killed_worker_s_successor_answers_by_the_version_before_a_bad_one(com
     assert set(answers) == {(200, first.version)}
     # the one that lived on had the version confirmed; the new one has not, and both say what is bad
     assert told == dict.fromkeys((True, False), (first.version, second.version, "weights"))
+
+
+@pytest.mark.parametrize(("before", "expected"), [(0, False), (1, False), (2, True), (3, True)])
+def test_a_worker_that_starts_when_all_have_stands_in_for_one_that_died(
+    before, expected, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    for number in range(before):
+        (tmp_path / f"{STARTED}0{number}").touch()  # no process has such a name
+    assert _is_one_more(workers=2) is expected
