@@ -23,16 +23,18 @@ from training.data import Log, read_log
 from training.fit import encode, fit
 from training.loop import Watcher
 from training.memory import keep_freed_memory
+from training.moments import moments_path
 from training.simulate import simulate, simulate_days
 from training.warm_start import WarmStart
 
 DAYS = 5
 EPOCHS = 8  # an evening's budget; afm+ from scratch has half of it for each of its steps
 HELD = 0.2  # of day 1
-SCRATCH, ALL, WARM, REPLAY = (
+SCRATCH, ALL, WARM, ADAM, REPLAY = (
     "from scratch",
     "from scratch, all days so far",
     "warm start",
+    "warm start, Adam going on",
     "warm start, a fifth replayed",
 )
 NEXT, FIRST = "the next day", "day 1 again"
@@ -76,7 +78,8 @@ def run(net: str, rows: int, seed: int, turn: float, figures: Figures) -> None:
         def evening(way: str, day: int, log: Log, start: WarmStart | None = None) -> Bundle:
             out = home / f"{way} {day}"
             chosen = config(net, warm=start is not None)
-            fitted = fit(log, None, None, schema, chosen, out, seed, Watcher(), start)
+            how = log, None, None, schema, chosen, out, seed, Watcher(), start
+            fitted = fit(*how, keep_optimiser=True)
             bundle = Bundle.open(out)
             took = {"seconds": sum(epoch.seconds for epoch in fitted.epochs)}
             for part, judge in ((NEXT, logs[day]), (FIRST, day_1)):
@@ -84,16 +87,19 @@ def run(net: str, rows: int, seed: int, turn: float, figures: Figures) -> None:
             return bundle
 
         first = evening(SCRATCH, 1, logs[0])
-        for way in (ALL, WARM, REPLAY):
+        for way in (ALL, WARM, ADAM, REPLAY):
             for part in (NEXT, FIRST):
                 figures[way, part][1].append(figures[SCRATCH, part][1][-1])
-        latest = {WARM: first, REPLAY: first}
+        latest = {WARM: first, ADAM: first, REPLAY: first}
         for day in range(2, DAYS + 1):
             before = reduce(Log.joined, logs[: day - 1])
             evening(SCRATCH, day, logs[day - 1])
             evening(ALL, day, before.joined(logs[day - 1]))
-            for way, replay in ((WARM, None), (REPLAY, before)):
+            for way, replay in ((WARM, None), (ADAM, None), (REPLAY, before)):
                 start = WarmStart.open(latest[way].directory).with_replay(replay)
+                kept = moments_path(latest[way].directory)
+                if way == ADAM and kept.exists():
+                    start = start.with_optimiser(kept)
                 latest[way] = evening(way, day, logs[day - 1], start)
 
 
