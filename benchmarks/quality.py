@@ -2,7 +2,7 @@
 
     python benchmarks/quality.py frappe    --data DIR [--seeds 1,2,3] [--configs fm,afm]
     python benchmarks/quality.py logs      --data DIR [--seeds 1,2,3,4,5] [--logs kdd,coupon]
-    python benchmarks/quality.py simulated [--rows 1000000] [--seeds 1,2,3,4,5]
+    python benchmarks/quality.py simulated [--rows 1000000] [--seeds 1,2,3,4,5] [--net afm+]
     python benchmarks/quality.py unseen    [--data DIR] [--rows 200000] [--seeds 1,2,3]
     python benchmarks/quality.py parts     --data DIR [--rows 40000] [--seeds 1,2]
     python benchmarks/quality.py nfm       --data DIR [--rows 100000] [--seeds 1,2]
@@ -200,10 +200,10 @@ def logs(data: Path, seeds: Sequence[int], names: Sequence[str]) -> None:
             )
 
 
-def simulated(seeds: Sequence[int], rows: int) -> None:
-    """How far afm+ comes from LR to the truth, the planted pairs, and what attention means."""
+def simulated(seeds: Sequence[int], rows: int, name: str) -> None:
+    """How far a net comes from LR to the truth, the planted pairs, and what attention means."""
     line(
-        *("seed", "lr", "fm", "afm+", "true", "share", "planted found", "afm+ minus fm, AUC"),
+        *("seed", "lr", "fm", name, "true", "share", "planted found", f"{name} minus fm, AUC"),
         *("calibration", "top 5", "random 5", "attended 5", "seconds"),
     )
     for seed in seeds:
@@ -215,15 +215,15 @@ def simulated(seeds: Sequence[int], rows: int) -> None:
             train, test = (read_log(home / f"{part}.parquet", schema) for part in ("train", "test"))
         runs = {
             net: fitted(train, None, test, schema, Config(net=net), seed)
-            for net in ("lr", "fm", "afm+")
+            for net in ("lr", "fm", name)
         }
-        ours = runs["afm+"]
+        ours = runs[name]
         best, low = truth["best"]["auc"], runs["lr"]["auc"]
         found = differences([runs["fm"].resampled], [ours.resampled])
         terms = pair_terms(ours.scorer, sample(ours.encoded, seed))
         tried = pair_terms(ours.scorer, sample(ours.encoded, seed, 1000))
         if terms is None or tried is None or (removed := faithfulness(tried, seed)) is None:
-            raise SystemExit("afm+ has no pair terms here")
+            raise SystemExit(f"{name} has no pair terms here")
         fields = list(schema.fields)
         strength = by_fields(terms, ours.encoder).contribution
         pairs = [(i, j) for i in range(len(fields)) for j in range(i + 1)]
@@ -381,6 +381,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--configs", default=",".join(FRAPPE))
+    parser.add_argument("--net", default="afm+", help="of section simulated")
     parser.add_argument("--logs", default=",".join(LOGS))
     options = parser.parse_args()
     keep_freed_memory()
@@ -391,7 +392,7 @@ def main() -> None:
     elif options.section == "logs":
         logs(options.data, seeds, options.logs.split(","))
     elif options.section == "simulated":
-        simulated(seeds, options.rows)
+        simulated(seeds, options.rows, options.net)
     elif options.section == "unseen":
         unseen(options.data, seeds, options.rows)
     elif options.section == "parts":
