@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from load import Answer, run_counted_load, run_load
-from results import say
+from results import say, verdict
 from serve import fitted, make_requests
 from servers import service
 
@@ -36,7 +36,7 @@ class Seen(NamedTuple):
     refused_p99: float
 
 
-def measure() -> list[tuple[str, str]]:
+def measure() -> list[tuple[str, str, str]]:
     """What was done, and what came of it."""
     lines = []
     with tempfile.TemporaryDirectory(prefix="afm-overload-") as folder:
@@ -49,7 +49,7 @@ def measure() -> list[tuple[str, str]]:
     return lines
 
 
-def flooded(port: int, size: int, requests: list[bytes]) -> list[tuple[str, str]]:
+def flooded(port: int, size: int, requests: list[bytes]) -> list[tuple[str, str, str]]:
     """The peak for one number of candidates, and the flood."""
     closed = run_load(port, requests, 4, WARM_SECONDS).requests_per_second
     best = Seen(0, 0, 0, 0, 0)
@@ -71,20 +71,27 @@ def flooded(port: int, size: int, requests: list[bytes]) -> list[tuple[str, str]
     assert not other, f"answered by {other}"
     what = f"{FACTOR} times the peak of {best.goodput:,.0f} requests/s, N = {size}"
     return [
-        (f"{what}: answered", f"{during.goodput / best.goodput:.0%} of the peak"),
+        (
+            f"{what}: answered",
+            f"{during.goodput / best.goodput:.0%} of the peak",
+            verdict("at least 90 %", during.goodput >= 0.9 * best.goodput),
+        ),
         (
             f"{what}: p99 of what was answered",
             f"{1000 * during.p99:.1f} ms, {during.p99 / best.p99:.2f} of {1000 * best.p99:.1f} ms "
             "at the peak",
+            verdict("at most 2x", during.p99 <= 2 * best.p99),
         ),
         (
             f"{what}: refused",
             f"{during.refused:.0%}, p50 {1000 * during.refused_p50:.1f} ms, "
             f"p99 {1000 * during.refused_p99:.1f} ms",
+            "the rest, in a few ms",
         ),
         (
             f"{what}: last answer that was no 200, or later than the peak's p99, after it ended",
             f"{1000 * max(late, default=0.0):.0f} ms",
+            verdict("within 1 s", max(late, default=0.0) <= 1),
         ),
     ]
 
