@@ -153,9 +153,12 @@ def fit(
             calibration, training["calibration"] = _calibration(last, held_out, config, seed)
         told = []
         if trained.first is not None and config.baseline:
-            # a bundle answers as it is calibrated, a step would have been calibrated on these rows
-            other = calibration if start is None else start.bundle.manifest.calibration
-            if start is None and schema.task == "click":
+            # a bundle answers as it is calibrated, a step would have been calibrated on these rows;
+            # a task without probabilities has neither, whatever a manifest holds in its place
+            other = calibration
+            if schema.task == "click" and start is not None:
+                other = start.bundle.manifest.calibration
+            elif schema.task == "click":
                 other, _ = _calibration(trained.first, held_out, config, seed)
             named: dict[str, object] = {"net": trained.base, "of": config.first_steps}
             if start is not None:

@@ -205,6 +205,17 @@ def test_a_warm_start_is_held_against_the_bundle_as_it_is_served(make_bundle, tm
     )
 
 
+def test_a_warm_start_of_a_task_without_probabilities_is_held_against_the_bundle_s_scores(
+    make_bundle, tmp_path
+):
+    old, rows = make_bundle("fm", task="regression"), newer_rows()
+    facts = go_on(old, tmp_path / "new", rows).manifest.training["baseline"]
+    clicks = np.array([row["click"] for row in rows])
+    rmse = np.sqrt(np.mean((scores(old, rows).predictions - clicks) ** 2))
+    assert facts["first"] == pytest.approx(rmse, abs=1e-5)
+    assert facts["last"] == facts["first"], "no step was made"
+
+
 def test_what_was_gone_on_with_can_be_gone_on_with(make_bundle, tmp_path):
     second = go_on(make_bundle("afm"), tmp_path / "second", newer_rows(), STEP)
     third = go_on(second, tmp_path / "third", newer_rows(seed=8), STEP)
