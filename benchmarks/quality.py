@@ -155,20 +155,26 @@ def frappe(data: Path, seeds: Sequence[int], configs: Sequence[str]) -> None:
         line(name, "mean", f"{mean['auc']:.4f}", f"{mean['logloss']:.4f}", "", "")
 
 
+def write_split(data: Path, name: str, seed: int, home: Path) -> tuple[Path, Path]:
+    """A random 80/20 split of a log as two files, the larger one first."""
+    frame = pl.read_csv(data / name / f"{name}.csv.gz", infer_schema=False)
+    order = np.random.default_rng(seed).permutation(len(frame))
+    cut = len(frame) // 5
+    train, test = home / "train.csv", home / "test.csv"
+    frame[order[cut:]].write_csv(train)
+    frame[order[:cut]].write_csv(test)
+    return train, test
+
+
 def splits(data: Path, name: str, seeds: Sequence[int]) -> Iterator[tuple[int, Log, Log, Schema]]:
     """Random 80/20 splits of a log, each with the schema that is drafted of its larger part."""
     label, drop = LOGS[name]
-    frame = pl.read_csv(data / name / f"{name}.csv.gz", infer_schema=False)
     for seed in seeds:
-        order = np.random.default_rng(seed).permutation(len(frame))
-        cut = len(frame) // 5
         with tempfile.TemporaryDirectory() as scratch:
-            home = Path(scratch)
-            for part, rows in (("test", order[:cut]), ("train", order[cut:])):
-                frame[rows].write_csv(home / f"{part}.csv")
-            write_draft(home / "train.csv", label, home / "schema.toml", drop=drop)
-            schema = Schema.load(home / "schema.toml")
-            train, test = (read_log(home / f"{part}.csv", schema) for part in ("train", "test"))
+            parts = write_split(data, name, seed, Path(scratch))
+            write_draft(parts[0], label, Path(scratch) / "schema.toml", drop=drop)
+            schema = Schema.load(Path(scratch) / "schema.toml")
+            train, test = (read_log(part, schema) for part in parts)
         yield seed, train, test, schema
 
 
