@@ -24,6 +24,7 @@ RANK_SLICE_BYTES = 1 << 20
 TILE_ROWS = 16
 MEASURED_ROWS = (1, 2, 4, 8, 16, 32, 64)
 MEASURED_RUNS = 7
+OF_CONTEXT = frozenset(("context_ids", "context_values"))  # inputs that all runs of a slate share
 
 
 class Scores(NamedTuple):
@@ -145,13 +146,19 @@ class Scorer:
         self._check_ids(context)
         # those whose `alone` is known were checked for it
         alone = self.alone(ads) if slate.alone is None else slate.alone
-        of_context = dict[str, NDArray[Any]](context_ids=context.ids, context_values=context.values)
-        of_ads = dict[str, NDArray[Any]](ids=ads.ids, values=ads.values, alone=alone)
+        whole: dict[str, NDArray[Any]] = {
+            "context_ids": context.ids,
+            "context_values": context.values,
+            "ids": ads.ids,
+            "values": ads.values,
+            "alone": alone,
+        }
+        whole = {name: whole[name] for name in self._rank_inputs}
         parts = []
         for start in range(0, len(ads), self.rank_slice_rows):
-            stop = start + self.rank_slice_rows
-            feed = of_context | {name: array[start:stop] for name, array in of_ads.items()}
-            parts.append(self._rank.run(None, {name: feed[name] for name in self._rank_inputs}))
+            some = slice(start, start + self.rank_slice_rows)
+            feed = {n: part if n in OF_CONTEXT else part[some] for n, part in whole.items()}
+            parts.append(self._rank.run(None, feed))
         return self._scores(parts)
 
     def alone(self, ads: Encoded) -> Floats:

@@ -6,7 +6,7 @@ logit = w0 + sum_i w_i x_i + sum_{i<j} <v_i, v_j> x_i x_j
 import torch
 from torch import Tensor
 
-from model.nets.net import PairNet, Side, column_sums, pooled
+from model.nets.net import PairNet, Side, column_sums
 
 
 class FM(PairNet):
@@ -20,16 +20,18 @@ class FM(PairNet):
         """sum_{i<j} <v_i, v_j> x_i x_j [B], without pair vectors wherever no pair is dropped."""
         if self.training and self.dropout.threshold:
             return super().second_order(ids, values)
-        return pooled(self.embedded(ids, values)).sum(1)
+        return self.pooled(self.embedded(ids, values)).sum(1)
 
     def alone(self, ads: Side) -> Tensor:
         """The ad's own pairs, and the sum of its vectors [N, 1 + K]."""
         vectors = self.embedded(ads.ids, ads.values)  # (A, N, K)
-        own = column_sums(pooled(vectors).T)  # (N)
-        return torch.cat([own.unsqueeze(1), vectors.sum(0)], 1)
+        own = column_sums(self.pooled(vectors).T)  # (N)
+        return torch.cat(
+            [own.unsqueeze(1), vectors.sum(0, dtype=torch.float64).to(vectors.dtype)], 1
+        )
 
     def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:  # noqa: ARG002  all pairs count the same
         """The sums of the two sides' vectors stand for all pairs across."""
         ours = self.embedded(context.ids, context.values)  # (C, 1, K)
-        across = alone[:, 1:] @ ours.sum(0).squeeze(0)  # (N)
-        return pooled(ours).sum(1) + alone[:, 0] + across
+        across = alone[:, 1:] @ ours.sum(0, dtype=torch.float64).to(ours.dtype).squeeze(0)  # (N)
+        return self.pooled(ours).sum(1) + alone[:, 0] + across

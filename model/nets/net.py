@@ -169,6 +169,17 @@ class EmbeddingNet(Net):
         """v_i x_i [F, B, K] of slot-major ids and values [F, B]."""
         return functional.embedding(ids, self.embedding) * values.unsqueeze(-1)  # (F, B, K)
 
+    def pooled(self, vectors: Tensor) -> Tensor:
+        """sum_{i<j} e_ij [B, K] of v_i x_i [F, B, K], from F vectors instead of P (Rendle, ICDM
+        2010, lemma 3.1): ((sum_i v_i x_i)^2 - sum_i (v_i x_i)^2) / 2.
+
+        The two squares are close to each other, so what float32 loses of them is much of their
+        difference. Training has noise enough, and does without the float64 that mends it.
+        """
+        wide = vectors if self.training else vectors.double()
+        pool = (wide.sum(0).square() - wide.square().sum(0)) / 2
+        return pool.to(vectors.dtype)  # (B, K)
+
     def penalised(self) -> dict[str, list[Tensor]]:
         """See `Net`."""
         return super().penalised() | {"l2_embedding": [self.embedding]}
@@ -194,20 +205,14 @@ class PairNet(EmbeddingNet):
         """sum_ij a_ij interaction_ij [B]."""
         interaction, attention = self.pair_terms(ids, values)
         pairs = interaction if attention is None else attention * interaction  # (P, B)
-        return pairs.sum(0)
+        # hundreds of terms that nearly cancel: in float32 the sum itself would be the largest error
+        return pairs.sum(0, dtype=torch.float64).to(pairs.dtype)
 
     def pair_vectors(self, embedded: Tensor) -> Tensor:
         """e_ij [P, B, K]: AFM's pair-wise interaction layer (eq. 2), dropout included."""
         pairs = embedded.index_select(0, self.first) * embedded.index_select(0, self.second)
         dropped: Tensor = self.dropout(pairs)
         return dropped  # (P, B, K)
-
-
-def pooled(vectors: Tensor) -> Tensor:
-    """sum_{i<j} e_ij [B, K] of v_i x_i [F, B, K], as ((sum_i v_i x_i)^2 - sum_i (v_i x_i)^2) / 2
-    (Rendle, ICDM 2010, lemma 3.1): F vectors instead of P.
-    """
-    return (vectors.sum(0).square() - vectors.square().sum(0)) / 2  # (B, K)
 
 
 def column_sums(x: Tensor) -> Tensor:

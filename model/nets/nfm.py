@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model.nets.dropout import Dropout
-from model.nets.net import EmbeddingNet, Settings, Side, pooled
+from model.nets.net import EmbeddingNet, Settings, Side
 
 
 class NFM(EmbeddingNet):
@@ -29,18 +29,18 @@ class NFM(EmbeddingNet):
 
     def second_order(self, ids: Tensor, values: Tensor) -> Tensor:
         """h . z_L [B]."""
-        return self.layers(pooled(self.embedded(ids, values)))
+        return self.layers(self.pooled(self.embedded(ids, values)))
 
     def alone(self, ads: Side) -> Tensor:
         """The pool of the ad's own pairs, and the sum of its vectors [N, 2 K]."""
         vectors = self.embedded(ads.ids, ads.values)  # (A, N, K)
-        return torch.cat([pooled(vectors), vectors.sum(0)], 1)
+        return torch.cat([self.pooled(vectors), vectors.sum(0)], 1)
 
     def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:  # noqa: ARG002  the pool knows no fields
         """The pool of the two sides, as in FM; the layers are each ad's own."""
         ours = self.embedded(context.ids, context.values)  # (C, 1, K)
         own, total = alone.chunk(2, 1)  # (N, K)
-        return self.layers(pooled(ours) + own + ours.sum(0) * total)
+        return self.layers(self.pooled(ours) + own + ours.sum(0) * total)
 
     def layers(self, pool: Tensor) -> Tensor:
         """h . z_L [B] of z_0 [B, K]."""
