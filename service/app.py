@@ -20,6 +20,7 @@ from service.api_docs import add_raw_routes
 from service.api_keys import ApiKeys
 from service.bundle_store import BundleStore
 from service.connection import ConnectionRules, Room
+from service.docs_page import add_docs_page
 from service.drain import Drain
 from service.guard import Guard
 from service.http_errors import Known, LastResort, add_handlers
@@ -89,10 +90,11 @@ def create_app(settings: Settings, redis_url: str, *, replaces: bool = False) ->
         description="Click probabilities for one context and its candidate ads, and why.",
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
     )
     add_handlers(app)
+    add_docs_page(app)
     routes = add_routes(app, settings, follower, telemetry, admission, drain)
     for path, endpoint in routes.items():
         guarded = endpoint if keys is None else Guard(endpoint, keys)

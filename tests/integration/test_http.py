@@ -1,6 +1,7 @@
 """The HTTP contract on a real bundle and a real Redis: both forms, explanations, each complaint."""
 
 import json
+import re
 
 import hypothesis
 import pytest
@@ -382,6 +383,20 @@ def test_the_metrics_of_the_docstring_are_the_metrics_there_are(client):
         if word.startswith("afm_")
     }
     assert families == documented
+
+
+def test_the_page_of_the_documentation_needs_nothing_but_the_service(client):
+    page = client.get("/docs")
+    assert page.status_code == 200
+    links = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"']+)""", page.text)
+    assert len(links) == 4  # script, style, icon, and the description that the script shows
+    for link in links:
+        assert "//" not in link
+        assert client.get(f"/{link}").status_code == 200, link
+    for strange in ("nothing.js", "../core.py", "%2e%2e/core.py"):
+        found = client.get(f"/docs/files/{strange}")
+        assert found.status_code == 404
+        assert found.headers["content-type"] == "application/problem+json"
 
 
 def test_the_documentation_lists_every_path_and_its_schemas_are_there(client):
