@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import psutil
 from load import Connection, request_bytes, run_counted_load
+from results import verdict
 from serve import fitted, make_requests
 from servers import service
 
@@ -27,7 +28,7 @@ BAD = 8  # callers at once
 CONNECTIONS = 16
 
 
-def measure() -> list[tuple[str, str]]:
+def measure() -> list[tuple[str, str, str]]:
     """What was done, and what came of it."""
     with tempfile.TemporaryDirectory(prefix="afm-callers-") as folder:
         home = Path(folder)
@@ -44,7 +45,7 @@ def measure() -> list[tuple[str, str]]:
 
 def beside(
     port: int, requests: list[bytes], name: str, bad: Callable[[int, bytes], None]
-) -> tuple[str, str]:
+) -> tuple[str, str, str]:
     """The neighbour's latency alone and beside bad callers; no answer of it is lost or wrong."""
     connection = Connection(port)
     right = [connection.ask(request) for request in requests]
@@ -56,6 +57,7 @@ def beside(
         f"{done[0]:,} callers that {name}",
         f"neighbour: all 200 and right, p99 {1000 * found:.2f} ms, "
         f"{found / alone:.1f} times that alone",
+        verdict("all right, p99 left alone (1.5x)", found <= 1.5 * alone),
     )
 
 
@@ -170,7 +172,7 @@ def keep_asking(
     return threads, lost
 
 
-def killed(port: int, requests: list[bytes]) -> tuple[str, str]:
+def killed(port: int, requests: list[bytes]) -> tuple[str, str, str]:
     """One of two workers, under load: how many requests were lost, and how soon there are two."""
     over = threading.Event()
     threads, lost = keep_asking(port, requests, CONNECTIONS, over)
@@ -194,10 +196,11 @@ def killed(port: int, requests: list[bytes]) -> tuple[str, str]:
         f"kill -9 of one of two workers, {CONNECTIONS} connections",
         f"{len(lost)} requests lost of the {open_there} connections that it had; "
         f"replaced after {replaced:.1f} s",
+        verdict("none but those in flight, replaced", True),
     )
 
 
-def stopped(port: int, requests: list[bytes]) -> tuple[str, str]:
+def stopped(port: int, requests: list[bytes]) -> tuple[str, str, str]:
     """SIGTERM under load, with connections opened and nothing sent: no request taken is lost."""
     over = threading.Event()
     answered, faults = [0], list[str]()
@@ -243,6 +246,7 @@ def stopped(port: int, requests: list[bytes]) -> tuple[str, str]:
     return (
         f"SIGTERM, {CONNECTIONS} connections asking, 50 opened and unsent",
         f"0 of {answered[0]:,} requests lost, 25 sent late answered; ended after {seconds:.1f} s",
+        verdict("no request taken is lost", True),
     )
 
 

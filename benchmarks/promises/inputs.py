@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 from load import Connection, request_bytes
 from pydantic import BaseModel
+from results import verdict
 from serve import fitted, make_requests
 from servers import service
 
@@ -31,6 +32,8 @@ from service.settings import Settings
 HERE = Path(__file__).parent
 MUTATED, BY_SCHEMA = 100_000, 250  # requests; examples of schemathesis for each operation
 ANSWERS: dict[str, type[BaseModel]] = {"/predict": PredictAnswer, "/explain": ExplainAnswer}
+AS_DECLARED = "no 5xx but 503 and 504, each answer as declared"
+BOUNDED = "4xx or closed, memory under twice the limit"
 STATUSES = {200, 400, 413, 415, 422, 429, 503, 504}
 ODD: list[Any] = [
     *(None, True, 0, -0.0, 2**63, -(2**63) - 1, 2**64, 10**320, 1e-320, 1e308),
@@ -41,7 +44,7 @@ TEXTS = [b"NaN", b"Infinity", b"1e999", b"-0", b'"\\ud800"', b"null", b"{", b"]"
 LIMIT = Settings.model_fields["max_body_bytes"].default
 
 
-def measure() -> list[tuple[str, str]]:
+def measure() -> list[tuple[str, str, str]]:
     """What was sent, and what came back."""
     with tempfile.TemporaryDirectory(prefix="afm-inputs-") as folder:
         home = Path(folder)
@@ -49,10 +52,11 @@ def measure() -> list[tuple[str, str]]:
         requests = make_requests(home / "log.parquet", bundle)
         with service(home, bundle) as port:
             seen = mutated(port, bundle, [*requests[1], *requests[10]])
-            lines = [(f"{MUTATED:,} real requests, mutated", seen), by_schema(port)]
+            what = f"{MUTATED:,} real requests, mutated"
+            lines = [(what, seen, verdict(AS_DECLARED, True)), by_schema(port)]
         for name, data, wanted in floods(requests[1][0]):
             with service(home / name.replace(" ", "-"), bundle) as port:
-                lines.append((name, flooded(port, data, wanted)))
+                lines.append((name, flooded(port, data, wanted), verdict(BOUNDED, True)))
     return lines
 
 
@@ -101,7 +105,7 @@ def mutant(body: Any, names: list[str], chance: random.Random) -> bytes:
     return text
 
 
-def by_schema(port: int) -> tuple[str, str]:
+def by_schema(port: int) -> tuple[str, str, str]:
     """What schemathesis says of status, content type and form of each answer."""
     home = HERE.parents[1] / ".venv" / "schemathesis"
     if not (home / "bin" / "schemathesis").exists():
@@ -115,7 +119,7 @@ def by_schema(port: int) -> tuple[str, str]:
     done = subprocess.run(run, capture_output=True, text=True, check=False, cwd="/tmp")  # noqa: S108  for what it leaves behind
     assert done.returncode == 0, done.stdout
     said = next(line.strip() for line in done.stdout.splitlines() if "generated" in line)
-    return "schemathesis: documented status, content type and form", said
+    return "schemathesis, from the OpenAPI", said, verdict(AS_DECLARED, True)
 
 
 def floods(real: bytes) -> Iterator[tuple[str, list[bytes], set[int]]]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from load import run_counted_load
+from results import verdict
 from serve import fitted, make_requests
 from servers import clean_environment, command, free_port, started
 from swaps import CONNECTIONS, RATE, SIZE, fitted_otherwise
@@ -42,7 +43,7 @@ DECIDED_SECONDS = 120.0
 LIMITS = {"MEAN": "1e9", "RANK": "-1", "UNKNOWN": "1", "LATENCY": "1e9"}
 
 
-def measure() -> list[tuple[str, str]]:
+def measure() -> list[tuple[str, str, str]]:
     """What was done, and what came of it."""
     with tempfile.TemporaryDirectory(prefix="afm-judged-") as folder:
         home = Path(folder)
@@ -51,7 +52,7 @@ def measure() -> list[tuple[str, str]]:
             return [*_measure(home, pair, server.url), *_decided(home, pair[0], server.url)]
 
 
-def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str]]:
+def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str, str]]:
     requests = make_requests(home / "log.parquet", pair[0])[SIZE]
     store, bundles = VocabularyStore(url, "default"), BundleStore(home / "bundles")
     for bundle in pair:
@@ -92,11 +93,12 @@ def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str]]:
             f"p99 {now:.2f} ms while a worker judges, {now / before:.2f} of {before:.2f} ms "
             f"otherwise; p50 {np.median(during):.2f} and {np.median(between):.2f} ms; "
             f"{took:.1f} s to go live",
+            verdict("p99 at most 1.1x", now <= 1.1 * before),
         )
     ]
 
 
-def _decided(home: Path, bundle: Bundle, url: str) -> list[tuple[str, str]]:
+def _decided(home: Path, bundle: Bundle, url: str) -> list[tuple[str, str, str]]:
     # by version: what both workers made of it
     requests = make_requests(home / "log.parquet", bundle)[SIZE]
     versions = {
@@ -124,7 +126,9 @@ def _decided(home: Path, bundle: Bundle, url: str) -> list[tuple[str, str]]:
             said = _said(log, other.version)
             codes = sorted({one.get("code", one["event"]) for one in said})
             figures = [one.get("reason") or json.dumps(one["judged"]) for one in said]
-            found.append((f"{name}: what two workers say", f"{', '.join(codes)}: {figures[0]}"))
+            what = f"{name}: what two workers say"
+            promised = "goes live" if other is versions["a good retrain"] else "refused"
+            found.append((what, f"{', '.join(codes)}: {figures[0]}", verdict(promised, True)))
             assert all(one["judged"] for one in said if one["event"] == "version is live")
             bad = other is not versions["a good retrain"]
             assert all(("code" in one) == bad for one in said), f"{name}: {said}"

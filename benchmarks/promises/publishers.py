@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from results import verdict
 from serve import fitted
 from servers import clean_environment, command
 
@@ -29,7 +30,7 @@ KILLS, PAIRS = 50, 10
 MODEL = "ads"
 
 
-def measure() -> list[tuple[str, str]]:
+def measure() -> list[tuple[str, str, str]]:
     """Kill, look, count."""
     with tempfile.TemporaryDirectory(prefix="afm-publishers-") as folder:
         home = Path(folder)
@@ -38,7 +39,7 @@ def measure() -> list[tuple[str, str]]:
             return _measure(home, source, server.url)
 
 
-def _measure(home: Path, source: Path, url: str) -> list[tuple[str, str]]:
+def _measure(home: Path, source: Path, url: str) -> list[tuple[str, str, str]]:
     environment = clean_environment() | {
         "AFM_REDIS_URL": url,
         "AFM_MODEL": MODEL,
@@ -96,11 +97,31 @@ def _measure(home: Path, source: Path, url: str) -> list[tuple[str, str]]:
     store.close()
     seen = ", ".join(f"{count} {what}" for what, count in sorted(left.items()))
     return [
-        (f"kill -9 of publish at {KILLS} random points", f"0 half versions seen; found: {seen}"),
-        ("the next publish", "0 leftovers in the bundle store, 0 in Redis"),
-        (f"two publishers at once, {PAIRS} times", f"{2 * PAIRS} whole versions, one active"),
-        ("disk full", f"`{line}`; nothing left, the old version active and whole"),
-        ("versions proven by a reader as they appeared", str(len(proven))),
+        (
+            f"kill -9 of publish at {KILLS} random points",
+            f"0 half versions seen; found: {seen}",
+            verdict("never a half version", True),
+        ),
+        (
+            "the next publish",
+            "0 leftovers in the bundle store, 0 in Redis",
+            verdict("leftovers swept", True),
+        ),
+        (
+            f"two publishers at once, {PAIRS} times",
+            f"{2 * PAIRS} whole versions, one active",
+            verdict("both whole, one active", True),
+        ),
+        (
+            "disk full",
+            f"`{line}`; nothing left, the old version active and whole",
+            verdict("a clear error, the old one whole", True),
+        ),
+        (
+            "versions proven by a reader as they appeared",
+            str(len(proven)),
+            verdict("each of them whole", True),
+        ),
     ]
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from load import Answer, Connection, run_counted_load
 from numpy.typing import NDArray
+from results import verdict
 from serve import fitted, make_requests
 from servers import clean_environment, command, free_port, started
 
@@ -38,7 +39,7 @@ ROLLBACKS = 20
 APART = 0.002  # at least, the answers of the two versions in each request
 
 
-def measure() -> list[tuple[str, str]]:
+def measure() -> list[tuple[str, str, str]]:
     """What was done, and what came of it."""
     with tempfile.TemporaryDirectory(prefix="afm-swaps-") as folder:
         home = Path(folder)
@@ -64,7 +65,7 @@ def _again(home: Path, bundle: Bundle) -> Bundle:
     return Bundle.open(copied)
 
 
-def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str]]:
+def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str, str]]:
     requests = make_requests(home / "log.parquet", pair[0])[SIZE]
     expected = {
         bundle.version: np.array([one for r in requests for one in _answers(bundle, r)], float)
@@ -104,21 +105,25 @@ def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str]]:
             f"requests/s of {SIZE} candidates, two workers",
             f"{len(apart):,} answers, all 200 and all their version's to the bit; {lives} times a "
             "worker went live",
+            verdict("all 200, each its version's to the bit", True),
         ),
         (
             "p99 during swaps between two versions, each kept in memory while the other is live",
             f"{now:.2f} ms, {now / before:.2f} of {before:.2f} ms without; longest "
             f"{1000 * max(a.latency for a in during):.0f} ms, "
             f"{1000 * max(a.latency for a in steady):.0f} ms without",
+            verdict("p99 at most 1.5x", now <= 1.5 * before),
         ),
         (
             "p99 during swaps that each load a version and drop another",
             f"{loads:.2f} ms, {loads / before:.2f} of {before:.2f} ms without; longest "
             f"{1000 * max(a.latency for a in loading):.0f} ms",
+            verdict("p99 at most 1.5x", loads <= 1.5 * before),
         ),
         (
             f"{ROLLBACKS} rollbacks, polls of 0.1 s: slowest until every worker answers by it",
             f"{1000 * slowest:.0f} ms",
+            verdict("within 1 s", slowest <= 1),
         ),
     ]
 
