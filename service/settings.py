@@ -175,7 +175,7 @@ class Settings(BaseSettings):
     """Ads that a worker keeps encoded, by the bytes they are sent in; 0 keeps none."""
 
     ad_cache_bytes: int = Field(default=64 << 20, ge=0)
-    """How much memory they may take, about."""
+    """How much memory they may take, about; the version before the live one keeps as many again."""
 
     shadow_requests: int = Field(default=200, ge=0, le=10_000)
     """How many of its last requests a worker scores with a new version beside the live one, before

@@ -77,7 +77,8 @@ class Shadow:
 
     def judge(self, live: Live, new: Live, pause: Callable[[float], Any]) -> dict[str, float]:
         """Score what is kept with both; returns what was seen, without figures where too few rows
-        are kept. `pause` is called with seconds after each request.
+        are kept. `pause` is called with seconds after each request. From then on the new version
+        knows the ads of what is kept.
 
         Raises:
             ShadowError: the new version differs by more than the limits.
@@ -93,11 +94,12 @@ class Shadow:
             except InputError:  # of an older version's making
                 continue
             try:
-                theirs.append(_score(new, asked))
+                theirs.append(_score(new, asked, keep=True))
                 ours.append(found)
             except InputError:
                 unreadable += 1
             pause(REST * (perf_counter() - began))
+        new.ads.take_counts()  # no caller asked
         if unreadable > UNREADABLE * len(kept):
             raise ShadowError(
                 f"it cannot read {unreadable} of the last {len(kept)} requests", "shadow_input"
@@ -140,20 +142,21 @@ class Shadow:
             )
 
 
-def _score(live: Live, asked: Asked) -> _Found:
-    # as it is served, but for the cache of ads, which belongs to the event loop
+def _score(live: Live, asked: Asked, *, keep: bool = False) -> _Found:
+    # as it is served; `keep` in its cache of ads, which else belongs to the event loop
     encoder, scorer = live.encoder, live.scorer
     rows = asked.rows
-    some = rows[:MOST_ROWS]
     encoded: Encoded | Slate | None = None
-    if isinstance(rows, RawRows):
-        context = encoder.encode_context(asked.context)
-        ads = None if context is None else encoder.encode_ads(some)
-        if context is not None and ads is not None:
-            alone = scorer.alone(ads) if scorer.ranks(len(rows)) else None
-            encoded = Slate(context, ads, alone)
+    context = encoder.encode_context(asked.context) if isinstance(rows, RawRows) else None
+    if context is not None and isinstance(rows, RawRows):
+        ranks = scorer.ranks(len(rows))
+        if keep and ranks:
+            found = live.ads.encode(rows.raws(0, MOST_ROWS), rows.read)
+            encoded = None if found is None else Slate(context, *found)
+        elif (ads := encoder.encode_ads(rows[:MOST_ROWS])) is not None:
+            encoded = Slate(context, ads, scorer.alone(ads) if ranks else None)
     if encoded is None:
-        encoded = encoder.encode_request(asked.context, some)
+        encoded = encoder.encode_request(asked.context, rows[:MOST_ROWS])
     began = thread_time()  # this thread's own: waiting for a core does not count
     predictions = scorer.predict(encoded).predictions
     seconds = thread_time() - began

@@ -13,13 +13,12 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
 from model.bundle import Bundle
 from model.errors import AfmError, BundleError
-from service.ad_cache import AdCache
 from service.bundle_store import BundleStore
 from service.errors import NoModel, ShadowError, StoreError, StoreUnavailable
 from service.last_active import LIVE, Noted
@@ -100,7 +99,8 @@ class Follower:
         self._connection_ends = 0.0
         self._told = False  # that it refuses a version
         self._retired: list[tuple[float, Live]] = []
-        self._spare: Live | None = None  # what was live before: a rollback to it loads nothing
+        # what was live before, and the ads that it knows: a rollback to it loads nothing
+        self._spare: Live | None = None
         self._fall_back_at = 0.0
         self._patient_until = 0.0
         self._look_at = 0.0
@@ -297,8 +297,7 @@ class Follower:
         self._telemetry.went_live(self.model, new.version, old.version if old else None)
         if old is not None:
             self._retired.append((time.monotonic() + RETIRED_SECONDS, old))
-            ads = AdCache(old.encoder, old.scorer, self._ad_cache)
-            self._spare = replace(old, ads=ads)
+            self._spare = old
         log.info(
             "version is live",
             model=self.model,

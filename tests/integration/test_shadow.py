@@ -15,9 +15,10 @@ from model.bundle import Bundle, vocabulary_file
 from service import shadow, versions
 from service.cli import main
 from service.last_active import NOTE
-from service.payloads import PayloadDecoder
+from service.live import make_live
+from service.payloads import PayloadDecoder, RawRows
 from service.publish import publish
-from service.settings import NO_CACHE, Settings, ShadowLimits
+from service.settings import NO_CACHE, CacheLimits, Settings, ShadowLimits
 from service.shadow import Shadow
 from service.telemetry import Telemetry
 from service.versions import Follower
@@ -175,6 +176,23 @@ def decided(store, bundles, bundle, **how):
 def only(logged, event):
     (entry,) = [entry for entry in logged if entry["event"] == event]
     return entry
+
+
+def test_a_judged_version_knows_the_ads_it_was_judged_on(fitted):
+    limits = CacheLimits(entries=1000, bytes=1 << 20)
+    live, new = (
+        make_live("ads", bundle, bundle.vocabulary_bytes(), limits)
+        for bundle in (fitted(1), fitted(2))
+    )
+    live.scorer.rank_from = new.scorer.rank_from = 1
+    kept, some = Shadow(OPEN), bodies()
+    noted(kept, some)
+    kept.judge(live, new, lambda _: None)
+    asked = [PayloadDecoder(1000).decode(body).rows for body in some]
+    ads = {raw for rows in asked if isinstance(rows, RawRows) for raw in rows.raws()}
+    assert len(new.ads) == len(ads)
+    assert new.ads.take_counts() == (0, 0, 0)  # no caller asked
+    assert len(live.ads) == 0  # its own belongs to the event loop
 
 
 @pytest.mark.parametrize(

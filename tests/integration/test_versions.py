@@ -291,12 +291,16 @@ def test_a_version_that_was_live_before_needs_no_load_to_be_so_again(
     publish(first.directory, store, bundles)
     follower.start()
     follower.wait(30)
+    kept = follower.live.ads
+    assert kept.encode([b"1", b"2"], lambda places: [{"ad": f"a{place}"} for place in places])
     publish(second.directory, store, bundles)
     until(lambda: follower.live.version == second.version)
+    assert follower.live.ads is not kept
     shutil.rmtree(stored(tmp_path, first.version))
     store.rollback()
     until(lambda: follower.live.version == first.version)
     assert follower.refusal is None
+    assert follower.live.ads is kept  # and what it knows
 
 
 def test_the_text_of_an_error_that_nobody_foresaw_is_told_to_nobody(
