@@ -1,7 +1,7 @@
 """How much work a worker lets in: by the rows in flight, never by open connections.
 
-A request waits behind at most one slice of each other one (`service/turns.py`), so the rows of
-those slices, at the pace of the last turns, say how long. What would wait longer is better
+A request waits behind at most one slice of each other one in its line (`service/turns.py`), so the
+rows of those slices, at the pace of the last turns, say how long. What would wait longer is better
 refused at once, while its caller can still ask elsewhere: a queue that is always full gives no more
 answers, only later ones.
 """
@@ -15,7 +15,7 @@ from prometheus_client import Counter
 from service.errors import Overloaded
 from service.http_errors import as_sent
 from service.telemetry import Telemetry
-from service.turns import FORGET, Pace, Turns
+from service.turns import FORGET, PASSED_OVER, Pace, Turns
 
 OVERLOADED = "more rows are in flight than can be scored in time; ask again later"
 
@@ -23,15 +23,19 @@ OVERLOADED = "more rows are in flight than can be scored in time; ask again late
 class Entrance:
     """One route's share of what is in flight.
 
-    `pace`: of its rows. `ahead`: its rows in flight, of each request those of one turn, which are
-    `step_rows`. `weight`: what one of its rows counts for among the rows in flight. `refusals`:
-    answers of 429, as the middleware would count them.
+    `pace`: of its rows. `requests`: in flight. `ahead`: their rows, of each those of one turn,
+    which are `step_rows`. `coming`: the same of those that the sockets gave in this round of the
+    loop. `weight`: what one of its rows counts for among the rows in flight. `refusals`: answers of
+    429, as the middleware would count them. `later`: whether it waits in the second line.
     """
 
-    def __init__(self, weight: float, step_rows: int, refusals: Counter) -> None:
+    def __init__(self, weight: float, step_rows: int, refusals: Counter, *, later: bool) -> None:
         self.pace = Pace()
         self.refusals = refusals
+        self.later = later
+        self.requests = 0
         self.ahead = 0
+        self.coming = 0.0
         self.weight = weight
         self.step_rows = step_rows
         self._rows = self._bytes = 0.0
@@ -40,6 +44,11 @@ class Entrance:
         """Count a request of `rows` rows in a body of `size` bytes."""
         self._rows = FORGET * self._rows + rows
         self._bytes = FORGET * self._bytes + size
+
+    @property
+    def seconds(self) -> float:
+        """That its requests take of the loop until each has had a turn."""
+        return (self.ahead + self.coming) * self.pace.row_seconds
 
     def judged(self, size: int) -> float:
         """About how many rows a body of so many bytes has, by those of late."""
@@ -65,25 +74,33 @@ class Admission:
         self._most_wait = most_wait
         self._most_rows = most_rows
         self._rows = 0.0
-        self._coming = 0.0  # seconds of work that the sockets gave in this round of the loop
         self._entrances: dict[str, Entrance] = {}
         self._line, self._rest = as_sent(Overloaded(OVERLOADED))
 
-    def entrance(self, route: str, step_rows: int, weight: float = 1.0) -> Entrance:
+    def entrance(
+        self, route: str, step_rows: int, weight: float = 1.0, *, later: bool = False
+    ) -> Entrance:
         """The entrance of a route."""
         refusals = self._telemetry.requests.labels(route, "429")
-        return self._entrances.setdefault(route, Entrance(weight, step_rows, refusals))
+        made = Entrance(weight, step_rows, refusals, later=later)
+        return self._entrances.setdefault(route, made)
 
-    @property
-    def wait(self) -> float:
-        """Seconds that a request would now wait for its first turn."""
-        return self._coming + sum(
-            entrance.ahead * entrance.pace.row_seconds for entrance in self._entrances.values()
-        )
+    def wait(self, *, later: bool = False) -> float:
+        """Seconds that a request would now wait for its first turn; `later`: in the second line."""
+        lines: tuple[list[Entrance], list[Entrance]] = ([], [])
+        for entrance in self._entrances.values():
+            lines[entrance.later].append(entrance)
+        first, second = (sum(entrance.seconds for entrance in line) for line in lines)
+        if later or not second:
+            return first + second
+        # one of the second line may have its turn now, and others have one in a few
+        turns = 1 + sum(entrance.requests for entrance in lines[0]) // PASSED_OVER
+        longest = max(entrance.step_rows * entrance.pace.row_seconds for entrance in lines[1])
+        return first + min(second, turns * longest)
 
     def refuses(self, entrance: Entrance, rows: float) -> bool:
         """Whether a request of about so many rows is too much now."""
-        if self.wait > self._most_wait:
+        if self.wait(later=entrance.later) > self._most_wait:
             return True
         return self._rows > 0 and self._rows + rows * entrance.weight > self._most_rows
 
@@ -107,9 +124,9 @@ class Admission:
             self._telemetry.shed.inc()
             entrance.refusals.inc()
             return True
-        if not self._coming:
+        if not any(one.coming for one in self._entrances.values()):
             asyncio.get_running_loop().call_soon(self._came)
-        self._coming += min(rows, entrance.step_rows) * entrance.pace.row_seconds
+        entrance.coming += min(rows, entrance.step_rows)
         return False
 
     def refusal(self, headers: Iterable[bytes]) -> bytes:
@@ -127,14 +144,17 @@ class Admission:
         entrance.note(rows, size)
         ahead, weighed = min(rows, entrance.step_rows), rows * entrance.weight
         entrance.ahead += ahead
+        entrance.requests += 1
         self._rows += weighed
         self._telemetry.rows_in_flight.set(self._rows)
         try:
             yield
         finally:
             entrance.ahead -= ahead
+            entrance.requests -= 1
             self._rows -= weighed
             self._telemetry.rows_in_flight.set(self._rows)
 
     def _came(self) -> None:
-        self._coming = 0.0
+        for entrance in self._entrances.values():
+            entrance.coming = 0.0

@@ -40,12 +40,13 @@ class RowError(msgspec.Struct):
 class View(ABC):
     """What an answer lists, one item a row, under `key`.
 
-    `step_rows`: those of one turn, a divisor of SLICE_ROWS.
+    `step_rows`: those of one turn, a divisor of SLICE_ROWS. `later`: whether others go before.
     """
 
     route: str
     key: str
     step_rows = SLICE_ROWS
+    later = False
 
     def before(self, live: Live) -> bytes:  # noqa: ARG002  what some views look at
         """The answer's keys up to the list."""
@@ -81,11 +82,14 @@ class Probabilities(View):
 
 
 class Explanations(View):
-    """Each row's score taken apart, ten a turn: they take as long as hundreds of probabilities."""
+    """Each row's score taken apart, ten a turn: they take as long as hundreds of probabilities, and
+    an auction does not wait for them.
+    """
 
     route = "/explain"
     key = "explanations"
     step_rows = 10
+    later = True
 
     def score(
         self, live: Live, asked: Asked, start: int, encoded: Encoded | Slate
@@ -199,7 +203,7 @@ class Predictor:
         found: dict[int, InputError] = {}
         for start in range(0, len(rows), SLICE_ROWS):
             places = range(start, min(start + SLICE_ROWS, len(rows)))
-            await self._turns.take(deadline)
+            await self._turns.take(deadline, later=self._view.later)
             try:
                 if isinstance(rows, UnreadRows):
                     found |= rows.faults(places)
@@ -223,7 +227,7 @@ class Predictor:
         longest = min(step_rows, rows) * self._pace.row_seconds
         asked_at = perf_counter()
         for start in range(0, rows, step_rows):
-            await self._turns.take(deadline)
+            await self._turns.take(deadline, later=self._view.later)
             begun = now = perf_counter()
             if not parts:
                 self._telemetry.stages["wait"].observe(begun - asked_at)

@@ -47,7 +47,7 @@ class ScoringEndpoint:
         self._explains = explains = isinstance(view, Explanations)
         most_rows = settings.max_explain_rows if explains else settings.max_rows
         self._entrance = admission.entrance(
-            view.route, view.step_rows, settings.max_rows / most_rows
+            view.route, view.step_rows, settings.max_rows / most_rows, later=view.later
         )
         self._decoder = PayloadDecoder(most_rows, settings.input_limits, explain=explains)
         self._predictor = Predictor(

@@ -1,7 +1,9 @@
-"""Whose slice of work is next on the event loop: first come, first served.
+"""Whose slice of work is next on the event loop: first come, first served, in two lines.
 
 One slice is worked on in each round of the loop, which looks at its sockets in between: so answers
-leave, and refusals are given, within the time of one slice, however many requests wait.
+leave, and refusals are given, within the time of one slice, however many requests wait. The second
+line is for what people wait for, not auctions: it has a turn when nobody else waits, or when it has
+been passed over a few times.
 """
 
 import asyncio
@@ -9,6 +11,7 @@ from collections import deque
 from time import perf_counter
 
 FORGET = 0.98  # what an earlier turn still counts for, at each new one
+PASSED_OVER = 4  # turns that the first line has, at most, while somebody waits in the second
 ODD_SECONDS, ODD_TIMES = 0.005, 8  # a turn of more than both says that there was no core to run on
 
 
@@ -35,18 +38,20 @@ class Turns:
 
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting_later: deque[asyncio.Future[None]] = deque()
+        self._passed_over = 0
         self._taken = False
         self._begun = 0.0
         self._last: tuple[Pace, int] | None = None  # of a turn that others waited behind
 
-    async def take(self, deadline: float | None = None) -> None:
-        """Wait for a turn.
+    async def take(self, deadline: float | None = None, *, later: bool = False) -> None:
+        """Wait for a turn; `later`: in the second line.
 
         Raises:
             TimeoutError: there was none by `deadline`, in seconds of `perf_counter`.
         """
         if self._taken:
-            await self._wait(deadline)
+            await self._wait(deadline, self._waiting_later if later else self._waiting)
         self._taken = True
         now = perf_counter()
         if self._last is not None:  # nothing was idle: with what HTTP took it is the true pace
@@ -57,17 +62,17 @@ class Turns:
 
     def give(self, pace: Pace, rows: int) -> None:
         """Give the turn back after `rows` rows; `pace` learns what they took."""
-        if self._waiting:
+        if self._waiting or self._waiting_later:
             self._last = pace, rows
         else:
             pace.note(perf_counter() - self._begun, rows)
         # not at once: the loop is to look at its sockets first
         asyncio.get_running_loop().call_soon(self._next)
 
-    async def _wait(self, deadline: float | None) -> None:
+    async def _wait(self, deadline: float | None, line: "deque[asyncio.Future[None]]") -> None:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
-        self._waiting.append(turn)
+        line.append(turn)
         alarm = None
         if deadline is not None:
             alarm = loop.call_later(max(deadline - perf_counter(), 0.0), _too_late, turn)
@@ -82,13 +87,20 @@ class Turns:
                 alarm.cancel()
 
     def _next(self) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
+        while line := self._next_line():
+            turn = line.popleft()
             if not turn.done():
+                passed_over = line is self._waiting and bool(self._waiting_later)
+                self._passed_over = self._passed_over + 1 if passed_over else 0
                 turn.set_result(None)
                 return
         self._taken = False
         self._last = None
+
+    def _next_line(self) -> "deque[asyncio.Future[None]]":
+        if self._waiting and not (self._waiting_later and self._passed_over >= PASSED_OVER):
+            return self._waiting
+        return self._waiting_later
 
 
 def _too_late(turn: "asyncio.Future[None]") -> None:

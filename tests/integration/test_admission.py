@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -52,10 +53,30 @@ def test_the_wait_is_that_of_one_slice_of_each_request_in_flight():
     entrance = limited.entrance("/predict", 100)
     entrance.pace.note(0.001, 100)
     with limited.inside(entrance, 5000, 1), limited.inside(entrance, 100, 1):
-        assert limited.wait == pytest.approx(0.002)
+        assert limited.wait() == pytest.approx(0.002)
         with limited.inside(entrance, 200, 1), limited.inside(entrance, 100, 1):
             assert limited.refuses(entrance, 1)
-    assert limited.wait == 0
+    assert limited.wait() == 0
+
+
+def test_what_people_wait_for_hardly_adds_to_the_wait_of_others():
+    limited = admission(most_wait=0.0115)
+    predict = limited.entrance("/predict", 100)
+    explain = limited.entrance("/explain", 10, later=True)
+    predict.pace.note(0.001, 100)
+    explain.pace.note(0.004, 10)
+    with ExitStack() as inside:
+        for _ in range(3):
+            assert not limited.refuses(explain, 1)
+            inside.enter_context(limited.inside(explain, 50, 1))
+        assert limited.refuses(explain, 1)
+        assert limited.wait(later=True) == pytest.approx(0.012)
+        assert limited.wait() == pytest.approx(0.004)  # one has its turn now
+        for _ in range(4):
+            inside.enter_context(limited.inside(predict, 100, 1))
+        assert limited.wait() == pytest.approx(0.012)  # and another after four of theirs
+        assert limited.wait(later=True) == pytest.approx(0.016)
+    assert limited.wait() == limited.wait(later=True) == 0
 
 
 def test_requests_that_the_sockets_give_in_one_round_count_before_their_tasks_run():
@@ -66,7 +87,7 @@ def test_requests_that_the_sockets_give_in_one_round_count_before_their_tasks_ru
         entrance.note(100, 1000)
         found = [limited.refuses_at_the_socket("/predict", 1000) for _ in range(30)]
         await asyncio.sleep(0)
-        return found, limited.wait
+        return found, limited.wait()
 
     found, later = asyncio.run(round_of_the_loop())
     assert found == [False] * 11 + [True] * 19

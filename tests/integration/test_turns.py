@@ -1,4 +1,6 @@
-"""Turns on the event loop: one a round, first come first served, none after its deadline."""
+"""Turns on the event loop: one a round, first come first served in two lines, none after its
+deadline.
+"""
 
 import asyncio
 import socket
@@ -6,6 +8,10 @@ from time import perf_counter
 
 import pytest
 
+from service.live import make_live
+from service.payloads import Asked
+from service.predictor import Explanations, Predictor, Probabilities
+from service.telemetry import Telemetry
 from service.turns import Pace, Turns
 
 
@@ -29,6 +35,34 @@ def test_turns_come_in_the_order_they_were_asked_for():
     order = []
     asyncio.run(in_turns(Turns(), "abc", 2, order.append))
     assert "".join(order) == "abcabc"
+
+
+async def in_two_lines(turns, first, second, work):
+    """One turn each; those of the second line ask first."""
+
+    async def one(name, later):
+        await turns.take(later=later)
+        work(name)
+        turns.give(Pace(), 1)
+
+    await turns.take()
+    tasks = [asyncio.create_task(one(name, True)) for name in second]
+    tasks += [asyncio.create_task(one(name, False)) for name in first]
+    await asyncio.sleep(0)
+    turns.give(Pace(), 1)
+    await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "order"),
+    [("ab", "xy", "abxy"), ("abcdef", "xy", "abcdxefy"), ("abcdefghi", "xy", "abcdxefghyi")],
+)
+def test_the_second_line_goes_behind_the_first_and_is_passed_over_only_a_few_times(
+    first, second, order
+):
+    seen = []
+    asyncio.run(in_two_lines(Turns(), first, second, seen.append))
+    assert "".join(seen) == order
 
 
 def test_the_loop_looks_at_its_sockets_between_two_turns():
@@ -97,3 +131,25 @@ def test_one_turn_without_a_core_does_not_look_like_overload_and_slower_work_doe
     for _ in range(100):
         pace.note(0.01, 10)
     assert pace.row_seconds > 0.0008
+
+
+def test_an_explanation_that_came_first_lets_a_probability_go_before_it(tiny_bundle):
+    live = make_live("ads", tiny_bundle, tiny_bundle.vocabulary_bytes())
+    turns, order = Turns(), []
+
+    async def one(view, rows):
+        await Predictor(view, Telemetry(), turns).answer(live, Asked({}, rows), perf_counter())
+        order.append(view.route)
+
+    async def work():
+        await turns.take()
+        row = {"device": "ios", "ad": "a1", "price": 3.5}
+        tasks = [
+            asyncio.create_task(one(view, [row] * 30)) for view in (Explanations(), Probabilities())
+        ]
+        await asyncio.sleep(0)
+        turns.give(Pace(), 1)
+        await asyncio.gather(*tasks)
+
+    asyncio.run(work())
+    assert order == ["/predict", "/explain"]
