@@ -82,19 +82,19 @@ class Probabilities(View):
 
 
 class Explanations(View):
-    """Each row's score taken apart, ten a turn: they take as long as hundreds of probabilities, and
-    an auction does not wait for them.
+    """Each row's score taken apart, five a turn: they take as long as hundreds of probabilities,
+    and an auction does not wait for them.
     """
 
     route = "/explain"
     key = "explanations"
-    step_rows = 10
+    step_rows = 5
     later = True
 
     def score(
         self, live: Live, asked: Asked, start: int, encoded: Encoded | Slate
     ) -> Iterator[list[Any]]:
-        """Ten a step, with their raw values beside."""
+        """Five a step, with their raw values beside."""
         rows = asked.rows[start : start + len(encoded)]
         whole = [{**asked.context, **row} for row in rows] if asked.context else rows
         scores = live.scorer.predict(encoded)
