@@ -7,6 +7,7 @@ from pathlib import Path
 import redis
 
 from own_redis import own_redis
+from until import until
 
 DOCKER = Path(__file__).parents[1] / "docker"
 FOR_NOBODY = [
@@ -47,7 +48,17 @@ def guarded_redis(home):
     acl.write_text(users(home / "logins", "host:1"))
     kept = ("--appendonly", "yes", "--appendfsync", "always")
     with own_redis(home / "redis", "--aclfile", str(acl), *kept) as (_, port):
+        until(lambda: has_loaded(logins_of(home, port)["operator"]))
         yield port
+
+
+def has_loaded(url):
+    """Whether it has read what it kept: until then it takes connections and refuses commands."""
+    with redis.Redis.from_url(url) as client:
+        try:
+            return client.ping()
+        except redis.BusyLoadingError:
+            return False
 
 
 def logins_of(home, port):
