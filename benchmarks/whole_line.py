@@ -122,10 +122,11 @@ def inside(bundle: Bundle, log: Log) -> tuple[np.ndarray, float, int]:
     """Probabilities by torch; how far attention over a row's present pairs is from 1 at most; how
     many absent pairs have any.
     """
-    encoded = encode(bundle.encoder(), log)
+    encoder = bundle.encoder()
+    encoded = encode(encoder, log)
     manifest = bundle.manifest
     start = WarmStart.open(bundle.directory)
-    net = new_net(manifest.net, bundle.encoder(), start.config())
+    net = new_net(manifest.net, encoder, start.config())
     start.load(net, start.vocabularies)
     graph = PredictGraph(net, manifest.calibration).eval()
     with torch.no_grad():

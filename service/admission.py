@@ -87,15 +87,14 @@ class Admission:
 
     def wait(self, *, later: bool = False) -> float:
         """Seconds that a request would now wait for its first turn; `later`: in the second line."""
-        lines: tuple[list[Entrance], list[Entrance]] = ([], [])
-        for entrance in self._entrances.values():
-            lines[entrance.later].append(entrance)
-        first, second = (sum(entrance.seconds for entrance in line) for line in lines)
+        every = self._entrances.values()
+        first = sum(one.seconds for one in every if not one.later)
+        second = sum(one.seconds for one in every if one.later)
         if later or not second:
             return first + second
         # one of the second line may have its turn now, and others have one in a few
-        turns = 1 + sum(entrance.requests for entrance in lines[0]) // PASSED_OVER
-        longest = max(entrance.step_rows * entrance.pace.row_seconds for entrance in lines[1])
+        turns = 1 + sum(one.requests for one in every if not one.later) // PASSED_OVER
+        longest = max(one.step_rows * one.pace.row_seconds for one in every if one.later)
         return first + min(second, turns * longest)
 
     def refuses(self, entrance: Entrance, rows: float) -> bool:

@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from model.bundle import Bundle
-from model.encoding import Encoder, Slate
+from model.encoding import Encoded, Encoder, Slate
 from model.errors import BundleError
 from model.explanation import Explainer
 from model.golden import GoldenCase, replay
@@ -16,6 +16,7 @@ from model.scorer import Scorer
 from model.vocabulary import FieldVocabulary, from_bytes
 from service.ad_cache import AdCache
 from service.live_values import LiveValues
+from service.payloads import RawRows
 from service.settings import NO_CACHE, CacheLimits
 
 WARM_ROWS = 128
@@ -38,6 +39,28 @@ class Live:
     def version(self) -> str:
         """The version that answers name."""
         return self.bundle.version
+
+    def slate(self, context: Encoded, rows: RawRows, start: int, stop: int) -> Slate | None:
+        """One context with the ads of rows start..stop of a request, by what is known of them; None
+        where one of them has a field of the context.
+
+        Raises:
+            InputError: an ad that cannot be read or encoded; `row` counts from `start`.
+        """
+        if not self.scorer.ranks(len(rows)):  # the ads' own parts are of no use then
+            few = self.encoder.encode_ads(rows[start:stop])
+            return None if few is None else Slate(context, few)
+        found = self.ads.encode(
+            rows.raws(start, stop),
+            lambda positions: rows.read([start + position for position in positions]),
+        )
+        return None if found is None else Slate(context, *found)
+
+    def without_ads(self) -> "Live":
+        """The same, which knows no ad and learns none: for another thread than the event loop,
+        which the cache belongs to once it is live.
+        """
+        return replace(self, ads=AdCache(self.encoder, self.scorer, NO_CACHE))
 
 
 def make_live(

@@ -308,7 +308,7 @@ class _Work:
         rows = self.asked.rows
         try:
             if self._context is not None and isinstance(rows, RawRows):
-                slate = self._slate(self._context, rows, start, stop)
+                slate = self.live.slate(self._context, rows, start, stop)
                 if slate is not None:
                     self._note(slate.ads)
                     return slate
@@ -319,17 +319,6 @@ class _Work:
             raise
         self._note(whole)
         return whole
-
-    def _slate(self, context: Encoded, rows: RawRows, start: int, stop: int) -> Slate | None:
-        live = self.live
-        if not live.scorer.ranks(len(rows)):  # the ads' own parts are of no use then
-            few = live.encoder.encode_ads(rows[start:stop])
-            return None if few is None else Slate(context, few)
-        found = live.ads.encode(
-            rows.raws(start, stop),
-            lambda positions: rows.read([start + position for position in positions]),
-        )
-        return None if found is None else Slate(context, *found)
 
     def _note(self, encoded: Encoded) -> None:
         for field, count in encoded.unknown.items():

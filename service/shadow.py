@@ -75,15 +75,19 @@ class Shadow:
                 continue
         return found
 
-    def judge(self, live: Live, new: Live, pause: Callable[[float], Any]) -> dict[str, float]:
+    def judge(
+        self, live: Live, new: Live, pause: Callable[[float], Any], *, fresh: bool = True
+    ) -> dict[str, float]:
         """Score what is kept with both; returns what was seen, without figures where too few rows
-        are kept. `pause` is called with seconds after each request. From then on the new version
-        knows the ads of what is kept.
+        are kept. `pause` is called with seconds after each request. `fresh`: the new version never
+        was live; from then on it knows the ads of what is kept.
 
         Raises:
             ShadowError: the new version differs by more than the limits.
         """
         kept = self._requests.copy()  # in one step, while the event loop adds to them
+        live = live.without_ads()
+        judged = new if fresh else new.without_ads()
         ours: list[_Found] = []
         theirs: list[_Found] = []
         unreadable = 0
@@ -94,12 +98,12 @@ class Shadow:
             except InputError:  # of an older version's making
                 continue
             try:
-                theirs.append(_score(new, asked, keep=True))
+                theirs.append(_score(judged, asked))
                 ours.append(found)
             except InputError:
                 unreadable += 1
             pause(REST * (perf_counter() - began))
-        new.ads.take_counts()  # no caller asked
+        judged.ads.take_counts()  # no caller asked
         if unreadable > UNREADABLE * len(kept):
             raise ShadowError(
                 f"it cannot read {unreadable} of the last {len(kept)} requests", "shadow_input"
@@ -142,19 +146,14 @@ class Shadow:
             )
 
 
-def _score(live: Live, asked: Asked, *, keep: bool = False) -> _Found:
-    # as it is served; `keep` in its cache of ads, which else belongs to the event loop
+def _score(live: Live, asked: Asked) -> _Found:
+    # as it is served
     encoder, scorer = live.encoder, live.scorer
     rows = asked.rows
     encoded: Encoded | Slate | None = None
-    context = encoder.encode_context(asked.context) if isinstance(rows, RawRows) else None
-    if context is not None and isinstance(rows, RawRows):
-        ranks = scorer.ranks(len(rows))
-        if keep and ranks:
-            found = live.ads.encode(rows.raws(0, MOST_ROWS), rows.read)
-            encoded = None if found is None else Slate(context, *found)
-        elif (ads := encoder.encode_ads(rows[:MOST_ROWS])) is not None:
-            encoded = Slate(context, ads, scorer.alone(ads) if ranks else None)
+    if isinstance(rows, RawRows):
+        context = encoder.encode_context(asked.context)
+        encoded = None if context is None else live.slate(context, rows, 0, MOST_ROWS)
     if encoded is None:
         encoded = encoder.encode_request(asked.context, rows[:MOST_ROWS])
     began = thread_time()  # this thread's own: waiting for a core does not count

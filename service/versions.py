@@ -200,11 +200,12 @@ class Follower:
         started = time.monotonic()
         try:
             waits = self._waits_for_others(version)
+            fresh = not self._is_kept(version)  # else requests may still use what it knows
             new = self._kept(version) or self._load(version)
             if waits:
                 self._spare = new
                 return
-            seen = self._judge(new)
+            seen = self._judge(new, fresh=fresh)
             if seen is not None and self._store.active() != version:
                 return  # another was made active meanwhile
         except (StoreUnavailable, StoreError, _GivenUpError):
@@ -308,7 +309,7 @@ class Follower:
             judged=seen,
         )
 
-    def _judge(self, new: Live) -> dict[str, float] | None:
+    def _judge(self, new: Live, *, fresh: bool) -> dict[str, float] | None:
         # what recent requests say of it; None where nobody asks them
         if self.live is None:
             return None
@@ -325,7 +326,7 @@ class Follower:
         if new.values is not None:  # it has met no value yet
             record = self._store.record(new.version)
             new.values.learn(record, self._store, self.shadow.rows())
-        return self.shadow.judge(self.live, new, self._rest)
+        return self.shadow.judge(self.live, new, self._rest, fresh=fresh)
 
     def _rest(self, seconds: float) -> None:
         # while it waits or judges: a rollback need not wait for the end of it

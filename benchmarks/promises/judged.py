@@ -127,10 +127,10 @@ def _decided(home: Path, bundle: Bundle, url: str) -> list[tuple[str, str, str]]
             codes = sorted({one.get("code", one["event"]) for one in said})
             figures = [one.get("reason") or json.dumps(one["judged"]) for one in said]
             what = f"{name}: what two workers say"
-            promised = "goes live" if other is versions["a good retrain"] else "refused"
-            found.append((what, f"{', '.join(codes)}: {figures[0]}", verdict(promised, True)))
-            assert all(one["judged"] for one in said if one["event"] == "version is live")
             bad = other is not versions["a good retrain"]
+            promised = "refused" if bad else "goes live"
+            found.append((what, f"{', '.join(codes)}: {figures[0]}", promised))
+            assert all(one["judged"] for one in said if one["event"] == "version is live")
             assert all(("code" in one) == bad for one in said), f"{name}: {said}"
             store.rollback()
     store.close()

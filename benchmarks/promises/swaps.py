@@ -105,7 +105,7 @@ def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str, s
             f"requests/s of {SIZE} candidates, two workers",
             f"{len(apart):,} answers, all 200 and all their version's to the bit; {lives} times a "
             "worker went live",
-            verdict("all 200, each its version's to the bit", True),
+            "all 200, each its version's to the bit",
         ),
         (
             "p99 during swaps between two versions, each kept in memory while the other is live",

@@ -6,7 +6,7 @@ logit = w0 + sum_i w_i x_i + sum_{i<j} <v_i, v_j> x_i x_j
 import torch
 from torch import Tensor
 
-from model.nets.net import PairNet, Side, column_sums
+from model.nets.net import PairNet, Side, close_sum, column_sums
 
 
 class FM(PairNet):
@@ -26,12 +26,10 @@ class FM(PairNet):
         """The ad's own pairs, and the sum of its vectors [N, 1 + K]."""
         vectors = self.embedded(ads.ids, ads.values)  # (A, N, K)
         own = column_sums(self.pooled(vectors).T)  # (N)
-        return torch.cat(
-            [own.unsqueeze(1), vectors.sum(0, dtype=torch.float64).to(vectors.dtype)], 1
-        )
+        return torch.cat([own.unsqueeze(1), close_sum(vectors)], 1)
 
     def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:  # noqa: ARG002  all pairs count the same
         """The sums of the two sides' vectors stand for all pairs across."""
         ours = self.embedded(context.ids, context.values)  # (C, 1, K)
-        across = alone[:, 1:] @ ours.sum(0, dtype=torch.float64).to(ours.dtype).squeeze(0)  # (N)
+        across = alone[:, 1:] @ close_sum(ours).squeeze(0)  # (N)
         return self.pooled(ours).sum(1) + alone[:, 0] + across

@@ -205,14 +205,20 @@ class PairNet(EmbeddingNet):
         """sum_ij a_ij interaction_ij [B]."""
         interaction, attention = self.pair_terms(ids, values)
         pairs = interaction if attention is None else attention * interaction  # (P, B)
-        # hundreds of terms that nearly cancel: in float32 the sum itself would be the largest error
-        return pairs.sum(0, dtype=torch.float64).to(pairs.dtype)
+        return close_sum(pairs)
 
     def pair_vectors(self, embedded: Tensor) -> Tensor:
         """e_ij [P, B, K]: AFM's pair-wise interaction layer (eq. 2), dropout included."""
         pairs = embedded.index_select(0, self.first) * embedded.index_select(0, self.second)
         dropped: Tensor = self.dropout(pairs)
         return dropped  # (P, B, K)
+
+
+def close_sum(x: Tensor) -> Tensor:
+    """sum_i x_i of x [S, ...], rounded once: of many terms that nearly cancel, or whose sum will
+    nearly cancel with another, what float32 adds up would be the largest error of a logit.
+    """
+    return x.sum(0, dtype=torch.float64).to(x.dtype)
 
 
 def column_sums(x: Tensor) -> Tensor:

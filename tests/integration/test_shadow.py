@@ -193,6 +193,26 @@ def test_a_judged_version_knows_the_ads_it_was_judged_on(fitted):
     assert len(new.ads) == len(ads)
     assert new.ads.take_counts() == (0, 0, 0)  # no caller asked
     assert len(live.ads) == 0  # its own belongs to the event loop
+    kept.judge(new, live, lambda _: None, fresh=False)
+    assert len(live.ads) == 0  # as it still may where it was live before
+    assert live.ads.take_counts() == (0, 0, 0)
+
+
+def test_only_a_version_that_never_was_live_is_judged_as_fresh(
+    fitted, store, bundles, served, monkeypatch
+):
+    follower, fresh = served(OPEN), []
+    judge = follower.shadow.judge
+
+    def watched(*given, **how):
+        fresh.append(how["fresh"])
+        return judge(*given, **how)
+
+    monkeypatch.setattr(follower.shadow, "judge", watched)
+    decided(store, bundles, fitted(2))
+    store.activate(fitted(1).version)
+    until(lambda: follower.live.version == fitted(1).version)
+    assert fresh == [True, False]
 
 
 @pytest.mark.parametrize(
