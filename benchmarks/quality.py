@@ -136,12 +136,16 @@ def frappe(data: Path, seeds: Sequence[int], configs: Sequence[str]) -> None:
     train, valid = (
         read_log(data / "frappe" / f"{part}.csv.gz", schema) for part in ("train", "valid")
     )
-    line("configuration", "seed", "AUC", "logloss", "calibration ratio", "seconds")
+    first = configs[0]
+    head = ["configuration", "seed", "AUC", "logloss", "calibration ratio", "seconds"]
+    line(*head, f"minus {first}, AUC", f"minus {first}, logloss")
+    firsts: dict[int, Resampled] = {}
     for name in configs:
         config = Config.load(CONFIGS / f"frappe-{name}.toml")
         runs = []
         for seed in seeds:
             run = fitted(train, valid, valid, schema, config, seed)
+            found = differences([firsts.setdefault(seed, run.resampled)], [run.resampled])
             line(
                 name,
                 seed,
@@ -149,10 +153,12 @@ def frappe(data: Path, seeds: Sequence[int], configs: Sequence[str]) -> None:
                 f"{run['logloss']:.4f}",
                 run.calibration,
                 f"{run.seconds:.0f}",
+                "" if name == first else shown(found["auc"]),
+                "" if name == first else shown(found["logloss"]),
             )
             runs.append(run)
         mean = {figure: np.mean([run[figure] for run in runs]) for figure in ("auc", "logloss")}
-        line(name, "mean", f"{mean['auc']:.4f}", f"{mean['logloss']:.4f}", "", "")
+        line(name, "mean", f"{mean['auc']:.4f}", f"{mean['logloss']:.4f}", "", "", "", "")
 
 
 def write_split(data: Path, name: str, seed: int, home: Path) -> tuple[Path, Path]:

@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import psutil
 from load import Connection, Load, request_bytes, run_load, run_open_load
 from results import circumstances, keep, say, table
-from servers import afternoon, command, echo, service
+from servers import afternoon, busy, command, echo, service
 from wide_log import write_wide_log
 
 from model.bundle import Bundle
@@ -359,15 +360,33 @@ def opened(ports: dict[str, int], requests: dict[int, list[bytes]], measured: Me
 def workers(
     home: Path, bundle: Bundle, requests: dict[int, list[bytes]], measured: Measured
 ) -> str:
-    """Two workers beside one, and keep-alive requests in a row."""
+    """Two workers beside one, what a request costs them, and keep-alive requests in a row."""
     (home / "two").mkdir()
-    ratios = []
+    lines: list[list[object]] = []
     patient = service(home, bundle, **PATIENT)
     with patient as one, service(home / "two", bundle, workers=2, **PATIENT) as two:
+        servers = psutil.Process().children(recursive=True)
         for size in WORKER_CANDIDATES:
-            found = measured.closed({"one": one, "two": two}, requests[size], 8)
-            ratio = found["two"].requests_per_second / found["one"].requests_per_second
-            ratios.append(f"{ratio:.2f} times the rows/s at N = {size}")
+            runs: dict[int, list[tuple[float, ...]]] = {one: [], two: []}
+            for port in (one, two) * measured.rounds:
+                before, began = busy(servers), perf_counter()
+                load = run_load(port, requests[size], 8, measured.seconds)
+                cores = (busy(servers) - before) / (perf_counter() - began)
+                runs[port].append((load.requests_per_second, cores, load.busy))
+            (alone, by_one, _), (both, by_two, generator) = (
+                map(median, zip(*runs[port], strict=True)) for port in (one, two)
+            )
+            lines.append(
+                [
+                    size,
+                    f"**{both / alone:.2f}**",
+                    f"{by_one:.2f}",
+                    f"{by_two:.2f}",
+                    f"{generator:.2f}",
+                    f"{1e6 * by_one / alone:.0f}",
+                    f"{1e6 * by_two / both:.0f}",
+                ]
+            )
         connection = Connection(two)
         longest = []
         for _ in range(measured.rounds):
@@ -377,10 +396,13 @@ def workers(
                 longest.append(perf_counter() - began)
         connection.close()
     stalls = sum(seconds > STALL_SECONDS for seconds in longest)
+    head = ["candidates", "two workers / one", "cores that one uses", "that two use"]
+    head += ["that the load generator uses beside two", "µs of a core a request, one", "two"]
     return (
-        f"Two workers beside one, 8 connections, on cores that they share with the load generator: "
-        f"{', '.join(ratios)}. Of {len(longest)} keep-alive requests in a row to the two, {stalls} "
-        f"took longer than {1000 * STALL_SECONDS:.0f} ms; the longest took {ms(max(longest))} ms."
+        f"Two workers beside one, 8 connections, on {os.cpu_count()} cores that they share with "
+        f"the load generator:\n\n{table(head, lines)}\n\n"
+        f"Of {len(longest)} keep-alive requests in a row to the two, {stalls} took longer than "
+        f"{1000 * STALL_SECONDS:.0f} ms; the longest took {ms(max(longest))} ms."
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from naive_graph import export_naive_bundle
 
 from model.bundle import Bundle
@@ -102,6 +103,11 @@ def metrics(port: int) -> str:
     with urllib.request.urlopen(url, timeout=5) as answer:
         text: str = answer.read().decode()
         return text
+
+
+def busy(family: list[psutil.Process]) -> float:
+    """Seconds of a core that some processes have used so far."""
+    return sum(sum(one.cpu_times()[:2]) for one in family)
 
 
 def command(name: str) -> list[str]:

@@ -29,7 +29,7 @@ from load import Connection, request_bytes
 from numpy.typing import NDArray
 from results import circumstances, keep, say, table, verdict
 from serve import fitted, make_requests
-from servers import clean_environment, command, free_port, started
+from servers import busy, clean_environment, command, free_port, started
 
 RATE = 60.0  # requests a second; CANCELLED of them are not waited for
 CANCELLED = 0.05
@@ -170,19 +170,24 @@ def of_a_core(parent: psutil.Process, seconds: float) -> float:
     return (busy(family) - before) / (time.monotonic() - begun)
 
 
-def busy(family: list[psutil.Process]) -> float:
-    """Seconds of a core that some processes have used so far."""
-    return sum(sum(one.cpu_times()[:2]) for one in family)
-
-
 def sample(parent: psutil.Process, second: float, latencies: list[float]) -> Sample:
     """As it is now."""
     family = [parent, *parent.children()]
     return Sample(
         second,
-        sum(one.memory_full_info().pss for one in family),
+        sum(map(own_bytes, family)),
         sum(one.num_fds() for one in family),
         1000 * float(np.median(latencies)),
+    )
+
+
+def own_bytes(process: psutil.Process) -> int:
+    """Memory that is its alone, and its share of the weights that the workers map. The share that
+    it has of libraries grows when a stranger who maps them too comes to an end.
+    """
+    return sum(
+        one.pss if one.path.endswith("weights.bin") else one.private_clean + one.private_dirty
+        for one in process.memory_maps()
     )
 
 
