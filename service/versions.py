@@ -13,26 +13,23 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import structlog
 
 from model.bundle import Bundle
-from model.errors import AfmError, BundleError
 from service.bundle_store import BundleStore
 from service.errors import NoModel, ShadowError, StoreError, StoreUnavailable
 from service.last_active import LIVE, Noted
 from service.live import Live, make_live
 from service.live_values import LiveValues
-from service.logs import last_frames
 from service.lookups import Lookups
+from service.refusals import Refusal, Refusals
 from service.settings import NO_CACHE, CacheLimits
 from service.shadow import CODES, Shadow
 from service.telemetry import Telemetry
-from service.vocabulary_store import Refused, Unjudged, VocabularyStore
+from service.vocabulary_store import Unjudged, VocabularyStore
 
-FIRST_RETRY_SECONDS = 5.0  # doubled with each further refusal of the same version
-LAST_RETRY_SECONDS = 300.0
+FALL_BACK_SECONDS = 5.0  # from one look at what was live last to the next
 RECONNECT_SECONDS = 0.25  # from a poll that did not reach Redis to the next, be they often or rare
 CONNECTION_SECONDS = 1.0  # its age: an old server may answer on it long after another took its name
 RETIRED_SECONDS = 2.0  # for the requests that still use it: the last user frees the graphs
@@ -40,20 +37,6 @@ NICENESS = 5  # of the thread: a third of a request's share where there are too 
 PATIENCE_SECONDS = 10.0  # of a worker that started: for requests, or for what others make of theirs
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A version that may not go live, and when it is tried again (monotonic seconds); `code` says
-    why in a word, `judged` whether recent requests did.
-    """
-
-    version: str
-    code: str
-    reason: str
-    again_at: float
-    delay: float
-    judged: bool = False
 
 
 class _GivenUpError(Exception):
@@ -84,7 +67,6 @@ class Follower:
         self.live: Live | None = None
         self.active: str | None = None
         self.confirmed = False
-        self.refusal: Refusal | None = None
         self.redis_fault: str | None = "not asked yet"
         self.redis_warning: str | None = None
         self.model = store.model
@@ -97,7 +79,7 @@ class Follower:
         self._lookups = lookups
         self._replaces = replaces
         self._connection_ends = 0.0
-        self._told = False  # that it refuses a version
+        self._refusals = Refusals(store, bundles, telemetry)
         self._retired: list[tuple[float, Live]] = []
         # what was live before, and the ads that it knows: a rollback to it loads nothing
         self._spare: Live | None = None
@@ -107,6 +89,11 @@ class Follower:
         self._polled = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why what is active is not live, where it was tried."""
+        return self._refusals.standing
 
     def start(self) -> None:
         """Begin to poll."""
@@ -168,7 +155,7 @@ class Follower:
                 self._begin(self.active)
             if self.active is not None and self._is_wanted(self.active):
                 self._activate(self.active)
-            self._tell()
+            self._refusals.tell()
             if self.live is not None and self.live.version == self.active:
                 self._confirm(self.live)
         except (StoreUnavailable, StoreError) as error:
@@ -177,11 +164,10 @@ class Follower:
             self._fall_back([one for one in self._bundles.noted(self.model) if not one.refused])
 
     def _is_wanted(self, version: str) -> bool:
-        if self.refusal is not None and self.refusal.version != version:
-            self.refusal = None  # it may be wanted again later, and mended by then
+        self._refusals.drop_all_but(version)
         if self.live is not None and self.live.version == version:
             return False
-        if self.refusal is None or time.monotonic() >= self.refusal.again_at:
+        if self.refusal is None or not self._refusals.bars(version):
             return True
         # refused as it was judged, and now wanted all the same
         return self.refusal.judged and self._unjudged(version) is not None
@@ -256,13 +242,12 @@ class Follower:
         now = time.monotonic()
         if now < self._fall_back_at:
             return
-        refusal = self.refusal
         for version in (one.version for one in candidates):
-            if refusal is None or refusal.version != version or now >= refusal.again_at:
+            if not self._refusals.bars(version):
                 self._go_live_unconfirmed(version)
             if self.live is not None:
                 return
-        self._fall_back_at = now + FIRST_RETRY_SECONDS
+        self._fall_back_at = now + FALL_BACK_SECONDS
 
     def _go_live_unconfirmed(self, version: str) -> None:
         started = time.monotonic()
@@ -292,8 +277,7 @@ class Follower:
         old, self.live = self.live, new
         if old is None:  # to start was urgent, what follows is less so than requests
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        if self.refusal is not None and self.refusal.version == new.version:
-            self.refusal = None
+        self._refusals.drop(new.version)
         self.confirmed = False
         self._telemetry.went_live(self.model, new.version, old.version if old else None)
         if old is not None:
@@ -360,47 +344,14 @@ class Follower:
         return said if said is not None and said.version == version else None
 
     def _refuse(self, version: str, error: Exception) -> None:
-        reason = str(error)
-        if not isinstance(error, AfmError):  # whose text may hold anything
-            reason = f"{type(error).__name__} at {last_frames(error)[-1]}"
-        judged = isinstance(error, ShadowError)
-        code = error.code if isinstance(error, BundleError | ShadowError) else "unforeseen"
-        delay = FIRST_RETRY_SECONDS
-        if self.refusal is not None and self.refusal.version == version:
-            delay = min(2 * self.refusal.delay, LAST_RETRY_SECONDS)
-        if self.active in (None, version):  # else what is told is why the active one is not live
-            self.refusal = Refusal(version, code, reason, time.monotonic() + delay, delay, judged)
-        if judged:
-            self._bundles.remember(self.model, version, code, reason)
-        self._telemetry.refused.labels(version, code).inc()
-        log.error(
-            "version refused",
-            model=self.model,
-            version=version,
-            code=code,
-            reason=reason,
-            live=self.live.version if self.live else None,
-            again_in_seconds=delay,
-        )
+        live = None if self.live is None else self.live.version
+        self._refusals.note(version, error, self.active, live)
 
     def _renew_connection(self) -> None:
         now = time.monotonic()
         if now >= self._connection_ends:
             self._store.close()
             self._connection_ends = now + CONNECTION_SECONDS
-
-    def _tell(self) -> None:
-        # at each poll while it does, since a new connection has no name
-        if self.refusal is None and not self._told:
-            return
-        refusal = self.refusal
-        said = None if refusal is None else Refused(refusal.version, refusal.code, refusal.reason)
-        try:
-            self._store.tell(said)
-        except StoreError as error:  # without the right: log and metric have it all the same
-            if not self._told:
-                log.warning("redis cannot be told of the refusal", reason=str(error))
-        self._told = said is not None
 
     def _reached_redis(self) -> None:
         self.redis_fault = None

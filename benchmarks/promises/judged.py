@@ -29,7 +29,7 @@ from service.bundle_store import BundleStore
 from service.embedded_redis import EmbeddedRedis
 from service.payloads import PayloadDecoder
 from service.publish import publish
-from service.versions import FIRST_RETRY_SECONDS
+from service.refusals import FIRST_RETRY_SECONDS
 from service.vocabulary_store import VocabularyStore
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # versions are harmed as in the tests

@@ -1,5 +1,6 @@
 """Following the active version: verified before it goes live, swapped whole, never worse off."""
 
+import dataclasses
 import gc
 import hashlib
 import json
@@ -14,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from model.bundle import Bundle
 from model.errors import BundleError
-from service import versions
+from service import refusals, versions
 from service.errors import NoModel
 from service.live import make_live
 from service.publish import publish
@@ -182,10 +183,9 @@ def test_a_refused_version_is_not_tried_in_a_hot_loop_but_again_later(
     time.sleep(20 * POLL_SECONDS)
     assert metric(telemetry, "afm_refused_activations_total", version=tiny_bundle.version) == 1
     (tmp_path / "away").rename(directory)
-    monkeypatch.setattr(versions, "FIRST_RETRY_SECONDS", 0.0)
-    follower.refusal = versions.Refusal(
-        tiny_bundle.version, "x", "not there", time.monotonic(), 0.0
-    )
+    monkeypatch.setattr(refusals, "FIRST_RETRY_SECONDS", 0.0)
+    now = dataclasses.replace(follower.refusal, again_at=time.monotonic(), delay=0.0)
+    follower._refusals.standing = now
     until(lambda: follower.live is not None)
     assert follower.refusal is None
 
