@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.errors import AfmError
-from model.stdout import reader_may_leave
+from model.command import run
 from service.embedded_redis import EmbeddedRedis
 from service.errors import SettingsError, StoreError
 from service.last_active import remember
@@ -21,17 +20,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status: 2 for a fault of the user, 3 for no Redis."""
-    with reader_may_leave():
-        arguments = _parser().parse_args(argv)
-        try:
-            arguments.run(arguments)
-        except AfmError as error:
-            print(f"afm-serve: {error}", file=sys.stderr)
-            return error.exit_code
-        except KeyboardInterrupt:
-            print("afm-serve: interrupted", file=sys.stderr)
-            return 130
-        return 0
+    return run(_parser(), argv)
 
 
 # Each command imports what it needs, so that `versions` does without onnxruntime.

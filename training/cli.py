@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.errors import AfmError, ConfigError
-from model.stdout import reader_may_leave
+from model.command import run
+from model.errors import ConfigError
 
 if TYPE_CHECKING:
     from model.schema import Schema
@@ -19,17 +19,7 @@ NETS = ("lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+")  # model.nets has them,
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
-    with reader_may_leave():
-        arguments = _parser().parse_args(argv)
-        try:
-            arguments.run(arguments)
-        except AfmError as error:
-            print(f"afm-train: {error}", file=sys.stderr)
-            return error.exit_code
-        except KeyboardInterrupt:
-            print("afm-train: interrupted, nothing written", file=sys.stderr)
-            return 130
-        return 0
+    return run(_parser(), argv, "interrupted, nothing written")
 
 
 # Each command imports what it needs: torch takes seconds, and `schema` or `--help` do without.
