@@ -162,8 +162,8 @@ class Settings(BaseSettings):
     """The deadline of a request that names none; none means that it waits for its answer."""
 
     max_wait_ms: float = Field(default=25, gt=0)
-    """A request that would wait longer for its turn gets 429 at once, judged by the rows in flight
-    and by what rows took of late.
+    """A request that would wait longer for others, and longer than its own rows take, gets 429 at
+    once, judged by the rows in flight and by what rows took of late.
     """
 
     max_rows_in_flight: int = Field(default=20_000, ge=1)

@@ -51,7 +51,7 @@ def measure() -> list[tuple[str, str, str]]:
 
 def flooded(port: int, size: int, requests: list[bytes]) -> list[tuple[str, str, str]]:
     """The peak for one number of candidates, and the flood."""
-    closed = run_load(port, requests, 4, WARM_SECONDS).requests_per_second
+    closed = run_load(port, requests, 2, WARM_SECONDS).requests_per_second
     best = Seen(0, 0, 0, 0, 0)
     for step in STEPS:
         found = seen(run_counted_load(port, requests, CONNECTIONS, at(step * closed, STEP_SECONDS)))

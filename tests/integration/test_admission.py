@@ -48,15 +48,39 @@ def test_a_row_to_explain_weighs_more():
         assert limited.refuses(explain, 11)
 
 
-def test_the_wait_is_that_of_one_slice_of_each_request_in_flight():
+def test_the_wait_is_that_of_as_many_slices_of_each_request_in_flight_as_its_own():
     limited = admission(most_wait=0.0035)
     entrance = limited.entrance("/predict", 100)
     entrance.pace.note(0.001, 100)
-    with limited.inside(entrance, 5000, 1), limited.inside(entrance, 100, 1):
-        assert limited.wait() == pytest.approx(0.002)
+    with limited.inside(entrance, 5000, 1), limited.inside(entrance, 50, 1):
+        assert limited.wait() == pytest.approx(0.0015)
+        assert limited.wait(2) == pytest.approx(0.0025)
+        assert limited.wait(100) == pytest.approx(0.0505)
+        assert not limited.refuses(entrance, 300)
+        assert limited.refuses(entrance, 301)
         with limited.inside(entrance, 200, 1), limited.inside(entrance, 100, 1):
-            assert limited.refuses(entrance, 1)
-    assert limited.wait() == 0
+            assert not limited.refuses(entrance, 100)
+            assert limited.refuses(entrance, 101)
+            with limited.inside(entrance, 10, 1):
+                assert limited.refuses(entrance, 1)
+    assert limited.wait(100) == 0
+
+
+def test_who_takes_long_may_wait_as_long():
+    limited = admission(most_wait=0.0035)
+    entrance = limited.entrance("/predict", 100)
+    entrance.pace.note(0.001, 100)
+    with limited.inside(entrance, 1500, 1), limited.inside(entrance, 1000, 1):
+        assert limited.refuses(entrance, 2400)
+        assert not limited.refuses(entrance, 2600)
+
+
+def test_explanations_wait_for_their_first_turn_alone():
+    limited = admission(most_wait=0.0045)
+    explain = limited.entrance("/explain", 10, later=True)
+    explain.pace.note(0.004, 10)
+    with limited.inside(explain, 50, 1):
+        assert not limited.refuses(explain, 1000)
 
 
 def test_what_people_wait_for_hardly_adds_to_the_wait_of_others():
