@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import psutil
 from load import Connection, request_bytes
 from results import circumstances, keep, say, table
 from servers import command, service
@@ -116,12 +117,8 @@ def workers_of(home: Path) -> list[int]:
 def mapped(pid: int) -> dict[str, float]:
     """The PSS of a process in bytes, of the weights and of the rest."""
     found = {"weights": 0.0, "rest": 0.0}
-    of_weights = False
-    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
-        if re.match(r"^[0-9a-f]+-[0-9a-f]+ ", line):
-            of_weights = line.endswith("weights.bin")
-        elif line.startswith("Pss:"):
-            found["weights" if of_weights else "rest"] += 1024 * int(line.split()[1])
+    for part in psutil.Process(pid).memory_maps():
+        found["weights" if part.path.endswith("weights.bin") else "rest"] += part.pss
     return found
 
 

@@ -145,7 +145,8 @@ def frappe(data: Path, seeds: Sequence[int], configs: Sequence[str]) -> None:
         runs = []
         for seed in seeds:
             run = fitted(train, valid, valid, schema, config, seed)
-            found = differences([firsts.setdefault(seed, run.resampled)], [run.resampled])
+            base = firsts.setdefault(seed, run.resampled)
+            found = {} if name == first else differences([base], [run.resampled])
             line(
                 name,
                 seed,
@@ -153,8 +154,7 @@ def frappe(data: Path, seeds: Sequence[int], configs: Sequence[str]) -> None:
                 f"{run['logloss']:.4f}",
                 run.calibration,
                 f"{run.seconds:.0f}",
-                "" if name == first else shown(found["auc"]),
-                "" if name == first else shown(found["logloss"]),
+                *map(shown, map(found.get, ("auc", "logloss"))),
             )
             runs.append(run)
         mean = {figure: np.mean([run[figure] for run in runs]) for figure in ("auc", "logloss")}
