@@ -20,8 +20,8 @@ LARGE = json.dumps({"instances": [{"device": "ios", "ad": f"a{n % 12}"} for n in
 HEAD = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 
 
-def request(body=BODY, more=b""):
-    return HEAD + more + b"content-length: %d\r\n\r\n" % len(body) + body.encode()
+def request(body=BODY, more=b"", head=HEAD):
+    return head + more + b"content-length: %d\r\n\r\n" % len(body) + body.encode()
 
 
 def admission(**limits):
@@ -179,6 +179,19 @@ def test_what_would_wait_too_long_is_429_and_its_connection_goes_on(flooded, par
     assert b"\r\ncontent-type: application/problem+json" in head
     problem = json.loads(body)
     assert (problem["status"], problem["code"]) == (429, "overloaded")
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_what_is_refused_is_not_decoded(flooded, parts):
+    broken = request("{" * len(BODY))
+    seen = ask(flooded.base_url.port, broken, parts)
+    assert {status for status, _, _ in seen} == {400, 429}
+
+
+def test_what_comes_whole_is_refused_before_its_head_is_parsed(flooded):
+    text = request(head=HEAD.replace(b"application/json", b"text/plain"))
+    seen = ask(flooded.base_url.port, text)
+    assert {status for status, _, _ in seen} == {415, 429}  # the app would say 415 first
 
 
 def test_refusals_are_counted_as_answers_and_by_themselves(flooded):
