@@ -321,7 +321,11 @@ PARTS: dict[str, dict[str, Any]] = {
     "attention by the pair": {"pair_scores": False},
     "attention by its fields": {"field_scores": False},
     "weights of its fields": {"field_weights": False},
-    "any of the three": {"pair_scores": False, "field_scores": False, "field_weights": False},
+    "FwFM to start from": {"start": "fm"},
+    "any of the four": {
+        **dict.fromkeys(("pair_scores", "field_scores", "field_weights"), False),
+        "start": "fm",
+    },
 }
 
 

@@ -196,7 +196,7 @@ class Settings(BaseSettings):
     shadow_latency: float = Field(default=1.5, gt=1)
     """How many times as long it may take to score."""
 
-    poll_seconds: float = Field(default=0.25, gt=0, le=60)
+    poll_seconds: float = Field(default=0.4, gt=0, le=60)
     """How often a worker asks Redis which version is active."""
 
     caller_seconds: float = Field(default=20.0, gt=0, le=3600)
