@@ -37,10 +37,10 @@ def measure() -> list[tuple[str, str, str]]:
         requests = make_requests(home / "log.parquet", bundle)[50]
         with service(home, bundle) as port:
             lines = [beside(port, requests, name) for name in BAD_CALLERS]
-        # the worker that is left has all the load: what it makes of that is overload's
+        # a worker that is left alone has all the load: what it makes of that is overload's
         with service(home / "killed", bundle, workers=2, AFM_MAX_WAIT_MS="10000") as port:
             lines.append(killed(port, requests))
-        with service(home / "stopped", bundle, workers=2) as port:
+        with service(home / "stopped", bundle, workers=2, AFM_MAX_WAIT_MS="10000") as port:
             lines.append(stopped(port, requests))
         return lines
 
