@@ -322,11 +322,8 @@ PARTS: dict[str, dict[str, Any]] = {
     "attention by its fields": {"field_scores": False},
     "weights of its fields": {"field_weights": False},
     "FwFM to start from": {"start": "fm"},
-    "any of the four": {
-        **dict.fromkeys(("pair_scores", "field_scores", "field_weights"), False),
-        "start": "fm",
-    },
 }
+PARTS["any of the four"] = {part: less for one in PARTS.values() for part, less in one.items()}
 
 
 def parts(data: Path, seeds: Sequence[int], rows: int) -> None:
