@@ -1,7 +1,8 @@
 """A worker's last real requests, on which a new version is judged before it goes live.
 
 They stay decoded in memory, and nowhere else. The live version and the new one score them side by
-side, off the event loop, one request at a time with pauses between, so that serving has its cores.
+side, off the event loop, in short steps with rests between: a request that comes meanwhile waits
+for the end of a step.
 """
 
 from collections import deque
@@ -23,7 +24,7 @@ from service.settings import NO_SHADOW, ShadowLimits
 MOST_BYTES = 4 << 20  # of the bodies of what is kept
 MOST_ROWS = 100  # of a request
 FEWEST_ROWS = 100  # in all, to judge on
-REST = 3.0  # pauses take so many times as long as the work
+REST = 3.0  # takes so many times as long as the step before it
 UNREADABLE = 0.01  # of the requests that the live version answers, the new one may refuse
 CODES = frozenset(
     f"shadow_{what}" for what in ("input", "mean", "rank", "unknown", "latency")
@@ -79,8 +80,8 @@ class Shadow:
         self, live: Live, new: Live, pause: Callable[[float], Any], *, fresh: bool = True
     ) -> dict[str, float]:
         """Score what is kept with both; returns what was seen, without figures where too few rows
-        are kept. `pause` is called with seconds after each request. `fresh`: the new version never
-        was live; from then on it knows the ads of what is kept.
+        are kept. `pause` is called with seconds after each step. `fresh`: the new version never was
+        live; from then on it knows the ads of what is kept.
 
         Raises:
             ShadowError: the new version differs by more than the limits.
@@ -92,17 +93,15 @@ class Shadow:
         theirs: list[_Found] = []
         unreadable = 0
         for asked, _ in kept:
-            began = perf_counter()
             try:
-                found = _score(live, asked)
+                found = _score(live, asked, pause)
             except InputError:  # of an older version's making
                 continue
             try:
-                theirs.append(_score(judged, asked))
+                theirs.append(_score(judged, asked, pause))
                 ours.append(found)
             except InputError:
                 unreadable += 1
-            pause(REST * (perf_counter() - began))
         judged.ads.take_counts()  # no caller asked
         if unreadable > UNREADABLE * len(kept):
             raise ShadowError(
@@ -146,8 +145,10 @@ class Shadow:
             )
 
 
-def _score(live: Live, asked: Asked) -> _Found:
-    # as it is served
+def _score(live: Live, asked: Asked, pause: Callable[[float], Any]) -> _Found:
+    # as it is served, in two steps: a scheduler may leave a thread its core until it sleeps,
+    # whoever wakes meanwhile, so shorter steps make for shorter waits
+    began = perf_counter()
     encoder, scorer = live.encoder, live.scorer
     rows = asked.rows
     encoded: Encoded | Slate | None = None
@@ -156,9 +157,11 @@ def _score(live: Live, asked: Asked) -> _Found:
         encoded = None if context is None else live.slate(context, rows, 0, MOST_ROWS)
     if encoded is None:
         encoded = encoder.encode_request(asked.context, rows[:MOST_ROWS])
-    began = thread_time()  # this thread's own: waiting for a core does not count
+    pause(REST * (perf_counter() - began))
+    began, ran = perf_counter(), thread_time()  # its own: waiting for a core does not count
     predictions = scorer.predict(encoded).predictions
-    seconds = thread_time() - began
+    seconds = thread_time() - ran
+    pause(REST * (perf_counter() - began))
     sides = (encoded.context, encoded.ads) if isinstance(encoded, Slate) else (encoded,)
     return _Found(
         predictions,
