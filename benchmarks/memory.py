@@ -7,7 +7,6 @@ PSS counts a page once, divided among those who map it. "weights" are the mappin
 
 import argparse
 import re
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -15,8 +14,9 @@ import numpy as np
 import polars as pl
 import psutil
 from load import Connection, request_bytes
+from product import fit
 from results import circumstances, keep, say, table
-from servers import command, service
+from servers import service
 
 from model.bundle import Bundle
 
@@ -82,10 +82,7 @@ def fitted(home: Path, values: int) -> Bundle:
     pl.DataFrame(log).write_parquet(home / "log.parquet")
     (home / "schema.toml").write_text(SCHEMA)
     (home / "config.toml").write_text(CONFIG)
-    run = [*command("afm-train"), "fit", str(home / "log.parquet"), "--net", "afm"]
-    run += ["--schema", str(home / "schema.toml"), "--config", str(home / "config.toml")]
-    subprocess.run([*run, "--out", str(home / "bundle")], check=True, stdout=subprocess.DEVNULL)
-    return Bundle.open(home / "bundle")
+    return fit(home, "--net", "afm")
 
 
 def touch(port: int, values: int) -> None:

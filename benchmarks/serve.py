@@ -10,7 +10,6 @@ The tables go into benchmarks/README.md.
 import argparse
 import importlib
 import os
-import subprocess
 import tempfile
 import urllib.request
 from collections.abc import Callable
@@ -24,8 +23,9 @@ import numpy as np
 import polars as pl
 import psutil
 from load import Connection, Load, request_bytes, run_load, run_open_load
+from product import fit
 from results import circumstances, keep, say, table
-from servers import afternoon, busy, command, echo, service
+from servers import afternoon, busy, echo, service
 from wide_log import write_wide_log
 
 from model.bundle import Bundle
@@ -97,12 +97,7 @@ def main() -> None:
 def fitted(home: Path) -> Bundle:
     """A bundle of 39 fields, fitted for an epoch or two, since no figure depends on them."""
     write_wide_log(home)
-    run = [*command("afm-train"), "fit", str(home / "log.parquet")]
-    run += ["--schema", str(home / "schema.toml"), "--config", str(home / "config.toml")]
-    subprocess.run(
-        [*run, "--net", "afm", "--out", str(home / "bundle")], check=True, stdout=subprocess.DEVNULL
-    )
-    return Bundle.open(home / "bundle")
+    return fit(home, "--net", "afm")
 
 
 def make_requests(log: Path, bundle: Bundle) -> dict[int, list[bytes]]:

@@ -1,7 +1,6 @@
 """The processes that the benchmarks measure, each from its first good answer to its end."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import psutil
 from naive_graph import export_naive_bundle
+from product import command, run
 
 from model.bundle import Bundle
 
@@ -26,15 +26,9 @@ def service(home: Path, bundle: Bundle, workers: int = 1, **settings: str) -> It
     """The service as a user runs it: published, with the embedded Redis; yields its port."""
     port = free_port()
     environment = clean_environment() | {"AFM_HOME": str(home / "afm")} | settings
-    serve = command("afm-serve")
-    subprocess.run(
-        [*serve, "publish", "--force", str(bundle.directory)],
-        check=True,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-    )
-    run = [*serve, "run", "--port", str(port), "--workers", str(workers)]
-    with started(run, environment, home / "service.log", f"http://127.0.0.1:{port}/readyz"):
+    run("afm-serve", "publish", "--force", str(bundle.directory), environment=environment)
+    serve = [*command("afm-serve"), "run", "--port", str(port), "--workers", str(workers)]
+    with started(serve, environment, home / "service.log", f"http://127.0.0.1:{port}/readyz"):
         yield port
 
 
@@ -108,14 +102,6 @@ def metrics(port: int) -> str:
 def busy(family: list[psutil.Process]) -> float:
     """Seconds of a core that some processes have used so far."""
     return sum(sum(one.cpu_times()[:2]) for one in family)
-
-
-def command(name: str) -> list[str]:
-    """A command of this environment."""
-    found = shutil.which(name, path=str(Path(sys.executable).parent))
-    if found is None:
-        raise SystemExit(f"{name} is not beside {sys.executable}: make install")
-    return [found]
 
 
 def clean_environment() -> dict[str, str]:

@@ -13,7 +13,6 @@ import json
 import random
 import shutil
 import socket
-import subprocess
 import tempfile
 import threading
 import time
@@ -27,9 +26,10 @@ import numpy as np
 import psutil
 from load import Connection, request_bytes
 from numpy.typing import NDArray
+from product import command, run
 from results import circumstances, keep, say, table, verdict
 from serve import fitted, make_requests
-from servers import busy, clean_environment, command, free_port, started
+from servers import busy, clean_environment, free_port, started
 
 RATE = 60.0  # requests a second; CANCELLED of them are not waited for
 CANCELLED = 0.05
@@ -82,23 +82,19 @@ def soaked(home: Path, seconds: float) -> str:
     manifest = json.loads((other / "manifest.json").read_text())
     (other / "manifest.json").write_text(json.dumps({**manifest, "version": "other"}))
     environment = clean_environment() | {"AFM_HOME": str(home / "afm")}
-    serve, port = command("afm-serve"), free_port()
-
-    def swap(*arguments: str) -> None:
-        quiet = {"env": environment, "stdout": subprocess.DEVNULL}
-        subprocess.run([*serve, *arguments], check=True, **quiet)
-
+    port = free_port()
     for directory in (other, bundle.directory):
-        swap("publish", "--force", str(directory))
-    run = [*serve, "run", "--port", str(port), "--workers", "2"]
-    with started(run, environment, home / "log", f"http://127.0.0.1:{port}/readyz") as process:
+        run("afm-serve", "publish", "--force", str(directory), environment=environment)
+    serve = [*command("afm-serve"), "run", "--port", str(port), "--workers", "2"]
+    with started(serve, environment, home / "log", f"http://127.0.0.1:{port}/readyz") as process:
         parent = psutil.Process(process.pid)
         with loaded(port, requests) as (latencies, statuses):
             samples, swaps = [], 0
             begun = time.monotonic()
             while (second := time.monotonic() - begun) < seconds:
                 if second > (swaps + 1) * SWAP_SECONDS:
-                    swap("activate", "other" if swaps % 2 == 0 else bundle.version)
+                    wanted = "other" if swaps % 2 == 0 else bundle.version
+                    run("afm-serve", "activate", wanted, environment=environment)
                     swaps += 1
                 time.sleep(SAMPLE_SECONDS)
                 seen, latencies[:] = list(latencies), []

@@ -12,7 +12,6 @@ parameters, by `afm-train predict`, by `/predict` and by `/explain`; figures by 
 
 import argparse
 import json
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,8 +21,9 @@ import numpy as np
 import polars as pl
 import torch
 from load import Connection, request_bytes
+from product import run
 from quality import CONFIGS, LOGS, line, write_split
-from servers import command, service
+from servers import service
 
 from model.bundle import Bundle
 from model.nets.graphs import PredictGraph
@@ -169,13 +169,6 @@ def over_http(port: int, log: Log) -> tuple[np.ndarray, np.ndarray, float]:
 def chunks(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """As many as go into one request."""
     return (rows[at : at + REQUEST_ROWS] for at in range(0, len(rows), REQUEST_ROWS))
-
-
-def run(name: str, *arguments: str) -> str:
-    """What a command of ours prints."""
-    return subprocess.run(
-        [*command(name), *arguments], check=True, text=True, stdout=subprocess.PIPE
-    ).stdout
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ version. Then rollbacks at the default poll interval, of a bundle of 39 fields, 
 
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,9 +19,10 @@ import numpy as np
 import polars as pl
 import redis
 from load import Answer, Connection, request_bytes, run_counted_load
+from product import command, fit, run
 from results import say, verdict
 from serve import fitted, make_requests
-from servers import clean_environment, command, free_port, metrics, started, wait_live
+from servers import clean_environment, free_port, metrics, started, wait_live
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # who break them, as the tests do
 from bad_bundles import IN_REDIS, IN_THE_STORE, put
@@ -100,8 +100,7 @@ def _is_refused(
     while len(store.told()) < WORKERS:
         assert time.monotonic() < deadline, f"{version} is not refused"
         time.sleep(0.02)
-    run = [*command("afm-serve"), "versions"]
-    told = subprocess.run(run, env=environment, check=True, capture_output=True, text=True).stdout
+    told = run("afm-serve", "versions", environment=environment)
     assert f"{version} is refused by {WORKERS} workers ({code}): " in told, told
     counted = f'afm_refused_activations_total{{code="{code}",version="{version}"}} '
     refusals = [line for line in metrics(port).splitlines() if line.startswith(counted)]
@@ -171,10 +170,7 @@ def tiny_bundle(home: Path) -> Bundle:
     pl.DataFrame(tiny_rows(), infer_schema_length=None).write_parquet(home / "log.parquet")
     (home / "schema.toml").write_text(TINY_SCHEMA)
     (home / "config.toml").write_text(CONFIG)
-    run = [*command("afm-train"), "fit", str(home / "log.parquet"), "--out", str(home / "bundle")]
-    run += ["--schema", str(home / "schema.toml"), "--config", str(home / "config.toml")]
-    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
-    return Bundle.open(home / "bundle")
+    return fit(home)
 
 
 def _environment(home: Path, url: str) -> dict[str, str]:
@@ -184,10 +180,10 @@ def _environment(home: Path, url: str) -> dict[str, str]:
 @contextmanager
 def _served(home: Path, environment: dict[str, str]) -> Iterator[int]:
     port = free_port()
-    run = [*command("afm-serve"), "run", "--port", str(port), "--workers", str(WORKERS)]
+    serve = [*command("afm-serve"), "run", "--port", str(port), "--workers", str(WORKERS)]
     # what overload comes to is measured elsewhere
     patient = environment | {"AFM_MAX_WAIT_MS": "10000"}
-    with started(run, patient, home / "log", f"http://127.0.0.1:{port}/readyz"):
+    with started(serve, patient, home / "log", f"http://127.0.0.1:{port}/readyz"):
         yield port
 
 

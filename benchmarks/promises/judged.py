@@ -5,7 +5,6 @@ are worse in one way each, and of a good retrain.
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 import threading
@@ -18,9 +17,10 @@ from typing import Any
 
 import numpy as np
 from load import run_counted_load
+from product import command, fit
 from results import verdict
 from serve import fitted, make_requests
-from servers import clean_environment, command, free_port, started
+from servers import clean_environment, free_port, started
 from swaps import CONNECTIONS, RATE, SIZE, fitted_otherwise
 
 from model.bundle import Bundle, vocabulary_file
@@ -203,11 +203,7 @@ def _slowed(size: int) -> Callable[[Path], None]:
 
 
 def _retrained(home: Path) -> Bundle:
-    run = [*command("afm-train"), "fit", str(home / "log.parquet"), "--net", "afm"]
-    run += ["--schema", str(home / "schema.toml"), "--config", str(home / "config.toml")]
-    run += ["--seed", "2", "--out", str(home / "retrained")]
-    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
-    return Bundle.open(home / "retrained")
+    return fit(home, "--net", "afm", "--seed", "2", out="retrained")
 
 
 def _swap(store: VocabularyStore, pair: list[Bundle], done: threading.Event) -> None:

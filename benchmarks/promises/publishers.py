@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from product import command
 from serve import fitted
-from servers import clean_environment, command
+from servers import clean_environment
 
 from model.bundle import WEIGHTS
 from model.golden import replay

@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 from load import Answer, Connection, request_bytes, run_counted_load
+from product import command
 from results import say, verdict
 from serve import fitted, make_requests
-from servers import clean_environment, command, free_port, metrics, started, wait_live
+from servers import clean_environment, free_port, metrics, started, wait_live
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # the faults are those of the tests
 from cancelled_lookups import cancelled_lookups

@@ -16,8 +16,9 @@ import numpy as np
 import psutil
 from bundles import tiny_bundle
 from load import Connection
+from product import command
 from results import verdict
-from servers import clean_environment, command, free_port, started
+from servers import clean_environment, free_port, started
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # the intruders are those of the tests
 from commands import Commands

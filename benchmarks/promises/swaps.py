@@ -8,7 +8,6 @@ version and drops another, its graphs, vocabularies and cache.
 
 import json
 import shutil
-import subprocess
 import tempfile
 import threading
 import time
@@ -17,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from load import Answer, Connection, run_counted_load
 from numpy.typing import NDArray
+from product import command, fit
 from results import verdict
 from serve import fitted, make_requests
-from servers import clean_environment, command, free_port, started
+from servers import clean_environment, free_port, started
 
 from model.bundle import MANIFEST, Bundle
 from model.encoding import Slate
@@ -50,11 +50,7 @@ def measure() -> list[tuple[str, str, str]]:
 
 def fitted_otherwise(home: Path) -> Bundle:
     """Another net on the log that `fitted` left."""
-    run = [*command("afm-train"), "fit", str(home / "log.parquet"), "--net", "fwfm"]
-    run += ["--schema", str(home / "schema.toml"), "--config", str(home / "config.toml")]
-    run += ["--seed", "2", "--out", str(home / "other")]
-    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
-    return Bundle.open(home / "other")
+    return fit(home, "--net", "fwfm", "--seed", "2", out="other")
 
 
 def _again(home: Path, bundle: Bundle) -> Bundle:

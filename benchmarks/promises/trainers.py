@@ -9,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from servers import clean_environment, command
+from product import command
+from servers import clean_environment
 
 from model.bundle import WEIGHTS, Bundle
 from training.simulate import write_simulation
