@@ -59,18 +59,24 @@ def _measure(home: Path, source: Path, url: str) -> list[tuple[str, str, str]]:
         return subprocess.Popen(run, env=environment, preexec_fn=limited, **quiet)
 
     store, bundles = VocabularyStore(url, MODEL), BundleStore(home / "bundles")
+    stored = home / "bundles" / MODEL
     left: Counter[str] = Counter()
     with _reader(url, bundles) as proven:
-        begun = time.monotonic()
-        assert publisher("whole").wait() == 0
-        whole = time.monotonic() - begun
+        for version in ("first", "whole"):  # the first of all has files to read that are then known
+            begun = time.monotonic()
+            undisturbed = publisher(version)
+            _wait_for_writes(undisturbed, store, stored, version)
+            wrote = time.monotonic()
+            assert undisturbed.wait() == 0
+        whole, writes = time.monotonic() - begun, time.monotonic() - wrote
         for i in range(KILLS):
             doomed = publisher(f"v{i}")
-            # the first third goes by with imports
-            time.sleep(random.uniform(0.3, 1.0) * whole)
+            if i % 2:  # else most go by while it starts, and proves the bundle
+                _wait_for_writes(doomed, store, stored, f"v{i}")
+            time.sleep(random.uniform(0, writes if i % 2 else whole))
             doomed.kill()
             doomed.wait()
-            left[_left(store, home / "bundles" / MODEL, f"v{i}")] += 1
+            left[_left(store, stored, f"v{i}")] += 1
             assert store.active() in {record.version for record in store.versions()}
         assert publisher("after").wait() == 0
         assert store.active() == "after"
@@ -81,7 +87,6 @@ def _measure(home: Path, source: Path, url: str) -> list[tuple[str, str, str]]:
         listed = {record.version for record in store.versions()}
         while listed - proven:
             time.sleep(0.05)
-    stored = home / "bundles" / MODEL
     before = {path.name for path in stored.iterdir()}
     active = store.active()
     full = publisher("full", disk=(source / WEIGHTS).stat().st_size // 2)
@@ -98,7 +103,7 @@ def _measure(home: Path, source: Path, url: str) -> list[tuple[str, str, str]]:
     seen = ", ".join(f"{count} {what}" for what, count in sorted(left.items()))
     return [
         (
-            f"kill -9 of publish at {KILLS} random points",
+            f"kill -9 of publish at {KILLS} random points, half of them while it writes",
             f"0 half versions seen; found: {seen}",
             "never a half version",
         ),
@@ -123,6 +128,13 @@ def _measure(home: Path, source: Path, url: str) -> list[tuple[str, str, str]]:
             "each of them whole",
         ),
     ]
+
+
+def _wait_for_writes(
+    process: "subprocess.Popen[bytes]", store: VocabularyStore, folder: Path, version: str
+) -> None:
+    while process.poll() is None and _left(store, folder, version) == "nothing":
+        pass
 
 
 def _left(store: VocabularyStore, folder: Path, version: str) -> str:
