@@ -198,6 +198,15 @@ def test_a_judged_version_knows_the_ads_it_was_judged_on(fitted):
     assert live.ads.take_counts() == (0, 0, 0)
 
 
+def test_a_judgement_rests_after_each_of_its_steps(fitted):
+    live, new = (make_live("ads", one, one.vocabulary_bytes()) for one in (fitted(1), fitted(2)))
+    kept, rests = Shadow(OPEN), []
+    noted(kept, bodies())
+    seen = kept.judge(live, new, rests.append)
+    assert len(rests) == 4 * seen["requests"]  # encoded and scored, by both
+    assert min(rests) > 0
+
+
 def test_only_a_version_that_never_was_live_is_judged_as_fresh(
     fitted, store, bundles, served, monkeypatch
 ):
