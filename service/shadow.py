@@ -6,7 +6,8 @@ for the end of a step.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter, thread_time
 from typing import Any, NamedTuple
 
@@ -148,20 +149,19 @@ class Shadow:
 def _score(live: Live, asked: Asked, pause: Callable[[float], Any]) -> _Found:
     # as it is served, in two steps: a scheduler may leave a thread its core until it sleeps,
     # whoever wakes meanwhile, so shorter steps make for shorter waits
-    began = perf_counter()
     encoder, scorer = live.encoder, live.scorer
     rows = asked.rows
     encoded: Encoded | Slate | None = None
-    if isinstance(rows, RawRows):
-        context = encoder.encode_context(asked.context)
-        encoded = None if context is None else live.slate(context, rows, 0, MOST_ROWS)
-    if encoded is None:
-        encoded = encoder.encode_request(asked.context, rows[:MOST_ROWS])
-    pause(REST * (perf_counter() - began))
-    began, ran = perf_counter(), thread_time()  # its own: waiting for a core does not count
-    predictions = scorer.predict(encoded).predictions
-    seconds = thread_time() - ran
-    pause(REST * (perf_counter() - began))
+    with _then_rest(pause):
+        if isinstance(rows, RawRows):
+            context = encoder.encode_context(asked.context)
+            encoded = None if context is None else live.slate(context, rows, 0, MOST_ROWS)
+        if encoded is None:
+            encoded = encoder.encode_request(asked.context, rows[:MOST_ROWS])
+    with _then_rest(pause):
+        began = thread_time()  # this thread's own: waiting for a core does not count
+        predictions = scorer.predict(encoded).predictions
+        seconds = thread_time() - began
     sides = (encoded.context, encoded.ads) if isinstance(encoded, Slate) else (encoded,)
     return _Found(
         predictions,
@@ -169,6 +169,16 @@ def _score(live: Live, asked: Asked, pause: Callable[[float], Any]) -> _Found:
         sum(int(np.count_nonzero(side.values)) for side in sides),
         sum(sum(side.unknown.values()) for side in sides),
     )
+
+
+@contextmanager
+def _then_rest(pause: Callable[[float], Any]) -> Iterator[None]:
+    # also after what could not be read
+    began = perf_counter()
+    try:
+        yield
+    finally:
+        pause(REST * (perf_counter() - began))
 
 
 def _compared(ours: Sequence[_Found], theirs: Sequence[_Found], *, mean: bool) -> dict[str, float]:
