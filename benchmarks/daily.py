@@ -15,17 +15,17 @@ from pathlib import Path
 
 import numpy as np
 
-from model.bundle import Bundle
-from model.metrics import metrics
+from model.bundle.bundle import Bundle
+from model.metrics.metrics import metrics
 from model.schema import Schema
 from training.config import Config, Step
-from training.data import Log, read_log
-from training.fit import encode, fit
-from training.loop import Watcher
-from training.memory import keep_freed_memory
-from training.moments import moments_path
-from training.simulate import simulate, simulate_days
-from training.warm_start import WarmStart
+from training.data.log import Log, read_log
+from training.data.simulate import simulate, simulate_days
+from training.fit.fit import encode, fit
+from training.fit.loop import Watcher
+from training.fit.malloc import keep_freed_memory
+from training.state.adam_moments import moments_path
+from training.state.warm_start import WarmStart
 
 DAYS = 5
 EPOCHS = 8  # an evening's budget; afm+ from scratch has half of it for each of its steps

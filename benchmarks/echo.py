@@ -9,7 +9,7 @@ import sys
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from service.one_write import OneWriteProtocol
+from service.http.wire.protocol import OneWriteProtocol
 
 
 async def app(_: Scope, receive: Receive, send: Send) -> None:

@@ -20,7 +20,7 @@ from model.encoding import Encoded, Slate
 from model.manifest import Calibration, Dimensions
 from model.nets import NETS, Settings, build
 from model.scorer import Scorer
-from training.export import export
+from training.export.onnx_graphs import export
 
 WORLDS = 5  # of each net
 ROWS = 500  # of the table

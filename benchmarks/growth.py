@@ -29,11 +29,11 @@ from model.nets import Settings, build
 from model.schema import CategoricalField, Schema
 from model.scorer import Scorer
 from model.vocabulary import Vocabulary
-from service.ad_cache import AdCache
-from service.payloads import PayloadDecoder
+from service.scoring.ad_cache import AdCache
+from service.scoring.payloads import PayloadDecoder
 from service.settings import CacheLimits
-from training.export import export
-from training.plots import Series, chart
+from training.export.onnx_graphs import export
+from training.report.plots import Series, chart
 
 HERE = Path(__file__).parent
 ADS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)

@@ -18,7 +18,7 @@ from product import fit
 from results import circumstances, keep, say, table
 from servers import service
 
-from model.bundle import Bundle
+from model.bundle.bundle import Bundle
 
 CONFIG = """baseline = false
 [fit]

@@ -12,7 +12,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from model.bundle import PREDICT, Bundle
+from model.bundle.bundle import PREDICT, Bundle
 from model.manifest import Calibration
 
 

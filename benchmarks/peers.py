@@ -22,8 +22,8 @@ from results import circumstances, keep, say, table
 from serve import Measured, fitted, make_requests, ms
 from servers import clean_environment, free_port, service, started
 
-from model.bundle import Bundle
-from service.payloads import PayloadDecoder
+from model.bundle.bundle import Bundle
+from service.scoring.payloads import PayloadDecoder
 
 HERE = Path(__file__).parent / "peers"
 PEERS = ("mlserver", "bentoml", "litserve")

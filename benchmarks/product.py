@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from model.bundle import Bundle
+from model.bundle.bundle import Bundle
 
 
 def command(name: str) -> list[str]:

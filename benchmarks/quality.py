@@ -23,22 +23,22 @@ import numpy as np
 import polars as pl
 import torch
 
-from model.bootstrap import Difference, Resampled, differences, intervals, resample
-from model.bundle import Bundle
+from model.bundle.bundle import Bundle
 from model.encoding import Encoded, Slate
+from model.metrics.bootstrap import Difference, Resampled, differences, intervals, resample
 from model.schema import Schema
 from model.scorer import Scorer
 from model.vocabulary import UNKNOWN
 from training.config import AFMPlusParts, Config
-from training.data import Log, read_log
-from training.draft import write_draft
-from training.faithfulness import faithfulness
-from training.fit import encode, examples, fit, new_net
-from training.loop import Watcher, logits
-from training.memory import keep_freed_memory
-from training.pair_effects import by_fields, pair_terms, sample
-from training.simulate import PLAIN, World, simulate, write_simulation
-from training.warm_start import WarmStart
+from training.data.draft_schema import write_draft
+from training.data.log import Log, read_log
+from training.data.simulate import PLAIN, World, simulate, write_simulation
+from training.evaluation.faithfulness import faithfulness
+from training.evaluation.pair_effects import by_fields, pair_terms, sample
+from training.fit.fit import encode, examples, fit, new_net
+from training.fit.loop import Watcher, logits
+from training.fit.malloc import keep_freed_memory
+from training.state.warm_start import WarmStart
 
 CONFIGS = Path(__file__).parents[1] / "training" / "configs"
 FRAPPE = ("fm", "fwfm", "ffm", "nfm", "afm", "afm-plus")

@@ -27,7 +27,7 @@ from model.encoding import Encoded, Slate
 from model.manifest import Calibration, Dimensions
 from model.nets import Net, Settings, build
 from model.scorer import MEASURED_ROWS, Scorer
-from training.export import export
+from training.export.onnx_graphs import export
 
 SHAPES = ((23, 15), (39, 30))  # slots, of them the context's
 SIZES = (16, 32)  # K = T

@@ -28,10 +28,10 @@ from results import circumstances, keep, say, table
 from servers import afternoon, busy, echo, service
 from wide_log import write_wide_log
 
-from model.bundle import Bundle
+from model.bundle.bundle import Bundle
 from model.encoding import Slate
-from service.ad_cache import AdCache
-from service.payloads import PayloadDecoder
+from service.scoring.ad_cache import AdCache
+from service.scoring.payloads import PayloadDecoder
 from service.settings import CacheLimits
 
 CANDIDATES = (1, 10, 50, 100, 500)

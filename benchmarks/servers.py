@@ -15,7 +15,7 @@ import psutil
 from naive_graph import export_naive_bundle
 from product import command, run
 
-from model.bundle import Bundle
+from model.bundle.bundle import Bundle
 
 HERE = Path(__file__).parent
 START_SECONDS = 60.0

@@ -25,12 +25,12 @@ from product import run
 from quality import CONFIGS, LOGS, line, write_split
 from servers import service
 
-from model.bundle import Bundle
+from model.bundle.bundle import Bundle
 from model.nets.graphs import PredictGraph
 from model.pairs import pair_slots
-from training.data import Log, read_log
-from training.fit import encode, new_net
-from training.warm_start import WarmStart
+from training.data.log import Log, read_log
+from training.fit.fit import encode, new_net
+from training.state.warm_start import WarmStart
 
 REQUEST_ROWS = 100
 TOP = 5  # pairs an explanation over HTTP names; the rest comes as a sum

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.command import run
-from service.embedded_redis import EmbeddedRedis
 from service.errors import SettingsError, StoreError
-from service.last_active import remember
 from service.settings import Settings
+from service.store.active_notes import remember
+from service.store.embedded_redis import EmbeddedRedis
 
 if TYPE_CHECKING:
-    from service.vocabulary_store import VocabularyStore
+    from service.store.version_store import VocabularyStore
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from service.server import serve
+    from service.http.server import serve
 
     settings = Settings.load(
         host=arguments.host, port=arguments.port, workers=arguments.workers, model=arguments.model
@@ -37,9 +37,9 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _publish(arguments: argparse.Namespace) -> None:
-    from service.bundle_store import BundleStore
-    from service.gate import Gate
-    from service.publish import publish
+    from service.store.bundle_store import BundleStore
+    from service.versions.publish import publish
+    from service.versions.publish_gate import Gate
 
     settings = Settings.load(model=arguments.model)
     with _store(settings) as store:
@@ -65,7 +65,7 @@ def _publish(arguments: argparse.Namespace) -> None:
 
 
 def _key(arguments: argparse.Namespace) -> None:
-    from service.api_keys import make_key
+    from service.http.access.api_keys import make_key
 
     path = Settings.load().api_keys
     if path is None:
@@ -126,7 +126,7 @@ def _rollback(arguments: argparse.Namespace) -> None:
 
 @contextmanager
 def _store(settings: Settings) -> Iterator["VocabularyStore"]:
-    from service.vocabulary_store import VocabularyStore
+    from service.store.version_store import VocabularyStore
 
     with _redis_url(settings) as url:
         store = VocabularyStore(url, settings.model, settings.redis_timeout_ms / 1000)

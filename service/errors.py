@@ -19,7 +19,7 @@ AfmError (model/errors.py)
 ├── NoModel             no version is live
 └── DeadlinePassed      the request's deadline is over
 
-`service/http_errors.py` says which HTTP status each has.
+`service/http/problems.py` says which HTTP status each has.
 """
 
 # ruff: noqa: N818 - a name says what is the case, as in httpx; the tree says that it is an error

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.errors import SettingsError
-from service.input_limits import InputLimits
+from service.limits import InputLimits
 
 MOST_CONNECTIONS = 10_000
 LEAST_AT_ONCE = 256 << 10  # bytes of JSON that are read in one go, however small bodies must be

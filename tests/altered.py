@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from model.bundle import Bundle
-from model.golden import GoldenCase
+from model.bundle.bundle import Bundle
+from model.bundle.golden import GoldenCase
 from model.schema import Schema
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from altered import change_graph, reseal, scale_output
 from model.manifest import FORMAT
-from service.vocabulary_store import Record
+from service.store.version_store import Record
 
 
 def byte_flipped(bad):

@@ -8,7 +8,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from model.bundle import Bundle
+from model.bundle.bundle import Bundle
 from model.schema import Schema
 from tiny import TINY_SCHEMA, tiny_rows
 
@@ -29,9 +29,9 @@ def make_bundle(
     for each net, seed and task, and shared: copy it before harming it.
     """
     from training.config import Config, Step
-    from training.data import Log
-    from training.fit import fit
-    from training.loop import Watcher
+    from training.data.log import Log
+    from training.fit.fit import fit
+    from training.fit.loop import Watcher
 
     home = tmp_path_factory.mktemp("bundles")
 

@@ -12,7 +12,7 @@ import redis
 
 from own_redis import own_redis
 from proxy import Proxy
-from service.redis_client import redis_client
+from service.store.redis_client import redis_client
 
 PASSWORD = "s3cret"  # noqa: S105  a test's own Redis, on loopback
 OPTIONS = (

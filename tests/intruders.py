@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from service.api_keys import make_key
+from service.http.access.api_keys import make_key
 from until import until
 
 BODY = {"instances": [{"device": "ios", "hour": 21, "ad": "a1"}]}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.embedded_redis import _binary
+from service.store.embedded_redis import _binary
 
 
 @contextmanager

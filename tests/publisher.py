@@ -12,7 +12,13 @@ from pathlib import Path
 from service.cli import main
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["service.publish", "service.gate", "service.vocabulary_store"])
+CONTEXT.set_forkserver_preload(
+    [
+        "service.versions.publish",
+        "service.versions.publish_gate",
+        "service.store.version_store",
+    ]
+)
 
 
 class Publisher(CONTEXT.Process):

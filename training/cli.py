@@ -12,7 +12,7 @@ from model.errors import ConfigError
 
 if TYPE_CHECKING:
     from model.schema import Schema
-    from training.warm_start import WarmStart
+    from training.state.warm_start import WarmStart
 
 NETS = ("lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+")  # model.nets has them, and torch with it
 
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _schema(arguments: argparse.Namespace) -> None:
-    from training.draft import write_draft
+    from training.data.draft_schema import write_draft
 
     columns = {role: getattr(arguments, role) for role in ("weight", "group", "time")}
     drop = arguments.drop
@@ -34,7 +34,7 @@ def _schema(arguments: argparse.Namespace) -> None:
 
 
 def _simulate(arguments: argparse.Namespace) -> None:
-    from training.simulate import write_simulation
+    from training.data.simulate import write_simulation
 
     seed = _seed("--seed", arguments.seed)
     write_simulation(arguments.out, arguments.rows, seed, arguments.unseen)
@@ -43,12 +43,12 @@ def _simulate(arguments: argparse.Namespace) -> None:
 
 def _fit(arguments: argparse.Namespace) -> None:
     from model.schema import Schema
-    from training.checkpoint import Checkpointing
     from training.config import Config
-    from training.data import read_log
-    from training.fit import fit
-    from training.memory import keep_freed_memory
-    from training.progress import watcher
+    from training.data.log import read_log
+    from training.fit.fit import fit
+    from training.fit.malloc import keep_freed_memory
+    from training.fit.progress import watcher
+    from training.state.checkpoint import Checkpointing
 
     keep_freed_memory()
     seed = _seed("--seed", arguments.seed)
@@ -93,8 +93,8 @@ def _fit(arguments: argparse.Namespace) -> None:
 
 
 def _warm_start(arguments: argparse.Namespace, schema: "Schema") -> "WarmStart | None":
-    from training.data import read_log
-    from training.warm_start import REPLAY_SHARE, WarmStart
+    from training.data.log import read_log
+    from training.state.warm_start import REPLAY_SHARE, WarmStart
 
     replay, share = arguments.replay, arguments.replay_share
     if arguments.start is None and replay is not None:
@@ -113,7 +113,7 @@ def _warm_start(arguments: argparse.Namespace, schema: "Schema") -> "WarmStart |
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from training.score import evaluate, without_contrast
+    from training.evaluation.evaluate import evaluate, without_contrast
 
     if arguments.bootstrap < 0:
         raise ConfigError(f"--bootstrap {arguments.bootstrap}: 0 or more")
@@ -125,7 +125,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    from training.score import predict
+    from training.evaluation.evaluate import predict
 
     rows = predict(arguments.bundle, arguments.data, arguments.out)
     print(f"{arguments.out}: {rows} rows scored")
@@ -134,10 +134,10 @@ def _predict(arguments: argparse.Namespace) -> None:
 def _tune(arguments: argparse.Namespace) -> None:
     from model.schema import Schema
     from training.config import Config
-    from training.data import read_log
-    from training.memory import keep_freed_memory
-    from training.tune import BEST, REPORT, tune
-    from training.tune_report import printed, told
+    from training.data.log import read_log
+    from training.fit.malloc import keep_freed_memory
+    from training.search.tune import BEST, REPORT, tune
+    from training.search.tune_report import printed, told
 
     keep_freed_memory()
     seed = _seed("--seed", arguments.seed)
@@ -166,12 +166,12 @@ def _tune(arguments: argparse.Namespace) -> None:
 
 def _compare(arguments: argparse.Namespace) -> None:
     from model.schema import Schema
-    from training.compare import compare
-    from training.compare_report import printed
+    from training.compare.compare import compare
+    from training.compare.compare_report import printed
     from training.config import Config
-    from training.data import read_log
-    from training.memory import keep_freed_memory
-    from training.progress import watcher
+    from training.data.log import read_log
+    from training.fit.malloc import keep_freed_memory
+    from training.fit.progress import watcher
 
     keep_freed_memory()
     seeds = [_seed("--seeds", text) for text in arguments.seeds.split(",")]

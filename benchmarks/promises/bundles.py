@@ -26,11 +26,11 @@ from servers import clean_environment, free_port, metrics, started, wait_live
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # who break them, as the tests do
 from bad_bundles import IN_REDIS, IN_THE_STORE, put
-from model.bundle import Bundle
-from service.bundle_store import BundleStore
-from service.embedded_redis import EmbeddedRedis
-from service.publish import publish
-from service.vocabulary_store import VocabularyStore
+from model.bundle.bundle import Bundle
+from service.store.bundle_store import BundleStore
+from service.store.embedded_redis import EmbeddedRedis
+from service.store.version_store import VocabularyStore
+from service.versions.publish import publish
 from tiny import TINY_SCHEMA, tiny_rows
 
 MODEL, WORKERS = "default", 2

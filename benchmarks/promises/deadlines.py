@@ -12,7 +12,7 @@ from load import Connection, request_bytes, run_counted_load
 from serve import fitted
 from servers import service
 
-from model.bundle import Bundle
+from model.bundle.bundle import Bundle
 
 ROWS = 5000
 TIMEOUTS_MS = (5, 10, 20, 40)

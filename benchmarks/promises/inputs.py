@@ -24,8 +24,8 @@ from pydantic import BaseModel
 from serve import fitted, make_requests
 from servers import service
 
-from model.bundle import Bundle
-from service.api_docs import ExplainAnswer, PredictAnswer, Problem
+from model.bundle.bundle import Bundle
+from service.http.openapi import ExplainAnswer, PredictAnswer, Problem
 from service.settings import Settings
 
 HERE = Path(__file__).parent

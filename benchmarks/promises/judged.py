@@ -23,14 +23,14 @@ from serve import fitted, make_requests
 from servers import clean_environment, free_port, started
 from swaps import CONNECTIONS, RATE, SIZE, fitted_otherwise
 
-from model.bundle import Bundle, vocabulary_file
+from model.bundle.bundle import Bundle, vocabulary_file
 from model.encoding import Slate
-from service.bundle_store import BundleStore
-from service.embedded_redis import EmbeddedRedis
-from service.payloads import PayloadDecoder
-from service.publish import publish
-from service.refusals import FIRST_RETRY_SECONDS
-from service.vocabulary_store import VocabularyStore
+from service.scoring.payloads import PayloadDecoder
+from service.store.bundle_store import BundleStore
+from service.store.embedded_redis import EmbeddedRedis
+from service.store.version_store import VocabularyStore
+from service.versions.publish import publish
+from service.versions.refusals import FIRST_RETRY_SECONDS
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # versions are harmed as in the tests
 from altered import scale_output, slow_down, whole

@@ -19,12 +19,12 @@ from product import command
 from serve import fitted
 from servers import clean_environment
 
-from model.bundle import WEIGHTS
-from model.golden import replay
+from model.bundle.bundle import WEIGHTS
+from model.bundle.golden import replay
 from model.vocabulary import from_bytes
-from service.bundle_store import BundleStore
-from service.embedded_redis import EmbeddedRedis
-from service.vocabulary_store import VocabularyStore
+from service.store.bundle_store import BundleStore
+from service.store.embedded_redis import EmbeddedRedis
+from service.store.version_store import VocabularyStore
 
 KILLS, PAIRS = 50, 10
 MODEL = "ads"

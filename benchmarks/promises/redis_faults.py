@@ -30,12 +30,12 @@ from servers import clean_environment, free_port, metrics, started, wait_live
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # the faults are those of the tests
 from cancelled_lookups import cancelled_lookups
 from faulty_redis import FAULTS, FaultyRedis, faulty_redis
-from model.bundle import Bundle
-from service import lookups
-from service.bundle_store import BundleStore
-from service.publish import publish
+from model.bundle.bundle import Bundle
+from service.scoring import redis_lookups
 from service.settings import Settings
-from service.vocabulary_store import VocabularyStore
+from service.store.bundle_store import BundleStore
+from service.store.version_store import VocabularyStore
+from service.versions.publish import publish
 
 ROUNDS, WORKERS = 2, 2
 HELD_SECONDS = (2.5, 3.5)  # so that it returns at any moment of a poll
@@ -207,8 +207,8 @@ def _counted(port: int) -> float:
 
 
 def _cancelled(redis: FaultyRedis) -> tuple[str, str, str]:
-    lookups.PAUSE_SECONDS = 0.001
-    asking = lookups.Lookups(redis.url, 5.0, 0.02)
+    redis_lookups.PAUSE_SECONDS = 0.001
+    asking = redis_lookups.Lookups(redis.url, 5.0, 0.02)
     found = cancelled_lookups(redis, asking, CANCELS)
     asking.close()
     return (

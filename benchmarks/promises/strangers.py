@@ -23,13 +23,13 @@ from servers import clean_environment, free_port, started
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # the intruders are those of the tests
 from commands import Commands
 from intruders import BODY, CLOSED, NEEDED, PASSWORD, RIGHTS, look_for_leaks
-from model.bundle import Bundle
+from model.bundle.bundle import Bundle
 from own_redis import own_redis
 from redis_users import FOR_NOBODY, WRITES, guarded_redis, logins_of, refused
-from service.api_keys import make_key
-from service.bundle_store import BundleStore
-from service.publish import publish
-from service.vocabulary_store import VocabularyStore
+from service.http.access.api_keys import make_key
+from service.store.bundle_store import BundleStore
+from service.store.version_store import VocabularyStore
+from service.versions.publish import publish
 
 WORKERS, REVOKED = 2, 10
 REVOKED_SECONDS = 2.0

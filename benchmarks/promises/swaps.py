@@ -21,13 +21,13 @@ from results import verdict
 from serve import fitted, make_requests
 from servers import clean_environment, free_port, started
 
-from model.bundle import MANIFEST, Bundle
+from model.bundle.bundle import MANIFEST, Bundle
 from model.encoding import Slate
-from service.bundle_store import BundleStore
-from service.embedded_redis import EmbeddedRedis
-from service.payloads import PayloadDecoder
-from service.publish import publish
-from service.vocabulary_store import VocabularyStore
+from service.scoring.payloads import PayloadDecoder
+from service.store.bundle_store import BundleStore
+from service.store.embedded_redis import EmbeddedRedis
+from service.store.version_store import VocabularyStore
+from service.versions.publish import publish
 
 SWAPS = 200
 LOADS = 60

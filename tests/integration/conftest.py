@@ -12,13 +12,13 @@ import redis
 import uvicorn
 
 from commands import Commands
-from service.app import create_app
-from service.bundle_store import BundleStore
-from service.connection import Connection
-from service.embedded_redis import EmbeddedRedis
-from service.publish import publish
+from service.http.app import create_app
+from service.http.wire.connection import Connection
 from service.settings import Settings
-from service.vocabulary_store import VocabularyStore
+from service.store.bundle_store import BundleStore
+from service.store.embedded_redis import EmbeddedRedis
+from service.store.version_store import VocabularyStore
+from service.versions.publish import publish
 
 
 @pytest.fixture(scope="session")

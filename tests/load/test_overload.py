@@ -2,8 +2,8 @@
 beside it: it answers about as much as at its peak, in time, and refuses the rest at once.
 
 The bounds are wide, and what it answers is counted by its own time of the processor, as tests share
-their cores: benchmarks/promises/overload.py has the figures, tests/integration/test_admission.py
-what a refusal is spared.
+their cores: benchmarks/promises/overload.py has the figures,
+tests/integration/http/test_admission.py what a refusal is spared.
 """
 
 import json

@@ -11,10 +11,10 @@ from load import request_bytes
 from soak import Sample, loaded, mixed, of_a_core, sample
 
 from commands import Commands
-from service.bundle_store import BundleStore
-from service.embedded_redis import EmbeddedRedis
-from service.publish import publish
-from service.vocabulary_store import VocabularyStore
+from service.store.bundle_store import BundleStore
+from service.store.embedded_redis import EmbeddedRedis
+from service.store.version_store import VocabularyStore
+from service.versions.publish import publish
 
 SETTLING, SWAPS = 6, 16
 QUIET_SECONDS = 5.0

@@ -10,12 +10,12 @@ from load import request_bytes, run_counted_load
 
 from altered import scale_output, whole
 from commands import Commands
-from model.bundle import vocabulary_file
+from model.bundle.bundle import vocabulary_file
 from model.encoding import Slate
-from service.bundle_store import BundleStore
-from service.embedded_redis import EmbeddedRedis
-from service.publish import publish
-from service.vocabulary_store import VocabularyStore
+from service.store.bundle_store import BundleStore
+from service.store.embedded_redis import EmbeddedRedis
+from service.store.version_store import VocabularyStore
+from service.versions.publish import publish
 
 SWAPS = 20
 RATE = 80.0

@@ -1,0 +1,1 @@
+"""The directory that a version is: written once, verified when opened."""

@@ -1,0 +1,1 @@
+"""HTTP alone: bytes in, bytes out, errors to statuses."""

@@ -1,0 +1,55 @@
+"""Who may ask what: the right that each path needs, by the caller's API key."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.errors import Forbidden, Unauthenticated
+from service.http.access.api_keys import ApiKey, ApiKeys
+
+OPEN = frozenset(("/healthz", "/readyz"))
+NEEDED = {"/predict": "predict", "/explain": "explain"}
+REST = "admin"  # of every other path: a new one is closed until somebody opens it
+STRANGER = "afm.stranger"  # in a scope: a caller who may not know what the service is made of
+
+
+class Guard:
+    """ASGI middleware: lets those pass whose key has the right.
+
+    Raises:
+        Unauthenticated: no key, or one that is not known.
+        Forbidden: a key without the right.
+    """
+
+    def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            self._check(scope)
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        path = scope["path"]
+        given = _given(scope)
+        key: ApiKey | None = None if given is None else self._keys.find(given)
+        if path in OPEN:
+            scope[STRANGER] = key is None or REST not in key.rights
+            return
+        if key is None:
+            raise Unauthenticated(given=given is not None)
+        right = NEEDED.get(path, REST)
+        if right not in key.rights:
+            raise Forbidden(right)
+
+
+def _given(scope: Scope) -> bytes | None:
+    # of several, the first: a proxy that adds its own puts it behind
+    for name, value in scope["headers"]:
+        if name == b"x-api-key":
+            return bytes(value.strip())
+        if name == b"authorization":
+            scheme, _, key = value.strip().partition(b" ")
+            if scheme.lower() == b"bearer":
+                return bytes(key.strip())
+    return None

@@ -1,0 +1,170 @@
+"""The service as an ASGI app; `make_worker` is what each process of `afm-serve run` calls."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.http.access.api_keys import ApiKeys
+from service.http.access.auth import Guard
+from service.http.openapi import add_raw_routes
+from service.http.pages.docs import add_docs_page
+from service.http.problems import Known, LastResort, add_handlers
+from service.http.routes import PATHS, add_routes
+from service.http.wire.connection import ConnectionRules, Room
+from service.http.wire.drain import Drain
+from service.observe.logs import configure_logging
+from service.observe.metrics import MULTIPROCESS, RequestMetrics, Telemetry
+from service.scoring.admission import Admission
+from service.scoring.redis_lookups import Lookups
+from service.settings import Settings
+from service.store.bundle_store import BundleStore
+from service.store.version_store import VocabularyStore
+from service.versions.follower import Follower
+from service.versions.shadow import Shadow
+
+FIRST_POLL_SECONDS = 60.0  # a worker that listens sooner would answer 503 to its first requests
+STARTED = "started-"  # the begin of a file's name, beside the workers' metrics; then its process
+SWITCH_SECONDS = 0.0005  # Python's 5 ms are what a request would wait while a version is loaded
+
+
+def create_app(settings: Settings, redis_url: str, *, replaces: bool = False) -> FastAPI:
+    """The app, which follows the active version of `settings.model` while its lifespan lasts.
+    `replaces`: its process stands in for one that died.
+
+    Raises:
+        SettingsError: the file of API keys cannot be used.
+    """
+    telemetry = Telemetry()
+    store = VocabularyStore(redis_url, settings.model, settings.redis_timeout_ms / 1000)
+    bundles = BundleStore(settings.bundle_directory, settings.home / "notes")
+    redis_timeout = settings.redis_timeout_ms / 1000
+    lookups = Lookups(redis_url, settings.live_timeout_ms / 1000, redis_timeout)
+    shadow = Shadow(settings.shadow_limits)
+    follower = Follower(
+        *(store, bundles, telemetry, settings.poll_seconds, settings.ad_cache, lookups, shadow),
+        replaces=replaces,
+    )
+
+    keys = None if settings.api_keys is None else ApiKeys(settings.api_keys)
+    admission = Admission(
+        telemetry,
+        most_wait=settings.max_wait_ms / 1000,
+        most_rows=settings.max_rows_in_flight,
+    )
+    drain = Drain(settings.drain_seconds)
+    rules = ConnectionRules(
+        settings.max_head_bytes,
+        settings.caller_seconds,
+        drain,
+        telemetry.cut,
+        Room(settings.connections),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        drain.take_over()
+        follower.start()
+        await asyncio.to_thread(follower.wait, FIRST_POLL_SECONDS)
+        async with AsyncExitStack() as resources:
+            if keys is not None:
+                await resources.enter_async_context(keys.watched(telemetry.keys_current.set))
+            # for service/http/wire/connection.py, which refuses at the socket
+            yield {"connection_rules": rules, "admission": admission}
+        await asyncio.to_thread(follower.stop)
+        await asyncio.to_thread(lookups.close)
+
+    app = _App(
+        title="ctr-afm",
+        version=_version(),
+        description="Click probabilities for one context and its candidate ads, and why.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+    )
+    add_handlers(app)
+    add_docs_page(app)
+    routes = add_routes(app, settings, follower, telemetry, admission, drain)
+    for path, endpoint in routes.items():
+        guarded = endpoint if keys is None else Guard(endpoint, keys)
+        app.shortcuts[path] = RequestMetrics(LastResort(Known(guarded)), telemetry, PATHS)
+    if keys is not None:
+        app.add_middleware(Guard, keys=keys)
+        app.add_middleware(Known)
+    app.add_middleware(LastResort)
+    app.add_middleware(RequestMetrics, telemetry=telemetry, routes=PATHS)
+    app.state.follower = follower
+    return app
+
+
+def make_worker() -> FastAPI:
+    """The app of a process that `afm-serve run` started, with its settings from the environment."""
+    settings = Settings.load()
+    configure_logging(settings)
+    _end_with_the_parent()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    if settings.redis_url is None:
+        raise RuntimeError("AFM_REDIS_URL is not set; afm-serve run sets it")
+    return create_app(settings, settings.redis_url, replaces=_is_one_more(settings.workers))
+
+
+def _is_one_more(workers: int) -> bool:
+    # whether as many have started before, so that this one stands in for one that died; one worker
+    # alone is its own parent and has no successor
+    folder = os.environ.get(MULTIPROCESS)
+    if folder is None:
+        return False
+    Path(folder, f"{STARTED}{os.getpid()}").touch()
+    return len(list(Path(folder).glob(f"{STARTED}*"))) > workers
+
+
+class _App(FastAPI):
+    # POSTs to the scoring paths go around the framework's dozen layers, which take as long as to
+    # encode a request; whatever else comes to these paths goes through them
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.shortcuts: dict[str, ASGIApp] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            shortcut = self.shortcuts.get(scope["path"])
+            if shortcut is not None:
+                return await shortcut(scope, receive, send)
+        return await super().__call__(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema:
+            self.openapi_schema = add_raw_routes(super().openapi())
+        return self.openapi_schema
+
+
+def _version() -> str:
+    try:
+        return version("ctr-afm")
+    except PackageNotFoundError:  # run from a source tree
+        return "0"
+
+
+def _end_with_the_parent() -> None:
+    # a worker whose parent was killed would keep the port, and its embedded Redis would be gone
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()

@@ -1,0 +1,1 @@
+"""Pages for people, served from files of the installation."""

@@ -1,0 +1,213 @@
+"""HTTP to values and back; every error is a row of the table in `http_errors`."""
+
+import asyncio
+from io import BytesIO
+from time import perf_counter
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import ClientDisconnect
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from service.errors import BodyTooLarge, CompressedBody, DeadlinePassed, MediaTypeError
+from service.http.access.auth import STRANGER
+from service.http.problems import problem
+from service.http.wire.drain import Drain
+from service.http.wire.protocol import RECEIVED_AT
+from service.observe.metrics import Telemetry
+from service.scoring.admission import Admission
+from service.scoring.payloads import PayloadDecoder
+from service.scoring.predictor import Explanations, Predictor, Probabilities, View
+from service.settings import Settings
+from service.versions.follower import Follower
+
+PATHS = frozenset(
+    ("/predict", "/explain", "/healthz", "/readyz", "/metrics", "/model", "/docs", "/openapi.json")
+)
+
+
+class ScoringEndpoint:
+    """A plain ASGI endpoint: a FastAPI route with a model would cost several times the score."""
+
+    def __init__(
+        self,
+        view: View,
+        follower: Follower,
+        telemetry: Telemetry,
+        admission: Admission,
+        settings: Settings,
+    ) -> None:
+        self._follower = follower
+        self._admission = admission
+        self._most_bytes = settings.max_body_bytes
+        self._timeout_ms = settings.timeout_ms
+        self._explains = explains = isinstance(view, Explanations)
+        most_rows = settings.max_explain_rows if explains else settings.max_rows
+        self._entrance = admission.entrance(
+            view.route, view.step_rows, settings.max_rows / most_rows, later=view.later
+        )
+        self._decoder = PayloadDecoder(most_rows, settings.input_limits, explain=explains)
+        self._predictor = Predictor(
+            view, telemetry, admission.turns, self._entrance.pace, settings.timeout_ms
+        )
+        self._decode_seconds = telemetry.stages["decode"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started = scope.get("state", {}).get(RECEIVED_AT) or perf_counter()
+        headers = dict(scope["headers"])
+        _require_json(headers.get(b"content-type", b""))
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise CompressedBody("the body must be sent without a content-encoding")
+        size = announced_bytes(headers, self._most_bytes)
+        self._admission.check(self._entrance, self._entrance.judged(size))
+        body = await self._read(headers, receive, started)
+        live = self._follower.require()
+        read_at = perf_counter()
+        asked = self._decoder.decode(body)
+        self._decode_seconds.observe(perf_counter() - read_at)
+        with self._admission.inside(self._entrance, len(asked.rows), len(body)):
+            answer = await self._predictor.answer(live, asked, started)
+        if not self._explains:
+            self._follower.shadow.note(asked, len(body))
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [
+                    (b"content-type", b"application/json"),
+                    (b"content-length", b"%d" % len(answer)),
+                ],
+            }
+        )
+        await send({"type": "http.response.body", "body": answer})
+
+    async def _read(self, headers: dict[bytes, bytes], receive: Receive, started: float) -> bytes:
+        # within the default deadline: the request's own, if it has one, is in the body
+        if self._timeout_ms is None:
+            return await read_body(headers, receive, self._most_bytes)
+        left = started + self._timeout_ms / 1000 - perf_counter()
+        try:
+            async with asyncio.timeout(max(left, 0.0)):
+                return await read_body(headers, receive, self._most_bytes)
+        except TimeoutError:
+            raise DeadlinePassed(f"{self._timeout_ms:g} ms were over before all was sent") from None
+
+
+def _require_json(content_type: bytes) -> None:
+    kind = content_type.partition(b";")[0].strip().lower()
+    if kind != b"application/json" and not (
+        kind.startswith(b"application/") and kind.endswith(b"+json")
+    ):
+        raise MediaTypeError("the body must be sent with content-type: application/json")
+
+
+def announced_bytes(headers: dict[bytes, bytes], most: int) -> int:
+    """How many bytes the body is said to have; 0 where it comes in chunks.
+
+    Raises:
+        BodyTooLarge: more than `most`.
+    """
+    announced = headers.get(b"content-length", b"0")
+    if len(announced) > len(str(most)) or int(announced) > most:
+        raise BodyTooLarge(f"the body has more than {most} bytes")
+    return int(announced)
+
+
+async def read_body(headers: dict[bytes, bytes], receive: Receive, most: int) -> bytes:
+    """A request's body, read no further than `most` bytes, announced or chunked.
+
+    Raises:
+        BodyTooLarge: more bytes than `most`.
+        ClientDisconnect: the caller went away before the end.
+    """
+    announced_bytes(headers, most)
+    message = await receive()
+    first: bytes = message.get("body", b"")
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        if len(first) > most:
+            raise BodyTooLarge(f"the body has more than {most} bytes")
+        return first
+    whole = BytesIO()  # a list of chunks would be many times as large where each is a byte
+    while True:
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        if whole.tell() + len(message.get("body", b"")) > most:
+            raise BodyTooLarge(f"the body has more than {most} bytes")
+        whole.write(message.get("body", b""))
+        if not message.get("more_body", False):
+            return whole.getvalue()
+        message = await receive()
+
+
+def _status_routes(follower: Follower, telemetry: Telemetry, drain: Drain) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/healthz", summary="The process lives")
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @router.get("/readyz", summary="A verified, warm version is live", response_model=None)
+    async def readyz(request: Request) -> Response | dict[str, Any]:
+        if request.scope.get(STRANGER):
+            if follower.live is None:
+                return problem(503, "no_model", "no version is live")
+            return {"status": "ready"}
+        refusal = follower.refusal
+        refused = None
+        if refusal:
+            refused = {k: getattr(refusal, k) for k in ("version", "code", "reason")}
+        state: dict[str, Any] = {
+            "model": follower.model,
+            "version": follower.live.version if follower.live else None,
+            "active": follower.active,
+            "redis": follower.redis_fault or follower.redis_warning or "ok",
+            "confirmed": follower.confirmed,
+            "refused": refused,
+        }
+        if drain.begun:
+            return problem(503, "stopping", "this process is about to stop", **state)
+        if follower.live is None:
+            return problem(503, "no_model", follower.why_not_ready(), **state)
+        return {"status": "ready", **state}
+
+    @router.get("/metrics", summary="Prometheus' text format", response_class=Response)
+    def metrics() -> Response:  # in a thread: with many workers it reads many files
+        return Response(telemetry.scrape(), media_type=CONTENT_TYPE_LATEST)
+
+    @router.get("/model", summary="The live version")
+    async def model() -> dict[str, Any]:
+        live = follower.require()
+        manifest = live.bundle.manifest
+        return {
+            "model": live.model,
+            "version": live.version,
+            "net": manifest.net,
+            "task": manifest.task,
+            "created": manifest.created,
+            "schema": live.bundle.schema.model_dump(),
+            "metrics": manifest.metrics,
+        }
+
+    return router
+
+
+def add_routes(
+    app: FastAPI,
+    settings: Settings,
+    follower: Follower,
+    telemetry: Telemetry,
+    admission: Admission,
+    drain: Drain,
+) -> dict[str, ScoringEndpoint]:
+    """Give the app its paths; returns those that score."""
+    scoring = {}
+    for view in (Probabilities(), Explanations()):
+        endpoint = ScoringEndpoint(view, follower, telemetry, admission, settings)
+        app.router.routes.append(Route(view.route, endpoint, methods=["POST"]))
+        scoring[view.route] = endpoint
+    app.include_router(_status_routes(follower, telemetry, drain))
+    return scoring

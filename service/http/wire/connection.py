@@ -1,0 +1,253 @@
+"""One caller's connection: what it may send in its head, how long it may take, and how it ends.
+uvicorn has no limit of either, and closes what it has not read yet when it stops.
+"""
+
+import asyncio
+import select
+from dataclasses import dataclass, field
+from itertools import islice
+from time import monotonic
+from typing import Any
+
+import structlog
+from prometheus_client import Counter
+from starlette.responses import Response
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from service.http.problems import CODES, problem
+from service.http.wire.drain import Drain
+from service.http.wire.protocol import OneWriteProtocol
+
+LOOKED_AT = 8  # connections, of those that may make room, before the first of them must
+SAID_SECONDS = 60.0  # the log says at most so often that connections are too many
+
+log = structlog.get_logger()
+
+
+class Room:
+    """The connections of one worker, at most `most`. What makes room for one more is the oldest
+    that waits for a whole request: of those that never sent one first, then of the idle ones.
+    """
+
+    def __init__(self, most: float = float("inf")) -> None:
+        self._most = most
+        self._open: set[Connection] = set()
+        self._new: dict[Connection, None] = {}  # in their order, as in _idle
+        self._idle: dict[Connection, None] = {}
+        self._said = float("-inf")
+
+    def enter(self, connection: "Connection") -> None:
+        """Take a new connection, and end another one, or this, where it is one too many."""
+        self._open.add(connection)
+        self._new[connection] = None
+        if len(self._open) > self._most:
+            self._make_room(connection)
+
+    def busy(self, connection: "Connection") -> None:
+        """Note that its request is whole."""
+        self._new.pop(connection, None)
+        self._idle.pop(connection, None)
+
+    def idle(self, connection: "Connection") -> None:
+        """Note that it was answered."""
+        if connection in self._open:
+            self.busy(connection)
+            self._idle[connection] = None
+
+    def leave(self, connection: "Connection") -> None:
+        """Forget it."""
+        self.busy(connection)
+        self._open.discard(connection)
+
+    def _make_room(self, newest: "Connection") -> None:
+        older = [one for one in islice(self._new, LOOKED_AT) if one is not newest]
+        older += islice(self._idle, LOOKED_AT - len(older))
+        # a request that is here unread, or an answer on its way, would be lost
+        chosen = next((one for one in older if one.is_quiet()), older[0] if older else newest)
+        for one in older:  # those that were spared are not looked at again so soon
+            if one is chosen:
+                break
+            group = self._new if one in self._new else self._idle
+            group[one] = group.pop(one)
+        self.leave(chosen)
+        chosen.make_room()
+        now = monotonic()
+        if now - self._said >= SAID_SECONDS:
+            self._said = now
+            log.warning("too many connections: the oldest without a request ends", most=self._most)
+
+
+@dataclass(frozen=True)
+class ConnectionRules:
+    """What the connections of one worker share.
+
+    `head_bytes`: of a request's line and headers. `seconds`: to send a whole request, and to read
+    an answer. `cut`: counts by reason those that were ended before their time. `room`: for them.
+    """
+
+    head_bytes: int = 16 << 10
+    seconds: float = 20.0
+    drain: Drain = field(default_factory=lambda: Drain(0))
+    cut: Counter | None = None
+    room: Room = field(default_factory=Room)
+
+
+class Connection(OneWriteProtocol):
+    """uvicorn's HTTP protocol by the rules that the app's lifespan leaves in its state."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._rules: ConnectionRules = app_state.get("connection_rules") or ConnectionRules()
+        self._refusal: Response | None = None
+        self._made = 0.0
+        self._began: float | None = None  # when the request that is still coming did
+        self._in_head = False
+        self._head_bytes = 0
+        self._requests = 0
+        self._unread: tuple[int, float] | None = None  # of which request, seen since when
+        self._last = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
+        """See asyncio.Protocol."""
+        super().connection_made(transport)
+        self._made = self.loop.time()
+        self._look_later()
+        self._rules.room.enter(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rules.room.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._rules.head_bytes and not self.transport.is_closing():
+                self._refuse("head", self._head_too_large())
+
+    def on_message_begin(self) -> None:
+        """See httptools."""
+        self._began = self.loop.time()
+        self._in_head = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """See httptools."""
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > self._rules.head_bytes:
+            self._refusal = self._head_too_large()
+            raise ValueError("head too large")  # the parser stops; see send_400_response
+        super().on_headers_complete()
+        self._in_head = False
+        self._requests += 1
+        if self._last or self._rules.drain.begun:
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """See httptools."""
+        self._began = None
+        if not self.cycle.response_complete:  # else it was answered before it was whole
+            self._rules.room.busy(self)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """See uvicorn."""
+        super().on_response_complete()
+        if self.cycle is None or self.cycle.response_complete:  # no other one was waiting
+            self._rules.room.idle(self)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text
+        """Refuse what the parser did not take."""
+        if self._refusal is not None:
+            self._refuse("head", self._refusal)
+        else:
+            self._refuse("not_http", problem(400, CODES[400], "this is not an HTTP/1.1 request"))
+
+    def shutdown(self) -> None:
+        """Take the request that is here or coming as the last one, or end if there is none."""
+        self._last = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+        elif self._began is None and not self._readable():
+            self.transport.close()
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is on its way here or back."""
+        if self._gathering.waits or self.transport.get_write_buffer_size():
+            return False
+        return self.transport.is_closing() or not self._readable()
+
+    def make_room(self) -> None:
+        """End at once, for another connection."""
+        self._count("too_many")
+        self.transport.abort()
+
+    def _is_idle(self) -> bool:
+        # the last answer says so, which a refusal at the socket does not
+        return super()._is_idle() and not self._last and not self._rules.drain.begun
+
+    def _readable(self) -> bool:
+        # closing a socket with bytes unread resets it, and a request is lost
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _look_later(self) -> None:
+        # one timer a connection, not two a request
+        self._timer = self.loop.call_later(self._rules.seconds / 4, self._look)
+
+    def _look(self) -> None:
+        now, seconds = self.loop.time(), self._rules.seconds
+        if self.transport.get_write_buffer_size():
+            if self._unread is None or self._unread[0] != self._requests:
+                self._unread = (self._requests, now)
+            if now - self._unread[1] >= seconds:
+                self._count("slow_reader")
+                self.transport.abort()  # close() would wait for the caller
+                return
+        elif self._began is not None and now - self._began >= seconds:
+            text = f"the request was not whole after {seconds:g} s"
+            self._refuse("slow_request", problem(408, "request_timeout", text))
+        elif not self._requests and now - self._made >= self.timeout_keep_alive:
+            self.transport.close()
+        self._look_later()
+
+    def _head_too_large(self) -> Response:
+        text = f"the request's line and headers have more than {self._rules.head_bytes} bytes"
+        return problem(431, "head_too_large", text)
+
+    def _refuse(self, reason: str, answer: Response) -> None:
+        self._count(reason)
+        if self._may_answer():
+            lines = [b"%s: %s\r\n" % header for header in answer.raw_headers]
+            status = b"HTTP/1.1 %d \r\n" % answer.status_code
+            end = b"connection: close\r\n\r\n"
+            self.transport.write(b"".join([status, *lines, end, bytes(answer.body)]))
+        self._began, self._in_head = None, False
+        self.transport.close()
+
+    def _may_answer(self) -> bool:
+        # not before an earlier request is answered, nor a second time
+        cycle = self.cycle
+        if cycle is None:
+            return True
+        if cycle.response_complete:
+            return self._in_head or self._began is None
+        return not (self._in_head or cycle.response_started)
+
+    def _count(self, reason: str) -> None:
+        if self._rules.cut is not None:
+            self._rules.cut.labels(reason).inc()

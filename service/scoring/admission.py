@@ -1,0 +1,181 @@
+"""How much work a worker lets in: by the rows in flight, never by open connections.
+
+Until a request has had its turns (`service/scoring/turns.py`) each other one in its line has as
+many, if it needs them: so the rows of those, at the pace of the last turns, say how long it waits.
+What would wait longer is better refused at once, while its caller can still ask elsewhere: a queue
+that is always full gives no more answers, only later ones.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from math import ceil
+
+from prometheus_client import Counter
+
+from service.errors import Overloaded
+from service.http.problems import as_sent
+from service.observe.metrics import Telemetry
+from service.scoring.turns import FORGET, PASSED_OVER, Pace, Turns
+
+OVERLOADED = "more rows are in flight than can be scored in time; ask again later"
+
+
+class Entrance:
+    """One route's share of what is in flight.
+
+    `pace`: of its rows. `step_rows`: those of one turn. `coming`: rows of the first turns of what
+    the sockets gave in this round of the loop. `weight`: what one of its rows counts for among the
+    rows in flight. `refusals`: answers of 429, as the middleware would count them. `later`: whether
+    it waits in the second line.
+    """
+
+    def __init__(self, weight: float, step_rows: int, refusals: Counter, *, later: bool) -> None:
+        self.pace = Pace()
+        self.refusals = refusals
+        self.later = later
+        self.coming = 0.0
+        self.weight = weight
+        self.step_rows = step_rows
+        # in flight, of those that have a first turn, a second one, and so on
+        self._requests_of: list[int] = []
+        self._rows_of: list[int] = []
+        self._rows = self._bytes = 0.0
+
+    def note(self, rows: int, size: int) -> None:
+        """Count a request of `rows` rows in a body of `size` bytes."""
+        self._rows = FORGET * self._rows + rows
+        self._bytes = FORGET * self._bytes + size
+
+    def turns(self, rows: float) -> int:
+        """How many a request of so many rows is to have without too long a wait: all that it needs,
+        and in the second line, where people wait, the first.
+        """
+        return 1 if self.later else max(1, ceil(rows / self.step_rows))
+
+    def count(self, rows: int, sign: int) -> None:
+        """Take a request of so many rows among those in flight (1), or away from them (-1)."""
+        for turn, start in enumerate(range(0, rows, self.step_rows)):
+            if turn == len(self._rows_of):
+                self._requests_of.append(0)
+                self._rows_of.append(0)
+            self._requests_of[turn] += sign
+            self._rows_of[turn] += sign * min(self.step_rows, rows - start)
+
+    def turns_ahead(self, turns: int) -> int:
+        """Those of its requests in flight until each has had so many, or all that it needs."""
+        return sum(self._requests_of[:turns])
+
+    def seconds(self, turns: int) -> float:
+        """What these take of the loop."""
+        return (sum(self._rows_of[:turns]) + self.coming) * self.pace.row_seconds
+
+    def judged(self, size: int) -> float:
+        """About how many rows a body of so many bytes has, by those of late."""
+        return size * self._rows / self._bytes if self._bytes else 0.0
+
+
+class Admission:
+    """Lets requests in, or refuses them.
+
+    `most_wait`: seconds that others' turns may take until a request has had its own; as long as
+    these take where that is longer. `most_rows`: in flight. A worker with nothing in flight takes
+    any request.
+    """
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        *,
+        most_wait: float = float("inf"),
+        most_rows: float = float("inf"),
+    ) -> None:
+        self.turns = Turns()
+        self._telemetry = telemetry
+        self._most_wait = most_wait
+        self._most_rows = most_rows
+        self._rows = 0.0
+        self._entrances: dict[str, Entrance] = {}
+        self._line, self._rest = as_sent(Overloaded(OVERLOADED))
+
+    def entrance(
+        self, route: str, step_rows: int, weight: float = 1.0, *, later: bool = False
+    ) -> Entrance:
+        """The entrance of a route."""
+        refusals = self._telemetry.requests.labels(route, "429")
+        made = Entrance(weight, step_rows, refusals, later=later)
+        return self._entrances.setdefault(route, made)
+
+    def wait(self, turns: int = 1, *, later: bool = False) -> float:
+        """Seconds that a request of so many turns would now wait for others; `later`: in the second
+        line.
+        """
+        every = self._entrances.values()
+        first = sum(one.seconds(turns) for one in every if not one.later)
+        second = sum(one.seconds(turns) for one in every if one.later)
+        if later or not second:
+            return first + second
+        # one of the second line may have its turn now, and others have one in a few
+        between = 1 + sum(one.turns_ahead(turns) for one in every if not one.later) // PASSED_OVER
+        longest = max(one.step_rows * one.pace.row_seconds for one in every if one.later)
+        return first + min(second, between * longest)
+
+    def refuses(self, entrance: Entrance, rows: float) -> bool:
+        """Whether a request of about so many rows is too much now."""
+        wait = self.wait(entrance.turns(rows), later=entrance.later)
+        if wait > max(self._most_wait, rows * entrance.pace.row_seconds):
+            return True
+        return self._rows > 0 and self._rows + rows * entrance.weight > self._most_rows
+
+    def check(self, entrance: Entrance, rows: float) -> None:
+        """Raises:
+        Overloaded: as `refuses` says.
+        """
+        if self.refuses(entrance, rows):
+            self._telemetry.shed.inc()
+            raise Overloaded(OVERLOADED)
+
+    def refuses_at_the_socket(self, route: str, size: int) -> bool:
+        """Whether a whole request, which no task has seen yet, is refused; one that is not counts
+        until its task runs, which is in the next round of the loop.
+        """
+        entrance = self._entrances.get(route)
+        if entrance is None:
+            return False
+        rows = entrance.judged(size)
+        if self.refuses(entrance, rows):
+            self._telemetry.shed.inc()
+            entrance.refusals.inc()
+            return True
+        if not any(one.coming for one in self._entrances.values()):
+            asyncio.get_running_loop().call_soon(self._came)
+        entrance.coming += min(rows, entrance.step_rows)
+        return False
+
+    def refusal(self, headers: Iterable[bytes]) -> bytes:
+        """The whole answer of 429, with these lines in its head."""
+        return b"".join((self._line, *headers, self._rest))
+
+    @contextmanager
+    def inside(self, entrance: Entrance, rows: int, size: int) -> Iterator[None]:
+        """A request of `rows` rows in a body of `size` bytes, in flight.
+
+        Raises:
+            Overloaded: it is too much now.
+        """
+        self.check(entrance, rows)
+        entrance.note(rows, size)
+        weighed = rows * entrance.weight
+        entrance.count(rows, 1)
+        self._rows += weighed
+        self._telemetry.rows_in_flight.set(self._rows)
+        try:
+            yield
+        finally:
+            entrance.count(rows, -1)
+            self._rows -= weighed
+            self._telemetry.rows_in_flight.set(self._rows)
+
+    def _came(self) -> None:
+        for entrance in self._entrances.values():
+            entrance.coming = 0.0

@@ -1,0 +1,1 @@
+"""What lives outside the process: Redis, bundle directories, notes and locks."""

@@ -1,0 +1,161 @@
+"""Where published bundles are: one directory for each version, whole or not there."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from model.bundle.bundle import MANIFEST, Bundle, new_bundle
+from model.errors import BundleError
+from service.store.active_notes import LIVE, NOTE, Noted, noted, remember
+from service.store.file_locks import open_lock, take
+
+LOCK = ".lock"  # held by who copies
+TURN_SECONDS = 120.0  # for the copy of another publisher
+HELD_SECONDS = 60.0  # by a worker that loads and judges a version
+UNLISTED = ".unlisted."  # before the name of a version: nobody said yet that it is in Redis
+UNLISTED_SECONDS = 3600.0  # until the copy of a publisher that died before it said so is swept
+
+
+class BundleStore:
+    """A directory with the bundles of all models, at MODEL/VERSION, and beside them notes of which
+    were active last.
+
+    The service needs only to read it, so the directory may be mounted read-only there; it notes
+    what it finds in `own` then. Another kind of store has the same methods.
+    """
+
+    def __init__(self, root: Path, own: Path | None = None) -> None:
+        self._root = root
+        self._own = own
+
+    def location(self, model: str, version: str) -> str:
+        """The place of a version's bundle within the store."""
+        return f"{model}/{version}"
+
+    def open(self, model: str, version: str) -> Bundle:
+        """A version's bundle, verified.
+
+        Raises:
+            BundleError: it is not there or not what was published.
+        """
+        bundle = Bundle.open(self._root / self.location(model, version))
+        if bundle.version != version:
+            raise BundleError(
+                f"{bundle.directory / MANIFEST}: holds version {bundle.version!r}", "manifest"
+            )
+        return bundle
+
+    @contextmanager
+    def turn(self, model: str, version: str, rest: Callable[[float], None]) -> Iterator[None]:
+        """Hold a version alone among the workers of this machine, or go on when another one has
+        held it for long; `rest` is called with seconds while it waits.
+        """
+        try:
+            handle = os.open(self._root / self.location(model, version), os.O_RDONLY)
+        except OSError:  # who opens it will say what is wrong
+            yield
+            return
+        try:
+            deadline = time.monotonic() + HELD_SECONDS
+            while not take(handle, 0) and time.monotonic() < deadline:
+                rest(0.02)
+            yield
+        finally:
+            os.close(handle)
+
+    def add(self, model: str, bundle: Bundle, listed: Collection[str] | None = None) -> Bundle:
+        """Copy a bundle in, unless it is there; what a killed copy left is swept, and the versions
+        that were copied long ago and are still not `listed`, where that is known.
+
+        Raises:
+            BundleError: it cannot be written, or what is there under its version is damaged.
+        """
+        target = self._root / self.location(model, bundle.version)
+        with _turn(target.parent):
+            _sweep(target.parent)
+            if listed is not None:
+                _sweep_unlisted(
+                    target.parent, {*listed, *(one.version for one in self.noted(model))}
+                )
+            if not target.exists():
+                _copy(bundle, target)
+        return self.open(model, bundle.version)
+
+    def listed(self, model: str, version: str) -> None:
+        """Note that a version is in Redis: its copy stays until somebody removes it."""
+        (self._root / model / f"{UNLISTED}{version}").unlink(missing_ok=True)
+
+    def remember(self, model: str, version: str, found: str = "", why: str = "") -> bool:
+        """Note that a version is active, and what was found of it, as `active_notes` keeps it;
+        False where nothing can be written.
+        """
+        if remember(self._root / model, version, found, why):
+            return True
+        if self._own is None:
+            return False
+        folder = self._own / model
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        return remember(folder, version, found, why)
+
+    def noted(self, model: str) -> list[Noted]:
+        """The versions that were active, as far as somebody noted it: those that were live before
+        those of which that is not known, the newest of each first.
+        """
+        own = [] if self._own is None else noted(self._own / model)
+        known = {one.version for one in own}
+        both = own + [one for one in noted(self._root / model) if one.version not in known]
+        return sorted(both, key=lambda one: one.found != LIVE)
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    # one publisher at a time: what lies about is then nobody's, and may be swept
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = open_lock(folder / LOCK)
+    except OSError as error:
+        raise BundleError(f"{folder}: cannot write there: {error.strerror}") from error
+    try:
+        if not take(handle, TURN_SECONDS):
+            raise BundleError(f"{folder}: another publisher has been copying for a long time")
+        yield
+    finally:
+        os.close(handle)
+
+
+def _copy(bundle: Bundle, target: Path) -> None:
+    mark = target.parent / f"{UNLISTED}{bundle.version}"
+    try:
+        mark.touch()
+        _copy_files(bundle, target)
+    except BaseException:
+        mark.unlink(missing_ok=True)
+        raise
+
+
+def _copy_files(bundle: Bundle, target: Path) -> None:
+    with new_bundle(target) as scratch:
+        for name in (MANIFEST, *bundle.manifest.files):
+            (scratch / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(bundle.directory / name, scratch / name)
+
+
+def _sweep(folder: Path) -> None:
+    for scratch in folder.glob(".*/"):
+        shutil.rmtree(scratch, ignore_errors=True)
+    for note in folder.glob(f"{NOTE}.*"):
+        note.unlink(missing_ok=True)
+
+
+def _sweep_unlisted(folder: Path, listed: Collection[str]) -> None:
+    for mark in folder.glob(f"{UNLISTED}*"):
+        version = mark.name.removeprefix(UNLISTED)
+        if version in listed:
+            mark.unlink(missing_ok=True)
+        elif time.time() - mark.stat().st_mtime > UNLISTED_SECONDS:
+            shutil.rmtree(folder / version, ignore_errors=True)
+            mark.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Which version is served, and how another one takes its place."""

@@ -1,0 +1,116 @@
+"""Publishing a bundle: verified, scored once as the service will, stored, listed, made active."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from model.bundle.bundle import Bundle
+from model.bundle.golden import replay
+from model.errors import BundleError
+from model.vocabulary import Vocabulary, from_bytes
+from service.errors import VersionError
+from service.store.bundle_store import BundleStore
+from service.store.version_store import Record, VocabularyStore
+from service.versions.publish_gate import Gate, Verdict
+
+
+@dataclass(frozen=True)
+class Published:
+    """What came of it; `again`: the version had been published before; `saw`: what the gate saw, a
+    line each, and `faults` which of it would have refused the bundle.
+    """
+
+    record: Record
+    active: bool
+    again: bool
+    saw: Sequence[str] = ()
+    faults: Sequence[str] = ()
+
+
+def publish(
+    directory: Path,
+    store: VocabularyStore,
+    bundles: BundleStore,
+    *,
+    activate: bool = True,
+    force: bool = False,
+    gate: Gate | None = None,
+    live_above: int | None = None,
+) -> Published:
+    """Publish the bundle in a directory; a version that is published already stays as it is. With a
+    `gate`, only what passes it. Fields of the context with more than `live_above` values are not
+    held in memory by the service, but looked up. `force` as in VocabularyStore.publish.
+
+    Raises:
+        BundleError: the bundle is damaged, or does not score its golden rows as it should.
+        GateError: the gate refuses it.
+        StoreError, StoreUnavailable: see VocabularyStore.publish.
+    """
+    bundle = Bundle.open(directory)
+    replay(bundle.golden(), bundle.encoder(), bundle.scorer())
+    before = _known(store, bundle.version)  # asks Redis before anything is copied
+    verdict = Verdict()
+    if gate is not None:
+        verdict = gate.check(bundle, _active(store, bundles))
+    stored = bundles.add(store.model, bundle, _listed(store))
+    record = before or Record(
+        version=bundle.version,
+        net=bundle.manifest.net,
+        created=bundle.manifest.created,
+        published=datetime.now(UTC).isoformat(timespec="seconds"),
+        bundle=bundles.location(store.model, bundle.version),
+        metrics=bundle.manifest.metrics,
+        live=tuple(_live_fields(bundle, live_above)),
+    )
+    # written anew even if it is known: so a publish also mends what Redis lost
+    held = stored.vocabulary_bytes()
+    live = {name: _values(held.pop(name), name) for name in record.live}
+    store.publish(record, held, live, activate=activate, force=force)
+    bundles.listed(store.model, bundle.version)
+    active = store.active() == bundle.version
+    if active:
+        bundles.remember(store.model, bundle.version)
+    return Published(record, active, before is not None, verdict.saw, verdict.faults)
+
+
+def _live_fields(bundle: Bundle, above: int | None) -> Iterator[str]:
+    if above is None:
+        return
+    vocabularies = bundle.vocabularies()
+    for name, field in bundle.schema.fields.items():
+        # ads are cached as they are encoded, so theirs have to be known
+        if field.kind == "categorical" and field.role == "context":
+            found = vocabularies[name]
+            if isinstance(found, Vocabulary) and len(found.values) > above:
+                yield name
+
+
+def _values(data: bytes, field: str) -> Sequence[str]:
+    found = from_bytes(data, f"vocabulary of {field!r}")
+    assert isinstance(found, Vocabulary)  # noqa: S101  of a live field
+    return found.values
+
+
+def _active(store: VocabularyStore, bundles: BundleStore) -> Bundle | BundleError | None:
+    version = store.active()
+    if version is None:
+        return None
+    try:
+        return bundles.open(store.model, version)
+    except BundleError as error:
+        return error
+
+
+def _listed(store: VocabularyStore) -> set[str] | None:
+    try:
+        return {record.version for record in store.versions()}
+    except VersionError:  # one of them cannot be read
+        return None
+
+
+def _known(store: VocabularyStore, version: str) -> Record | None:
+    try:
+        return store.record(version)
+    except VersionError:
+        return None

@@ -1,0 +1,148 @@
+"""Pair terms of real nets, added up by field and by value, against loops over explanations."""
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from model.encoding import Encoded
+from model.explanation import Explainer
+from model.schema import Schema
+from model.vocabulary import Bins, Scaler, Vocabulary
+from tiny import tiny_rows
+from training.evaluation.coverage import coverage
+from training.evaluation.pair_effects import by_fields, by_values, pair_terms, sample, value_name
+
+ROWS = tiny_rows(150, seed=5)
+
+
+@pytest.fixture(params=["fm", "afm"])
+def bundle(request, make_bundle):
+    return make_bundle(request.param)
+
+
+@pytest.fixture
+def explained(bundle):
+    """Every present pair of every row: (fields, values, attention, contribution, |R|)."""
+    encoder, scorer = bundle.encoder(), bundle.scorer()
+    explanations = Explainer(encoder, scorer).explain(ROWS, encoder.encode(ROWS), None)
+    return [
+        (
+            *(tuple(pair[key]) for key in ("fields", "values")),
+            *(pair[key] for key in ("attention", "contribution")),
+            len(one["pairs"]),
+        )
+        for one in explanations
+        for pair in one["pairs"]
+    ]
+
+
+def test_means_by_field_are_those_of_the_pairs_in_explanations(bundle, explained):
+    encoder = bundle.encoder()
+    found = by_fields(pair_terms(bundle.scorer(), encoder.encode(ROWS)), encoder)
+    sizes, weights = defaultdict(list), defaultdict(list)
+    for fields, _, attention, contribution, pairs in explained:
+        sizes[fields].append(abs(contribution))
+        weights[fields].append(None if attention is None else attention * pairs)
+    names = list(bundle.schema.fields)
+    for i, first in enumerate(names):
+        for j, second in enumerate(names):
+            seen = sizes.get((first, second)) or sizes.get((second, first))
+            if seen is None:
+                assert np.isnan(found.contribution[i, j])
+                continue
+            assert found.contribution[i, j] == pytest.approx(np.mean(seen), rel=1e-4)
+            if bundle.manifest.net == "afm":
+                attended = weights.get((first, second)) or weights[second, first]
+                assert found.attention[i, j] == pytest.approx(np.mean(attended), rel=1e-4)
+    assert not np.isnan(found.contribution[names.index("interests"), names.index("interests")])
+    assert (found.attention is None) == (bundle.manifest.net == "fm")
+
+
+def test_means_by_value_are_those_of_the_pairs_in_explanations(bundle, explained):
+    encoder = bundle.encoder()
+    terms = pair_terms(bundle.scorer(), encoder.encode(ROWS))
+    found = by_values(terms, encoder, bundle.vocabularies(), most=10_000, fewest=5)
+    by_pair = defaultdict(list)
+    for fields, values, _, contribution, _ in explained:
+        if fields == ("device", "ad"):
+            by_pair[values].append(contribution)
+    shown = {one.values: one for one in found if one.fields == ("device", "ad")}
+    wanted = {values: seen for values, seen in by_pair.items() if len(seen) >= 5}
+    assert shown.keys() == wanted.keys()
+    assert len(wanted) > 3
+    for values, seen in wanted.items():
+        assert shown[values].rows == len(seen)
+        assert shown[values].contribution == pytest.approx(np.mean(seen), rel=1e-4, abs=1e-6)
+    sizes = [abs(one.contribution) for one in found]
+    assert sizes == sorted(sizes, reverse=True)
+    assert all(one.rows >= 5 for one in found)
+    assert found[:3] == by_values(terms, encoder, bundle.vocabularies(), most=3, fewest=5)
+
+
+def test_values_rarer_than_their_fields_min_count_are_not_shown(bundle):
+    encoder = bundle.encoder()
+    terms = pair_terms(bundle.scorer(), encoder.encode(ROWS))
+    fields = dict(bundle.schema.fields)
+    rarest = fields["ad"].model_copy(update={"min_count": 1000})
+    fields["ad"] = rarest
+    encoder.schema = Schema(label="click", fields=fields)
+    found = by_values(terms, encoder, bundle.vocabularies(), most=10_000, fewest=1)
+    assert found
+    assert not any("ad" in one.fields for one in found)
+
+
+def test_two_values_of_one_field_are_one_pair_whatever_their_order(bundle):
+    encoder = bundle.encoder()
+    rows = [{"interests": ["cars", "food"]}, {"interests": ["food", "cars"]}] * 10
+    terms = pair_terms(bundle.scorer(), encoder.encode(rows))
+    found = by_values(terms, encoder, bundle.vocabularies(), most=100, fewest=20)
+    (pair,) = (one for one in found if one.fields == ("interests", "interests"))
+    assert set(pair.values) == {"cars", "food"}
+    assert pair.rows == 20
+
+
+def test_a_net_without_pairs_has_no_pair_terms(make_bundle):
+    bundle = make_bundle("lr")
+    assert pair_terms(bundle.scorer(), bundle.encoder().encode(ROWS)) is None
+
+
+def test_a_logit_that_is_not_the_sum_of_its_terms_gives_none(make_bundle):
+    bundle = make_bundle("fm")
+    scorer = bundle.scorer()
+    scorer.bias += 0.01
+    assert pair_terms(scorer, bundle.encoder().encode(ROWS)) is None
+
+
+def test_a_sample_is_of_whole_rows_each_once_and_the_same_for_a_seed():
+    rows = Encoded(np.arange(200).reshape(100, 2), np.arange(200, dtype=np.float32).reshape(100, 2))
+    drawn = sample(rows, seed=1, rows=30)
+    assert len(np.unique(drawn.ids[:, 0])) == 30
+    assert np.array_equal(drawn.ids, drawn.values.astype(np.int64))
+    assert np.array_equal(drawn.ids, sample(rows, seed=1, rows=30).ids)
+    assert sample(rows, seed=1, rows=100) is rows
+
+
+def test_a_value_of_each_kind_of_vocabulary_has_a_name():
+    assert value_name(Vocabulary(("a", "b")), 1) == "b"
+    bins = Bins((1.0, 2.5))
+    assert [value_name(bins, i) for i in range(3)] == ["below 1", "1 to 2.5", "2.5 and more"]
+    assert value_name(Bins(()), 0) == "any number"
+    assert value_name(Scaler(0.0, 1.0), 0) == "any number"
+
+
+def test_coverage_counts_missing_rows_and_unknown_values(tiny_bundle):
+    encoder = tiny_bundle.encoder()
+    rows = [
+        {"device": "ios", "interests": ["cars", "new"], "price": 0.0},
+        {"device": "fridge", "interests": ["food"], "price": None},
+        {"device": None, "interests": None, "hour": 3},
+        {"device": "web", "interests": []},
+    ]
+    found = coverage(encoder.encode(rows), encoder)
+    assert found["device"] == (0.25, pytest.approx(1 / 3))
+    assert found["interests"] == (0.5, pytest.approx(1 / 3))
+    assert found["hour"].missing == 0.75  # absent is missing, too
+    # a price of 0 scales to 0 and is there
+    assert found["price"] == (0.75, 0.0)
+    assert found["ad"] == (1.0, None)

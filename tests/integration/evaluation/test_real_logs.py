@@ -1,0 +1,74 @@
+"""Real logs, from the raw file through a drafted schema to what a net reads."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.encoding import Encoder
+from model.schema import Schema
+from model.vocabulary import fit_vocabulary
+from training.data.draft_schema import draft_schema
+from training.data.log import read_log, split
+
+LOGS = {  # label, columns to drop, rows, clicks
+    "kdd": ("click", ["impression"], 39_948, 0.168),
+    "coupon": ("Y", [], 12_684, 0.568),
+    "bank": ("y", ["duration"], 45_211, 0.117),
+    "obd": ("click", [], 60_000, 0.0048),
+}
+
+
+def path_of(test_data: Path, name: str) -> Path:
+    return test_data / name / f"{name}.csv.gz"
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_a_drafted_schema_takes_a_real_log_to_ids_and_values(test_data, name):
+    label, drop, rows, clicks = LOGS[name]
+    schema = Schema.parse(draft_schema(path_of(test_data, name), label, drop=drop))
+    log = read_log(path_of(test_data, name), schema)
+    assert len(log) == rows
+    assert log.labels.mean() == pytest.approx(clicks, abs=0.001)
+    train, held = split(log, schema, share=0.2, seed=1)
+    assert held.labels.mean() == pytest.approx(clicks, abs=0.001)
+    learnt = {n: fit_vocabulary(f, train.columns[n]) for n, f in schema.fields.items()}
+    encoder = Encoder(schema, learnt)
+    encoded = encoder.encode_columns(held.columns, len(held))
+    assert np.isfinite(encoded.values).all()
+    assert encoded.ids.min() >= 0
+    assert encoded.ids.max() < encoder.rows
+
+
+def test_every_kdd_column_is_an_id_and_keeps_its_digits(test_data):
+    path = path_of(test_data, "kdd")
+    schema = Schema.parse(draft_schema(path, "click", drop=["impression"]))
+    assert {field.kind for field in schema.fields.values()} == {"categorical"}
+    assert len(schema.fields) == 10
+    assert "10710025208886284288" in read_log(path, schema).columns["url_hash"]
+
+
+def test_coupon_is_readable_fields_less_the_constant(test_data):
+    text = draft_schema(path_of(test_data, "coupon"), "Y")
+    schema = Schema.parse(text)
+    assert len(schema.fields) == 24
+    assert {field.kind for field in schema.fields.values()} == {"categorical"}
+    assert '"toCoupon_GEQ5min": the same in every row' in text
+    assert schema.fields["coupon"].role == "candidate"
+    assert "99.1% missing" in text
+
+
+def test_bank_has_numbers_where_numbers_are_amounts(test_data):
+    schema = Schema.parse(draft_schema(path_of(test_data, "bank"), "y", drop=["duration"]))
+    numeric = {name for name, field in schema.fields.items() if field.kind == "numeric"}
+    assert numeric == {"age", "balance", "campaign", "pdays", "previous"}
+
+
+def test_a_timestamp_makes_a_split_by_time(test_data):
+    path = path_of(test_data, "obd")
+    schema = Schema.parse(draft_schema(path, "click", time="timestamp"))
+    train, held = split(read_log(path, schema), schema, share=0.1, seed=1)
+    assert train.time is not None
+    assert held.time is not None
+    assert train.time.max() < held.time.min()
+    assert len(held) == pytest.approx(6_000, abs=2)

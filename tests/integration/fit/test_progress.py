@@ -1,0 +1,132 @@
+"""How a fit is shown: plain lines into a file, a bar on a terminal. A real fit is watched."""
+
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from rich.console import Console
+
+from model.nets import Settings, build
+from tiny import TINY_SCHEMA, tiny_rows
+from training.config import Step
+from training.data.examples import Examples
+from training.fit.loop import Epoch, run_step
+from training.fit.progress import _Bar, _Lines
+
+ROWS = 64
+
+
+def epoch(**change):
+    facts = {"train_loss": 0.5, "valid_loss": 0.6, "valid_auc": 0.7, "learning_rate": 0.01}
+    return Epoch("fm", 3, **(facts | {"seconds": 1.25, "best": False} | change))
+
+
+def console(*, terminal):
+    return Console(file=io.StringIO(), force_terminal=terminal, width=100, soft_wrap=True)
+
+
+def watched(watcher):
+    """A fit of three epochs with this watcher; returns its epochs."""
+    torch.manual_seed(1)
+    rng = np.random.default_rng(1)
+    ids = torch.from_numpy(np.stack([rng.integers(0, 3, ROWS), rng.integers(3, 6, ROWS)], 1))
+    labels = (ids.sum(1) % 2).float()
+    rows = Examples(ids, torch.ones(ROWS, 2), labels, torch.ones(ROWS))
+    net = build("fm", 6, (0, 1), Settings(embedding=2))
+    step = Step(epochs=3, batch=16, patience=3)
+    epochs, _ = run_step("fm", net, step, rows, rows, lambda ids: ids, watcher)
+    return epochs
+
+
+def test_an_epoch_is_one_line_with_its_figures():
+    watcher = _Lines(console(terminal=False))
+    watcher.epoch(epoch())
+    watcher.epoch(epoch(best=True))
+    first, second = watcher.console.file.getvalue().splitlines()
+    assert first == "fm epoch  3  train loss 0.5000  valid loss 0.6000  auc 0.7000  1.2 s"
+    assert second == f"{first}  best"
+
+
+def test_an_auc_that_is_undefined_is_said_to_be_none():
+    watcher = _Lines(console(terminal=False))
+    watcher.epoch(epoch(valid_auc=None))
+    assert "auc   none" in watcher.console.file.getvalue()
+
+
+def test_an_interrupt_says_what_is_kept():
+    watcher = _Lines(console(terminal=False))
+    watcher.interrupted("afm")
+    assert watcher.console.file.getvalue() == (
+        "interrupted: keeping the best epoch of afm so far\n"
+    )
+
+
+def test_a_whole_fit_leaves_a_line_for_each_epoch():
+    watcher = _Lines(console(terminal=False))
+    epochs = watched(watcher)
+    lines = watcher.console.file.getvalue().splitlines()
+    assert len(lines) == len(epochs) == 3
+    for line, one in zip(lines, epochs, strict=True):
+        assert f"valid loss {one.valid_loss:.4f}" in line
+        assert line.endswith("best") == one.best
+
+
+def test_a_bar_shows_loss_and_auc_and_leaves_the_lines():
+    watcher = _Bar(console(terminal=True))
+    watched(watcher)
+    watcher.end()
+    shown = watcher.console.file.getvalue()
+    assert len(re.findall(r"fm epoch +\d", shown)) == 3
+    assert re.search(r"loss .*0\.\d{4}.* auc", shown)
+
+
+def test_a_bar_starts_anew_with_each_step():
+    watcher = _Bar(console(terminal=True))
+    watcher.begin("fm", 10, 2)
+    watcher.batch(0.5)
+    watcher.begin("afm", 5, 2)
+    (task,) = watcher._progress.tasks
+    watcher.end()
+    assert (task.description, task.completed, task.total) == ("afm", 0, 10)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_command_writes_control_codes_to_a_terminal_alone(tmp_path, terminal):
+    rows = [
+        {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
+        for row in tiny_rows(300)
+    ]
+    pl.DataFrame(rows, infer_schema_length=None).write_csv(tmp_path / "log.csv")
+    (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
+    (tmp_path / "fast.toml").write_text("[fit]\nepochs = 2\n")
+    command = [sys.executable, "-m", "training.cli", "fit", "log.csv", "--schema", "schema.toml"]
+    command += ["--net", "lr", "--config", "fast.toml", "--out", "bundle"]
+    env = {**os.environ, "TERM": "xterm", "PYTHONPATH": os.getcwd()}  # noqa: PTH109  as it is
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        said = b""
+        while part := _read(ours):
+            said += part
+        printed = process.stdout.read()
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"lr epoch" in said
+    assert (b"\x1b[" in said) == terminal
+    assert b"\x1b[" not in printed
+
+
+def _read(handle):
+    try:
+        return os.read(handle, 4096)
+    except OSError:  # how a terminal says that its other end is gone
+        return b""

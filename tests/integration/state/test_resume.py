@@ -1,0 +1,229 @@
+"""`afm-train fit --resume`: a fit that was killed ends as if nothing had happened, to the bit."""
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import polars as pl
+import pytest
+import torch
+
+from model.bundle.bundle import WEIGHTS, Bundle
+from tiny import TINY_SCHEMA, tiny_rows
+from training.cli import main
+from training.state.checkpoint import checkpoint_path
+
+CONFIG = """
+embedding = 4
+attention_size = 4
+[fit]
+epochs = 4
+batch = 64
+patience = 2
+[attention]
+epochs = 4
+batch = 64
+patience = 2
+dropout = 0.2
+"""
+
+
+@pytest.fixture
+def home(tmp_path):
+    rows = [
+        {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
+        for row in tiny_rows(600)
+    ]
+    pl.DataFrame(rows, infer_schema_length=None).write_csv(tmp_path / "log.csv")
+    (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
+    (tmp_path / "config.toml").write_text(CONFIG)
+    return tmp_path
+
+
+def arguments(home, out, *more, net="afm"):
+    files = [
+        "--schema",
+        home / "schema.toml",
+        "--config",
+        home / "config.toml",
+        "--out",
+        home / out,
+    ]
+    often = ["--checkpoint-seconds", "0"]
+    return ["fit", *map(str, [home / "log.csv", *files, "--net", net, *often, *more])]
+
+
+def weights(home, out):
+    return (home / out / WEIGHTS).read_bytes()
+
+
+def left(home):
+    """What lies about beside the files of the test and its bundles."""
+    ours = {"log.csv", "schema.toml", "config.toml", "whole", "bundle"}
+    return {path.name for path in home.iterdir()} - ours
+
+
+class Killed(BaseException):
+    pass
+
+
+def killed_after(home, epochs, monkeypatch, *more, net="afm"):
+    """A fit that ends without a word after so many epochs."""
+    seen = []
+
+    class Dying:
+        def __getattr__(self, name):
+            def told(*_):
+                if name == "batch" and len(seen) == epochs:
+                    raise Killed
+                if name == "epoch":
+                    seen.append(name)
+
+            return told
+
+    with monkeypatch.context() as patched:
+        patched.setattr("training.fit.progress.watcher", Dying)
+        with pytest.raises(Killed):
+            main(arguments(home, "bundle", *more, net=net))
+
+
+@pytest.mark.parametrize("net", ["fm", "afm+"])
+def test_a_fit_ended_after_any_epoch_goes_on_to_the_same_weights(home, monkeypatch, net):
+    assert main(arguments(home, "whole", net=net)) == 0
+    done = Bundle.open(home / "whole").manifest.training["epochs"]
+    for epochs in range(1, len(done)):
+        killed_after(home, epochs, monkeypatch, net=net)
+        assert main(arguments(home, "bundle", "--resume", net=net)) == 0
+        assert weights(home, "bundle") == weights(home, "whole")
+        again = Bundle.open(home / "bundle").manifest.training["epochs"]
+        assert [e | {"seconds": 0} for e in again] == [e | {"seconds": 0} for e in done]
+        (home / "bundle").rename(home.parent / f"{home.name}-{epochs}")
+    assert left(home) == set()
+
+
+def test_a_process_killed_again_and_again_gets_there(home):
+    assert main(arguments(home, "whole")) == 0
+    chance = random.Random(5)
+    kills = 0
+    while not (home / "bundle").exists():
+        command = [sys.executable, "-m", "training.cli", *arguments(home, "bundle", "--resume")]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        if kills < 3:
+            # what is written is written: any moment from the first epoch on
+            process.stderr.readline()
+            time.sleep(chance.uniform(0, 0.3))
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        _, said = process.communicate(timeout=120)
+        assert process.returncode in (0, -signal.SIGKILL), said
+    assert weights(home, "bundle") == weights(home, "whole")
+    assert left(home) == set()
+
+
+def test_the_command_says_behind_which_epoch_it_goes_on(home, monkeypatch, capsys):
+    killed_after(home, 2, monkeypatch)
+    capsys.readouterr()
+    assert main(arguments(home, "bundle", "--resume")) == 0
+    assert "fm: goes on behind epoch 2\nfm epoch  3" in capsys.readouterr().err
+
+
+def test_without_resume_a_fit_begins_anew(home, monkeypatch, capsys):
+    killed_after(home, 2, monkeypatch)
+    capsys.readouterr()
+    assert main(arguments(home, "bundle")) == 0
+    assert capsys.readouterr().err.startswith("fm epoch  1")
+    assert left(home) == set()
+
+
+def test_resume_without_a_checkpoint_begins_anew(home, capsys):
+    assert main(arguments(home, "bundle", "--resume")) == 0
+    assert capsys.readouterr().err.startswith("fm epoch  1")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda _: ["--seed", "2"], "another seed"),
+        (lambda home: _replaced(home / "config.toml", "batch = 64", "batch = 32"), "configuration"),
+        (
+            lambda home: _replaced(home / "schema.toml", "max_values = 3", "max_values = 2"),
+            "schema",
+        ),
+        (lambda home: _replaced(home / "log.csv", ",1\n", ",0\n"), "another log"),
+    ],
+)
+def test_a_checkpoint_of_another_fit_is_refused_in_one_line(
+    home, monkeypatch, capsys, change, says
+):
+    killed_after(home, 1, monkeypatch)
+    more = change(home)
+    capsys.readouterr()
+    assert main(arguments(home, "bundle", "--resume", *more)) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert says in said
+    assert not (home / "bundle").exists()
+    assert checkpoint_path(home / "bundle").exists()  # of use to whoever held it wrong
+
+
+def _replaced(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return []
+
+
+def test_a_checkpoint_that_is_none_is_refused_in_one_line(home, capsys):
+    for data in (b"", b"\x80\x04 no checkpoint", os.urandom(500)):
+        checkpoint_path(home / "bundle").write_bytes(data)
+        assert main(arguments(home, "bundle", "--resume")) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert "cannot be read" in said
+
+
+def test_a_checkpoint_runs_no_code(home, tmp_path, capsys):
+    class Harm:
+        def __reduce__(self):
+            return open, (str(tmp_path / "ran"), "w")
+
+    torch.save({"inputs": {}, "steps": Harm()}, checkpoint_path(home / "bundle"))
+    assert main(arguments(home, "bundle", "--resume")) == 2
+    assert "cannot be read" in capsys.readouterr().err
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("size", [3_000, 40_000])  # for the checkpoint, for the bundle
+def test_a_full_disk_costs_one_line_and_leaves_what_was_whole(home, size):
+    assert main(arguments(home, "whole", net="fm")) == 0
+    before = weights(home, "whole")
+    often = [] if size < 10_000 else ["--checkpoint-seconds", "1000"]
+    command = [sys.executable, "-m", "training.cli", *arguments(home, "bundle", *often, net="fm")]
+    ended = subprocess.run(
+        command,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    said = ended.stderr.decode().splitlines()
+    assert ended.returncode == 2, said
+    assert said[-1].startswith("afm-train: ")
+    assert "cannot" in said[-1]
+    assert weights(home, "whole") == before
+    assert left(home) == set()
+
+
+def test_what_a_killed_fit_left_is_swept_by_the_next(home):
+    command = [sys.executable, "-m", "training.cli", *arguments(home, "bundle")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    process.stderr.readline()
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert {name[:8] for name in left(home)} >= {".bundle."}
+    assert main(arguments(home, "bundle")) == 0
+    assert left(home) == set()

@@ -1,0 +1,105 @@
+"""The Redis users of docker/: each does its work with the rights it has, and nothing beside it."""
+
+import re
+
+import httpx
+import pytest
+import redis
+
+from app_server import client_of
+from redis_users import FOR_NOBODY, WRITES, guarded_redis, logins_of, refused, users
+from service.store.version_store import Refused, VocabularyStore
+from service.versions.publish import publish
+from until import until
+
+ROWS = {"instances": [{"device": "ios", "hour": 21, "ad": "a1"}]}
+
+
+@pytest.fixture
+def logins(tmp_path):
+    """Each user's URL, on a Redis that was started with the users' file."""
+    with guarded_redis(tmp_path) as port:
+        yield logins_of(tmp_path, port)
+
+
+def test_the_service_serves_and_follows_a_swap_with_its_user_and_cannot_write(
+    logins, tmp_path, make_bundle, bundles
+):
+    first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
+    publisher = VocabularyStore(logins["publisher"], "ads")
+    publish(first.directory, publisher, bundles)
+    with client_of(logins["service"], tmp_path) as client:
+        assert client.get("/readyz").json()["redis"] == "ok"
+        assert client.post("/predict", json=ROWS).json()["version"] == first.version
+        publish(second.directory, publisher, bundles)
+        answers(client, second.version)
+        assert publisher.rollback() == first.version
+        answers(client, first.version)
+    assert refused(logins["service"], WRITES + FOR_NOBODY) == []
+    service = VocabularyStore(logins["service"], "ads")
+    service.tell(Refused("v2", "damaged", "it is"))
+    assert service.told() == publisher.told() == [Refused("v2", "damaged", "it is")]
+    service.close()
+    assert publisher.active() == first.version
+    publisher.close()
+
+
+def answers(client: httpx.Client, version: str) -> None:
+    """Return once it is this version that answers."""
+    until(lambda: client.post("/predict", json=ROWS).json()["version"] == version)
+
+
+def test_a_publisher_publishes_activates_and_rolls_back_and_harms_nothing_else(
+    logins, make_bundle, bundles
+):
+    first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
+    store = VocabularyStore(logins["publisher"], "ads")
+    publish(first.directory, store, bundles)
+    publish(second.directory, store, bundles, activate=False)
+    publish(second.directory, store, bundles, activate=False)  # again, over what is there
+    store.activate(second.version)
+    assert store.rollback() == first.version
+    assert [one.version for one in store.versions()] == [second.version, first.version]
+    store.close()
+    assert refused(logins["publisher"], FOR_NOBODY) == []
+
+
+def test_what_is_published_outlives_a_restart_of_redis(tmp_path, tiny_bundle, bundles):
+    with guarded_redis(tmp_path) as port:
+        store = VocabularyStore(logins_of(tmp_path, port)["publisher"], "ads")
+        publish(tiny_bundle.directory, store, bundles)
+        store.close()
+    with guarded_redis(tmp_path) as port:
+        store = VocabularyStore(logins_of(tmp_path, port)["service"], "ads")
+        assert store.active() == tiny_bundle.version
+        assert store.vocabularies(tiny_bundle.version) == tiny_bundle.vocabulary_bytes()
+        store.close()
+        # Redis 7 replays transactions with the rights of its default user, and drops what it lacks
+        with redis.Redis.from_url(logins_of(tmp_path, port)["operator"]) as client:
+            default = client.acl_getuser("default")
+        assert {"off", "allkeys", "allchannels", "allcommands"} <= set(default["flags"])
+
+
+def test_who_has_no_password_comes_in_nowhere(logins):
+    url = re.sub("//.*@", "//", logins["service"])
+    for command in (("ping",), ("get", "afm:ads:active"), ("info",), *WRITES, *FOR_NOBODY):
+        with redis.Redis.from_url(url) as client, pytest.raises(redis.AuthenticationError):
+            client.execute_command(*command)
+    with pytest.raises(redis.AuthenticationError):
+        redis.Redis.from_url(logins["service"].replace("@", "0@")).ping()
+
+
+def test_an_operator_may_do_everything(logins):
+    with redis.Redis.from_url(logins["operator"]) as client:
+        assert client.config_get("maxmemory-policy")
+        assert client.flushall()
+
+
+def test_passwords_are_drawn_once_and_stand_in_no_users_file(tmp_path):
+    made = users(tmp_path / "logins", "redis:6379")
+    assert users(tmp_path / "logins", "redis:6379") == made
+    urls = [path.read_text() for path in sorted((tmp_path / "logins").glob("*/url"))]
+    drawn = [re.fullmatch(r"redis://\w+:([0-9a-f]{64})@redis:6379/0\n", url)[1] for url in urls]
+    assert len(set(drawn)) == 3
+    assert not [password for password in drawn if password in made]
+    assert users(tmp_path / "others", "redis:6379") != made

@@ -1,0 +1,308 @@
+"""Versions in a real Redis: whole or not there, and one pointer that moves last."""
+
+import socket
+import threading
+
+import pytest
+import redis
+
+from service.errors import StoreError, StoreUnavailable, VersionError
+from service.store.version_store import Record, VocabularyStore
+
+FIELDS = {"device": b'{"kind":"vocabulary","values":["ios"]}\n', "field with : in it": b"\x00\xff"}
+
+
+def record(version="v1", **changed):
+    facts = {
+        "version": version,
+        "net": "afm",
+        "created": "2026-01-01T00:00:00+00:00",
+        "published": "2026-01-02T00:00:00+00:00",
+        "bundle": f"ads/{version}",
+        "metrics": {"valid": {"auc": 0.75, "rows": 10}},
+    }
+    return Record(**{**facts, **changed})
+
+
+def test_what_is_published_is_read_back_to_the_byte(store):
+    store.publish(record(), FIELDS)
+    assert store.vocabularies("v1") == FIELDS
+    assert store.record("v1") == record()
+    assert store.active() == "v1"
+
+
+def test_the_pointer_is_a_plain_string_that_others_can_read(store, raw_redis):
+    store.publish(record(), FIELDS)
+    assert raw_redis.type("afm:ads:active") == "string"
+    assert raw_redis.get("afm:ads:active") == "v1"
+
+
+def test_publishing_without_activation_leaves_the_pointer(store):
+    store.publish(record("v1"), FIELDS)
+    store.publish(record("v2"), FIELDS, activate=False)
+    assert store.active() == "v1"
+    assert [known.version for known in store.versions()] == ["v2", "v1"]
+
+
+def test_the_first_version_can_be_published_without_activation(store):
+    store.publish(record(), FIELDS, activate=False)
+    assert store.active() is None
+
+
+def test_publishing_again_changes_nothing_and_adds_no_way_back(store, raw_redis):
+    store.publish(record(), FIELDS)
+    before = {key: raw_redis.dump(key) for key in raw_redis.keys()}  # noqa: SIM118 - a Redis client
+    store.publish(record(), FIELDS)
+    assert {key: raw_redis.dump(key) for key in raw_redis.keys()} == before  # noqa: SIM118 - as above
+    with pytest.raises(VersionError, match="no earlier version"):
+        store.rollback()
+
+
+def test_nothing_that_is_published_expires(store, raw_redis):
+    store.publish(record(), FIELDS)
+    assert {raw_redis.ttl(key) for key in raw_redis.keys()} == {-1}  # noqa: SIM118 - a Redis client
+
+
+def test_rollback_goes_back_one_activation_after_the_other(store):
+    for version in ("v1", "v2", "v3"):
+        store.publish(record(version), FIELDS)
+    assert store.rollback() == "v2"
+    assert store.active() == "v2"
+    assert store.rollback() == "v1"
+    with pytest.raises(VersionError, match="no earlier version"):
+        store.rollback()
+    assert store.active() == "v1"
+
+
+def test_rollback_after_activate_returns_to_what_was_active_then(store):
+    for version in ("v1", "v2", "v3"):
+        store.publish(record(version), FIELDS)
+    store.activate("v1")
+    assert store.rollback() == "v3"
+
+
+def test_activating_the_active_version_adds_no_way_back(store):
+    store.publish(record("v1"), FIELDS)
+    store.activate("v1")
+    with pytest.raises(VersionError):
+        store.rollback()
+
+
+def test_a_version_that_is_not_published_cannot_be_activated(store):
+    store.publish(record("v1"), FIELDS)
+    with pytest.raises(VersionError, match=r"'v2'.*afm-serve versions"):
+        store.activate("v2")
+    assert store.active() == "v1"
+
+
+def test_models_do_not_see_each_other(store, redis_url):
+    store.publish(record(), FIELDS)
+    other = VocabularyStore(redis_url, "other")
+    assert other.active() is None
+    assert other.versions() == []
+    assert other.vocabularies("v1") == {}
+    other.close()
+
+
+def killed_half_way(redis_url, monkeypatch):
+    """A publisher of v2 that gets no further than its vocabularies."""
+    doomed = VocabularyStore(redis_url, "ads")
+    monkeypatch.setattr(doomed, "_reveal", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        doomed.publish(record("v2"), FIELDS)
+    doomed.close()
+
+
+def test_a_publisher_killed_half_way_leaves_nothing_to_see(store, redis_url, monkeypatch):
+    store.publish(record("v1"), FIELDS)
+    killed_half_way(redis_url, monkeypatch)
+    assert store.active() == "v1"
+    assert [known.version for known in store.versions()] == ["v1"]
+    assert store.vocabularies("v2") == {}
+    with pytest.raises(VersionError):
+        store.activate("v2")
+
+
+def test_the_next_publish_sweeps_what_a_killed_one_left(store, redis_url, raw_redis, monkeypatch):
+    killed_half_way(redis_url, monkeypatch)
+    assert raw_redis.keys("afm:ads:staging:*")
+    store.publish(record("v3"), FIELDS)
+    assert raw_redis.keys("afm:ads:staging:*") == []
+    assert raw_redis.exists("afm:ads:staged", "afm:ads:publishing") == 0
+
+
+def test_what_a_killed_publisher_left_expires_even_if_nobody_publishes_again(
+    redis_url, raw_redis, monkeypatch
+):
+    killed_half_way(redis_url, monkeypatch)
+    (left,) = raw_redis.keys("afm:ads:staging:*")
+    assert 0 < raw_redis.ttl(left) <= 3600
+
+
+@pytest.mark.parametrize("lost", ["", ":user"])
+def test_a_publisher_that_was_swept_says_so_and_shows_nothing(lost, store, raw_redis, monkeypatch):
+    stage = store._stage
+
+    def stage_and_lose(token, *fields):
+        stage(token, *fields)
+        raw_redis.delete(f"afm:ads:staging:{token}{lost}")
+
+    monkeypatch.setattr(store, "_stage", stage_and_lose)
+    with pytest.raises(StoreError, match="another publish"):
+        store.publish(record(), FIELDS, {"user": ["u1", "u2"]})
+    assert store.active() is None
+    monkeypatch.undo()
+    store.publish(record("v2"), FIELDS)
+    assert raw_redis.keys("afm:ads:stag*") == []
+
+
+def test_the_values_of_a_live_field_have_their_places(store, raw_redis):
+    values = [f"u{i}" for i in range(25_000)]
+    store.publish(record(), FIELDS, {"user": values})
+    assert store.count("v1", "user") == 25_000
+    assert store.places("v1", "user", ["u0", "u24999", "new"]) == [0, 24_999, None]
+    assert raw_redis.ttl(store.values_key("v1", "user")) == -1
+    assert raw_redis.keys("afm:ads:stag*") == []
+
+
+def test_publishers_at_once_all_get_through_and_one_is_active(redis_url):
+    def publish(version):
+        opened = VocabularyStore(redis_url, "ads")
+        opened.publish(record(version), {"device": version.encode()})
+        opened.close()
+
+    names = [f"v{i}" for i in range(6)]
+    threads = [threading.Thread(target=publish, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seen = VocabularyStore(redis_url, "ads")
+    assert sorted(known.version for known in seen.versions()) == names
+    assert seen.active() in names
+    assert all(seen.vocabularies(name) == {"device": name.encode()} for name in names)
+    back = {seen.rollback() for _ in range(5)}
+    assert len(back) == 5
+    seen.close()
+
+
+def test_a_reader_never_sees_a_pointer_to_a_version_that_is_not_whole(redis_url):
+    stop = threading.Event()
+    seen: list[tuple[str, int]] = []
+
+    def read():
+        reader = VocabularyStore(redis_url, "ads")
+        while not stop.is_set():
+            if version := reader.active():
+                seen.append((version, len(reader.vocabularies(version))))
+                reader.record(version)
+        reader.close()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    writer = VocabularyStore(redis_url, "ads")
+    for i in range(20):
+        writer.publish(record(f"v{i}"), {f"field{j}": b"x" * 1000 for j in range(20)})
+    stop.set()
+    thread.join()
+    writer.close()
+    assert len({version for version, _ in seen}) > 1
+    assert {size for _, size in seen} == {20}
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-random", "allkeys-lfu"])
+def test_a_server_that_may_drop_vocabularies_is_refused(store, raw_redis, policy):
+    raw_redis.config_set("maxmemory", 100_000_000)
+    raw_redis.config_set("maxmemory-policy", policy)
+    with pytest.raises(StoreError, match=f"{policy}.*noeviction"):
+        store.publish(record(), FIELDS)
+    assert store.active() is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "policy"), [(0, "allkeys-lru"), (10**8, "noeviction"), (10**8, "volatile-lru")]
+)
+def test_a_server_that_drops_nothing_of_ours_is_taken(store, raw_redis, limit, policy):
+    raw_redis.config_set("maxmemory", limit)
+    raw_redis.config_set("maxmemory-policy", policy)
+    store.publish(record(), FIELDS)
+    assert store.active() == "v1"
+
+
+def test_a_record_that_cannot_be_read_is_one_clear_line(store, raw_redis):
+    store.publish(record(), FIELDS)
+    raw_redis.set("afm:ads:version:v1", "nonsense")
+    with pytest.raises(VersionError, match="afm:ads:version:v1"):
+        store.record("v1")
+
+
+def test_a_key_of_another_kind_is_named_as_redis_names_it(store, raw_redis):
+    raw_redis.lpush("afm:ads:active", "x")
+    with pytest.raises(StoreError, match="WRONGTYPE"):
+        store.active()
+
+
+def test_a_redis_that_is_not_there_is_named_without_its_password():
+    store = VocabularyStore("redis://someone:secret@127.0.0.1:1/0", "ads", timeout=0.2)
+    with pytest.raises(StoreUnavailable, match=r"someone@127\.0\.0\.1:1") as caught:
+        store.active()
+    store.close()
+    assert "secret" not in str(caught.value)
+    assert caught.value.exit_code == 3
+
+
+def test_a_wrong_password_is_unavailable_and_not_shown(redis_url, raw_redis):
+    raw_redis.acl_setuser("someone", enabled=True, passwords=["+right"], keys=["*"])
+    wrong = VocabularyStore(redis_url.replace("unix://", "unix://someone:secret@"), "ads")
+    with pytest.raises((StoreUnavailable, StoreError)) as caught:
+        wrong.active()
+    wrong.close()
+    raw_redis.acl_deluser("someone")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_redis_that_never_answers_is_given_up_within_its_timeout():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        store = VocabularyStore(f"redis://127.0.0.1:{silent.getsockname()[1]}", "ads", timeout=0.1)
+        with pytest.raises(StoreUnavailable, match=r"[Tt]imeout"):
+            store.active()
+        store.close()
+
+
+def test_a_connection_that_died_while_idle_is_replaced(store, raw_redis):
+    store.publish(record(), FIELDS)
+    for client in raw_redis.client_list():
+        if client["id"] != str(raw_redis.client_id()):
+            raw_redis.client_kill_filter(_id=client["id"])
+    assert store.active() == "v1"
+
+
+def test_the_docstring_lists_every_kind_of_key_that_is_written(store, raw_redis, monkeypatch):
+    import service.store.version_store as module
+
+    written = set()
+    reveal = store._reveal
+
+    def listed_before(*args):
+        written.update(raw_redis.keys())
+        reveal(*args)
+
+    monkeypatch.setattr(store, "_reveal", listed_before)
+    for version in ("v1", "v2"):
+        store.publish(record(version), FIELDS, {"user": ["u1"]}, force=True)
+    written.update(raw_redis.keys())
+    kinds = {key.removeprefix("afm:ads:").partition(":")[0] for key in written}
+    documented = {
+        line.split()[0].partition(":")[0]
+        for line in module.__doc__.splitlines()
+        if line.startswith("    ")
+    }
+    assert kinds == documented
+
+
+def test_redis_errors_are_the_stores_own(store):
+    with pytest.raises(StoreError) as caught, store._reaching():
+        raise redis.ResponseError("MISCONF")
+    assert isinstance(caught.value.__cause__, redis.ResponseError)

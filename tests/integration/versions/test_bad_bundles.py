@@ -1,0 +1,168 @@
+"""A bad version that came into store and Redis past `publish`: each kind is refused when it is
+activated, with its reason in the log, a metric and `afm-serve versions`; the old one answers.
+"""
+
+import gc
+from dataclasses import dataclass
+
+import httpx
+import pytest
+import redis
+import structlog
+from prometheus_client.parser import text_string_to_metric_families
+
+from bad_bundles import IN_REDIS, IN_THE_STORE, byte_flipped, nan_weights, put
+from service.cli import main
+from service.errors import StoreError
+from service.observe.metrics import Telemetry
+from service.store.bundle_store import BundleStore
+from service.store.embedded_redis import EmbeddedRedis
+from service.store.version_store import VocabularyStore
+from service.versions.follower import Follower
+from service.versions.publish import publish
+from until import until
+
+ROWS = [{"device": "ios", "hour": 21, "ad": f"a{i}", "price": i / 2} for i in range(6)]
+
+
+@dataclass
+class House:
+    """A Redis, a bundle store, and a follower on which the version `good` is live."""
+
+    url: str
+    store: VocabularyStore
+    bundles: BundleStore
+    telemetry: Telemetry
+    follower: Follower
+    good: str
+
+    def put(self, bundle, version, harm=lambda _: None):
+        """Into store and Redis as it is, unlooked at."""
+        put(self.store, self.bundles, bundle, version, harm)
+
+    def refusals(self):
+        return {
+            (sample.labels["version"], sample.labels["code"]): sample.value
+            for family in text_string_to_metric_families(self.telemetry.scrape().decode())
+            for sample in family.samples
+            if sample.name == "afm_refused_activations_total"
+        }
+
+    def scores(self):
+        live = self.follower.require()
+        return live.scorer.predict(live.encoder.encode(ROWS)).probabilities.tolist()
+
+    def roll_back(self):
+        assert self.store.rollback() == self.good
+        until(lambda: self.follower.live.version == self.good and not self.store.told())
+
+
+@pytest.fixture(scope="module")
+def house(make_bundle, tmp_path_factory):
+    home = tmp_path_factory.mktemp("house")
+    good = make_bundle(seed=1)
+    with EmbeddedRedis(home / "redis") as server:
+        store, telemetry = VocabularyStore(server.url, "ads"), Telemetry()
+        bundles = BundleStore(home / "bundles")
+        follower = Follower(VocabularyStore(server.url, "ads"), bundles, telemetry, 0.02)
+        made = House(server.url, store, bundles, telemetry, follower, good.version)
+        made.put(good, good.version)
+        store.activate(good.version)
+        follower.start()
+        follower.wait(30)
+        yield made
+        follower.stop()
+        store.close()
+    gc.unfreeze()
+
+
+def is_refused_and_told(house, version, code, says, capsys, monkeypatch):
+    good, before = house.follower.live, house.scores()
+    with structlog.testing.capture_logs() as logged:
+        house.store.activate(version)
+        until(house.store.told)
+    assert house.follower.require() is good
+    assert house.scores() == before
+    assert house.follower.refusal.version == version
+    assert says in house.follower.refusal.reason
+    (entry,) = [entry for entry in logged if entry["event"] == "version refused"]
+    assert (entry["version"], entry["code"]) == (version, code)
+    assert says in entry["reason"]
+    assert house.refusals()[version, code] == 1
+    monkeypatch.setenv("AFM_REDIS_URL", house.url)
+    assert main(["versions", "--model", "ads"]) == 0
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert told.startswith(f"{version} is refused by 1 worker ({code}): ")
+    assert says in told
+    house.roll_back()
+    assert house.follower.require() is good
+    assert main(["versions", "--model", "ads"]) == 0
+    assert "refused by" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("harm", "code", "says"), IN_THE_STORE)
+def test_a_bad_bundle_never_goes_live(harm, code, says, house, make_bundle, capsys, monkeypatch):
+    house.put(make_bundle(seed=2), harm.__name__, harm)
+    is_refused_and_told(house, harm.__name__, code, says, capsys, monkeypatch)
+
+
+@pytest.mark.parametrize(("harm", "code", "says"), IN_REDIS)
+def test_a_vocabulary_that_is_not_the_bundle_s_never_goes_live(
+    harm, code, says, house, make_bundle, capsys, monkeypatch
+):
+    house.put(make_bundle(seed=2), harm.__name__)
+    with redis.Redis.from_url(house.url) as client:
+        harm(client, f"afm:ads:vocabulary:{harm.__name__}")
+    is_refused_and_told(house, harm.__name__, code, says, capsys, monkeypatch)
+
+
+def test_what_is_unharmed_goes_live(house, make_bundle):
+    house.put(make_bundle(seed=2), "unharmed")
+    house.store.activate("unharmed")
+    until(lambda: house.follower.live.version == "unharmed")
+    assert house.store.told() == []
+    house.roll_back()
+
+
+def test_a_redis_that_takes_no_writes_is_told_all_the_same(house, make_bundle):
+    house.put(make_bundle(seed=2), "told", byte_flipped)
+    house.store.activate("told")
+    with redis.Redis.from_url(house.url) as client:
+        until(house.store.told)
+        client.config_set("maxmemory", 1)  # every write fails
+        try:
+            client.client_kill_filter(_type="normal", skipme=True)
+            until(house.store.told)
+            with pytest.raises(StoreError, match="maxmemory"):
+                house.store.rollback()
+        finally:
+            client.config_set("maxmemory", 0)
+    house.roll_back()
+
+
+def test_both_workers_refuse_answer_and_follow_the_rollback(commands, make_bundle):
+    first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
+    with EmbeddedRedis(commands.home / "afm") as server:
+        store = VocabularyStore(server.url, "default")
+        bundles = BundleStore(commands.home / "afm" / "bundles")
+        publish(first.directory, store, bundles)
+        publish(second.directory, store, bundles, activate=False)
+        nan_weights(commands.home / "afm" / "bundles" / "default" / second.version)
+        with commands.serving(workers=2) as served:
+
+            def live_on_both(version):
+                told = f'afm_live_version{{model="default",version="{version}"}} 2.0'
+                served.wait_until("/metrics", lambda answer: told in answer.text)
+
+            live_on_both(first.version)
+            store.activate(second.version)
+            until(lambda: len(store.told()) == 2)
+            told = commands.run("versions").stdout
+            assert f"{second.version} is refused by 2 workers (weights): " in told
+            answer = httpx.post(served.url + "/predict", json={"instances": ROWS})
+            assert (answer.status_code, answer.json()["version"]) == (200, first.version)
+            assert store.rollback() == first.version
+            until(lambda: not store.told())
+            live_on_both(first.version)
+        store.close()
+    assert served.log.read_text().count('"event": "version refused"') == 2

@@ -1,0 +1,280 @@
+"""The gate before a publish: what passes, what is refused, what is said. Real Redis and graphs."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from model.bundle.bundle import VALIDATION, Bundle
+from model.bundle.labelled_rows import LabelledRows
+from model.errors import BundleError
+from model.schema import Schema
+from service.errors import GateError
+from service.versions.publish import publish
+from service.versions.publish_gate import Gate
+from tiny import TINY_SCHEMA, tiny_rows
+from training.config import Config, Step
+from training.data.log import Log
+from training.fit.fit import fit
+from training.fit.loop import Watcher
+
+STEP = Step(epochs=4, batch=128, learning_rate=0.02)
+
+
+def log(rows=3000, seed=5, schema=TINY_SCHEMA, **change):
+    drawn = tiny_rows(rows, seed)
+    names = Schema.parse(schema).fields
+    columns = {name: [row[name] for row in drawn] for name in names}
+    return Log(columns, np.array([row["click"] for row in drawn], np.float32), **change)
+
+
+def made(out, schema=TINY_SCHEMA, data=None, **settings):
+    config = Config.model_validate(
+        {"net": "fm", "embedding": 4, "fit": STEP, "valid_share": 0.3, **settings}
+    )
+    fit(data or log(), None, None, Schema.parse(schema), config, out, 1, Watcher())
+    return Bundle.open(out)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("gate")
+
+
+@pytest.fixture(scope="module")
+def good(home):
+    return made(home / "good")
+
+
+@pytest.fixture(scope="module")
+def constant(home):
+    """A net that was not fitted: it gives every row the click rate."""
+    return made(home / "constant", fit=Step(epochs=0))
+
+
+@pytest.fixture(scope="module")
+def tenth(home):
+    """Thinks that nine of ten negatives were left out of the log, which is not so."""
+    return made(home / "tenth", negatives_kept=0.1)
+
+
+@pytest.fixture(scope="module")
+def fresh(home):
+    """Newer labelled rows in a file."""
+    drawn = tiny_rows(2000, seed=9)
+    raw = [{k: v for k, v in row.items() if k != "click"} for row in drawn]
+    labels = np.array([float(row["click"]) for row in drawn])
+    path = home / "fresh.jsonl"
+    path.write_bytes(LabelledRows(raw, labels, np.ones(len(raw))).dumps())
+    return path
+
+
+def test_a_first_bundle_is_judged_by_its_calibration_alone(good, store, bundles):
+    done = publish(good.directory, store, bundles, gate=Gate())
+    assert done.active
+    assert not done.faults
+    (line,) = done.saw
+    assert line.startswith("calibration: mean probability is ")
+    assert line.endswith("900 rows)")
+
+
+def test_a_better_bundle_passes_and_both_figures_are_named(good, constant, store, bundles):
+    publish(constant.directory, store, bundles)
+    done = publish(good.directory, store, bundles, gate=Gate())
+    assert store.active() == good.version
+    assert not done.faults
+    ours = good.manifest.metrics["valid"]["logloss"]
+    assert f"logloss {ours:.5f}, of the active version {constant.version} " in done.saw[1]
+
+
+def test_a_worse_bundle_is_refused_and_nothing_is_changed(good, constant, store, bundles, tmp_path):
+    publish(good.directory, store, bundles)
+    with pytest.raises(
+        GateError, match=r"refused: worse than the active .*logloss .*\+0\."
+    ) as told:
+        publish(constant.directory, store, bundles, gate=Gate())
+    assert str(told.value).count("\n") == 0
+    assert good.version in str(told.value)
+    assert store.active() == good.version
+    assert [record.version for record in store.versions()] == [good.version]
+    assert [path.name for path in (tmp_path / "bundles" / "ads").glob("[!.]*")] == [good.version]
+
+
+def test_a_worse_bundle_can_be_forced_and_its_faults_are_told(good, constant, store, bundles):
+    publish(good.directory, store, bundles)
+    done = publish(constant.directory, store, bundles, gate=Gate(force=True))
+    assert store.active() == constant.version
+    assert any(fault.startswith("worse than the active version") for fault in done.faults)
+    assert set(done.faults) <= set(done.saw)
+
+
+def test_the_active_version_is_not_compared_with_itself(good, store, bundles):
+    publish(good.directory, store, bundles)
+    done = publish(good.directory, store, bundles, gate=Gate())
+    assert (done.again, done.saw) == (True, ["not compared: it is the active version"])
+
+
+def test_probabilities_that_are_off_as_a_whole_are_refused(tenth, fresh, store, bundles):
+    with pytest.raises(GateError, match=r"calibration: mean probability is 0\.\d+ of the click"):
+        publish(tenth.directory, store, bundles, gate=Gate(rows=fresh))
+    assert store.active() is None
+    # on its own rows, weighed as it was told to, there is nothing wrong with it
+    assert not publish(tenth.directory, store, bundles, gate=Gate()).faults
+
+
+def test_the_bounds_of_calibration_are_the_settings(tenth, fresh, store, bundles):
+    done = publish(tenth.directory, store, bundles, gate=Gate(calibration=100, rows=fresh))
+    assert not done.faults
+
+
+def test_a_file_of_rows_is_compared_on_instead(good, constant, fresh, store, bundles):
+    publish(constant.directory, store, bundles)
+    done = publish(good.directory, store, bundles, gate=Gate(rows=fresh))
+    assert all("2000 rows)" in line for line in done.saw)
+    rows = LabelledRows.parse(fresh.read_bytes(), "fresh")
+    ours = good.scorer().predict(good.encoder().encode(rows.rows)).probabilities.astype(float)
+    loss = -np.log(np.where(rows.labels == 1, ours, 1 - ours)).mean()
+    assert f"logloss {loss:.5f}" in done.saw[1]
+
+
+def test_the_rows_kept_are_rows_held_out_with_their_labels(good):
+    rows = good.validation()
+    held = good.manifest.metrics["valid"]
+    assert (len(rows), int(rows.labels.sum())) == (held["rows"], held["positives"])
+    scored = good.scorer().predict(good.encoder().encode(rows.rows)).probabilities
+    loss = -np.log(np.where(rows.labels == 1, scored, 1 - scored)).mean()
+    assert loss == pytest.approx(held["logloss"], rel=1e-5)
+
+
+def test_as_many_rows_are_kept_as_are_configured(home):
+    assert len(made(home / "few", validation_rows=50).validation()) == 50
+
+
+def test_weights_are_kept_with_their_rows(home):
+    weights = np.linspace(0.5, 2, 3000).astype(np.float32)
+    kept = made(home / "weighed", data=log(weights=weights)).validation()
+    assert set(np.unique(kept.weights)) <= set(weights.astype(float))
+    assert len(np.unique(kept.weights)) > 100
+
+
+def test_a_bundle_without_rows_passes_with_a_word(home, good, store, bundles):
+    bare = made(home / "bare", validation_rows=0, fit=Step(epochs=0))
+    assert bare.validation() is None
+    assert VALIDATION not in bare.manifest.files
+    publish(good.directory, store, bundles)
+    done = publish(bare.directory, store, bundles, gate=Gate())
+    assert done.saw == ["not compared: the bundle holds no validation rows; give --on FILE"]
+
+
+def test_an_active_version_that_cannot_be_opened_does_not_stop_its_successor(
+    good, constant, store, bundles, tmp_path
+):
+    publish(good.directory, store, bundles)
+    (tmp_path / "bundles" / "ads" / good.version / "predict.onnx").unlink()
+    done = publish(constant.directory, store, bundles, gate=Gate())
+    assert done.active
+    assert "predict.onnx" in done.saw[-1]
+    assert done.saw[-1].startswith("not compared: the active version cannot be opened")
+
+
+def test_a_bundle_of_another_task_is_refused(good, make_bundle, store, bundles):
+    publish(good.directory, store, bundles)
+    other = make_bundle("fm", task="regression")
+    with pytest.raises(GateError, match=r"task regression, the active version .* is of task click"):
+        publish(other.directory, store, bundles, gate=Gate())
+
+
+@pytest.mark.parametrize(("task", "figure"), [("regression", "rmse"), ("ranking", "gauc")])
+def test_bundles_of_other_tasks_are_compared_by_their_figure(
+    make_bundle, store, bundles, task, figure
+):
+    first, second = make_bundle("lr", task=task), make_bundle("fm", task=task, seed=2)
+    publish(first.directory, store, bundles)
+    (line,) = publish(second.directory, store, bundles, gate=Gate(force=True)).saw
+    assert f"{figure} {second.manifest.metrics['valid'][figure]:.5f}, of the active" in line
+
+
+def test_an_active_version_with_other_fields_is_compared_and_they_are_named(
+    home, good, store, bundles
+):
+    narrow = TINY_SCHEMA.replace('[fields.hour]\nkind = "categorical"\nmissing = "absent"\n', "")
+    old = made(home / "narrow", narrow, log(schema=narrow))
+    publish(old.directory, store, bundles)
+    done = publish(good.directory, store, bundles, gate=Gate())
+    assert done.saw[-1] == "the active version does not know the field hour"
+
+
+def test_an_active_version_that_cannot_read_the_rows_is_said_to(home, good, store, bundles):
+    numeric = TINY_SCHEMA.replace(
+        '[fields.interests]\nkind = "multivalue"\nmax_values = 3\n',
+        '[fields.interests]\nkind = "numeric"\n',
+    )
+    drawn = log(schema=numeric)
+    drawn.columns["interests"][:] = [len(cell or []) for cell in drawn.columns["interests"]]
+    old = made(home / "numeric", numeric, drawn)
+    publish(old.directory, store, bundles)
+    done = publish(good.directory, store, bundles, gate=Gate())
+    assert done.active
+    assert done.saw[-1].startswith(
+        f"not compared: the active version {old.version} cannot read row"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "cannot be read"),
+        ("", "no labelled row"),
+        ('{"row": {"price": "dear"}, "label": 1}', "row 1: "),
+        ("a,b\n1,2", "line 1: not a labelled row"),
+    ],
+)
+def test_a_file_that_holds_no_rows_of_this_schema_is_refused(
+    good, store, bundles, tmp_path, text, says
+):
+    path = tmp_path / "rows.jsonl"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(BundleError, match=says):
+        publish(good.directory, store, bundles, gate=Gate(rows=path))
+    assert store.active() is None
+
+
+def test_too_few_clicks_to_judge_by_are_told(good, store, bundles, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"row": {"ad": "a1"}, "label": 0}\n' * 5)
+    (line,) = publish(good.directory, store, bundles, gate=Gate(rows=path)).saw
+    assert line == "calibration: not known, too few clicks in 5 rows"
+
+
+def test_a_forged_sample_is_refused_before_anything_is_compared(good, store, bundles, tmp_path):
+    copied = shutil.copytree(good.directory, tmp_path / "copied")
+    path = copied / VALIDATION
+    path.write_bytes(path.read_bytes().replace(b'"label": 0', b'"label": 1', 1))
+    with pytest.raises(BundleError, match=r"validation\.jsonl: damaged"):
+        publish(copied, store, bundles, gate=Gate())
+
+
+def test_the_command_refuses_with_2_and_force_says_in_spite_of_what(
+    commands, good, constant, fresh, tenth
+):
+    assert commands.publish(good.directory) == good.version
+    refused = commands.run("publish", str(constant.directory))
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.count("\n") == 1
+    assert "worse than the active version" in refused.stderr
+    assert "--force" in refused.stderr
+    for option in ("--no-activate", "--force"):
+        done = commands.run("publish", str(constant.directory), option)
+        assert done.returncode == 0
+        assert "\n  in spite of: worse than the active version" in done.stdout
+    bounds = {"AFM_GATE_CALIBRATION": "1.05"}
+    on = commands.run("publish", str(tenth.directory), "--on", str(fresh), **bounds)
+    assert on.returncode == 2
+    assert "allowed is 0.952 to 1.050" in on.stderr
+
+
+def test_what_the_bundle_keeps_is_plain_json_lines(good):
+    lines = (good.directory / VALIDATION).read_text().splitlines()
+    assert all(json.loads(line)["row"].keys() == good.schema.fields.keys() for line in lines)

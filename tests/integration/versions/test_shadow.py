@@ -1,0 +1,492 @@
+"""A version is judged on the last real requests before it goes live: real bundles, a real Redis."""
+
+import gc
+import json
+import sys
+import time
+
+import numpy as np
+import pytest
+import structlog
+
+from altered import scale_output, slow_down, whole
+from app_server import client_of
+from model.bundle.bundle import Bundle, vocabulary_file
+from service.cli import main
+from service.observe.metrics import Telemetry
+from service.scoring.live_version import make_live
+from service.scoring.payloads import PayloadDecoder, RawRows
+from service.settings import NO_CACHE, CacheLimits, Settings, ShadowLimits
+from service.store.active_notes import NOTE
+from service.store.version_store import VocabularyStore
+from service.versions import follower as follower_module
+from service.versions import shadow
+from service.versions.follower import Follower
+from service.versions.publish import publish
+from service.versions.shadow import Shadow
+from tiny import tiny_rows
+from training.config import Config, Step
+from training.data.log import Log
+from training.fit.fit import fit
+from training.fit.loop import Watcher
+from until import until
+
+OPEN = ShadowLimits(200, mean=1e9, rank=-1, unknown=1, latency=1e9)
+LIVE, REFUSED = "version is live", "version refused"
+UNJUDGED = "version goes live unjudged by recent requests"
+GRAPHS = ("predict.onnx", "rank.onnx")
+
+
+def bodies(count=60):
+    """Requests of either form, as they come in."""
+    rows = [{k: v for k, v in row.items() if k != "click"} for row in tiny_rows(20 * count, seed=9)]
+    made = []
+    for number in range(count):
+        some = rows[20 * number : 20 * number + 20]
+        if number % 3 == 0:
+            made.append({"instances": some})
+            continue
+        context = {name: some[0][name] for name in ("device", "hour", "interests")}
+        ads = [{name: row[name] for name in ("ad", "price")} for row in some]
+        made.append({"context": context, "candidates": ads})
+    return [json.dumps(body).encode() for body in made]
+
+
+def noted(kept, some):
+    decoder = PayloadDecoder(1000)
+    for body in some:
+        kept.note(decoder.decode(body), len(body))
+
+
+def values_of(directory, field, change):
+    path = directory / vocabulary_file(field)
+    body = json.loads(path.read_text())
+    path.write_text(json.dumps(body | {"values": change(body["values"])}))
+
+
+def scaled(factor):
+    def change(directory):
+        for name in GRAPHS:
+            scale_output(directory / name, factor)
+
+    return change
+
+
+def shuffled(directory):
+    for field in ("device", "ad"):
+        values_of(directory, field, lambda values: values[1:] + values[:1])
+
+
+def renamed(directory):
+    values_of(directory, "ad", lambda values: [f"new-{value}" for value in values])
+
+
+def slower(directory):
+    for name in GRAPHS:
+        slow_down(directory / name, size=256, times=12)
+
+
+CHANGES = {
+    "scores x 1.3": scaled(1.3),
+    "scores x 0.75": scaled(0.75),
+    "shuffled vocabulary": shuffled,
+    "renamed ads": renamed,
+    "slow graphs": slower,
+}
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory, tiny_schema):
+    """A bundle by the seed of its rows, which are enough of them to learn what they hold."""
+    home = tmp_path_factory.mktemp("fitted")
+
+    def of(seed):
+        out = home / str(seed)
+        if not out.exists():
+            rows = tiny_rows(4000, seed=seed)
+            columns = {name: [row[name] for row in rows] for name in tiny_schema.fields}
+            log = Log(columns, np.array([row["click"] for row in rows], np.float32))
+            step = Step(epochs=4, batch=128, learning_rate=0.02)
+            config = Config(net="fm", embedding=4, fit=step)
+            fit(log, None, None, tiny_schema, config, out, seed, Watcher())
+        return Bundle.open(out)
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def changed(fitted, tmp_path_factory):
+    """A bundle changed in one way, as sound by itself as any."""
+    home, made = tmp_path_factory.mktemp("changed"), {}
+
+    def by_name(name):
+        if name not in made:
+            version = name.replace(" ", "-")
+            made[name] = whole(fitted(1), home / version, version, CHANGES[name])
+        return made[name]
+
+    return by_name
+
+
+@pytest.fixture
+def started(bundles, redis_url):
+    """Starts a follower with these limits, which has met no request; one that was started before
+    has died.
+    """
+    running = []
+
+    def start(limits=OPEN, poll_seconds=0.02, *, replaces=None):
+        own = VocabularyStore(redis_url, "ads")
+        how = {
+            "shadow": Shadow(limits),
+            "replaces": bool(running) if replaces is None else replaces,
+        }
+        follower = Follower(own, bundles, Telemetry(), poll_seconds, NO_CACHE, **how)
+        running.append(follower)
+        follower.start()
+        follower.wait(30)
+        return follower
+
+    yield start
+    for follower in running:
+        follower.stop()
+    gc.unfreeze()
+
+
+@pytest.fixture
+def served(fitted, store, bundles, started):
+    """Starts a follower with these limits on which `fitted(1)` is live."""
+
+    def start(limits=OPEN, requests=60, poll_seconds=0.02):
+        publish(fitted(1).directory, store, bundles)
+        follower = started(limits, poll_seconds)
+        noted(follower.shadow, bodies(requests))
+        return follower
+
+    return start
+
+
+def decided(store, bundles, bundle, **how):
+    """Publishes a version; what was logged until it was live or refused."""
+    with structlog.testing.capture_logs() as logged:
+        publish(bundle.directory, store, bundles, **how)
+        until(lambda: any(entry["event"] in (LIVE, REFUSED) for entry in logged))
+    return logged
+
+
+def only(logged, event):
+    (entry,) = [entry for entry in logged if entry["event"] == event]
+    return entry
+
+
+def test_a_judged_version_knows_the_ads_it_was_judged_on(fitted):
+    limits = CacheLimits(entries=1000, bytes=1 << 20)
+    live, new = (
+        make_live("ads", bundle, bundle.vocabulary_bytes(), limits)
+        for bundle in (fitted(1), fitted(2))
+    )
+    live.scorer.rank_from = new.scorer.rank_from = 1
+    kept, some = Shadow(OPEN), bodies()
+    noted(kept, some)
+    kept.judge(live, new, lambda _: None)
+    asked = [PayloadDecoder(1000).decode(body).rows for body in some]
+    ads = {raw for rows in asked if isinstance(rows, RawRows) for raw in rows.raws()}
+    assert len(new.ads) == len(ads)
+    assert new.ads.take_counts() == (0, 0, 0)  # no caller asked
+    assert len(live.ads) == 0  # its own belongs to the event loop
+    kept.judge(new, live, lambda _: None, fresh=False)
+    assert len(live.ads) == 0  # as it still may where it was live before
+    assert live.ads.take_counts() == (0, 0, 0)
+
+
+def test_a_judgement_rests_after_each_of_its_steps(fitted):
+    live, new = (make_live("ads", one, one.vocabulary_bytes()) for one in (fitted(1), fitted(2)))
+    kept, rests = Shadow(OPEN), []
+    noted(kept, bodies())
+    seen = kept.judge(live, new, rests.append)
+    assert len(rests) == 4 * seen["requests"]  # encoded and scored, by both
+    assert min(rests) > 0
+
+
+def test_only_a_version_that_never_was_live_is_judged_as_fresh(
+    fitted, store, bundles, served, monkeypatch
+):
+    follower, fresh = served(OPEN), []
+    judge = follower.shadow.judge
+
+    def watched(*given, **how):
+        fresh.append(how["fresh"])
+        return judge(*given, **how)
+
+    monkeypatch.setattr(follower.shadow, "judge", watched)
+    decided(store, bundles, fitted(2))
+    store.activate(fitted(1).version)
+    until(lambda: follower.live.version == fitted(1).version)
+    assert fresh == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "limits", "code", "says"),
+    [
+        ("scores x 1.3", {"mean": 1.25}, "shadow_mean", "mean probability is 1.300 of the live"),
+        ("scores x 0.75", {"mean": 1.25}, "shadow_mean", "mean probability is 0.750 of the live"),
+        ("shuffled vocabulary", {"rank": 0.5}, "shadow_rank", "a rank correlation of"),
+        ("renamed ads", {"unknown": 0.1}, "shadow_unknown", "the share of values"),
+        ("slow graphs", {"latency": 1.5}, "shadow_latency", "times as long to score"),
+    ],
+)
+def test_a_version_that_differs_too_much_on_recent_requests_is_refused(
+    name, limits, code, says, changed, store, bundles, served
+):
+    follower = served(OPEN._replace(**limits))
+    before = follower.live
+    entry = only(decided(store, bundles, changed(name)), REFUSED)
+    assert entry["code"] == follower.refusal.code == code
+    assert says in entry["reason"]
+    assert follower.live is before
+    until(store.told)
+    assert store.told()[0].code == code
+
+
+def test_each_of_them_is_refused_by_the_limits_as_they_stand(changed, store, bundles, served):
+    follower = served(Settings.load().shadow_limits)
+    for name in CHANGES:
+        assert "shadow_" in only(decided(store, bundles, changed(name)), REFUSED)["code"], name
+        store.rollback()
+        until(lambda: follower.refusal is None)
+
+
+def test_a_good_retrain_passes(fitted, store, bundles, served):
+    follower = served(Settings.load().shadow_limits)
+    entry = only(decided(store, bundles, fitted(2)), LIVE)
+    assert entry["judged"]["rows"] == 1200
+    assert entry["judged"]["rank"] < 1  # it is another net, of other rows
+    assert follower.live.version == fitted(2).version
+
+
+def test_what_was_seen_stands_in_the_log_and_is_right(changed, store, bundles, served):
+    served(OPEN)
+    seen = only(decided(store, bundles, changed("scores x 1.3")), LIVE)["judged"]
+    assert seen["mean"] == pytest.approx(1.3, rel=1e-5)
+    assert seen["rank"] == pytest.approx(1)
+    assert (seen["unknown"], seen["requests"], seen["rows"]) == (0, 60, 1200)
+
+
+def test_force_makes_it_live_and_the_log_says_who(changed, store, bundles, served):
+    follower = served(Settings.load().shadow_limits)
+    bad = changed("scores x 1.3")
+    decided(store, bundles, bad)
+    with structlog.testing.capture_logs() as logged:
+        store.activate(bad.version, force=True)  # it is active already, and refused
+        until(lambda: follower.live.version == bad.version)
+    entry = only(logged, UNJUDGED)
+    assert (entry["version"], entry["why"]) == (bad.version, "force")
+    assert "@" in entry["by"]
+
+
+def test_a_rollback_is_not_judged(changed, fitted, store, bundles, served):
+    follower = served(Settings.load().shadow_limits)
+    only(decided(store, bundles, changed("scores x 1.3"), force=True), UNJUDGED)
+    with structlog.testing.capture_logs() as logged:
+        assert store.rollback() == fitted(1).version
+        until(lambda: follower.live.version == fitted(1).version)
+    assert only(logged, UNJUDGED)["why"] == "rollback"
+
+
+def test_a_version_activated_later_is_judged_again(changed, fitted, store, bundles, served):
+    follower = served(Settings.load().shadow_limits)
+    bad = changed("scores x 1.3")
+    decided(store, bundles, bad, force=True)
+    store.rollback()
+    until(lambda: follower.live.version == fitted(1).version)
+    store.activate(bad.version)
+    until(lambda: follower.refusal is not None)
+    assert follower.refusal.code == "shadow_mean"
+
+
+def test_too_little_traffic_judges_nothing(changed, store, bundles, served):
+    served(Settings.load().shadow_limits, requests=4)  # 80 rows
+    seen = only(decided(store, bundles, changed("scores x 1.3")), LIVE)["judged"]
+    assert seen == {"requests": 4, "rows": 80}
+
+
+def test_a_version_that_was_given_up_while_it_was_judged_does_not_go_live(
+    changed, fitted, store, bundles, served, monkeypatch
+):
+    follower = served(OPEN)
+    monkeypatch.setattr(shadow, "REST", 30.0)
+    with structlog.testing.capture_logs() as logged:
+        publish(changed("scores x 1.3").directory, store, bundles)
+        until(lambda: judging(follower))
+        store.rollback()
+        until(lambda: not judging(follower))
+        time.sleep(0.2)
+    assert follower.live.version == fitted(1).version
+    assert [entry["event"] for entry in logged if entry["event"] in (LIVE, REFUSED)] == []
+
+
+def test_a_rollback_while_a_version_is_judged_takes_effect_within_a_second(
+    changed, fitted, store, bundles, served, monkeypatch
+):
+    follower = served(poll_seconds=Settings.load().poll_seconds)
+    decided(store, bundles, fitted(2), force=True)
+    monkeypatch.setattr(shadow, "REST", 30.0)
+    publish(changed("scores x 1.3").directory, store, bundles)
+    until(lambda: judging(follower))
+    store.rollback()
+    store.rollback()
+    began = time.monotonic()
+    until(lambda: follower.live.version == fitted(1).version)
+    assert time.monotonic() - began < 1
+
+
+def test_a_restarted_worker_does_not_serve_what_requests_refused(
+    changed, fitted, store, bundles, served, started
+):
+    first = served(Settings.load().shadow_limits)
+    only(decided(store, bundles, changed("scores x 1.3")), REFUSED)
+    first.stop()
+    second = started(Settings.load().shadow_limits)
+    until(lambda: second.refusal is not None)
+    assert (second.live.version, second.confirmed) == (fitted(1).version, False)
+    assert second.refusal.code == "shadow_mean"
+    assert "on the last 60 requests" in second.refusal.reason
+
+
+def test_a_new_worker_does_not_serve_what_the_others_requests_refused(
+    changed, fitted, store, bundles, served, started, tmp_path
+):
+    served(Settings.load().shadow_limits)
+    only(decided(store, bundles, changed("scores x 1.3")), REFUSED)
+    until(store.told)
+    # as where no worker can write notes, and the publishers' are all there is
+    note = tmp_path / "bundles" / "ads" / NOTE
+    note.write_text(f"{changed('scores x 1.3').version}\n{fitted(1).version}\n")
+    second = started(Settings.load().shadow_limits)
+    until(lambda: second.live is not None)
+    assert second.live.version == fitted(1).version
+    assert second.refusal.code == "shadow_mean"
+
+
+def test_a_worker_without_requests_hears_first_what_the_others_found(
+    changed, fitted, store, bundles, served, started
+):
+    limits = Settings.load().shadow_limits
+    publish(fitted(1).directory, store, bundles)
+    idle = started(limits, poll_seconds=0.2)
+    busy = served(limits, poll_seconds=0.2)
+    publish(changed("scores x 1.3").directory, store, bundles)
+    until(lambda: busy.refusal is not None and idle.refusal is not None)
+    assert idle.refusal.code == "shadow_mean"
+    assert {busy.live.version, idle.live.version} == {fitted(1).version}
+
+
+def test_a_restarted_worker_waits_for_requests_to_judge_on(
+    changed, fitted, store, bundles, served, started
+):
+    served().stop()
+    publish(changed("scores x 1.3").directory, store, bundles)
+    second = started(Settings.load().shadow_limits)
+    assert second.live.version == fitted(1).version
+    time.sleep(0.3)
+    assert (second.live.version, second.refusal) == (fitted(1).version, None)
+    noted(second.shadow, bodies(60))
+    until(lambda: second.refusal is not None)
+    assert second.refusal.code == "shadow_mean"
+    assert second.live.version == fitted(1).version
+
+
+def test_a_service_that_starts_anew_takes_what_is_active_at_once(
+    fitted, store, bundles, served, started
+):
+    served().stop()
+    publish(fitted(2).directory, store, bundles)
+    second = started(Settings.load().shadow_limits, replaces=False)
+    assert second.live.version == fitted(2).version
+
+
+def test_a_restarted_worker_does_not_wait_for_ever(
+    fitted, store, bundles, served, started, monkeypatch
+):
+    monkeypatch.setattr(follower_module, "PATIENCE_SECONDS", 0.3)
+    served().stop()
+    publish(fitted(2).directory, store, bundles)
+    second = started(Settings.load().shadow_limits)
+    assert second.live.version == fitted(1).version
+    until(lambda: second.live.version == fitted(2).version)
+
+
+def test_a_restarted_worker_takes_what_is_forced_at_once(
+    changed, store, bundles, served, started, monkeypatch
+):
+    monkeypatch.setattr(follower_module, "PATIENCE_SECONDS", 1e9)
+    served(Settings.load().shadow_limits).stop()
+    bad = changed("scores x 1.3")
+    publish(bad.directory, store, bundles, force=True)
+    assert started(Settings.load().shadow_limits).live.version == bad.version
+
+
+def judging(follower):
+    """Whether its thread is in the judge."""
+    frame = sys._current_frames().get(follower._thread.ident)
+    while frame is not None:
+        if frame.f_code is Shadow.judge.__code__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def test_the_oldest_make_room_by_number_and_by_bytes():
+    kept = Shadow(ShadowLimits(3))
+    some = bodies(5)
+    noted(kept, some)
+    assert [size for _, size in kept._requests] == [len(body) for body in some[2:]]
+    asked = PayloadDecoder(1000).decode(some[0])
+    kept.note(asked, shadow.MOST_BYTES + 1)
+    assert len(kept._requests) == 3
+    kept.note(asked, shadow.MOST_BYTES)
+    assert [size for _, size in kept._requests] == [shadow.MOST_BYTES]
+    assert kept._bytes == shadow.MOST_BYTES
+
+
+def test_without_the_setting_nothing_is_kept():
+    kept = Shadow()
+    noted(kept, bodies(3))
+    assert not kept._requests
+
+
+def test_requests_over_http_judge_and_their_values_stay_in_memory(
+    changed, fitted, store, bundles, redis_url, tmp_path, capfd
+):
+    publish(fitted(1).directory, store, bundles)
+    bad = changed("scores x 1.3")
+    with client_of(redis_url, tmp_path) as client:
+        for body in bodies(30):
+            told = json.loads(body.replace(b"ios", b"private-4711"))
+            assert client.post("/predict", json=told).status_code == 200
+            client.post("/explain", json=told)
+        publish(bad.directory, store, bundles)
+        until(lambda: client.get("/readyz").json()["refused"] is not None)
+        refused = client.get("/readyz").json()["refused"]
+        assert (refused["version"], refused["code"]) == (bad.version, "shadow_mean")
+        assert "on the last 30 requests" in refused["reason"]
+        metrics = client.get("/metrics").text
+    assert 'code="shadow_mean"' in metrics
+    out = capfd.readouterr()
+    assert "private-4711" not in out.out + out.err + metrics
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"private-4711" in path.read_bytes()]
+
+
+def test_the_command_activates_by_force(
+    changed, fitted, store, bundles, redis_url, monkeypatch, capsys
+):
+    publish(fitted(1).directory, store, bundles)
+    publish(changed("scores x 1.3").directory, store, bundles, activate=False)
+    monkeypatch.setenv("AFM_REDIS_URL", redis_url)
+    version = changed("scores x 1.3").version
+    assert main(["activate", version, "--model", "ads"]) == 0
+    assert store.unjudged() is None
+    assert main(["activate", version, "--model", "ads", "--force"]) == 0
+    assert "unjudged" in capsys.readouterr().out
+    assert (store.unjudged().version, store.unjudged().why) == (version, "force")

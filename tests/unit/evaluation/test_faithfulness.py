@@ -1,0 +1,156 @@
+"""Attention that was made to mean something, nothing, or the contrary, is told apart."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from model.encoding import Encoded
+from training.evaluation.faithfulness import faithfulness
+from training.evaluation.pair_effects import PairTerms
+
+ROWS, PAIRS = 300, 45
+
+
+def terms(attention, seed=0, present=None):
+    rng = np.random.default_rng(seed)
+    contribution = rng.normal(0, 1, (ROWS, PAIRS)) * (rng.random((ROWS, PAIRS)) < 0.2)
+    present = np.ones((ROWS, PAIRS), bool) if present is None else present
+    contribution = contribution * present
+    encoded = Encoded(np.zeros((ROWS, 10), np.int64), np.ones((ROWS, 10), np.float32))
+    given = None
+    interaction = contribution
+    if attention is not None:
+        given = attention(np.abs(contribution), rng) * present
+        given = given / given.sum(1, keepdims=True).clip(1e-30)
+        interaction = np.divide(contribution, given, out=np.zeros_like(given), where=given > 0)
+        given = given.astype(np.float32)
+    return PairTerms(
+        encoded, interaction.astype(np.float32), contribution.astype(np.float32), given, present
+    )
+
+
+def test_attention_in_the_order_of_contributions_goes_all_the_way():
+    found = faithfulness(terms(lambda size, rng: size + 1e-3 * rng.random(size.shape)))
+    assert found.share == pytest.approx(1.0, abs=0.02)
+    assert "means something" in found.sentence()
+    assert found.gain[1] > 0
+
+
+def test_attention_at_random_is_said_to_mean_nothing():
+    found = faithfulness(terms(lambda size, rng: rng.random(size.shape)))
+    assert abs(found.share) < 0.2
+    assert "does not say which pairs matter" in found.sentence()
+
+
+def test_attention_on_the_pairs_that_do_not_matter_is_said_to_mislead():
+    found = faithfulness(terms(lambda size, rng: 1 / (0.01 + size) + rng.random(size.shape)))
+    assert found.gain[2] < 0
+    assert "misleads" in found.sentence()
+
+
+def test_attention_that_sometimes_looks_the_right_way_means_little():
+    def partly(size, rng):
+        looks = rng.random((ROWS, 1)) < 0.3
+        return np.where(looks, size + 1e-3, rng.random(size.shape))
+
+    found = faithfulness(terms(partly))
+    assert 0 < found.share < 0.5
+    assert "means little" in found.sentence()
+
+
+def test_uniform_attention_is_no_choice_whatever_the_order_of_the_pairs():
+    # stable sorting of ties would find the first pairs, and the first ones matter here
+    found = terms(lambda size, _: np.ones(size.shape))
+    order = np.argsort(-np.abs(found.contribution), axis=1)
+    sorted_terms = PairTerms(
+        found.encoded,
+        np.take_along_axis(found.interaction, order, 1),
+        np.take_along_axis(found.contribution, order, 1),
+        found.attention,
+        found.present,
+    )
+    tried = faithfulness(sorted_terms)
+    assert abs(tried.share) < 0.2
+    assert tried.effective == pytest.approx(1.0)
+    assert tried.flattened == pytest.approx(0.0, abs=1e-4)
+    assert "hardly differ" in tried.sentence()
+
+
+def test_nearly_equal_weights_are_no_choice_even_in_the_right_order():
+    tried = faithfulness(terms(lambda size, _: 1 + 1e-3 * size))
+    assert tried.share == pytest.approx(1.0, abs=0.02)
+    assert 0.99 < tried.effective < 1
+    assert tried.sentence().startswith("This model's attention hardly tells pairs apart")
+    assert "means" not in tried.sentence()
+
+
+def test_no_choice_of_pairs_moves_the_logit_further_than_the_upper_curve():
+    found = terms(None, seed=3)
+    few = PairTerms(
+        found.encoded,
+        *(part[:, :8] for part in (found.interaction,) * 2),
+        None,
+        found.present[:, :8],
+    )
+    tried = faithfulness(few)
+    for k in (1, 2, 3, 5):
+        furthest = [
+            max(abs(sum(choice)) for choice in combinations(row.tolist(), k))
+            for row in few.contribution
+        ]
+        assert tried.contributing.mean[k - 1] == pytest.approx(np.mean(furthest), abs=1e-6)
+
+
+def test_attention_never_lies_above_the_upper_curve_nor_goes_more_than_all_the_way():
+    # in the order of signed contributions it moves the logit further than that of their size does
+    found = terms(None)
+    attention = np.exp(found.contribution)
+    attention = (attention / attention.sum(1, keepdims=True)).astype(np.float32)
+    interaction = (found.contribution / attention).astype(np.float32)
+    tried = faithfulness(
+        PairTerms(found.encoded, interaction, found.contribution, attention, found.present)
+    )
+    by_size = np.take_along_axis(
+        found.contribution, np.argsort(-np.abs(found.contribution), axis=1)[:, :5], 1
+    )
+    assert tried.attended.mean[4] > np.abs(by_size.sum(1)).mean()
+    assert (tried.attended.mean <= tried.contributing.mean + 1e-9).all()
+    assert tried.share < 1
+
+
+def test_without_any_pair_the_whole_moves():
+    found = terms(None, seed=3)
+    tried = faithfulness(found)
+    assert tried.whole == pytest.approx(np.abs(found.contribution.sum(1)).mean(), rel=1e-5)
+
+
+def test_without_attention_the_sentence_says_so():
+    tried = faithfulness(terms(None))
+    assert (tried.attended, tried.share, tried.effective) == (None, None, None)
+    assert tried.sentence().startswith("This net has no attention.")
+
+
+def test_pairs_that_are_not_there_are_not_drawn():
+    present = np.zeros((ROWS, PAIRS), bool)
+    present[:, :3] = True
+    tried = faithfulness(terms(lambda size, rng: rng.random(size.shape) + 0.1, present=present))
+    # all three are gone by the third removal, whatever the order
+    for removal in (tried.attended, tried.random, tried.contributing):
+        assert removal.mean[2:] == pytest.approx(tried.whole)
+    assert tried.at == 1
+
+
+def test_rows_of_fewer_than_two_pairs_have_nothing_to_choose():
+    present = np.zeros((ROWS, PAIRS), bool)
+    present[:, 0] = True
+    assert faithfulness(terms(None, present=present)) is None
+    present[:7, 1] = True
+    assert faithfulness(terms(None, present=present)).rows == 7
+
+
+def test_the_same_seed_gives_the_same_figures():
+    made = terms(lambda size, rng: rng.random(size.shape))
+    one, two, other = (faithfulness(made, seed) for seed in (1, 1, 2))
+    assert np.array_equal(one.random.mean, two.random.mean)
+    assert not np.array_equal(one.random.mean, other.random.mean)

@@ -1,0 +1,142 @@
+"""API keys: kept as hashes, compared in constant time, followed when their file changes."""
+
+import asyncio
+import hashlib
+import hmac
+import os
+import re
+import stat
+
+import pytest
+
+from service.errors import SettingsError
+from service.http.access.api_keys import ApiKeys, make_key
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "keys"
+
+
+def test_a_made_key_is_found_with_its_name_and_rights(path):
+    shop = make_key(path, "shop", ["predict", "explain"])
+    desk = make_key(path, "desk", ["admin"])
+    keys = ApiKeys(path)
+    assert keys.find(shop.encode())[::2] == ("shop", {"predict", "explain"})
+    assert keys.find(desk.encode())[::2] == ("desk", {"admin"})
+    assert keys.find(b"") is keys.find(shop[:-1].encode()) is keys.find(b"\xff") is None
+
+
+def test_the_file_holds_the_hash_and_not_the_key_and_is_its_owner_s(path):
+    key = make_key(path, "shop", ["predict"])
+    assert key not in path.read_text()
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    assert path.read_text() == f"shop {digest} predict\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_no_key_is_made_twice_and_each_has_256_bits(path):
+    made = {make_key(path, f"k{i}", ["predict"]) for i in range(20)}
+    assert len(made) == 20
+    assert all(len(key.removeprefix("afm_")) * 6 >= 256 for key in made)
+
+
+def test_every_key_is_compared_whichever_fits_and_by_the_constant_time_comparison(
+    path, monkeypatch
+):
+    made = [make_key(path, f"k{i}", ["predict"]) for i in range(5)]
+    keys = ApiKeys(path)
+    compared = []
+    real = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", lambda a, b: compared.append((a, b)) or real(a, b))
+    for given in (made[0], made[4], "none"):
+        compared.clear()
+        keys.find(given.encode())
+        assert [len(one) for pair in compared for one in pair] == [32] * 10
+
+
+def test_comments_and_empty_lines_are_none(path):
+    digest = hashlib.sha256(b"k").hexdigest()
+    path.write_text(f"# who\n\n  shop {digest} predict # since May\n")
+    assert ApiKeys(path).find(b"k").name == "shop"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("shop afm_plain-secret-1 predict", "not a SHA-256"),
+        (f"shop {'0' * 64}", "not a name"),
+        (f"shop {'0' * 64} predict,secret-2", "rights are some of"),
+        (f"se/cret {'0' * 64} predict", "a name has"),
+        (f"shop {'0' * 64} predict\nshop {'1' * 64} predict", "line 3: a second key"),
+    ],
+)
+def test_a_line_that_is_no_key_is_named_by_its_number_alone(path, line, said):
+    path.write_text(f"# keys\n{line}\n")
+    with pytest.raises(SettingsError, match=r"AFM_API_KEYS: .*, line \d: ") as caught:
+        ApiKeys(path)
+    assert said in str(caught.value)
+    assert not re.search("secret|se/cret", str(caught.value))
+
+
+def test_a_file_that_is_not_there_is_named(path):
+    with pytest.raises(SettingsError, match=re.escape(str(path))):
+        ApiKeys(path)
+
+
+def test_a_name_twice_or_a_right_that_is_none_makes_no_key(path):
+    make_key(path, "shop", ["predict"])
+    before = path.read_text()
+    for name, rights in (("shop", ["admin"]), ("other", ["rule"]), ("a b", ["predict"])):
+        with pytest.raises(SettingsError):
+            make_key(path, name, rights)
+    assert path.read_text() == before
+
+
+def test_a_changed_file_takes_effect_and_a_broken_one_leaves_the_keys(path):
+    shop = make_key(path, "shop", ["predict"])
+    keys = ApiKeys(path)
+    assert keys.refresh()
+    desk = make_key(path, "desk", ["admin"])
+    assert keys.find(desk.encode()) is None
+    assert keys.refresh()
+    assert keys.find(desk.encode()).name == "desk"
+    whole = path.read_text()
+    path.write_text("broken\n")
+    assert not keys.refresh()
+    assert not keys.refresh()
+    assert keys.find(shop.encode()).name == "shop"
+    path.unlink()
+    assert not keys.refresh()
+    assert keys.find(shop.encode()).name == "shop"
+    path.write_text(whole.splitlines()[1] + "\n")
+    assert keys.refresh()
+    assert keys.find(shop.encode()) is None
+    assert keys.find(desk.encode()).name == "desk"
+
+
+def test_a_file_renamed_over_another_is_seen_though_time_and_size_are_the_same(path, tmp_path):
+    make_key(path, "shop", ["predict"])
+    keys = ApiKeys(path)
+    new = tmp_path / "new"
+    other = make_key(new, "shop", ["predict"])
+    os.utime(new, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    new.rename(path)
+    assert keys.refresh()
+    assert keys.find(other.encode()).name == "shop"
+
+
+def test_the_file_is_watched_and_its_state_told(path, monkeypatch):
+    monkeypatch.setattr("service.http.access.api_keys.WATCH_SECONDS", 0.01)
+    make_key(path, "shop", ["predict"])
+    keys = ApiKeys(path)
+
+    async def live():
+        told = asyncio.Queue()
+        async with keys.watched(told.put_nowait):
+            assert await told.get()
+            path.write_text("broken\n")
+            while await told.get():
+                pass
+
+    asyncio.run(asyncio.wait_for(live(), 10))

@@ -1,0 +1,88 @@
+"""Why a version may not go live, and when it is tried again."""
+
+import pytest
+
+from model.errors import BundleError
+from service.errors import ShadowError
+from service.observe.metrics import Telemetry
+from service.store.bundle_store import BundleStore
+from service.store.version_store import VocabularyStore
+from service.versions import refusals
+from service.versions.refusals import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, Refusals
+
+NO_REDIS = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture
+def bundles(tmp_path):
+    (tmp_path / "store" / "ads").mkdir(parents=True)
+    return BundleStore(tmp_path / "store")
+
+
+@pytest.fixture
+def noted(bundles):
+    return Refusals(VocabularyStore(NO_REDIS, "ads", 0.1), bundles, Telemetry())
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """`clock[0]` is what time it is."""
+    now = [1000.0]
+    monkeypatch.setattr(refusals.time, "monotonic", lambda: now[0])
+    return now
+
+
+def refuse(noted, version, error=None, active="v1"):
+    noted.note(version, error or BundleError("a byte is not as it was", "damaged"), active, "v0")
+
+
+def test_it_is_tried_again_after_a_while_which_doubles_up_to_a_limit(noted, clock):
+    delays = []
+    for _ in range(8):
+        refuse(noted, "v1")
+        delays.append(noted.standing.delay)
+        clock[0] += noted.standing.delay - 0.01
+        assert noted.bars("v1")
+        clock[0] += 0.02
+        assert not noted.bars("v1")
+    assert delays[:3] == [FIRST_RETRY_SECONDS, 2 * FIRST_RETRY_SECONDS, 4 * FIRST_RETRY_SECONDS]
+    assert delays[-2:] == [LAST_RETRY_SECONDS] * 2
+
+
+def test_only_the_version_that_was_refused_is_barred(noted):
+    refuse(noted, "v1")
+    assert noted.of("v1").code == "damaged"
+    assert noted.of("v2") is None
+    assert not noted.bars("v2")
+    noted.drop("v2")
+    assert noted.bars("v1")
+    noted.drop("v1")
+    assert not noted.bars("v1")
+
+
+def test_that_of_another_version_is_forgotten_with_how_often_it_was(noted):
+    refuse(noted, "v1")
+    refuse(noted, "v1")
+    noted.drop_all_but("v1")
+    assert noted.standing.delay == 2 * FIRST_RETRY_SECONDS
+    noted.drop_all_but("v2")
+    assert noted.standing is None
+    refuse(noted, "v1")
+    assert noted.standing.delay == FIRST_RETRY_SECONDS
+
+
+def test_what_stands_is_of_the_active_version(noted):
+    refuse(noted, "older", active="v1")  # tried as what was live last
+    assert noted.standing is None
+    refuse(noted, "older", active=None)  # without Redis
+    assert noted.standing.version == "older"
+
+
+def test_what_recent_requests_refuse_is_noted_beside_the_bundles(noted, bundles):
+    refuse(noted, "v1")
+    assert not noted.standing.judged
+    assert bundles.noted("ads") == []
+    refuse(noted, "v1", ShadowError("another order", "shadow_rank"))
+    assert noted.standing.judged
+    (note,) = bundles.noted("ads")
+    assert (note.version, note.found, note.why) == ("v1", "shadow_rank", "another order")

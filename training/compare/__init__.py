@@ -1,0 +1,1 @@
+"""afm-train compare: nets and seeds on one split."""

@@ -1,0 +1,1 @@
+"""A click log: tables, rows, schema drafts, simulations."""

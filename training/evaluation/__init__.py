@@ -1,0 +1,1 @@
+"""What a fitted net is worth, as numbers."""

@@ -1,0 +1,108 @@
+"""A published form of a model on a log: `afm-train evaluate` and `predict`, by the serving path."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from model.bundle.bundle import Bundle
+from model.errors import ConfigError, DataError, reason
+from model.metrics.bootstrap import RESAMPLES, intervals, resample
+from model.metrics.metrics import metrics
+from training.data.log import Log, read_log, require_contrast, weigh_negatives
+from training.evaluation.slices import slices
+from training.fit.fit import encode
+
+
+def evaluate(
+    bundle: Path,
+    data: Path,
+    by: str | None = None,
+    resamples: int = RESAMPLES,
+    negatives_kept: float = 1.0,
+) -> dict[str, Any]:
+    """Figures of a bundle on a labelled log, with "intervals" where `resamples` is not 0, and with
+    "slices" by the values of field `by`, each with figures of its own. A log that holds the share
+    `negatives_kept` of its negatives is weighed as if it held all.
+
+    Raises:
+        BundleError, DataError: either cannot be used, the log is of one class, or no field `by`.
+    """
+    opened = Bundle.open(bundle)
+    fields = opened.schema.fields
+    if by is not None and by not in fields:
+        raise DataError(f"{bundle}: no field {by!r}; there are {', '.join(map(repr, fields))}")
+    log = read_log(data, opened.schema)
+    task = opened.schema.task
+    if task != "regression":
+        require_contrast(log, task)
+    if negatives_kept != 1:
+        if task != "click":
+            raise ConfigError(f"a rate of negatives is for task click, and this is {task}")
+        log = weigh_negatives(log, negatives_kept)
+    predictions = opened.scorer().predict(encode(opened.encoder(), log)).predictions
+    measured = _measured(log, task, predictions, np.arange(len(log)), resamples)
+    if by is not None:
+        measured["slices"] = [
+            {"value": part.value, **_measured(log, task, predictions, part.rows, resamples)}
+            for part in slices(fields[by], log.columns[by])
+        ]
+    return measured
+
+
+def without_contrast(measured: Mapping[str, Any]) -> str | None:
+    """A line for people that names the slices of what `evaluate` gives whose rows hold one class,
+    so that figures which need both are null; None where there is no such slice.
+    """
+    figure = next((name for name in ("auc", "gauc") if measured[name] is not None), None)
+    if figure is None:  # of task regression
+        return None
+    values = [part["value"] for part in measured.get("slices", ()) if part[figure] is None]
+    named = ", ".join("(missing)" if value is None else repr(value) for value in values)
+    return f"no {figure.upper()} in slices of one class: {named}" if named else None
+
+
+def _measured(
+    log: Log,
+    task: str,
+    predictions: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    resamples: int,
+) -> dict[str, Any]:
+    labels, chosen = log.labels[rows], predictions[rows]
+    weights = None if log.weights is None else log.weights[rows]
+    group = None if log.group is None else log.group[rows]
+    measured: dict[str, Any] = dict(metrics(labels, chosen, weights, group, task))
+    if resamples:
+        drawn = resample(labels, chosen, weights, group, task=task, resamples=resamples)
+        measured["intervals"] = intervals(drawn)
+    return measured
+
+
+def predict(bundle: Path, data: Path, out: Path) -> int:
+    """Write a column `probability`, or `score` where the task has none, one row a row of the log,
+    as CSV or Parquet by `out`'s ending.
+
+    Raises:
+        BundleError, DataError: bundle or log cannot be used, or `out` cannot be written.
+    """
+    if out.suffix not in (".csv", ".parquet"):
+        raise DataError(f"{out}: write .csv or .parquet")
+    opened = Bundle.open(bundle)
+    log = read_log(data, opened.schema, labelled=False)
+    scores = opened.scorer().predict(encode(opened.encoder(), log))
+    column = "score" if scores.probabilities is None else "probability"
+    frame = pl.DataFrame({column: scores.predictions.astype(np.float32)})
+    scratch = out.with_name(f".{out.name}.partial")
+    try:
+        frame.write_csv(scratch) if out.suffix == ".csv" else frame.write_parquet(scratch)
+        scratch.replace(out)
+    except (OSError, pl.exceptions.PolarsError) as error:  # a full disk is either
+        with suppress(OSError):
+            scratch.unlink()
+        raise DataError(f"{out}: cannot be written: {reason(error)}") from error
+    return len(log)

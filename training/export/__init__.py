@@ -1,0 +1,1 @@
+"""A fitted net to the files of a bundle."""

@@ -1,0 +1,126 @@
+"""A fitted net into the files of a bundle: graphs, weights, schema, vocabularies, golden rows."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from model.bundle.bundle import GOLDEN, REPORT, SCHEMA, VALIDATION, vocabulary_file, write_manifest
+from model.bundle.golden import GoldenCase
+from model.bundle.labelled_rows import LabelledRows
+from model.encoding import Encoded, Encoder
+from model.manifest import FORMAT, Calibration, Dimensions, Manifest
+from model.metrics.metrics import Metrics, metrics
+from model.nets import Net
+from model.schema import Schema
+from model.scorer import Scorer
+from model.values import Row
+from model.vocabulary import FieldVocabulary, to_bytes
+from training.data.log import Log
+from training.export.onnx_graphs import check_parity, edge_cases, export
+from training.report.fit_report import Fit, report
+
+GATE_ROWS = 1000  # real rows that the parity gate scores
+GOLDEN_ROWS = 8  # real rows among the golden ones
+UNSEEN = "\N{REPLACEMENT CHARACTER} never seen"  # what the golden rows give as an unknown value
+
+
+def pack(
+    directory: Path,
+    net: Net,
+    name: str,
+    vocabularies: Mapping[str, FieldVocabulary],
+    encoder: Encoder,
+    calibration: Calibration | None,
+    parts: Mapping[str, tuple[Encoded, Log]],
+    training: Mapping[str, Any],
+    train: Encoded,
+    validation: Log | None = None,
+) -> tuple[Manifest, float]:
+    """Write everything into the empty `directory`; returns the manifest and the parity reached.
+
+    `parts`: "valid" and perhaps "test", encoded rows with their log; their metrics go into the
+    manifest, and the first rows of "valid" among the golden ones. `train`: the encoded training
+    rows, for the report. `validation`: the rows held out that the bundle is to keep, as they are.
+    `calibration` is None where the task has no probability.
+
+    Raises:
+        ParityError: the graphs do not score as the net does.
+    """
+    schema = encoder.schema
+    export(net, calibration, schema.candidate_slots, directory)
+    dimensions = Dimensions(rows=encoder.rows, slots=len(encoder.offsets), **net.sizes)
+    bias = float(net.bias.detach())
+    scorer = Scorer(directory, dimensions, bias, schema.candidate_slots)
+    encoded, valid = parts["valid"]
+    real = encoded.slice(0, GATE_ROWS)
+    cases = edge_cases(real.ids, real.values, encoder.offsets, encoder.rows, schema.candidate_slots)
+    parity = check_parity(net, calibration, scorer, cases)
+    (directory / SCHEMA).write_text(schema.dumps(), encoding="utf-8")
+    (directory / "vocabulary").mkdir()
+    for field, vocabulary in vocabularies.items():
+        (directory / vocabulary_file(field)).write_bytes(to_bytes(vocabulary))
+    first = valid.take(np.arange(min(GOLDEN_ROWS, len(valid)))).rows()
+    golden = (_answered(*case, encoder, scorer).line() for case in golden_cases(first, schema))
+    (directory / GOLDEN).write_text("".join(golden), encoding="utf-8")
+    if validation is not None:
+        (directory / VALIDATION).write_bytes(_labelled(validation).dumps())
+    measured = {part: measure(scorer, *rows, schema.task) for part, rows in parts.items()}
+    told = Fit(name, schema.task, encoder, vocabularies, scorer, train, parts, measured, training)
+    (directory / REPORT).write_text(report(told), encoding="utf-8")
+    manifest = write_manifest(
+        directory,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        format=FORMAT,
+        net=name,
+        task=schema.task,
+        dimensions=dimensions,
+        bias=scorer.bias,
+        schema_digest=schema.digest,
+        calibration=calibration or Calibration(),
+        versions=_library_versions(),
+        metrics=measured,
+        training=dict(training),
+    )
+    return manifest, parity
+
+
+def _labelled(log: Log) -> LabelledRows:
+    weights = np.ones(len(log)) if log.weights is None else log.weights.astype(np.float64)
+    return LabelledRows(log.rows(), log.labels.astype(np.float64), weights, log.group)
+
+
+def measure(scorer: Scorer, encoded: Encoded, log: Log, task: str) -> Metrics:
+    """The metrics of a log, scored by the exported graph."""
+    predictions = scorer.predict(encoded).predictions
+    return metrics(log.labels, predictions, log.weights, log.group, task)
+
+
+def golden_cases(real: Sequence[Row], schema: Schema) -> list[tuple[str, Sequence[Row]]]:
+    """Raw rows of each kind: real ones, nothing known, all values unknown, one field alone."""
+    missing: Row = dict.fromkeys(schema.fields)
+    stranger = {"categorical": UNSEEN, "multivalue": [UNSEEN], "numeric": None}
+    unknown: Row = {name: stranger[field.kind] for name, field in schema.fields.items()}
+    alone = [{name: value} for name, value in real[0].items() if value is not None][:3]
+    cases: list[tuple[str, Sequence[Row]]] = [
+        ("real rows", real),
+        ("all fields missing", [missing]),
+        ("all values unknown", [unknown]),
+    ]
+    return [*cases, ("one field given", alone)] if alone else cases
+
+
+def _answered(case: str, rows: Sequence[Row], encoder: Encoder, scorer: Scorer) -> GoldenCase:
+    scores = scorer.predict(encoder.encode(rows))
+    instances = [dict(row) for row in rows]
+    return GoldenCase.of(case, {"instances": instances}, scores)
+
+
+def _library_versions() -> dict[str, str]:
+    modules: dict[str, Any] = {"torch": torch, "onnx": onnx, "onnxruntime": onnxruntime}
+    return {name: str(module.__version__) for name, module in modules.items()}

@@ -1,0 +1,1 @@
+"""One net from encoded rows."""

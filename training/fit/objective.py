@@ -1,0 +1,80 @@
+"""What a task's nets are fitted by, and judged by on the rows held out: the epoch with the lowest
+criterion there is kept.
+
+task        loss of a batch                    criterion on valid
+click       binary cross-entropy               logloss of the probabilities, corrected for sampling
+regression  squared                            mean squared error
+ranking     pairwise or listwise, see losses   the same loss
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.metrics.group_metrics import group_figures
+from model.metrics.metrics import auc, logloss
+from training.data.examples import Examples
+from training.fit import losses
+
+
+class Judged(NamedTuple):
+    """The criterion on the rows held out, and their AUC: GAUC for ranking, None for regression."""
+
+    loss: float
+    auc: float | None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """`ranking`: "pairwise" or "listwise". `log_rate`: of the negatives that training kept, what a
+    logit is to be corrected by before it is judged.
+    """
+
+    task: str = "click"
+    ranking: str = "pairwise"
+    log_rate: float = 0.0
+
+    @property
+    def criterion(self) -> str:
+        """What a fit is judged by, as people call it."""
+        ranking = f"{self.ranking} loss"
+        return {"click": "logloss", "regression": "mean squared error"}.get(self.task, ranking)
+
+    def start(self, train: Examples) -> float:
+        """The bias to begin with: what the best constant would be."""
+        if self.task == "ranking":
+            return 0.0  # no order tells of it
+        mean = float((train.labels * train.weights).mean())
+        return float(np.log(mean / (1 - mean))) if self.task == "click" else mean
+
+    def loss(self, scores: Tensor, rows: Examples, at: Tensor) -> Tensor:
+        """Of the `scores` of the rows `at`, which must be whole groups, one behind the other, for
+        task ranking.
+        """
+        labels, weights = rows.labels[at], rows.weights[at]
+        if self.task == "click":
+            return losses.logistic(scores, labels, weights)
+        if self.task == "regression":
+            return losses.squared(scores, labels, weights)
+        assert rows.groups is not None  # noqa: S101  whoever ranks gives them
+        return losses.RANKING[self.ranking](scores, labels, weights, rows.groups[at])
+
+    def judge(self, scores: NDArray[np.float32], valid: Examples) -> Judged:
+        """The criterion of scores [N]."""
+        labels, weights = valid.labels.double().numpy(), valid.weights.double().numpy()
+        if self.task == "click":
+            corrected = torch.from_numpy(scores).double() + self.log_rate
+            probabilities = corrected.sigmoid().numpy()
+            loss = logloss(labels, probabilities, weights)
+            return Judged(loss, auc(labels, probabilities, weights))
+        if self.task == "regression":
+            return Judged(float((weights * (scores - labels) ** 2).sum() / weights.sum()), None)
+        assert valid.groups is not None  # noqa: S101  whoever ranks gives them
+        order = torch.argsort(valid.groups, stable=True)
+        loss = float(self.loss(torch.from_numpy(scores)[order], valid, order))
+        figures = group_figures(labels, scores, weights, valid.groups.numpy())
+        return Judged(loss, figures.mean("gauc"))

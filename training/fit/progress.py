@@ -1,0 +1,67 @@
+"""How a fit is shown while it runs: a bar on a terminal, plain lines elsewhere, on stderr."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from training.fit.loop import Epoch, Watcher
+
+
+class _Lines(Watcher):
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def epoch(self, epoch: Epoch) -> None:
+        auc = "  none" if epoch.valid_auc is None else f"{epoch.valid_auc:.4f}"
+        self.console.print(
+            f"{epoch.step} epoch {epoch.number:>2}  train loss {epoch.train_loss:.4f}  "
+            f"valid loss {epoch.valid_loss:.4f}  auc {auc}  "
+            f"{epoch.seconds:.1f} s{'  best' if epoch.best else ''}",
+            highlight=False,
+        )
+
+    def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:
+        self.console.print(f"{step}: goes on behind epoch {len(epochs)}", highlight=False)
+
+    def interrupted(self, step: str) -> None:
+        self.console.print(f"interrupted: keeping the best epoch of {step} so far", highlight=False)
+
+
+class _Bar(_Lines):
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._auc = "-"
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]:.4f}  auc {task.fields[auc]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+
+    def begin(self, step: str, batches: int, epochs: int) -> None:
+        for task in self._progress.task_ids:
+            self._progress.remove_task(task)
+        self._batches = batches
+        total = batches * epochs  # at most: the best epoch may come sooner
+        self._task = self._progress.add_task(step, total=total, loss=0.0, auc=self._auc)
+        self._progress.start()
+
+    def batch(self, loss: float) -> None:
+        self._progress.update(self._task, advance=1, loss=loss)
+
+    def epoch(self, epoch: Epoch) -> None:
+        self._auc = "none" if epoch.valid_auc is None else f"{epoch.valid_auc:.4f}"
+        self._progress.update(self._task, auc=self._auc)
+        super().epoch(epoch)
+
+    def end(self) -> None:
+        self._progress.stop()
+
+
+def watcher() -> Watcher:
+    """The one that suits stderr."""
+    console = Console(stderr=True, soft_wrap=True)
+    return _Bar(console) if console.is_terminal else _Lines(console)

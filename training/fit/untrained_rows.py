@@ -1,0 +1,37 @@
+"""Rows of the table that training never fed: given a value that makes sense instead of noise.
+
+A log without a single null, say, never trains the row of a missing value, and the first null that
+the service sees would be scored by whatever the row began as.
+"""
+
+import torch
+
+from model.encoding import Encoder
+from model.nets import Net
+from model.schema import NumericField
+from model.vocabulary import FIRST, MISSING, UNKNOWN
+from training.data.examples import Examples
+
+
+def settle_untrained(net: Net, encoder: Encoder, train: Examples, *, unknown_fed: bool) -> None:
+    """Set the never-fed rows of each field, in place.
+
+    unknown: the mean of the field's values, each as often as it was seen. missing: the unknown row,
+    as nothing is known of either; a number that is missing adds nothing. `unknown_fed`: whether
+    training fed values as unknown ones, beside those that are.
+    """
+    fed = torch.bincount(train.ids[train.values != 0], minlength=encoder.rows).double()
+    tables = [p for name, p in net.named_parameters() if name in ("linear", "embedding")]
+    offsets = dict(zip(encoder.schema.slots, encoder.offsets.tolist(), strict=True))
+    ends = [*list(offsets.values())[1:], encoder.rows]
+    with torch.no_grad():
+        for (name, offset), end in zip(offsets.items(), ends, strict=True):
+            missing, unknown = offset + MISSING, offset + UNKNOWN
+            number = isinstance(encoder.schema.fields[name], NumericField)
+            seen = fed[offset + FIRST : end]
+            for table in tables:
+                if not (number or unknown_fed or fed[unknown]):
+                    share = (seen / seen.sum().clamp_min(1)).to(table.dtype)
+                    table[unknown] = share @ table[offset + FIRST : end]
+                if not fed[missing]:
+                    table[missing] = 0.0 if number else table[unknown]

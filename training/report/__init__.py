@@ -1,0 +1,1 @@
+"""report.html: the numbers of `evaluation` as a page."""

@@ -1,0 +1,340 @@
+"""report.html: what a fit came to, in one file without outside assets.
+
+It shows no raw value of the log but those of pairs and slices that stand in enough rows; see
+`report_pairs` and `report_scores`.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from model.encoding import Encoded, Encoder
+from model.metrics.bootstrap import intervals, resample
+from model.metrics.metrics import NAMES, Metrics
+from model.scorer import Scorer
+from model.vocabulary import FIRST, FieldVocabulary
+from training.data.log import Log
+from training.evaluation.baseline import baseline_words
+from training.evaluation.coverage import Coverage, coverage
+from training.report.page import (
+    Html,
+    charts,
+    details,
+    element,
+    figure,
+    heat_cell,
+    joined,
+    page,
+    paragraph,
+    section,
+    table,
+    words,
+)
+from training.report.pair_sections import pairs_section
+from training.report.plots import Series, chart
+from training.report.score_sections import Scored, calibration_section, ranking_section
+
+LABELS = {
+    "auc": "AUC",
+    "pr_auc": "PR-AUC",
+    "gauc": "GAUC",
+    "ndcg@10": "NDCG@10",
+    "ndcg": "NDCG",
+    "logloss": "logloss",
+    "normalised_entropy": "normalised entropy",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+    "brier": "Brier",
+    "calibration_ratio": "calibration ratio",
+    "ece": "ECE",
+}
+
+
+HEADLINE = {
+    "click": ("auc", "logloss", "rmse"),
+    "regression": ("rmse", "mae", "r2"),
+    "ranking": ("gauc", "ndcg@10", "ndcg"),
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a report tells of: a fitted net, its data and how it was fitted.
+
+    `train` are the encoded training rows; `parts` "valid" and perhaps "test", with their `metrics`;
+    `training` has the seed, the configuration and the epochs.
+    """
+
+    net: str
+    task: str
+    encoder: Encoder
+    vocabularies: Mapping[str, FieldVocabulary]
+    scorer: Scorer
+    train: Encoded
+    parts: Mapping[str, tuple[Encoded, Log]]
+    metrics: Mapping[str, Metrics]
+    training: Mapping[str, Any]
+
+
+def report(fit: Fit) -> str:
+    """The page, as text. Its charts show "test" where there is one, else "valid"."""
+    scored = {name: _scored(fit, name, *rows) for name, rows in fit.parts.items()}
+    shown = scored.get("test") or scored["valid"]
+    schema = fit.encoder.schema
+    seed = int(fit.training.get("seed", 1))
+    calibration, calibration_words = calibration_section(shown, schema)
+    encoded = fit.parts[shown.name][0]
+    pairs, pair_words = pairs_section(
+        fit.scorer, fit.encoder, fit.vocabularies, encoded, shown.name, seed
+    )
+    said = [
+        *_headline(fit, shown),
+        *stage_words(fit.training),
+        *_baseline_words(fit),
+        *calibration_words,
+        *choice_words(fit.training),
+        *pair_words,
+    ]
+    rows = {"train": len(fit.train), **{name: len(log) for name, (_, log) in fit.parts.items()}}
+    counts = ", ".join(f"{count:,} {name}" for name, count in rows.items())
+    lead = f"Task {fit.task}, {len(schema.fields)} fields, rows: {counts}."
+    return page(
+        f"{fit.net}: report of a fit",
+        element("h1", joined([element("code", fit.net), Html(": report of a fit")], "")),
+        paragraph(lead, class_="lead"),
+        words(said),
+        _figures_section(fit, scored),
+        learning_section(fit.training),
+        ranking_section(shown),
+        calibration,
+        pairs,
+        growth_section(fit.training),
+        _coverage_section(fit),
+        _timings_section(fit, encoded),
+        _settings_section(fit.training),
+    )
+
+
+def _scored(fit: Fit, name: str, encoded: Encoded, log: Log) -> Scored:
+    return Scored.of(name, log, fit.scorer.predict(encoded).predictions, fit.task)
+
+
+def _headline(fit: Fit, shown: Scored) -> list[str]:
+    measured = fit.metrics[shown.name]
+    named = [
+        f"{LABELS[name]} {value:.4f}"
+        for name in HEADLINE[fit.task]
+        if isinstance(value := measured.get(name), float)
+    ]
+    return [f"On {shown.name} ({shown.log_rows:,} rows): {', '.join(named)}."] if named else []
+
+
+def stage_words(training: Mapping[str, Any]) -> list[str]:
+    """What the last step of a fit of several changed; whether that is more than luck is said of
+    the nets as served.
+    """
+    epochs: Sequence[Mapping[str, Any]] = training.get("epochs", [])
+    steps = list(dict.fromkeys(epoch["step"] for epoch in epochs))
+    if len(steps) < 2:
+        return []
+    before, after = steps[-2], steps[-1]
+    criterion = f"valid {training.get('criterion', 'logloss')}"
+    start = min((e for e in epochs if e["step"] == before), key=lambda e: e["valid_loss"])
+    ends = [e for e in epochs if e["step"] == after and e["best"]]
+    said = f"{before} reached {criterion} {start['valid_loss']:.4f}{_auc(start)}"
+    if not ends:
+        return [
+            f"The attention stage gained nothing: no epoch of {after} improved on its start, so "
+            f"the net is kept as that stage began. {said} before it."
+        ]
+    end = ends[-1]
+    gain = start["valid_loss"] - end["valid_loss"]
+    verdict = "lowered" if gain > 0 else "raised"
+    return [
+        f"The attention stage {verdict} {criterion} by {abs(gain):.4f}: {said}, {after} "
+        f"{end['valid_loss']:.4f}{_auc(end)} (both before calibration; these rows also chose "
+        "the epochs)."
+    ]
+
+
+def _baseline_words(fit: Fit) -> list[str]:
+    facts = fit.training.get("baseline")
+    if facts is None:
+        return []
+    words = baseline_words(fit.net, facts)
+    return [f"Served, each with its own calibration: {words}."]
+
+
+def growth_section(training: Mapping[str, Any]) -> Html:
+    """What a warm start went on from, and what came to its vocabularies; empty for another fit."""
+    if "from" not in training:
+        return Html("")
+    said = f"This fit went on from the bundle of version {training['from']}"
+    if training["replayed"]:
+        said += f", with {training['replayed']:,} older rows replayed"
+    grown: Mapping[str, Mapping[str, int]] = training["grown"]
+    rows = [[name, f"{sizes['old']:,}", f"{sizes['new']:,}"] for name, sizes in grown.items()]
+    head = ["field", "values it had", "that came"]
+    return section("Warm start", paragraph(f"{said}."), *([table(head, rows)] if rows else []))
+
+
+def choice_words(training: Mapping[str, Any]) -> list[str]:
+    """Which calibration was chosen, and by what; nothing where the task has none."""
+    chosen: Mapping[str, Any] | None = training.get("calibration")
+    if chosen is None:
+        return []
+    losses: Mapping[str, float] = chosen["cross_validated_logloss"]
+    if not losses:
+        return [f"Calibration: {chosen['kind']}."]
+    shown = ", ".join(f"{kind} {loss:.5f}" for kind, loss in losses.items())
+    return [
+        f"Calibration: {chosen['kind']}, the simplest whose cross-validated logloss on valid is "
+        f"within one standard error of the lowest ({shown})."
+    ]
+
+
+def _auc(epoch: Mapping[str, Any]) -> str:
+    return "" if epoch["valid_auc"] is None else f", AUC {epoch['valid_auc']:.4f}"
+
+
+def _figures_section(fit: Fit, scored: Mapping[str, Scored]) -> Html:
+    found = {}
+    for name, one in scored.items():
+        drawn = resample(one.labels, one.probabilities, one.weights, one.log.group, task=fit.task)
+        found[name] = intervals(drawn)
+    head = ["figure", *(part for name in scored for part in (name, "95 % interval"))]
+    rows: list[list[object]] = []
+    for name in NAMES:
+        row: list[object] = [LABELS.get(name, name)]
+        for part in scored:
+            value, interval = fit.metrics[part].get(name), found[part].get(name)
+            row.append("–" if value is None else f"{value:.4f}")
+            row.append("–" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}")
+        if any(cell != "–" for cell in row[1:]):
+            rows.append(row)
+    counted = (("rows", "rows"), ("clicks", "positives"))
+    for title, name in counted if fit.task == "click" else counted[:1]:
+        cells = [(fit.metrics[part].get(name), "") for part in scored]
+        flat = (cell for pair in cells for cell in pair)
+        rows.append([title, *("–" if cell is None else cell for cell in flat)])
+    note = (
+        "Intervals: percentiles of 200 bootstrap resamples of the rows"
+        + (" by group" if any(one.log.group is not None for one in scored.values()) else "")
+        + ". They tell of the rows drawn, not of another seed. Noise only adds to ECE, which its "
+        "interval makes up for: it may begin at 0. The valid rows chose the epochs and the "
+        "calibration: what they say is a little too good."
+    )
+    return section("Figures", table(head, rows), paragraph(note, class_="note"))
+
+
+def learning_section(training: Mapping[str, Any]) -> Html:
+    """Loss and AUC by epoch, over all steps of a fit; empty where no epoch was run."""
+    epochs: Sequence[Mapping[str, Any]] = training.get("epochs", [])
+    if not epochs:
+        return Html("")
+    criterion = f"valid {training.get('criterion', 'logloss')}"
+    numbers = [float(i + 1) for i in range(len(epochs))]
+    starts = [i for i, e in enumerate(epochs) if i == 0 or e["step"] != epochs[i - 1]["step"]]
+    marks = [(i + 0.5, str(epochs[i]["step"])) for i in starts] if len(starts) > 1 else []
+    span = (0.5, len(epochs) + 0.5)
+    losses = [
+        Series(numbers, [e["train_loss"] for e in epochs]),
+        Series(numbers, [e["valid_loss"] for e in epochs]),
+    ]
+    drawn = [
+        figure(
+            "Loss",
+            chart(losses, "epoch", "loss", x_range=span, marks=marks, counted=True),
+            f"training with dropout, {criterion} without",
+            ["train", "valid"],
+        )
+    ]
+    known = [(n, e["valid_auc"]) for n, e in zip(numbers, epochs, strict=True) if e["valid_auc"]]
+    if known:
+        x, y = zip(*known, strict=True)
+        drawing = chart([Series(x, y)], "epoch", "AUC", x_range=span, marks=marks, counted=True)
+        drawn.append(figure("AUC on valid", drawing))
+    rows = [
+        [
+            e["step"],
+            e["number"],
+            f"{e['train_loss']:.4f}",
+            f"{e['valid_loss']:.4f}",
+            "–" if e["valid_auc"] is None else f"{e['valid_auc']:.4f}",
+            f"{e['learning_rate']:.2g}",
+            f"{e['seconds']:.1f}",
+            "best so far" if e["best"] else "",
+        ]
+        for e in epochs
+    ]
+    head = ["step", "epoch", "train loss", criterion, "valid AUC", "rate", "seconds", ""]
+    return section("Learning", charts(*drawn), details("Every epoch", table(head, rows)))
+
+
+def _coverage_section(fit: Fit) -> Html:
+    parts = {"train": fit.train, **{name: encoded for name, (encoded, _) in fit.parts.items()}}
+    found = {name: coverage(encoded, fit.encoder) for name, encoded in parts.items()}
+    head: list[object] = ["field", "kind", "known values"]
+    head += [joined([name, element("small", what)], " ") for what in _RATES for name in parts]
+    rows = [
+        [
+            name,
+            f"{described.kind}, {described.role}",
+            fit.vocabularies[name].size - FIRST,
+            *(_rate_cell(found[part][name], what) for what in _RATES for part in parts),
+        ]
+        for name, described in fit.encoder.schema.fields.items()
+    ]
+    note = (
+        "Missing: share of the rows without a value. Unknown: share of the values that are not in "
+        "the vocabulary; in the training rows, those rarer than the field's min_count."
+    )
+    return section(
+        "Missing and unknown values", paragraph(note, class_="note"), table(head, rows, texts=2)
+    )
+
+
+_RATES = ("missing", "unknown")
+
+
+def _rate_cell(found: Coverage, what: str) -> Html:
+    share = found.missing if what == "missing" else found.unknown
+    return heat_cell(share, "–" if share is None else f"{100 * share:.2f} %")
+
+
+def _timings_section(fit: Fit, encoded: Encoded) -> Html:
+    epochs: Sequence[Mapping[str, Any]] = fit.training.get("epochs", [])
+    rows: list[Sequence[object]] = []
+    for step in dict.fromkeys(epoch["step"] for epoch in epochs):
+        seconds = [e["seconds"] for e in epochs if e["step"] == step]
+        each = sum(seconds) / len(seconds)
+        speed = f"{len(fit.train) / max(each, 1e-9):,.0f}"
+        rows.append([f"fit {step}", len(seconds), f"{sum(seconds):.1f}", f"{each:.2f}", speed])
+    part = encoded.slice(0, 2000)
+    began = time.perf_counter()
+    fit.scorer.predict(part)
+    took = time.perf_counter() - began
+    speed = f"{len(part) / max(took, 1e-9):,.0f}"
+    rows.append(["score, one thread", "", f"{took:.3f}", "", speed])
+    head = ["what", "epochs", "seconds", "seconds an epoch", "rows a second"]
+    note = "Wall time on the machine that fitted, beside whatever else ran there."
+    return section("Timings", table(head, rows), paragraph(note, class_="note"))
+
+
+def _settings_section(training: Mapping[str, Any]) -> Html:
+    told = ("epochs", "baseline", "from", "replayed", "grown")  # elsewhere
+    settings = {key: value for key, value in training.items() if key not in told}
+    return section("Settings", table(["key", "value"], list(flat(settings))))
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as (dotted key, text)."""
+    found: list[tuple[str, str]] = []
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found += flat(value, f"{prefix}{key}.")
+        else:
+            found.append((f"{prefix}{key}", str(value)))
+    return found

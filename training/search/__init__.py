@@ -1,0 +1,1 @@
+"""afm-train tune: a search for settings."""

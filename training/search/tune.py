@@ -1,0 +1,208 @@
+"""`afm-train tune`: searches for the settings of one net on one split, and writes the best as a
+configuration.
+
+Every trial is fitted on the same encoded rows, from the same seed, as `fit` would with its
+settings; a trial that is behind the others after some epochs is ended. What decides is the
+criterion on the rows held out, before calibration.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+
+from model.encoding import Encoder
+from model.errors import AfmError, ConfigError
+from model.schema import Schema
+from model.vocabulary import fit_vocabulary
+from training.config import Config
+from training.data.examples import Examples
+from training.data.log import Log, require_contrast, sample_negatives, split, weigh_negatives
+from training.fit.fit import Steps, encode, examples, fit_net, objective_of
+from training.fit.loop import Epoch, Watcher, logits
+from training.search.space import configured, first, space
+from training.search.trials import Ended, Trials, best_of, open_trials
+from training.state.checkpoint import Checkpoint, Checkpointing, digest
+
+TRIALS, TABLE, BEST, REPORT = "trials.sqlite", "trials.json", "best.toml", "report.html"
+RUNNING = "trial.checkpoint"  # where the trial stands that a run was ended in
+KEPT_EVERY = 30.0  # seconds
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search came to: its trials, the best of them with its configuration, and whether
+    Ctrl-C or the end of its minutes interrupted a trial. Neither best nor configuration where no
+    trial was completed.
+    """
+
+    criterion: str
+    trials: list[Ended]
+    best: Ended | None
+    config: Config | None
+    interrupted: bool
+
+
+class _Pruner(Watcher):
+    # tells a trial each epoch, ends it when it is behind, and interrupts it at the deadline, a
+    # moment of time.monotonic
+
+    def __init__(self, trial: optuna.Trial, deadline: float) -> None:
+        self._trial, self._deadline = trial, deadline
+        self._epochs = 0
+        self.lowest = float("inf")
+        self.seconds = 0.0
+
+    def batch(self, loss: float) -> None:  # noqa: ARG002  a watcher's
+        if time.monotonic() > self._deadline:
+            raise KeyboardInterrupt  # as if somebody had looked at the clock
+
+    def epoch(self, epoch: Epoch) -> None:
+        self._report(epoch)
+        if self._trial.should_prune():
+            raise optuna.TrialPruned
+
+    def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:  # noqa: ARG002  a watcher's
+        for epoch in epochs:
+            self._report(epoch)
+
+    def _report(self, epoch: Epoch) -> None:
+        self._epochs += 1
+        self.lowest = min(self.lowest, epoch.valid_loss)
+        self.seconds += epoch.seconds
+        self._trial.report(self.lowest, self._epochs)
+
+
+def tune(
+    log: Log,
+    valid: Log | None,
+    schema: Schema,
+    config: Config,
+    out: Path,
+    seed: int,
+    trials: int | None,
+    minutes: float | None,
+    ended: Callable[[Ended], None],
+) -> Tuned:
+    """Search until there are `trials` ended ones, or for `minutes`; one of both must be given. With
+    an `out` that holds a search of the same settings and rows it goes on, in the trial that it was
+    ended in. `ended` is told of each trial. Writes trials.sqlite, trials.json, report.html and,
+    with a winner, best.toml.
+
+    Raises:
+        ConfigError: no budget, or `out` holds a search of other settings or rows.
+        DataError: a log that cannot be trained on.
+    """
+    from training.search.tune_report import tune_report
+
+    if trials is None and minutes is None:
+        raise ConfigError("a budget is needed: --trials or --minutes")
+    for option, given in (("--trials", trials), ("--minutes", minutes)):
+        if given is not None and not given > 0:
+            raise ConfigError(f"{option} {given:g}: must be above 0")
+    deadline = time.monotonic() + 60 * (float("inf") if minutes is None else minutes)
+    objective = objective_of(config, schema)
+    require_contrast(log, schema.task, "training")
+    if valid is None:
+        log, valid = split(log, schema, share=config.valid_share, seed=seed)
+    require_contrast(valid, schema.task, "the part held out")
+    train = sample_negatives(log, config.negatives_rate, seed)
+    valid = weigh_negatives(valid, config.negatives_kept)
+    encoder = Encoder(
+        schema,
+        {name: fit_vocabulary(f, train.columns[name]) for name, f in schema.fields.items()},
+    )
+    rows = examples(encode(encoder, train), train, schema.task)
+    held_out = examples(encode(encoder, valid), valid, schema.task)
+    settings = {
+        "net": config.net,
+        "seed": seed,
+        "schema": schema.digest,
+        "configuration": config.model_dump(mode="json"),
+        "rows": [len(log), len(valid)],
+        "log": digest(rows, held_out)[:16],
+    }
+    with open_trials(out / TRIALS, settings, space(config), first(config), seed) as found:
+
+        def search() -> bool:
+            while trials is None or len(found.ended()) < trials:
+                if time.monotonic() > deadline:
+                    return False
+                running = out / RUNNING
+                if _trial(found, config, encoder, rows, held_out, seed, running, deadline):
+                    return True
+                ended(found.ended()[-1])
+            return False
+
+        try:
+            interrupted = search()
+        except KeyboardInterrupt:  # between two trials, or within the bookkeeping of one
+            interrupted = True
+        of_all = found.ended()
+    best = best_of(of_all)
+    winner = None if best is None else configured(config, best.parameters)
+    tuned = Tuned(f"valid {objective.criterion}", of_all, best, winner, interrupted)
+    if winner is not None:
+        _write(out / BEST, winner.dumps())
+    _write(out / TABLE, json.dumps(_as_json(tuned), indent=2) + "\n")
+    _write(out / REPORT, tune_report(tuned, config, settings))
+    return tuned
+
+
+def _trial(
+    found: Trials,
+    config: Config,
+    encoder: Encoder,
+    train: Examples,
+    valid: Examples,
+    seed: int,
+    running: Path,
+    deadline: float,
+) -> bool:
+    # whether it was interrupted: then the next run draws it again, and goes on where it stands
+    trial = found.begin()
+    chosen = configured(config, trial.params)
+    objective = objective_of(chosen, encoder.schema)
+    watcher = _Pruner(trial, deadline)
+    checkpoint = _checkpoint(running, {"trial": f"{len(found.ended())} {trial.params}"})
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True)
+    try:
+        trained = fit_net(Steps(chosen, encoder, train, valid, watcher, objective, checkpoint))
+    except optuna.TrialPruned:
+        found.end(trial, watcher.lowest, None, watcher.seconds, pruned=True)
+    else:
+        if trained.interrupted:
+            return True
+        judged = objective.judge(logits(trained.net, valid), valid)
+        found.end(trial, judged.loss, judged.auc, watcher.seconds, pruned=False)
+    checkpoint.remove()
+    return False
+
+
+def _checkpoint(path: Path, inputs: dict[str, str]) -> Checkpoint:
+    try:
+        return Checkpoint(path, inputs, Checkpointing(resume=True, seconds=KEPT_EVERY))
+    except AfmError:  # damaged, or of a trial that was ended just before the run was
+        return Checkpoint(path, inputs, Checkpointing(seconds=KEPT_EVERY))
+
+
+def _as_json(tuned: Tuned) -> dict[str, Any]:
+    return {
+        "criterion": tuned.criterion,
+        "best": None if tuned.best is None else tuned.best.number,
+        "trials": [asdict(trial) for trial in tuned.trials],
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    # whole, or as it was
+    aside = path.with_name(f".{path.name}.new")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)  # noqa: PTH105  Path.replace says the same at greater length

@@ -1,0 +1,143 @@
+"""What a killed fit goes on from: where its steps stood after an epoch, in a file beside the bundle
+that it was to write.
+
+A step that goes on from its state does to the bit what it would have done: the state holds the
+parameters, Adam's moments and learning rate, the best epoch so far and the random numbers to come.
+What lies between two steps is computed again, since it depends on nothing else.
+"""
+
+import hashlib
+import os
+import pickle
+import time
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from model.errors import BundleError, ConfigError, reason
+from training.data.examples import Examples
+
+
+class Checkpointing(NamedTuple):
+    """How a fit is to be kept: `resume` goes on from what an earlier one left, if it left anything;
+    its state is written at most every `seconds`.
+    """
+
+    resume: bool = False
+    seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class StepState:
+    """A step after some `epochs`, each as a dict. `random`: the state of torch's generator.
+
+    A step that is done has its best epoch as `net`, and none of the rest, which is `run_step`'s.
+    """
+
+    net: dict[str, Tensor]
+    epochs: list[dict[str, Any]]
+    random: Tensor
+    optimiser: dict[str, Any] | None = None
+    best: dict[str, Tensor] | None = None
+    best_loss: float = 0.0
+    without_gain: int = 0
+    moments: dict[str, dict[str, Tensor]] | None = None  # of the best epoch, where they are kept
+
+
+class Checkpoint:
+    """The states of a fit's steps, in one file at `path`.
+
+    `inputs`: by name, what decides how the fit goes; a file of other inputs is not gone on from.
+    """
+
+    def __init__(self, path: Path, inputs: Mapping[str, str], how: Checkpointing) -> None:
+        self._path = path
+        self._inputs = dict(inputs)
+        self._seconds = how.seconds
+        self._written_at = time.monotonic()
+        self._steps: dict[str, StepState] = {}
+        if how.resume and path.exists():
+            self._steps = self._read()
+
+    def of(self, step: str) -> StepState | None:
+        """Where the step stood; None where it is to begin."""
+        return self._steps.get(step)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether enough time has passed to write a state."""
+        return time.monotonic() - self._written_at >= self._seconds
+
+    def keep(self, step: str, state: StepState) -> None:
+        """Write where a running step stands.
+
+        Raises:
+            BundleError: it cannot be written.
+        """
+        self._write(self._steps | {step: state})
+
+    def finish(self, step: str, state: StepState) -> None:
+        """Note how a step ended; the next writing tells."""
+        self._steps[step] = state
+
+    def remove(self) -> None:
+        """The bundle is whole: nobody needs to go on."""
+        self._path.unlink(missing_ok=True)
+
+    def _write(self, steps: Mapping[str, StepState]) -> None:
+        states = {name: vars(state) for name, state in steps.items()}
+        aside = self._path.with_name(f".{self._path.name}.new")
+        try:
+            with aside.open("wb") as file:
+                torch.save({"inputs": self._inputs, "steps": states}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(self._path)
+        except (OSError, RuntimeError) as error:  # torch's, of a disk that is full
+            aside.unlink(missing_ok=True)
+            why = reason(error) if isinstance(error, OSError) else "the disk may be full"
+            raise BundleError(f"{self._path}: cannot be written: {why}") from error
+        self._written_at = time.monotonic()
+
+    def _read(self) -> dict[str, StepState]:
+        if not zipfile.is_zipfile(self._path):  # torch.save's files are
+            raise self._unreadable()
+        try:
+            found = torch.load(self._path, weights_only=True)  # tensors and plain values, no code
+            steps = {name: StepState(**state) for name, state in found["steps"].items()}
+            others = [key for key in self._inputs if found["inputs"].get(key) != self._inputs[key]]
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._unreadable() from error
+        except (pickle.UnpicklingError, EOFError) as error:
+            raise self._unreadable() from error
+        if others:
+            raise ConfigError(
+                f"--resume: {self._path} is of a fit with another {', another '.join(others)}; "
+                "without --resume the fit begins anew"
+            )
+        return steps
+
+    def _unreadable(self) -> BundleError:
+        return BundleError(
+            f"--resume: {self._path} cannot be read; without --resume the fit begins anew"
+        )
+
+
+def checkpoint_path(out: Path) -> Path:
+    """Where a fit that is to write `out` keeps its state."""
+    return out.with_name(f"{out.name}.checkpoint")
+
+
+def digest(*parts: Examples) -> str:
+    """A digest of encoded rows with their labels and weights."""
+    found = hashlib.sha256()
+    for part in parts:
+        for tensor in (part.ids, part.values, part.labels, part.weights, part.groups):
+            if tensor is not None:
+                found.update(tensor.numpy().data)
+    return found.hexdigest()

@@ -1,0 +1,269 @@
+"""Going on from a bundle on newer rows: grown vocabularies, its parameters, a replay of old rows.
+
+A vocabulary grows at its end alone, so that an id within a field means one value for ever; scales
+and bins stay as they were, since other ones would move the scores of all old rows at once. A new
+value's row begins as the trained unknown row, which is what scored it until then. So the net that
+the first step begins with scores every row exactly as the bundle's net does.
+
+The optimiser starts anew, or goes on from what `fit --keep-optimiser` left beside the bundle: its
+moments of a value follow its row, and those of a new value begin at 0.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.bundle.bundle import PREDICT, WEIGHTS, Bundle
+from model.bundle.graph_files import read_parameters
+from model.encoding import Encoder
+from model.errors import BundleError, ConfigError
+from model.manifest import Manifest
+from model.nets import Net
+from model.schema import Schema
+from model.vocabulary import (
+    UNKNOWN,
+    FieldVocabulary,
+    Vocabulary,
+    grow_vocabulary,
+)
+from training.config import Config
+from training.data.examples import Examples
+from training.data.log import Log, sample
+from training.export.onnx_graphs import PREFIX
+from training.state.adam_moments import Moments, Stored, read_moments
+
+TABLES = ("linear", "embedding")  # the parameters with a row a value
+FREE = ("role", "min_count", "separator")  # settings of a field that change no id and no weight
+REPLAY_SHARE = 0.2
+
+
+class Grown(NamedTuple):
+    """A field's vocabulary: how many values the bundle had, and how many came to them."""
+
+    old: int
+    new: int
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """A bundle to go on from.
+
+    `parameters`: by their names in the net. `replay`: older rows, of which a sample makes up
+    `replay_share` of the rows trained on; all of them where there are too few. `moments`: Adam's,
+    None where it is to start anew.
+    """
+
+    bundle: Bundle
+    parameters: Mapping[str, NDArray[np.float32]]
+    replay: Log | None = None
+    replay_share: float = REPLAY_SHARE
+    moments: Stored | None = None
+    vocabularies: Mapping[str, FieldVocabulary] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vocabularies", self.bundle.vocabularies())
+
+    @classmethod
+    def open(cls, directory: Path) -> "WarmStart":
+        """Open a bundle with its parameters.
+
+        Raises:
+            BundleError: damaged, or its vocabularies are not of its schema's kinds.
+        """
+        bundle = Bundle.open(directory)
+        try:
+            bundle.encoder()
+        except TypeError as error:
+            raise BundleError(f"{directory}: {error}") from error
+        found = read_parameters(directory / PREDICT, directory / WEIGHTS)
+        return cls(bundle, {name.removeprefix(PREFIX): array for name, array in found.items()})
+
+    def with_replay(self, log: Log | None, share: float = REPLAY_SHARE) -> "WarmStart":
+        """The same with older rows to mix in.
+
+        Raises:
+            ConfigError: a share outside 0..1.
+        """
+        if not 0 < share < 1:
+            raise ConfigError(f"--replay-share {share:g}: must lie between 0 and 1")
+        return replace(self, replay=log, replay_share=share)
+
+    def with_optimiser(self, path: Path) -> "WarmStart":
+        """The same with Adam's moments, from the file that was kept beside the bundle.
+
+        Raises:
+            ConfigError: not such a file, or not of this bundle.
+        """
+        moments = read_moments(path, self.bundle.version)
+        for name, state in moments.items():
+            parameter = self.parameters.get(name)
+            shapes = {array.shape for key, array in state.items() if key != "step"}
+            if parameter is None or shapes != {parameter.shape}:
+                raise ConfigError(f"--optimiser {path}: {name} is not the bundle's")
+        return replace(self, moments=moments)
+
+    def config(self) -> Config:
+        """The configuration that the bundle was fitted by.
+
+        Raises:
+            BundleError: it has none that this version reads.
+        """
+        try:
+            return Config.model_validate(self.bundle.manifest.training.get("config"))
+        except ValueError as error:
+            raise BundleError(
+                f"{self.bundle.directory}: no configuration that can be read; give --config"
+            ) from error
+
+    def check(self, schema: Schema, config: Config) -> None:
+        """Refuse what the bundle's parameters cannot be gone on with.
+
+        Raises:
+            ConfigError: another net, or one of other sizes.
+            BundleError: another task, other fields, or a field that encodes otherwise.
+        """
+        where = self.bundle.directory
+        if config.net != self.bundle.manifest.net:
+            raise ConfigError(
+                f"--from {where}: holds the net {self.bundle.manifest.net}, asked for is "
+                f"{config.net}"
+            )
+        known = self.bundle.schema
+        if schema.task != known.task:
+            raise BundleError(f"{where}: of task {known.task}, the schema's is {schema.task}")
+        for name in [*known.fields, *schema.fields]:
+            if name not in schema.fields or name not in known.fields:
+                owner = "the bundle" if name in known.fields else "the schema"
+                raise BundleError(f"{where}: field {name!r}: {owner} alone has it")
+        if list(schema.fields) != list(known.fields):
+            raise BundleError(f"{where}: its fields stand in another order than the schema's")
+        for name, described in schema.fields.items():
+            ours, theirs = described.model_dump(), known.fields[name].model_dump()
+            for key in ("kind", *ours):
+                if key not in FREE and ours[key] != theirs[key]:
+                    raise BundleError(
+                        f"{where}: field {name!r}: {key} is {theirs[key]} there, "
+                        f"{ours[key]} in the schema"
+                    )
+
+    def rows(self, train: Log, seed: int) -> Log:
+        """The rows to train on: the new ones, and the sample of old ones after them."""
+        if self.replay is None:
+            return train
+        wanted = round(len(train) * self.replay_share / (1 - self.replay_share))
+        return train.joined(sample(self.replay, wanted, seed))
+
+    def grow(self, schema: Schema, fresh: Log) -> dict[str, FieldVocabulary]:
+        """What each field knows after the new rows that are trained on."""
+        return {
+            name: grow_vocabulary(self.vocabularies[name], described, fresh.columns[name])
+            for name, described in schema.fields.items()
+        }
+
+    def grown(self, vocabularies: Mapping[str, FieldVocabulary]) -> dict[str, Grown]:
+        """What came to each field that has a vocabulary."""
+        return {
+            name: Grown(len(old.values), vocabularies[name].size - old.size)
+            for name, old in self.vocabularies.items()
+            if isinstance(old, Vocabulary)
+        }
+
+    def told(self, manifest: Manifest, config: Config) -> str:
+        """What a fit from this bundle came to, in lines for people."""
+        training = manifest.training
+        left_out = "; its last step alone, attention's" if config.first_steps else ""
+        lines = [f"from: {config.net}, version {training['from']}{left_out}"]
+        if self.replay is not None:
+            lines.append(f"replayed: {training['replayed']:,} rows of {self.replay.source}")
+        grown = {name: Grown(**sizes) for name, sizes in training["grown"].items()}
+        came = [f"{name} {field.old:,} + {field.new:,}" for name, field in grown.items()]
+        lines.append(f"grown: {', '.join(came) or 'nothing, as no field has a vocabulary'}")
+        if self.moments is not None:
+            lines.append("optimiser: gone on with")
+        return "\n".join(lines)
+
+    def load(self, net: Net, vocabularies: Mapping[str, FieldVocabulary]) -> None:
+        """Set the parameters of `net`, built over the grown `vocabularies`, in place.
+
+        Raises:
+            ConfigError: the net has a parameter that the bundle has not, or of another shape.
+        """
+        with torch.no_grad():
+            for name, parameter in net.named_parameters():
+                stored = self.parameters.get(name)
+                if stored is not None and name in TABLES:
+                    stored = self._grown_table(stored, vocabularies)
+                if stored is None or stored.shape != tuple(parameter.shape):
+                    found = "absent" if stored is None else f"of shape {stored.shape}"
+                    raise ConfigError(
+                        f"--from {self.bundle.directory}: parameter {name} is {found}, the "
+                        f"configuration asks for {tuple(parameter.shape)}"
+                    )
+                parameter.copy_(torch.from_numpy(stored))
+
+    def grown_moments(self, vocabularies: Mapping[str, FieldVocabulary]) -> Moments | None:
+        """Adam's moments for a net built over the grown `vocabularies`; None if it starts anew."""
+        if self.moments is None:
+            return None
+        return Moments(
+            {
+                name: {
+                    key: array
+                    if key == "step" or name not in TABLES
+                    else self._grown_table(array, vocabularies, still=True)
+                    for key, array in state.items()
+                }
+                for name, state in self.moments.items()
+            }
+        )
+
+    def _grown_table(
+        self,
+        table: NDArray[np.float32],
+        vocabularies: Mapping[str, FieldVocabulary],
+        *,
+        still: bool = False,
+    ) -> NDArray[np.float32]:
+        # field by field: its rows as they are, and for each new value a copy of its unknown one, or
+        # zeros if `still`
+        start, parts = 0, []
+        for name, old in self.vocabularies.items():
+            rows = table[start : start + old.size]
+            new = rows[UNKNOWN : UNKNOWN + 1] * np.float32(not still)
+            parts += [rows, np.repeat(new, vocabularies[name].size - old.size, axis=0)]
+            start += old.size
+        return np.concatenate(parts)
+
+
+class KeptRows:
+    """Puts back the rows of the table that `train` does not feed, as they are in `net` now.
+    `unknown_fed`: whether values are fed as unknown ones too.
+
+    Their gradient is the L2 penalty's alone, and of Adam, which scales a gradient to steps of one
+    size, that takes a value to 0 within an epoch: a site that a day's log happens to lack would be
+    forgotten by night.
+    """
+
+    def __init__(self, net: Net, encoder: Encoder, train: Examples, *, unknown_fed: bool) -> None:
+        fed = torch.zeros(encoder.rows, dtype=torch.bool)
+        fed[train.ids[train.values != 0]] = True
+        if unknown_fed:
+            fed[torch.from_numpy((encoder.offsets + UNKNOWN)[encoder.droppable])] = True
+        self.rows = torch.nonzero(~fed).squeeze(1)
+        self._kept = {name: table.detach()[self.rows] for name, table in _tables(net)}
+
+    def __call__(self, net: Net) -> None:
+        """In place."""
+        with torch.no_grad():
+            for name, table in _tables(net):
+                table[self.rows] = self._kept[name]
+
+
+def _tables(net: Net) -> Iterator[tuple[str, Tensor]]:
+    return ((name, p) for name, p in net.named_parameters() if name in TABLES)
