@@ -23,7 +23,11 @@ from service.settings import Settings
 from training.config import AFMPlusParts, Config, Step
 
 ROOT = Path(__file__).parents[3]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    path: path.read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+}
+README = "\n".join(PAGES.values())
 BENCHMARKS = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
 PACKAGES = ("model", "training", "service")
 TABLES = ("fit", "attention", "afm_plus")  # of the training configuration
@@ -32,10 +36,10 @@ PARSERS = {"afm-train": training.cli._parser, "afm-serve": service.cli._parser}
 
 def section(title: str) -> str:
     """The text below a heading, up to the next one of its level."""
-    found = re.search(rf"^(##+) {re.escape(title)}$\n", README, flags=re.MULTILINE)
+    found = re.search(rf"^(#+) {re.escape(title)}$\n", README, flags=re.MULTILINE)
     assert found, f"the README has no section {title!r}"
     below = README[found.end() :]
-    end = re.search(rf"^#{{2,{len(found[1])}}} ", below, flags=re.MULTILINE)
+    end = re.search(rf"^#{{1,{len(found[1])}}} ", below, flags=re.MULTILINE)
     return below[: end.start()] if end else below
 
 
@@ -238,9 +242,14 @@ def test_every_make_target_is_in_the_readme_and_no_other() -> None:
 
 
 def test_a_relative_link_leads_to_a_file() -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", README + BENCHMARKS.replace("](", "](benchmarks/"))
+    pages = {**PAGES, ROOT / "benchmarks/README.md": BENCHMARKS}
+    links = [
+        path.parent / link
+        for path, text in pages.items()
+        for link in re.findall(r"\]\(([^)#:]+)\)", text)
+    ]
     assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [link for link in links if not link.exists()] == []
 
 
 def test_the_benchmark_in_the_readme_is_the_last_one_kept() -> None:
