@@ -19,9 +19,10 @@ from model.bundle.bundle import Bundle
 from model.metrics.metrics import metrics
 from model.schema import Schema
 from training.config import Config, Step
-from training.data.log import Log, read_log
+from training.data.log import Log, encode
+from training.data.read_log import read_log
 from training.data.simulate import simulate, simulate_days
-from training.fit.fit import encode, fit
+from training.fit.fit import fit
 from training.fit.loop import Watcher
 from training.fit.malloc import keep_freed_memory
 from training.state.adam_moments import moments_path

@@ -31,13 +31,16 @@ from model.scorer import Scorer
 from model.vocabulary import UNKNOWN
 from training.config import AFMPlusParts, Config
 from training.data.draft_schema import write_draft
-from training.data.log import Log, read_log
+from training.data.examples import examples
+from training.data.log import Log, encode
+from training.data.read_log import read_log
 from training.data.simulate import PLAIN, World, simulate, write_simulation
 from training.evaluation.faithfulness import faithfulness
 from training.evaluation.pair_effects import by_fields, pair_terms, sample
-from training.fit.fit import encode, examples, fit, new_net
+from training.fit.fit import fit
 from training.fit.loop import Watcher, logits
 from training.fit.malloc import keep_freed_memory
+from training.fit.steps import new_net
 from training.state.warm_start import WarmStart
 
 CONFIGS = Path(__file__).parents[1] / "training" / "configs"

@@ -28,8 +28,9 @@ from servers import service
 from model.bundle.bundle import Bundle
 from model.nets.graphs import PredictGraph
 from model.pairs import pair_slots
-from training.data.log import Log, read_log
-from training.fit.fit import encode, new_net
+from training.data.log import Log, encode
+from training.data.read_log import read_log
+from training.fit.steps import new_net
 from training.state.warm_start import WarmStart
 
 REQUEST_ROWS = 100

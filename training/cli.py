@@ -44,7 +44,7 @@ def _simulate(arguments: argparse.Namespace) -> None:
 def _fit(arguments: argparse.Namespace) -> None:
     from model.schema import Schema
     from training.config import Config
-    from training.data.log import read_log
+    from training.data.read_log import read_log
     from training.fit.fit import fit
     from training.fit.malloc import keep_freed_memory
     from training.fit.progress import watcher
@@ -93,7 +93,7 @@ def _fit(arguments: argparse.Namespace) -> None:
 
 
 def _warm_start(arguments: argparse.Namespace, schema: "Schema") -> "WarmStart | None":
-    from training.data.log import read_log
+    from training.data.read_log import read_log
     from training.state.warm_start import REPLAY_SHARE, WarmStart
 
     replay, share = arguments.replay, arguments.replay_share
@@ -134,7 +134,7 @@ def _predict(arguments: argparse.Namespace) -> None:
 def _tune(arguments: argparse.Namespace) -> None:
     from model.schema import Schema
     from training.config import Config
-    from training.data.log import read_log
+    from training.data.read_log import read_log
     from training.fit.malloc import keep_freed_memory
     from training.search.tune import BEST, REPORT, tune
     from training.search.tune_report import printed, told
@@ -169,7 +169,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     from training.compare.compare import compare
     from training.compare.compare_report import printed
     from training.config import Config
-    from training.data.log import read_log
+    from training.data.read_log import read_log
     from training.fit.malloc import keep_freed_memory
     from training.fit.progress import watcher
 

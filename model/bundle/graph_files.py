@@ -11,6 +11,7 @@ from onnx.external_data_helper import set_external_data, uses_external_data
 
 from model.errors import BundleError
 
+PREFIX = "net."  # of a parameter's name in the graphs: the modules exported have the net as `net`
 PAGE = 4096  # parameters start on pages of their own, so that onnxruntime can map them
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from model.metrics.bootstrap import RESAMPLES
-from training.compare.compare import Comparison, Row, Run
+from training.compare.comparison import Comparison, Row, Run
 from training.evaluation.curves import reliability, roc
 from training.report.fit_report import HEADLINE, LABELS, flat
 from training.report.page import (

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.encoding import Encoded
+from training.data.log import Log
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,8 @@ class Examples:
         assert self.groups is not None  # noqa: S101  its callers looked
         order = torch.argsort(self.groups, stable=True)
         return order, torch.unique_consecutive(self.groups[order], return_counts=True)[1]
+
+
+def examples(encoded: Encoded, log: Log, task: str = "click") -> Examples:
+    """Encoded rows with the labels and weights of their log, and its groups for task ranking."""
+    return Examples.of(encoded, log.labels, log.weights, log.group if task == "ranking" else None)

@@ -13,9 +13,10 @@ from model.bundle.bundle import Bundle
 from model.errors import ConfigError, DataError, reason
 from model.metrics.bootstrap import RESAMPLES, intervals, resample
 from model.metrics.metrics import metrics
-from training.data.log import Log, read_log, require_contrast, weigh_negatives
+from training.data.log import Log, encode
+from training.data.parts import require_contrast, weigh_negatives
+from training.data.read_log import read_log
 from training.evaluation.slices import slices
-from training.fit.fit import encode
 
 
 def evaluate(

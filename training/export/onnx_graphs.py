@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.bundle.bundle import ADS, EXPLAIN, PREDICT, RANK, WEIGHTS
-from model.bundle.graph_files import write_graph, write_weights
+from model.bundle.graph_files import PREFIX, write_graph, write_weights
 from model.encoding import Encoded, Slate
 from model.errors import ParityError
 from model.manifest import Calibration
@@ -18,7 +18,6 @@ from model.nets.rank_graphs import AdsGraph, RankGraph
 from model.scorer import Scorer, Terms
 from training.export.tracing import trace
 
-PREFIX = "net."  # of a parameter's name in the graphs: the modules exported have the net as `net`
 # of a probability, and of a logit relative to 1, or to the terms that it is the sum of, each with
 # its sign taken off
 TOLERANCE = 1e-5

@@ -15,8 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.errors import ConfigError
 from model.metrics.group_metrics import group_figures
 from model.metrics.metrics import auc, logloss
+from model.schema import Schema
+from training.config import Config
 from training.data.examples import Examples
 from training.fit import losses
 
@@ -78,3 +81,15 @@ class Objective:
         loss = float(self.loss(torch.from_numpy(scores)[order], valid, order))
         figures = group_figures(labels, scores, weights, valid.groups.numpy())
         return Judged(loss, figures.mean("gauc"))
+
+
+def objective_of(config: Config, schema: Schema) -> Objective:
+    """What the schema's task is fitted by.
+
+    Raises:
+        ConfigError: a rate of negatives for a task that has none.
+    """
+    rate = config.negatives_rate * config.negatives_kept
+    if schema.task != "click" and rate != 1:
+        raise ConfigError(f"a rate of negatives is for task click, and this is {schema.task}")
+    return Objective(schema.task, config.loss, float(np.log(rate)))

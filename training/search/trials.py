@@ -19,6 +19,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from model.errors import ConfigError, reason
+from training.config import Config
 from training.search.space import Parameters, Space
 
 NAME = "tune"  # of the study in its file
@@ -40,6 +41,20 @@ class Ended:
     auc: float | None
     seconds: float
     curve: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search came to: its trials, the best of them with its configuration, and whether
+    Ctrl-C or the end of its minutes interrupted a trial. Neither best nor configuration where no
+    trial was completed.
+    """
+
+    criterion: str
+    trials: list[Ended]
+    best: Ended | None
+    config: Config | None
+    interrupted: bool
 
 
 class Trials:

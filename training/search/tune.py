@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +20,21 @@ import torch
 from model.encoding import Encoder
 from model.errors import AfmError, ConfigError
 from model.schema import Schema
-from model.vocabulary import fit_vocabulary
 from training.config import Config
 from training.data.examples import Examples
-from training.data.log import Log, require_contrast, sample_negatives, split, weigh_negatives
-from training.fit.fit import Steps, encode, examples, fit_net, objective_of
+from training.data.log import Log
 from training.fit.loop import Epoch, Watcher, logits
+from training.fit.objective import objective_of
+from training.fit.prepare import encode_rows, prepare, sampled, vocabularies_of
+from training.fit.steps import Steps, fit_net
 from training.search.space import configured, first, space
-from training.search.trials import Ended, Trials, best_of, open_trials
+from training.search.trials import Ended, Trials, Tuned, best_of, open_trials
+from training.search.tune_report import tune_report
 from training.state.checkpoint import Checkpoint, Checkpointing, digest
 
 TRIALS, TABLE, BEST, REPORT = "trials.sqlite", "trials.json", "best.toml", "report.html"
 RUNNING = "trial.checkpoint"  # where the trial stands that a run was ended in
 KEPT_EVERY = 30.0  # seconds
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What a search came to: its trials, the best of them with its configuration, and whether
-    Ctrl-C or the end of its minutes interrupted a trial. Neither best nor configuration where no
-    trial was completed.
-    """
-
-    criterion: str
-    trials: list[Ended]
-    best: Ended | None
-    config: Config | None
-    interrupted: bool
 
 
 class _Pruner(Watcher):
@@ -99,33 +87,23 @@ def tune(
         ConfigError: no budget, or `out` holds a search of other settings or rows.
         DataError: a log that cannot be trained on.
     """
-    from training.search.tune_report import tune_report
-
     if trials is None and minutes is None:
         raise ConfigError("a budget is needed: --trials or --minutes")
     for option, given in (("--trials", trials), ("--minutes", minutes)):
         if given is not None and not given > 0:
             raise ConfigError(f"{option} {given:g}: must be above 0")
     deadline = time.monotonic() + 60 * (float("inf") if minutes is None else minutes)
-    objective = objective_of(config, schema)
-    require_contrast(log, schema.task, "training")
-    if valid is None:
-        log, valid = split(log, schema, share=config.valid_share, seed=seed)
-    require_contrast(valid, schema.task, "the part held out")
-    train = sample_negatives(log, config.negatives_rate, seed)
-    valid = weigh_negatives(valid, config.negatives_kept)
-    encoder = Encoder(
-        schema,
-        {name: fit_vocabulary(f, train.columns[name]) for name, f in schema.fields.items()},
-    )
-    rows = examples(encode(encoder, train), train, schema.task)
-    held_out = examples(encode(encoder, valid), valid, schema.task)
+    parts = prepare(log, valid, None, schema, config, seed)
+    train = sampled(parts.train, config, seed)
+    encoder = Encoder(schema, vocabularies_of(schema, train))
+    encoded = encode_rows(encoder, train, parts.valid, None, schema.task)
+    rows, held_out = encoded.seen, encoded.held_out
     settings = {
         "net": config.net,
         "seed": seed,
         "schema": schema.digest,
         "configuration": config.model_dump(mode="json"),
-        "rows": [len(log), len(valid)],
+        "rows": [len(parts.train), len(parts.valid)],
         "log": digest(rows, held_out)[:16],
     }
     with open_trials(out / TRIALS, settings, space(config), first(config), seed) as found:
@@ -147,7 +125,7 @@ def tune(
         of_all = found.ended()
     best = best_of(of_all)
     winner = None if best is None else configured(config, best.parameters)
-    tuned = Tuned(f"valid {objective.criterion}", of_all, best, winner, interrupted)
+    tuned = Tuned(f"valid {parts.objective.criterion}", of_all, best, winner, interrupted)
     if winner is not None:
         _write(out / BEST, winner.dumps())
     _write(out / TABLE, json.dumps(_as_json(tuned), indent=2) + "\n")

@@ -18,8 +18,7 @@ from training.report.page import (
     words,
 )
 from training.report.plots import Series, chart
-from training.search.trials import Ended
-from training.search.tune import Tuned
+from training.search.trials import Ended, Tuned
 
 PRINTED = 10
 

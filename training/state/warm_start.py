@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.bundle.bundle import PREDICT, WEIGHTS, Bundle
-from model.bundle.graph_files import read_parameters
+from model.bundle.graph_files import PREFIX, read_parameters
 from model.encoding import Encoder
 from model.errors import BundleError, ConfigError
 from model.manifest import Manifest
@@ -34,8 +34,8 @@ from model.vocabulary import (
 )
 from training.config import Config
 from training.data.examples import Examples
-from training.data.log import Log, sample
-from training.export.onnx_graphs import PREFIX
+from training.data.log import Log
+from training.data.parts import sample
 from training.state.adam_moments import Moments, Stored, read_moments
 
 TABLES = ("linear", "embedding")  # the parameters with a row a value

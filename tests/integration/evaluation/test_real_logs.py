@@ -9,7 +9,8 @@ from model.encoding import Encoder
 from model.schema import Schema
 from model.vocabulary import fit_vocabulary
 from training.data.draft_schema import draft_schema
-from training.data.log import read_log, split
+from training.data.parts import split
+from training.data.read_log import read_log
 
 LOGS = {  # label, columns to drop, rows, clicks
     "kdd": ("click", ["impression"], 39_948, 0.168),

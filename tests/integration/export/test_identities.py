@@ -17,10 +17,10 @@ from model.schema import Schema
 from model.vocabulary import fit_vocabulary
 from service.versions.publish import publish
 from tiny import TINY_SCHEMA, tiny_rows
+from training.data.examples import examples
 from training.data.log import Log
 from training.export.pack import pack
 from training.fit.calibration import apply, calibrate
-from training.fit.fit import examples
 from training.fit.loop import logits
 
 CONTEXT = {"device": "ios", "interests": ["cars", "golf"]}  # without an hour: its pairs are absent

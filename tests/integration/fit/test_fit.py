@@ -21,8 +21,8 @@ from model.vocabulary import fit_vocabulary
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import NETS, main
 from training.config import AFMPlusParts, Config, Step
-from training.fit.fit import Steps, fit_net
 from training.fit.loop import CLICK, Examples, Watcher, logits
+from training.fit.steps import Steps, fit_net
 
 FAST = """
 embedding = 4

@@ -11,7 +11,7 @@ from model.bundle.golden import replay
 from model.schema import Schema
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import NETS, main
-from training.data.log import read_log
+from training.data.read_log import read_log
 from training.data.simulate import write_simulation
 
 FAST = """

@@ -5,8 +5,7 @@ import re
 import pytest
 
 from training.config import Config
-from training.search.trials import Ended, best_of
-from training.search.tune import Tuned
+from training.search.trials import Ended, Tuned, best_of
 from training.search.tune_report import printed, told, tune_report
 
 SETTINGS = {"net": "fm", "seed": 3, "rows": [800, 100]}

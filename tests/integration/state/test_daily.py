@@ -5,9 +5,10 @@ import pytest
 from model.bundle.bundle import Bundle
 from model.metrics.metrics import metrics
 from training.config import Config, Step
-from training.data.log import read_log
+from training.data.log import encode
+from training.data.read_log import read_log
 from training.data.simulate import simulate, simulate_days
-from training.fit.fit import encode, fit
+from training.fit.fit import fit
 from training.fit.loop import Watcher
 from training.state.warm_start import WarmStart
 

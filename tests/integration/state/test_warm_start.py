@@ -14,8 +14,9 @@ from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import NETS, main
 from training.config import Config, Step
 from training.data.log import Log
-from training.fit.fit import fit, new_net
+from training.fit.fit import fit
 from training.fit.loop import Epoch, Watcher
+from training.fit.steps import new_net
 from training.state.warm_start import TABLES, WarmStart
 
 STEP = Step(epochs=2, batch=128, learning_rate=0.02)

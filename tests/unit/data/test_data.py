@@ -10,7 +10,9 @@ from model.encoding import Encoder
 from model.errors import DataError
 from model.schema import Schema
 from model.vocabulary import UNKNOWN, fit_vocabulary
-from training.data.log import Log, read_log, require_contrast, sample, split
+from training.data.log import Log
+from training.data.parts import require_contrast, sample, split
+from training.data.read_log import read_log
 
 FIELDS = """
 [fields.user]

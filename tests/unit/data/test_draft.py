@@ -9,7 +9,7 @@ import pytest
 from model.errors import DataError
 from model.schema import CategoricalField, MultivalueField, NumericField, Schema
 from training.data.draft_schema import draft_schema, name_words, write_draft
-from training.data.log import read_log
+from training.data.read_log import read_log
 
 ROWS = 4000
 

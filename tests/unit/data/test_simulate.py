@@ -10,7 +10,7 @@ import pytest
 from model.errors import DataError
 from model.metrics.metrics import metrics
 from model.schema import Schema
-from training.data.log import read_log
+from training.data.read_log import read_log
 from training.data.simulate import (
     CLICK,
     CLICK_RATE,

@@ -1,0 +1,92 @@
+"""From logs to what a fit is made of: the parts, weighed, and their encoded rows.
+
+`fit`, `tune` and `compare` hold out the same rows of the same log, since they share this.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from model.encoding import Encoded, Encoder
+from model.schema import Schema
+from model.vocabulary import FieldVocabulary, fit_vocabulary
+from training.config import Config
+from training.data.examples import Examples, examples
+from training.data.log import Log, encode
+from training.data.parts import require_contrast, sample_negatives, split, weigh_negatives
+from training.fit.objective import Objective, objective_of
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a log: `train` before negatives are sampled; `valid` and perhaps `test` weighed
+    as the log would count if it held all of its negatives.
+    """
+
+    objective: Objective
+    train: Log
+    valid: Log
+    test: Log | None
+
+
+def prepare(
+    log: Log, valid: Log | None, test: Log | None, schema: Schema, config: Config, seed: int
+) -> Parts:
+    """Hold out a part of `log` where no `valid` is given, and weigh what is judged on.
+
+    Raises:
+        ConfigError: a rate of negatives for a task that has none.
+        DataError: a log or a part that cannot be trained or judged on.
+    """
+    objective = objective_of(config, schema)
+    require_contrast(log, schema.task, "training")
+    if valid is None:
+        log, valid = split(log, schema, share=config.valid_share, seed=seed)
+    require_contrast(valid, schema.task, "the part held out")
+    if test is not None and schema.task != "regression":
+        require_contrast(test, schema.task, "the test part")
+    weighed = weigh_negatives(valid, config.negatives_kept)
+    judged = None if test is None else weigh_negatives(test, config.negatives_kept)
+    return Parts(objective, log, weighed, judged)
+
+
+def vocabularies_of(schema: Schema, train: Log) -> dict[str, FieldVocabulary]:
+    """What each field learns from the rows trained on."""
+    return {
+        name: fit_vocabulary(field, train.columns[name]) for name, field in schema.fields.items()
+    }
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Encoded rows of a fit: `fed` are the training rows, `seen` the same with their labels,
+    `parts` the rows judged on ("valid", perhaps "test") with their logs, `held_out` those of
+    "valid" with their labels.
+    """
+
+    encoder: Encoder
+    fed: Encoded
+    seen: Examples
+    parts: Mapping[str, tuple[Encoded, Log]]
+    held_out: Examples
+
+
+def encode_rows(encoder: Encoder, train: Log, valid: Log, test: Log | None, task: str) -> Rows:
+    """Encode the rows that are trained on and those that are judged on.
+
+    Raises:
+        DataError: a value that its field cannot hold.
+    """
+    parts = {"valid": (encode(encoder, valid), valid)}
+    if test is not None:
+        parts["test"] = (encode(encoder, test), test)
+    fed = encode(encoder, train)
+    return Rows(encoder, fed, examples(fed, train, task), parts, examples(*parts["valid"], task))
+
+
+def sampled(log: Log, config: Config, seed: int) -> Log:
+    """The rows of a log that are trained on: every click, and the negatives drawn.
+
+    Raises:
+        DataError: not a single negative is left.
+    """
+    return sample_negatives(log, config.negatives_rate, seed)
