@@ -12,7 +12,8 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from model.bundle.bundle import PREDICT, Bundle
+from model.bundle.bundle import Bundle
+from model.bundle.files import PREDICT
 from model.manifest import Calibration
 
 

@@ -23,7 +23,8 @@ from serve import fitted, make_requests
 from servers import clean_environment, free_port, started
 from swaps import CONNECTIONS, RATE, SIZE, fitted_otherwise
 
-from model.bundle.bundle import Bundle, vocabulary_file
+from model.bundle.bundle import Bundle
+from model.bundle.files import vocabulary_file
 from model.encoding import Slate
 from service.scoring.payloads import PayloadDecoder
 from service.store.bundle_store import BundleStore

@@ -19,7 +19,7 @@ from product import command
 from serve import fitted
 from servers import clean_environment
 
-from model.bundle.bundle import WEIGHTS
+from model.bundle.files import WEIGHTS
 from model.bundle.golden import replay
 from model.vocabulary import from_bytes
 from service.store.bundle_store import BundleStore

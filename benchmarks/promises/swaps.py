@@ -21,7 +21,8 @@ from results import verdict
 from serve import fitted, make_requests
 from servers import clean_environment, free_port, started
 
-from model.bundle.bundle import MANIFEST, Bundle
+from model.bundle.bundle import Bundle
+from model.bundle.files import MANIFEST
 from model.encoding import Slate
 from service.scoring.payloads import PayloadDecoder
 from service.store.bundle_store import BundleStore

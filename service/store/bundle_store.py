@@ -7,7 +7,9 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from model.bundle.bundle import MANIFEST, Bundle, new_bundle
+from model.bundle.bundle import Bundle
+from model.bundle.files import MANIFEST
+from model.bundle.write import new_bundle
 from model.errors import BundleError
 from service.store.active_notes import LIVE, NOTE, Noted, noted, remember
 from service.store.file_locks import open_lock, take

@@ -10,7 +10,7 @@ from load import request_bytes, run_counted_load
 
 from altered import scale_output, whole
 from commands import Commands
-from model.bundle.bundle import vocabulary_file
+from model.bundle.files import vocabulary_file
 from model.encoding import Slate
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis

@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from model.bundle.bundle import Bundle, new_bundle
+from model.bundle.bundle import Bundle
+from model.bundle.write import new_bundle
 from model.errors import ConfigError
 from model.metrics.bootstrap import resample
 from model.nets import NETS
@@ -13,10 +14,11 @@ from training.compare.compare_report import comparison_report
 from training.compare.comparison import Comparison, Run, as_json
 from training.config import Config
 from training.data.log import Log, encode
-from training.data.parts import require_contrast, split, weigh_negatives
+from training.data.parts import weigh_negatives
 from training.fit.fit import fit
 from training.fit.loop import Watcher
 from training.fit.objective import objective_of
+from training.fit.prepare import held_out
 from training.report.score_sections import Scored
 
 
@@ -48,10 +50,7 @@ def compare(
     _check(nets, seeds)
     with new_bundle(out) as directory:
         objective_of(config, schema)
-        require_contrast(log, schema.task, "training")
-        train = log
-        if valid is None:
-            train, valid = split(log, schema, share=config.valid_share, seed=seeds[0])
+        train, valid = held_out(log, valid, schema, config, seeds[0])
         part, judged = ("valid", valid) if test is None else ("test", test)
         judged = weigh_negatives(judged, config.negatives_kept)
         runs = []

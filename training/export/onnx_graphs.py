@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.bundle.bundle import ADS, EXPLAIN, PREDICT, RANK, WEIGHTS
+from model.bundle.files import ADS, EXPLAIN, PREDICT, RANK, WEIGHTS
 from model.bundle.graph_files import PREFIX, write_graph, write_weights
 from model.encoding import Encoded, Slate
 from model.errors import ParityError

@@ -10,9 +10,10 @@ import onnx
 import onnxruntime
 import torch
 
-from model.bundle.bundle import GOLDEN, REPORT, SCHEMA, VALIDATION, vocabulary_file, write_manifest
+from model.bundle.files import GOLDEN, REPORT, SCHEMA, VALIDATION, vocabulary_file
 from model.bundle.golden import GoldenCase
 from model.bundle.labelled_rows import LabelledRows
+from model.bundle.write import write_manifest
 from model.encoding import Encoded, Encoder
 from model.manifest import FORMAT, Calibration, Dimensions, Manifest
 from model.metrics.metrics import Metrics, metrics

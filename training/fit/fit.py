@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.bundle.bundle import new_bundle
+from model.bundle.write import new_bundle
 from model.encoding import Encoder
 from model.manifest import Calibration, Manifest
 from model.schema import Schema

@@ -38,15 +38,27 @@ def prepare(
         DataError: a log or a part that cannot be trained or judged on.
     """
     objective = objective_of(config, schema)
-    require_contrast(log, schema.task, "training")
-    if valid is None:
-        log, valid = split(log, schema, share=config.valid_share, seed=seed)
+    log, valid = held_out(log, valid, schema, config, seed)
     require_contrast(valid, schema.task, "the part held out")
     if test is not None and schema.task != "regression":
         require_contrast(test, schema.task, "the test part")
     weighed = weigh_negatives(valid, config.negatives_kept)
     judged = None if test is None else weigh_negatives(test, config.negatives_kept)
     return Parts(objective, log, weighed, judged)
+
+
+def held_out(
+    log: Log, valid: Log | None, schema: Schema, config: Config, seed: int
+) -> tuple[Log, Log]:
+    """The rows to train on, and `valid` or the part of `log` that is held out in its place.
+
+    Raises:
+        DataError: a log that cannot be trained on.
+    """
+    require_contrast(log, schema.task, "training")
+    if valid is not None:
+        return log, valid
+    return split(log, schema, share=config.valid_share, seed=seed)
 
 
 def vocabularies_of(schema: Schema, train: Log) -> dict[str, FieldVocabulary]:

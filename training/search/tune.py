@@ -7,7 +7,6 @@ criterion on the rows held out, before calibration.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -20,6 +19,7 @@ import torch
 from model.encoding import Encoder
 from model.errors import AfmError, ConfigError
 from model.schema import Schema
+from model.whole_file import whole_file
 from training.config import Config
 from training.data.examples import Examples
 from training.data.log import Log
@@ -180,7 +180,5 @@ def _as_json(tuned: Tuned) -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
-    # whole, or as it was
-    aside = path.with_name(f".{path.name}.new")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)  # noqa: PTH105  Path.replace says the same at greater length
+    with whole_file(path) as file:
+        file.write(text.encode())

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from model.errors import BundleError, ConfigError, reason
 from model.nets import Net
+from model.whole_file import whole_file
 
 Stored = Mapping[str, Mapping[str, NDArray[np.float32]]]  # parameter -> name in Adam -> array
 
@@ -58,13 +59,10 @@ class Moments:
             for name, state in self.states.items()
             for key, tensor in state.items()
         }
-        aside = path.with_name(f".{path.name}.new")
         try:
-            with aside.open("wb") as file:
+            with whole_file(path) as file:
                 np.savez(file, allow_pickle=False, **{VERSION: np.array(version)}, **arrays)
-            aside.replace(path)
         except OSError as error:
-            aside.unlink(missing_ok=True)
             raise BundleError(f"{path}: cannot be written: {reason(error)}") from error
 
 

@@ -7,7 +7,6 @@ What lies between two steps is computed again, since it depends on nothing else.
 """
 
 import hashlib
-import os
 import pickle
 import time
 import zipfile
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from model.errors import BundleError, ConfigError, reason
+from model.whole_file import whole_file
 from training.data.examples import Examples
 
 
@@ -91,15 +91,10 @@ class Checkpoint:
 
     def _write(self, steps: Mapping[str, StepState]) -> None:
         states = {name: vars(state) for name, state in steps.items()}
-        aside = self._path.with_name(f".{self._path.name}.new")
         try:
-            with aside.open("wb") as file:
+            with whole_file(self._path) as file:
                 torch.save({"inputs": self._inputs, "steps": states}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(self._path)
         except (OSError, RuntimeError) as error:  # torch's, of a disk that is full
-            aside.unlink(missing_ok=True)
             why = reason(error) if isinstance(error, OSError) else "the disk may be full"
             raise BundleError(f"{self._path}: cannot be written: {why}") from error
         self._written_at = time.monotonic()

@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.bundle.bundle import PREDICT, WEIGHTS, Bundle
+from model.bundle.bundle import Bundle
+from model.bundle.files import PREDICT, WEIGHTS
 from model.bundle.graph_files import PREFIX, read_parameters
 from model.encoding import Encoder
 from model.errors import BundleError, ConfigError

@@ -10,8 +10,10 @@ import numpy as np
 import onnx
 import pytest
 
-from model.bundle.bundle import Bundle, new_bundle, vocabulary_file
+from model.bundle.bundle import Bundle
+from model.bundle.files import vocabulary_file
 from model.bundle.golden import GoldenCase, replay
+from model.bundle.write import new_bundle
 from model.errors import BundleError
 from model.manifest import FORMAT
 

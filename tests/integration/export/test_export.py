@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.bundle.bundle import EXPLAIN, PREDICT, RANK, WEIGHTS
+from model.bundle.files import EXPLAIN, PREDICT, RANK, WEIGHTS
 from model.encoding import Encoded, Slate
 from model.errors import BundleError, ParityError
 from model.manifest import Calibration, Dimensions

@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from model.bundle.bundle import REPORT, Bundle
+from model.bundle.bundle import Bundle
+from model.bundle.files import REPORT
 from model.errors import BundleError
 from model.schema import Schema
 from tiny import tiny_rows

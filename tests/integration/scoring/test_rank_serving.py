@@ -8,7 +8,8 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from model.bundle.bundle import RANK, Bundle
+from model.bundle.bundle import Bundle
+from model.bundle.files import RANK
 from model.errors import BundleError
 from model.nets import NETS
 from model.schema import Schema

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 import torch
 
-from model.bundle.bundle import WEIGHTS, Bundle
+from model.bundle.bundle import Bundle
+from model.bundle.files import WEIGHTS
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
 from training.state.checkpoint import checkpoint_path

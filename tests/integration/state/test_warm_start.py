@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 import torch
 
-from model.bundle.bundle import WEIGHTS, Bundle
+from model.bundle.bundle import Bundle
+from model.bundle.files import WEIGHTS
 from model.vocabulary import FIRST, MISSING, UNKNOWN, Scaler
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import NETS, main

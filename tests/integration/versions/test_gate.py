@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from model.bundle.bundle import VALIDATION, Bundle
+from model.bundle.bundle import Bundle
+from model.bundle.files import VALIDATION
 from model.bundle.labelled_rows import LabelledRows
 from model.errors import BundleError
 from model.schema import Schema

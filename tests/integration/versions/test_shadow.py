@@ -11,7 +11,8 @@ import structlog
 
 from altered import scale_output, slow_down, whole
 from app_server import client_of
-from model.bundle.bundle import Bundle, vocabulary_file
+from model.bundle.bundle import Bundle
+from model.bundle.files import vocabulary_file
 from service.cli import main
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live

@@ -1,0 +1,86 @@
+"""Writes a bundle: a scratch directory that becomes the bundle in one step, and its manifest."""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from model.bundle.files import MANIFEST, digest
+from model.errors import BundleError
+from model.manifest import FileRecord, Manifest
+
+
+@contextmanager
+def new_bundle(out: Path) -> Iterator[Path]:
+    """A scratch directory beside `out`, which becomes `out` in one step when the block ends well,
+    and is gone when it does not. What killed writers of `out` left is swept.
+
+    Raises:
+        BundleError: `out` exists, or its parent cannot be written.
+    """
+    if out.exists():
+        raise BundleError(f"{out}: exists already; choose another directory or remove it")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(out)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        handle = os.open(scratch, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_SH)  # tells a sweeper that this one is not abandoned
+    except OSError as error:
+        raise BundleError(f"{out}: cannot write there: {error.strerror}") from error
+    try:
+        yield scratch
+        scratch.chmod(0o755)  # mkdtemp's is for the owner alone
+        for path in (*(p for p in scratch.rglob("*") if p.is_file()), scratch):
+            _sync(path)
+        scratch.rename(out)
+        _sync(out.parent)
+    except OSError as error:
+        raise BundleError(f"{out}: cannot write the bundle: {error.strerror}") from error
+    finally:
+        os.close(handle)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sweep(out: Path) -> None:
+    for scratch in out.parent.glob(f".{out.name}.*/"):
+        handle = os.open(scratch, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(scratch, ignore_errors=True)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(handle)
+
+
+def write_manifest(directory: Path, created: str, **facts: Any) -> Manifest:
+    """Seal a bundle whose other files are all written: digest them, name the version by date and
+    content, write the manifest. `facts` are the manifest's other keys.
+    """
+    files = {
+        str(path.relative_to(directory)): FileRecord(sha256=digest(path), size=path.stat().st_size)
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+    content = json.dumps({name: record.sha256 for name, record in files.items()}).encode()
+    stamp = re.sub(r"[^0-9]", "", created)[:14]
+    version = f"{stamp}-{hashlib.sha256(content).hexdigest()[:8]}"
+    manifest = Manifest(version=version, created=created, files=files, **facts)
+    (directory / MANIFEST).write_bytes(manifest.dumps())
+    return manifest
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
