@@ -17,9 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from model.metrics.group_metrics import NAMES as GROUP_NAMES
-from model.metrics.group_metrics import group_figures
-from model.metrics.metrics import BINS, NAMES, SMALLEST
+from model.metrics.ranked_rows import NAMES, RankedRows
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -66,7 +64,7 @@ def resample(
     """
     y, p = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
     w = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
-    ranked = _Ranked(y, p, w, group, task)
+    ranked = RankedRows(y, p, w, group, task)
     whole = ranked.figures(np.ones(len(y)))
     drawn = {name: np.full(resamples, np.nan) for name in NAMES}
     for draw, counts in enumerate(_draws(len(y), group, resamples, seed)):
@@ -138,72 +136,3 @@ def _draws(
     for _ in range(resamples):
         counts = np.bincount(rng.integers(0, max(units, 1), units), minlength=units)
         yield counts if member is None else counts[member]
-
-
-class _Ranked:
-    # rows in the order of their probability, sorted once: each draw then is a change of weights,
-    # and takes sums and cumulative sums alone
-
-    def __init__(self, y: Floats, p: Floats, w: Floats, group: ArrayLike | None, task: str) -> None:
-        self._task = task
-        # a group is drawn whole, so its own figures stand and only their mean is another
-        grouped = group is not None and task != "regression"
-        self._within = group_figures(y, p, w, group) if grouped and group is not None else None
-        self._order = np.argsort(p, kind="stable")
-        self._y, self._p, self._w = y[self._order], p[self._order], w[self._order]
-        self._first = np.flatnonzero(np.diff(self._p, prepend=-np.inf))  # of each distinct value
-        self._binary = task == "click" and bool(np.isin(y, (0.0, 1.0)).all())
-        self._squares = (self._y - self._p) ** 2
-        if self._binary:
-            sure = np.clip(self._p, SMALLEST, 1 - SMALLEST)
-            self._losses = -(self._y * np.log(sure) + (1 - self._y) * np.log1p(-sure))
-
-    def figures(self, counts: NDArray[np.int64] | Floats) -> dict[str, float]:
-        """What `metrics` gives where each row stands `counts` times; NaN for None."""
-        known = dict.fromkeys(NAMES, float("nan"))
-        w = self._w * counts[self._order]
-        total = w.sum()
-        if not total > 0:
-            return known
-        if self._within is not None:
-            times = counts[self._within.first]
-            for name in GROUP_NAMES:
-                value = self._within.mean(name, times)
-                known[name] = float("nan") if value is None else value
-        if self._task == "ranking":
-            return known
-        known["rmse"] = float(np.sqrt(w @ self._squares / total))
-        if self._task == "regression":
-            known["mae"] = float(w @ np.abs(self._y - self._p) / total)
-            variance = w @ (self._y - w @ self._y / total) ** 2
-            if variance > 0:
-                known["r2"] = float(1 - w @ self._squares / variance)
-        if not self._binary:
-            return known
-        clicks = w @ self._y
-        known["logloss"] = float(w @ self._losses / total)
-        known["brier"] = float(w @ self._squares / total)
-        positive, mass = self._by_value(w * self._y), self._by_value(w)
-        known["ece"] = self._ece(w, mass, total)
-        if clicks > 0:
-            known["calibration_ratio"] = float(w @ self._p / clicks)
-        if 0 < clicks < total:
-            rate = clicks / total
-            entropy = -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate))
-            known["normalised_entropy"] = float(known["logloss"] / entropy)
-            negative = mass - positive
-            below = np.cumsum(negative) - negative / 2
-            known["auc"] = float(positive @ below / (clicks * (total - clicks)))
-            found, seen = np.cumsum(positive[::-1]), np.cumsum(mass[::-1])
-            precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
-            known["pr_auc"] = float(positive[::-1] @ precision / clicks)
-        return known
-
-    def _by_value(self, terms: Floats) -> Floats:
-        return terms if len(self._first) == len(terms) else np.add.reduceat(terms, self._first)
-
-    def _ece(self, w: Floats, mass: Floats, total: float) -> float:
-        middle = (np.cumsum(mass) - mass / 2) / total
-        bins = np.minimum((middle * BINS).astype(np.int64), BINS - 1)
-        gaps = self._by_value(w * (self._p - self._y))
-        return float(np.abs(np.bincount(bins, gaps, BINS)).sum() / total)

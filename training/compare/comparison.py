@@ -8,7 +8,7 @@ import numpy as np
 
 from model.bundle.bundle import Bundle
 from model.metrics.bootstrap import RESAMPLES, Difference, Resampled, differences
-from model.metrics.metrics import NAMES
+from model.metrics.ranked_rows import NAMES
 from training.report.score_sections import Scored
 
 

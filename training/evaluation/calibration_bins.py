@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from model.metrics.metrics import Floats
+from model.metrics.ranked_rows import Floats
 from model.schema import Schema
 from model.values import Column
 from training.evaluation.curves import Bin, rate_bin, reliability

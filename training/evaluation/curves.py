@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.metrics.metrics import Floats
+from model.metrics.ranked_rows import Floats, equal_bins
 
 POINTS = 200  # that a curve is drawn by
 DECILES = 10
@@ -103,11 +103,9 @@ def _equal_bins(p: Floats, w: Floats, bins: int) -> list[NDArray[np.bool_]]:
     # rows of about equal weight in the order of p, equal ones together; none without weight
     _, group = np.unique(p, return_inverse=True)
     mass = np.bincount(group, w)
-    total = mass.sum()
-    if not total > 0:
+    if not mass.sum() > 0:
         return []
-    middle = (np.cumsum(mass) - mass / 2) / total
-    of_row = np.minimum((middle * bins).astype(np.int64), bins - 1)[group]
+    of_row = equal_bins(mass, bins)[group]
     members = (of_row == number for number in range(bins))
     return [rows for rows in members if w[rows].sum() > 0]
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.manifest import MOST_KNOTS, Calibration
-from model.metrics.metrics import SMALLEST
+from model.metrics.ranked_rows import SMALLEST
 
 Floats = NDArray[np.float64]
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from model.encoding import Encoded, Encoder
 from model.metrics.bootstrap import intervals, resample
-from model.metrics.metrics import NAMES, Metrics
+from model.metrics.metrics import Metrics
+from model.metrics.ranked_rows import NAMES
 from model.scorer import Scorer
 from model.vocabulary import FIRST, FieldVocabulary
 from training.data.log import Log

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.metrics.metrics import Floats
+from model.metrics.ranked_rows import Floats
 from model.schema import Schema
 from training.data.log import Log
 from training.evaluation.calibration_bins import (

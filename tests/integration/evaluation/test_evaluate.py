@@ -7,7 +7,7 @@ import pytest
 
 from model.bundle.bundle import Bundle
 from model.metrics.bootstrap import intervals, resample
-from model.metrics.metrics import NAMES
+from model.metrics.ranked_rows import NAMES
 from tiny import tiny_rows
 from training.cli import main
 

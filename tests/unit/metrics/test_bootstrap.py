@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from model.metrics.bootstrap import differences, intervals, percentiles, resample
-from model.metrics.metrics import NAMES, metrics
+from model.metrics.metrics import metrics
+from model.metrics.ranked_rows import NAMES
 
 GROUPED = {"gauc", "ndcg@10", "ndcg"}
 DEFINED = {

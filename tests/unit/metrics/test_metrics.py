@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from model.metrics.metrics import NAMES, metrics
+from model.metrics.metrics import metrics
+from model.metrics.ranked_rows import NAMES
 
 # of probabilities without groups
 DEFINED = [n for n in NAMES if n not in ("gauc", "ndcg@10", "ndcg", "mae", "r2")]
