@@ -27,7 +27,7 @@ FIT ?= --config training/configs/example.toml --test $(EXAMPLE)/test.parquet
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint bench faults soak audit FORCE
+.PHONY: help install run test lint bench faults soak audit docs FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,12 @@ audit: $(INSTALLED) ## known vulnerabilities of the pinned versions (needs the n
 	@[ -x .venv/audit/bin/pip-audit ] || { $(BIN)/python -m venv .venv/audit && \
 	  .venv/audit/bin/python -m pip install -qq --no-input --disable-pip-version-check pip-audit==2.10.1; }
 	@.venv/audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
+
+docs: $(INSTALLED) ## the documentation as a site in .site/html, without warnings
+	@[ -x .venv/docs/bin/zensical ] || { $(BIN)/python -m venv .venv/docs && \
+	  .venv/docs/bin/python -m pip install -qq --no-input --disable-pip-version-check -r docs/requirements.txt; }
+	@$(BIN)/python docs/site.py .site
+	@.venv/docs/bin/zensical build --strict --clean -f .site/zensical.toml
 
 # torch first and alone: see the note in constraints.txt.
 $(INSTALLED): pyproject.toml constraints.txt
