@@ -1,7 +1,7 @@
 """Raw rows to what the graphs read: ids and values. The one encoder of training and serving.
 
 It works field by field on columns, because training has columns and an ad request has few fields
-and many candidates; a row is a mapping from field name to value.
+and many candidates; a row is a mapping from the fields' sources (their names, for most) to values.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -61,7 +61,7 @@ class Slate:
 class Side:
     """Some fields of the schema, side by side in slots: the context's, the ads', or all.
 
-    `names`: the fields'. `width`: their slots.
+    `names`: the keys of a row that they read. `width`: their slots.
     """
 
     def __init__(self, encoders: Iterable[FieldEncoder]) -> None:
@@ -70,7 +70,7 @@ class Side:
         for encoder in encoders:
             self._fields.append((encoder, slice(self.width, self.width + encoder.width)))
             self.width += encoder.width
-        self.names = frozenset(encoder.name for encoder, _ in self._fields)
+        self.names = frozenset(encoder.source for encoder, _ in self._fields)
         unknown = [e.offset + UNKNOWN for e, _ in self._fields for _ in range(e.width)]
         self._unknown: NDArray[np.int64] = np.array(unknown, dtype=np.int64)
 
@@ -82,20 +82,20 @@ class Side:
         values = np.zeros((rows, self.width), dtype=np.float32)
         unknown: dict[str, int] = {}
         for encoder, slots in self._fields:
-            name = encoder.name
-            if name in varying:
-                unseen = encoder.fill(columns[name], ids[:, slots], values[:, slots])
+            source = encoder.source
+            if source in varying:
+                unseen = encoder.fill(columns[source], ids[:, slots], values[:, slots])
             else:  # the same for every row: encoded once, then repeated
                 one_id = np.empty((1, encoder.width), dtype=np.int64)
                 one_value = np.zeros(one_id.shape, dtype=np.float32)
                 try:
-                    unseen = encoder.fill(columns.get(name, (None,)), one_id, one_value)
+                    unseen = encoder.fill(columns.get(source, (None,)), one_id, one_value)
                 except InputError as error:
                     error.row = None
                     raise
                 ids[:, slots], values[:, slots] = one_id, one_value
             if unseen:
-                unknown[name] = unseen
+                unknown[encoder.name] = unseen
         return Encoded(ids, values, unknown)
 
     def rows(self, rows: Sequence[Row]) -> Encoded:
@@ -111,7 +111,7 @@ class Side:
             get = row.get
             for encoder, _ in self._fields:
                 try:
-                    unseen = encoder.append(get(encoder.name), ids, values)
+                    unseen = encoder.append(get(encoder.source), ids, values)
                 except InputError as error:
                     error.row = position
                     raise
@@ -229,7 +229,8 @@ class Encoder:
         return Encoded(encoded.ids, encoded.values, encoded.unknown, ignored)
 
     def encode_columns(self, columns: Mapping[str, Column], rows: int) -> Encoded:
-        """Encode a log: one column of `rows` values for each field; a field without one is missing.
+        """Encode a log: one column of `rows` values for each source of the schema; a field without
+        one is missing.
 
         Raises:
             InputError: a value that its field cannot hold.
@@ -247,7 +248,7 @@ class Encoder:
         """What stands in each of the F slots of one row, as text; None where nothing does."""
         found: list[str | None] = []
         for encoder in self._fields:
-            given = encoder.texts(row.get(encoder.name))[: encoder.width]
+            given = encoder.texts(row.get(encoder.source))[: encoder.width]
             found += given + [None] * (encoder.width - len(given))
         return found
 

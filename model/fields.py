@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from model.errors import InputError
 from model.schema import CategoricalField, Field, MultivalueField, NumericField
-from model.values import Column, canonical, members
+from model.values import Column
 from model.vocabulary import (
     ABSENT,
     FIRST,
@@ -22,12 +22,16 @@ from model.vocabulary import (
 
 
 class FieldEncoder(ABC):
-    """What the kinds share; `offset` is the first table row of the field, `width` its slots."""
+    """What the kinds share; `offset` is the first table row of the field, `width` its slots, and
+    `source` the key of a row that it reads.
+    """
 
     def __init__(self, name: str, described: Field, offset: int) -> None:
         self.name = name
+        self.source = described.source or name
         self.offset = offset
         self.width = described.width
+        self._reading = described.reading
         # a missing value is a feature of its own (x = 1), or no feature (x = 0)
         token = described.missing == "token"
         self.missing_id = offset + (MISSING if token else ABSENT)
@@ -58,7 +62,7 @@ class FieldEncoder(ABC):
 
     def texts(self, value: Any) -> list[str | None]:
         """A value as text, one for each slot that it takes."""
-        return [None if value is None or value == "" else canonical(value)]
+        return [self._reading.text(value)]
 
     def _fault(self, code: str, position: int, message: str) -> InputError:
         return InputError(code, f"field {self.name!r}: {message}", row=position, field=self.name)
@@ -74,13 +78,20 @@ class _Values(FieldEncoder):
         super().__init__(name, described, offset)
         self.unknown_id = offset + UNKNOWN
         self._ids = vocabulary.ids(offset)
+        self._words = {} if self._reading.as_text else vocabulary.words(offset)
 
-    def _id_of(self, value: Any, position: int) -> int:
+    def _id_of(self, value: Any, position: int) -> int | None:
+        # None of a value that is null
         if value.__class__ not in (str, int, float, bool):
             raise self._wrong_type(position, "a string, number or boolean", value)
         if value.__class__ is float and value - value != 0.0:
             raise self._fault("not_finite", position, "NaN and Infinity are not values")
-        row = self._ids.get(canonical(value))
+        text = self._reading.text(value)
+        if text is None:
+            return None
+        row = self._ids.get(text)
+        if row is None and self._words:
+            row = self._words.get(text.lower())
         return self.unknown_id if row is None else row
 
 
@@ -114,9 +125,8 @@ class _Categorical(_Values):
         return int(row == self.unknown_id)
 
     def _encoded(self, value: Any, position: int) -> tuple[int, float]:
-        if value is None or value == "":  # a blank CSV cell
-            return self.missing_id, self.missing_value
-        return self._id_of(value, position), 1.0
+        row = None if value is None else self._id_of(value, position)
+        return (self.missing_id, self.missing_value) if row is None else (row, 1.0)
 
 
 class _Multivalue(_Values):
@@ -129,7 +139,6 @@ class _Multivalue(_Values):
         strict: bool,
     ) -> None:
         super().__init__(name, described, vocabulary, offset)
-        self._separator = described.separator
         self._most = described.max_values
         self._strict = strict
 
@@ -137,7 +146,7 @@ class _Multivalue(_Values):
         ids[:] = self.offset + ABSENT
         unseen = 0
         for position, value in enumerate(column):
-            parts = members(value, self._separator)
+            parts = self._reading.members(value)
             if not parts:
                 ids[position, 0], values[position, 0] = self.missing_id, self.missing_value
             if len(parts) > self._most:
@@ -151,12 +160,13 @@ class _Multivalue(_Values):
             for slot, member in enumerate(parts):
                 known = self._ids.get(member) if isinstance(member, str) else None
                 row = self._id_of(member, position) if known is None else known
+                assert row is not None  # noqa: S101  members are not null
                 unseen += row == self.unknown_id
                 ids[position, slot], values[position, slot] = row, 1.0
         return unseen
 
     def append(self, value: Any, ids: list[int], values: list[float]) -> int:
-        parts = members(value, self._separator)
+        parts = self._reading.members(value)
         known = [self._ids.get(part) if part.__class__ is str else None for part in parts]
         empty = self.width - len(known)
         if not known or empty < 0 or None in known:
@@ -166,20 +176,20 @@ class _Multivalue(_Values):
         return 0
 
     def texts(self, value: Any) -> list[str | None]:
-        return [canonical(member) for member in members(value, self._separator)]
+        return [self._reading.text(member) for member in self._reading.members(value)]
 
 
 class _Numeric(FieldEncoder):
     def __init__(self, name: str, described: Field, vocabulary: Scaler | Bins, offset: int) -> None:
         super().__init__(name, described, offset)
         self._vocabulary = vocabulary
+        self._null_numbers = self._reading.null_numbers
 
     def fill(self, column: Column, ids: NDArray[np.int64], values: NDArray[np.float32]) -> int:
         kinds = set(map(type, column))
-        if not kinds <= {float, int, type(None)}:
-            allowed = (float, int, type(None))  # a boolean is not a number here
-            wrong = next(i for i, value in enumerate(column) if type(value) not in allowed)
-            raise self._wrong_type(wrong, "a number", column[wrong])
+        if not kinds <= {float, int, type(None)} or self._null_numbers:
+            column = [self._number(value, position) for position, value in enumerate(column)]
+            kinds = set(map(type, column))
         missing = None
         if type(None) in kinds:
             missing = np.array([value is None for value in column])
@@ -203,7 +213,7 @@ class _Numeric(FieldEncoder):
 
     def append(self, value: Any, ids: list[int], values: list[float]) -> int:
         plain = value.__class__ is float or (value.__class__ is int and abs(value) < 2**53)
-        if not plain or value - value != 0.0:
+        if not plain or value - value != 0.0 or value in self._null_numbers:
             return super().append(value, ids, values)
         vocabulary = self._vocabulary
         if isinstance(vocabulary, Bins):
@@ -214,11 +224,54 @@ class _Numeric(FieldEncoder):
             values.append(vocabulary.transform_one(value))
         return 0
 
+    def _number(self, value: Any, position: int) -> float | int | None:
+        try:
+            return self._reading.number(value)
+        except ValueError:
+            raise self._wrong_type(position, "a number", value) from None
+
+
+class _Part(FieldEncoder):
+    # a field that is a part of the moment that its source is
+
+    def __init__(self, described: CategoricalField | NumericField, whole: FieldEncoder) -> None:
+        super().__init__(whole.name, described, whole.offset)
+        self._described = described
+        self._whole = whole
+
+    def fill(self, column: Column, ids: NDArray[np.int64], values: NDArray[np.float32]) -> int:
+        parts = [self._part_of(value, position) for position, value in enumerate(column)]
+        return self._whole.fill(parts, ids, values)
+
+    def append(self, value: Any, ids: list[int], values: list[float]) -> int:
+        return self._whole.append(self._part_of(value, 0), ids, values)
+
+    def texts(self, value: Any) -> list[str | None]:
+        return self._whole.texts(self._part_of(value, 0))
+
+    def _part_of(self, value: Any, position: int) -> int | None:
+        try:
+            return self._described.part_of(value)
+        except ValueError:
+            wanted = "a date, a time in ISO 8601 or a Unix time"
+            if self._described.format is not None:
+                wanted = f"a time of the form {self._described.format}"
+            raise self._wrong_type(position, wanted, value) from None
+
 
 def field_encoder(
     name: str, described: Field, vocabulary: FieldVocabulary, offset: int, strict: bool
 ) -> FieldEncoder:
     """The encoder of one field, whose rows of the embedding table start at `offset`."""
+    whole = _whole_encoder(name, described, vocabulary, offset, strict)
+    if isinstance(described, MultivalueField) or described.part is None:
+        return whole
+    return _Part(described, whole)
+
+
+def _whole_encoder(
+    name: str, described: Field, vocabulary: FieldVocabulary, offset: int, strict: bool
+) -> FieldEncoder:
     match described, vocabulary:
         case CategoricalField(), Vocabulary():
             return _Categorical(name, described, vocabulary, offset)

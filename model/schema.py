@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,12 +19,17 @@ from pydantic import (
 from pydantic import Field as Setting
 
 from model.errors import SchemaError
+from model.moments import Part, part_of
 from model.toml_files import parse, read_text
+from model.values import PLAIN, Column, Reading
 
 Role = Literal["context", "candidate"]
 Missing = Literal["token", "absent"]
 Transform = Literal["standardise", "log1p", "quantile", "none"]
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+# TOML has arrays; a schema is hashable and never changes
+Texts = Annotated[tuple[str, ...], Setting(strict=False)]
 
 Task = Literal["click", "regression", "ranking"]
 Targets = Literal["as_given", "plus_minus_one"]
@@ -37,21 +42,87 @@ class _Field(BaseModel):
     missing: Missing = (
         "token"  # token: null has its own learned row; absent: the feature is not there
     )
+    source: str | None = Setting(default=None, min_length=1)  # the column; None: the field's name
+    null_values: Texts = ()  # what stands for null, beside the empty text; default: the schema's
 
     @property
     def width(self) -> int:
         """How many of the F slots the field takes."""
         return 1
 
+    @cached_property
+    def reading(self) -> Reading:
+        """How it reads its values."""
+        return Reading(null_values=self.null_values)
 
-class CategoricalField(_Field):
+    def own(self, column: Column) -> Column:
+        """The field's values by the values of its source, which they are unless it is a part.
+
+        Raises:
+            ValueError: a value that is no moment.
+        """
+        return column
+
+
+class _PartField(_Field):
+    # of one value, which may be a part of a moment
+
+    part: Part | None = None  # of the moment that `source` is, in UTC
+    format: str | None = Setting(default=None, min_length=1)  # of it, as strptime has it
+
+    @cached_property
+    def reading(self) -> Reading:
+        """How it reads its values, which have no null values of their own where they are parts."""
+        return PLAIN if self.part else Reading(null_values=self.null_values)
+
+    @cached_property
+    def _moments(self) -> Reading:
+        return Reading(null_values=self.null_values)
+
+    @model_validator(mode="after")
+    def _part_has_a_source(self) -> "_PartField":
+        if self.part is not None and self.source is None:
+            raise ValueError(f"part {self.part!r} needs a source: the column that has the moment")
+        if self.format is not None and self.part is None:
+            raise ValueError(f"format {self.format!r} goes with a part")
+        return self
+
+    def own(self, column: Column) -> Column:
+        """See `_Field`."""
+        if self.part is None:
+            return column
+        return [self.part_of(value) for value in column]
+
+    def part_of(self, value: Any) -> int | None:
+        """The part of a moment; None of null.
+
+        Raises:
+            ValueError: no moment.
+        """
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError("no moment")
+        if self._moments.text(value) is None:
+            return None
+        assert self.part is not None  # noqa: S101  only such fields are asked
+        return part_of(value, self.part, self.format)
+
+
+class CategoricalField(_PartField):
     """One value of many; values seen fewer than `min_count` times fold into the unknown row."""
 
     kind: Literal["categorical"]
     min_count: int = Setting(default=2, ge=1)
+    as_text: bool = False  # a text stays as it is written: 9.10 is not 9.1
+
+    @cached_property
+    def reading(self) -> Reading:
+        """See `_Field`."""
+        return PLAIN if self.part else Reading(self.as_text, self.null_values)
 
 
-class NumericField(_Field):
+class NumericField(_PartField):
     """A number that scales its field's embedding (the paper's v_i x_i), or picks a bin."""
 
     kind: Literal["numeric"]
@@ -66,6 +137,12 @@ class MultivalueField(_Field):
     min_count: int = Setting(default=2, ge=1)
     separator: str = Setting(default="|", min_length=1)  # in text; JSON has lists
     max_values: int = Setting(default=5, ge=1, le=1000)
+    as_text: bool = False  # a text stays as it is written: 9.10 is not 9.1
+
+    @cached_property
+    def reading(self) -> Reading:
+        """See `_Field`."""
+        return Reading(self.as_text, self.null_values, self.separator)
 
     @property
     def width(self) -> int:
@@ -96,13 +173,27 @@ class Schema(BaseModel):
     task: Task = "click"
     targets: Targets = "as_given"  # regression: plus_minus_one takes labels 0 and 1 as -1 and 1
     strict: bool = False  # a list longer than max_values is an error instead of being cut
+    null_values: Texts = ()  # of the fields that name none of their own
     fields: Fields = Setting(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fields_have_null_values(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or not given.get("null_values"):
+            return given
+        nulls, fields = given["null_values"], given.get("fields")
+        if not isinstance(fields, Mapping):
+            return given
+        return {**given, "fields": {name: _with(one, nulls) for name, one in fields.items()}}
 
     @model_validator(mode="after")
     def _columns_are_distinct(self) -> "Schema":
         for role in ("label", "weight", "time"):
             column = getattr(self, role)
-            if column in self.fields:
+            for name, source in self.sources.items():
+                # a part of the time is no copy of it
+                if source != column or (role == "time" and self._is_part(name)):
+                    continue
                 raise ValueError(f"column {column!r} is the {role} and cannot be a field as well")
         if "" in self.fields:
             raise ValueError("a field needs a name")
@@ -117,6 +208,14 @@ class Schema(BaseModel):
         if self.targets != "as_given" and self.task != "regression":
             raise ValueError(f"targets {self.targets} are for task regression, not {self.task}")
         return self
+
+    def _is_part(self, name: str) -> bool:
+        return getattr(self.fields[name], "part", None) is not None
+
+    @cached_property
+    def sources(self) -> Mapping[str, str]:
+        """The column of a log, or the key of a request's row, that each field reads."""
+        return {name: field.source or name for name, field in self.fields.items()}
 
     @cached_property
     def slots(self) -> tuple[str, ...]:
@@ -158,18 +257,32 @@ class Schema(BaseModel):
     def dumps(self) -> str:
         """The schema as TOML, each setting written out; `parse` reads it back equal."""
         head = self.model_dump(exclude={"fields"}, exclude_none=True)
-        lines = [f"{key} = {_toml(value)}" for key, value in head.items()]
+        lines = [f"{key} = {_toml(value)}" for key, value in head.items() if value != ()]
         for name, field in self.fields.items():
             lines += ["", f"[fields.{name if _BARE_KEY.fullmatch(name) else _toml(name)}]"]
-            settings = field.model_dump()
+            settings = field.model_dump(exclude_none=True)
+            for key, usual in (("null_values", self.null_values), ("as_text", False)):
+                if settings.get(key) == usual:
+                    del settings[key]
             order = ["kind", *(key for key in settings if key != "kind")]
             lines += [f"{key} = {_toml(settings[key])}" for key in order]
         return "\n".join(lines) + "\n"
 
 
-def _toml(value: str | int | bool) -> str:
+def _with(field: Any, null_values: Any) -> Any:
+    # a field as it was given, with the schema's null values where it names none
+    if isinstance(field, Mapping):
+        return {"null_values": null_values, **field}
+    if "null_values" in field.model_fields_set:
+        return field
+    return field.model_copy(update={"null_values": tuple(null_values)})
+
+
+def _toml(value: str | int | bool | tuple[str, ...]) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, int):
         return str(value)
     escaped = "".join(

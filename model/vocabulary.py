@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from model.errors import BundleError
 from model.schema import CategoricalField, Field, MultivalueField, NumericField
-from model.values import Column, Scalar, canonical, members
+from model.values import LETTERS, PLAIN, TRUTHS, Column, Reading, Scalar, truths
 
 ABSENT, MISSING, UNKNOWN, FIRST = 0, 1, 2, 3
 LEAST_KEPT = 1000  # values too rare so far whose counts are kept, however few a field has
@@ -53,22 +53,39 @@ class Vocabulary:
         """The table row of each value, where the field's rows start at `offset`."""
         return {value: offset + FIRST + i for i, value in enumerate(self.values)}
 
-    @classmethod
-    def fit(cls, values: Iterable[Scalar], min_count: int) -> "Vocabulary":
-        """Keep the values seen at least `min_count` times; the rest will be unknown."""
-        return cls(()).grown(values, min_count)
+    def words(self, offset: int) -> dict[str, int]:
+        """The table row of each lower-case word for true and false, where the field has one."""
+        found = truths(dict.fromkeys(self.values))
+        rows: dict[bool, int] = {}
+        for i, value in enumerate(self.values if found else ()):
+            if value in found:
+                rows.setdefault(found[value], offset + FIRST + i)
+        letters = len(found) == len(self.values)
+        words = TRUTHS | LETTERS if letters else TRUTHS
+        return {word: rows[truth] for word, truth in words.items() if truth in rows}
 
-    def grown(self, values: Iterable[Scalar], min_count: int) -> "Vocabulary":
+    @classmethod
+    def fit(
+        cls, values: Iterable[Scalar], min_count: int, reading: Reading = PLAIN
+    ) -> "Vocabulary":
+        """Keep the values seen at least `min_count` times; the rest will be unknown."""
+        return cls(()).grown(values, min_count, reading)
+
+    def grown(
+        self, values: Iterable[Scalar], min_count: int, reading: Reading = PLAIN
+    ) -> "Vocabulary":
         """With those of newer `values` at its end that it lacks and that are now seen at least
         `min_count` times, over all logs: what it holds keeps its id.
         """
         held = frozenset(self.values)
         counts: Counter[str] = Counter()
-        # counted raw first: most values repeat, and canonical() is the dear part
-        for value, count in Counter(
-            _typed(value) for value in values if value is not None and value != ""
-        ).items():
-            counts[canonical(value[1])] += count
+        # counted raw first: most values repeat, and their text form takes longest
+        for value, count in Counter(_typed(value) for value in values).items():
+            text = reading.text(value[1])
+            if text is not None:
+                counts[text] += count
+        if not reading.as_text:
+            self._join_truths(counts)
         new = sorted(
             (-count - self.refused.get(value, 0), value)
             for value, count in counts.items()
@@ -81,8 +98,20 @@ class Vocabulary:
         rare.sort(key=lambda one: -one[1])
         return Vocabulary(values, refused=dict(rare[: max(len(values), LEAST_KEPT)]))
 
+    def _join_truths(self, counts: Counter[str]) -> None:
+        # all words for true, or for false, are one value: the one held, else the most frequent
+        found = truths(dict.fromkeys(self.values) | counts)
+        for truth in (True, False):
+            words = [word for word in found if found[word] is truth]
+            known = next((value for value in self.values if value in words), None)
+            new = sorted((word for word in words if word in counts), key=lambda w: (-counts[w], w))
+            kept = new[0] if known is None and new else known
+            for word in new:
+                if word != kept and kept is not None:
+                    counts[kept] += counts.pop(word)
 
-def _typed(value: str | int | float) -> tuple[type, str | int | float]:
+
+def _typed(value: Scalar) -> tuple[type, Scalar]:
     # 1 == True == 1.0 for a dict, but they are different texts
     return value.__class__, value
 
@@ -169,10 +198,11 @@ FieldVocabulary = Vocabulary | Scaler | Bins
 
 
 def fit_vocabulary(described: Field, column: Column) -> FieldVocabulary:
-    """Learn a field's vocabulary, scale or bins from its column of the training split."""
+    """Learn a field's vocabulary, scale or bins from its source's column of the training split."""
     if not isinstance(described, NumericField):
         return grow_vocabulary(Vocabulary(()), described, column)
-    numbers = np.array([v for v in column if v is not None], dtype=np.float64)
+    found = map(described.reading.number, described.own(column))
+    numbers = np.array([v for v in found if v is not None], dtype=np.float64)
     if described.transform == "quantile":
         return Bins.fit(numbers, described.bins)
     return Scaler.fit(numbers, described.transform)
@@ -184,11 +214,11 @@ def grow_vocabulary(known: FieldVocabulary, described: Field, column: Column) ->
     """
     match known, described:
         case Vocabulary(), CategoricalField():
-            return known.grown(column, described.min_count)
-        case Vocabulary(), MultivalueField(separator=separator, max_values=most):
+            return known.grown(described.own(column), described.min_count, described.reading)
+        case Vocabulary(), MultivalueField(max_values=most, reading=reading):
             # cut as the encoder cuts: a value that is never fed would keep an untrained row
-            fed = (value for cell in column for value in members(cell, separator)[:most])
-            return known.grown(fed, described.min_count)
+            fed = (value for cell in column for value in reading.members(cell)[:most])
+            return known.grown(fed, described.min_count, reading)
     return known
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.errors import InputError
-from model.values import Row, canonical
+from model.schema import Schema
+from model.values import Reading, Row
 from model.vocabulary import FIRST, Ids, Vocabulary
 from service.errors import MalformedBody, StoreUnavailable
 from service.scoring.payloads import Asked, UnreadRows
@@ -86,10 +87,16 @@ class _Ids:
 
 
 class LiveValues:
-    """The live fields of a `record`'s version, `vocabularies` by name, looked up by `lookups`."""
+    """The live fields of a `record`'s version and its `schema`, `vocabularies` by name, looked up
+    by `lookups`.
+    """
 
-    def __init__(self, record: Record, store: VocabularyStore, lookups: Lookups) -> None:
+    def __init__(
+        self, record: Record, schema: Schema, store: VocabularyStore, lookups: Lookups
+    ) -> None:
         version = record.version
+        self._sources = {field: schema.sources[field] for field in record.live}
+        self._readings = {field: schema.fields[field].reading for field in record.live}
         self._keys = {field: store.values_key(version, field) for field in record.live}
         self._known = {field: KnownValues(MOST_KNOWN) for field in record.live}
         self._lookups = lookups
@@ -105,7 +112,7 @@ class LiveValues:
             StoreUnavailable, StoreError: see VocabularyStore.
         """
         for field, known in self._known.items():
-            values = sorted(set(texts(rows, field)))
+            values = sorted(set(texts(rows, self._sources[field], self._readings[field])))
             places = store.places(record.version, field, values)
             for value, place in zip(values, places, strict=True):
                 known.learn(value, place)
@@ -117,7 +124,8 @@ class LiveValues:
         wanted: dict[str, set[str]] = {}
         for field, key in self._keys.items():
             known = self._known[field]
-            if new := {value for value in _values(asked, field) if value not in known}:
+            source, reading = self._sources[field], self._readings[field]
+            if new := {value for value in _values(asked, source, reading) if value not in known}:
                 wanted[key] = new
         if not wanted:
             return True
@@ -131,15 +139,19 @@ class LiveValues:
         return True
 
 
-def texts(rows: Iterable[Row], field: str) -> Iterator[str]:
+def texts(rows: Iterable[Row], source: str, reading: Reading) -> Iterator[str]:
     """The values of a field as a vocabulary has them; what is none, the encoder will refuse."""
     for row in rows:
-        value = row.get(field)
-        if value.__class__ not in (str, int, float, bool) or value == "":
+        value = row.get(source)
+        if value.__class__ not in (str, int, float, bool):
             continue
-        text = canonical(value)
-        if text.isascii() or _is_unicode(text):
-            yield text
+        text = reading.text(value)
+        if text is None:
+            continue
+        # as it stands too: vocabularies of earlier bundles have texts in other forms
+        for form in (text, value) if isinstance(value, str) and value != text else (text,):
+            if form.isascii() or _is_unicode(form):
+                yield form
 
 
 def _is_unicode(text: str) -> bool:
@@ -150,17 +162,17 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _values(asked: Asked, field: str) -> Iterator[str]:
-    yield from texts([asked.context], field)
+def _values(asked: Asked, source: str, reading: Reading) -> Iterator[str]:
+    yield from texts([asked.context], source, reading)
     if not isinstance(asked.rows, UnreadRows):
-        yield from texts(asked.rows, field)
+        yield from texts(asked.rows, source, reading)
         return
-    name = field.encode()
+    name = source.encode()
     for start in range(0, len(asked.rows), AT_ONCE):
         # a candidate hardly ever names a field of the context
         raws = asked.rows.raws(start, start + AT_ONCE)
         named = [start + i for i, raw in enumerate(raws) if name in raw or b"\\" in raw]
         try:
-            yield from texts(asked.rows.read(named) if named else (), field)
+            yield from texts(asked.rows.read(named) if named else (), source, reading)
         except (InputError, MalformedBody):  # the encoder will say so
             continue

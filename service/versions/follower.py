@@ -222,7 +222,7 @@ class Follower:
         record = self._store.record(bundle.version)
         if not record.live:
             return None
-        values = LiveValues(record, self._store, self._lookups)
+        values = LiveValues(record, bundle.schema, self._store, self._lookups)
         rows = [row for case in bundle.golden() for row in case.request["instances"]]
         values.learn(record, self._store, rows)
         return values

@@ -80,9 +80,11 @@ def _live_fields(bundle: Bundle, above: int | None) -> Iterator[str]:
     vocabularies = bundle.vocabularies()
     for name, field in bundle.schema.fields.items():
         # ads are cached as they are encoded, so theirs have to be known
-        if field.kind == "categorical" and field.role == "context":
+        if field.kind == "categorical" and field.role == "context" and field.part is None:
             found = vocabularies[name]
-            if isinstance(found, Vocabulary) and len(found.values) > above:
+            # words for true and false are known by all words of the field, which are few
+            words = isinstance(found, Vocabulary) and not field.as_text and found.words(0)
+            if isinstance(found, Vocabulary) and len(found.values) > above and not words:
                 yield name
 
 

@@ -18,7 +18,7 @@ Ints = NDArray[np.int64]
 class Log:
     """B rows of a click log.
 
-    `columns`: for each field of the schema its B values, ready for `Encoder.encode_columns`.
+    `columns`: for each source of the schema its B values, ready for `Encoder.encode_columns`.
     `labels`: float32 [B]; NaN where the log was read without labels. `weights`: float32 [B], not
     negative. `group`: int64 [B], a number for each distinct group. `time`: float64 [B], ascending
     with time (seconds since 1970 where the log has dates). `source` names the log in errors.

@@ -1,5 +1,6 @@
 """Reads a click log (CSV, .csv.gz or Parquet) by its schema."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model.errors import DataError
-from model.schema import MultivalueField, NumericField, Schema
-from model.values import members
+from model.schema import CategoricalField, Field, MultivalueField, NumericField, Schema
+from model.values import NUMERIC, PLAIN, Reading
 from training.data.log import Ints, Log
 from training.data.table import bad_cell, label_array, plain, read_frame
 
 
 def read_log(path: Path, schema: Schema, *, labelled: bool = True) -> Log:
-    """Read a log by its schema. Cells of a CSV stay text unless the field is numeric; a blank cell,
-    or NaN in Parquet, is null.
+    """Read a log by its schema. A blank cell, a null value of the schema, or NaN in Parquet, is
+    null; a text is in the form that it has in a vocabulary.
 
     `labelled=False` reads the fields alone, for scoring: label, weight, group and time may be
     absent.
@@ -26,12 +27,15 @@ def read_log(path: Path, schema: Schema, *, labelled: bool = True) -> Log:
         DataError: unreadable, empty, without a column that the schema names, or with a cell that
             its column cannot hold.
     """
-    wanted = [*schema.fields]
+    wanted = [*dict.fromkeys(schema.sources.values())]
     if labelled:
         wanted = [c for c in (schema.label, schema.weight, schema.group, schema.time) if c] + wanted
     frame = read_frame(path, wanted)
     read = _Columns(path, frame)
-    columns = {name: read.values(name, field) for name, field in schema.fields.items()}
+    fields: dict[str, list[Field]] = {}
+    for name, source in schema.sources.items():
+        fields.setdefault(source, []).append(schema.fields[name])
+    columns = {source: read.values(source, of_source) for source, of_source in fields.items()}
     if not labelled:
         return Log(columns, np.full(len(frame), np.nan, np.float32), source=str(path))
     return Log(
@@ -51,25 +55,45 @@ class _Columns:
         self._path = path
         self._frame = frame
 
-    def values(self, name: str, field: object) -> list[Any]:
+    def values(self, name: str, fields: Sequence[Field]) -> list[Any]:
+        """The column that some fields have as their source."""
         series = self._frame[name]
-        if isinstance(field, NumericField):
-            values: list[Any] = self._numbers(series).to_list()
-        elif isinstance(field, MultivalueField):
-            # a mixed cell and its list are one thing; null stays null, as in JSON
-            values = [
-                None if cell is None or cell == "" else members(cell, field.separator)
-                for cell in plain(series, self._path).to_list()
-            ]
-        else:
-            cells = plain(series, self._path)
-            if isinstance(cells.dtype, pl.List):
+        cells = plain(series, self._path)
+        for field in fields:
+            if not isinstance(field, MultivalueField) and field.part is not None:
+                self._check_moments(series.name, cells, field)
+            elif isinstance(field, CategoricalField) and isinstance(cells.dtype, pl.List):
                 raise DataError(
                     f"{self._path}: column {name!r} holds lists, "
                     f"which a categorical field cannot: make its kind multivalue"
                 )
-            values = [None if cell == "" else cell for cell in cells.to_list()]
-        return values
+        first, *others = fields
+        if isinstance(first, NumericField) and first.part is None:
+            numbers = self._numbers(series, first.reading)
+            if not others:
+                return numbers.to_list()
+        if others:  # which may read one cell each in their own way
+            return cells.to_list()
+        if isinstance(first, MultivalueField):
+            # a blank cell and its list are one thing; null stays null, as in JSON
+            return [
+                None if cell is None or cell == "" else first.reading.members(cell)
+                for cell in cells.to_list()
+            ]
+        if cells.dtype == pl.String and first.part is None:
+            cells = _in_form(cells, first.reading)
+        return cells.to_list()
+
+    def _check_moments(
+        self, name: str, cells: pl.Series, field: CategoricalField | NumericField
+    ) -> None:
+        for value in cells.unique(maintain_order=True).to_list():
+            try:
+                field.part_of(value)
+            except ValueError:
+                row = cells.to_list().index(value)
+                form = f"a time of the form {field.format}" if field.format else "a moment"
+                raise self._bad(name, row, f"expected {form}") from None
 
     def weights(self, name: str) -> NDArray[np.float32]:
         numbers = self._present(self._frame[name], "weight")
@@ -80,7 +104,8 @@ class _Columns:
         return numbers.astype(np.float32)
 
     def groups(self, name: str) -> Ints:
-        cells = self._frame[name].cast(pl.String)
+        cells = plain(self._frame[name], self._path).cast(pl.String)
+        cells = cells.str.strip_chars().replace("", None)
         if cells.null_count():
             raise self._bad(name, int(cells.is_null().arg_max() or 0), "a group cannot be blank")
         return cells.rank("dense").to_numpy().astype(np.int64) - 1
@@ -110,19 +135,44 @@ class _Columns:
             raise self._bad(series.name, row, f"a {role} cannot be blank")
         return numbers.to_numpy().astype(np.float64)
 
-    def _numbers(self, series: pl.Series) -> pl.Series:
+    def _numbers(self, series: pl.Series, reading: Reading = PLAIN) -> pl.Series:
         cells = plain(series, self._path)
         if not (cells.dtype.is_numeric() or cells.dtype in (pl.String, pl.Null)):
             raise DataError(
                 f"{self._path}: column {series.name!r} holds {series.dtype}, not numbers"
             )
         if cells.dtype == pl.String:
-            cells = cells.str.strip_chars().replace("", None)
-        numbers = cells.cast(pl.Float64, strict=False)
+            cells = cells.str.strip_chars()
+            is_number = cells.str.contains(f"^(?:{NUMERIC})$").fill_null(False)
+            # what is left is null, or in error; of each there are few
+            nulls = [text for text in cells.filter(~is_number).unique() if _is_null(text, reading)]
+            cells = cells.replace(nulls, [None] * len(nulls))
+            numbers = cells.set(~is_number, None).cast(pl.Float64, strict=False)
+        else:
+            numbers = cells.cast(pl.Float64, strict=False)
         bad = (numbers.is_null() & cells.is_not_null()) | ~numbers.is_finite().fill_null(True)
         if bad.any():
             raise self._bad(series.name, int(bad.arg_max() or 0), "expected a finite number")
+        if reading.null_numbers:
+            return numbers.set(numbers.is_in(list(reading.null_numbers)), None)
         return numbers
 
     def _bad(self, name: str, row: int, wanted: str) -> DataError:
         return bad_cell(self._path, self._frame[name], row, wanted)
+
+
+def _in_form(cells: pl.Series, reading: Reading) -> pl.Series:
+    # texts as the vocabulary has them: what repeats is looked at once
+    other = {
+        cell: text
+        for cell in cells.unique().to_list()
+        if cell is not None and (text := reading.text(cell)) != cell
+    }
+    return cells.replace(list(other), list(other.values())) if other else cells
+
+
+def _is_null(text: str | None, reading: Reading) -> bool:
+    try:
+        return reading.number(text) is None
+    except ValueError:
+        return False

@@ -77,21 +77,42 @@ def label_array(
 
 
 def plain(series: pl.Series, path: Path) -> pl.Series:
-    """A column as JSON could hold it: text, numbers, booleans, or lists of them; NaN is null.
+    """A column as JSON could hold it: text, numbers, booleans, or lists of them; NaN is null. A
+    float of 32 bits is the shortest decimal that gives it back, a decimal is its digits as text,
+    and a moment is text in UTC.
 
     Raises:
-        DataError: a column of structures or bytes.
+        DataError: a column of structures, bytes or durations.
     """
-    inner = series.dtype.inner if isinstance(series.dtype, pl.List) else series.dtype
     if isinstance(series.dtype, pl.Array):
         return plain(series.arr.to_list(), path)
+    kind = series.dtype
+    inner: pl.DataType = kind.inner if isinstance(kind, pl.List) else kind  # type: ignore[assignment]  # of a list that exists
+    if inner == pl.Duration:
+        raise DataError(
+            f"{path}: column {series.name!r} holds {series.dtype}, which JSON has no value for: "
+            f"write it as a number, of seconds, say"
+        )
     if inner.is_nested() or inner in (pl.Binary, pl.Object):
         raise DataError(f"{path}: column {series.name!r} holds {series.dtype}, no plain values")
-    if inner.is_decimal():
-        return series.cast(pl.List(pl.Float64) if inner != series.dtype else pl.Float64)
-    if inner.is_temporal() or inner in (pl.Categorical, pl.Enum):
-        return series.cast(pl.List(pl.String) if inner != series.dtype else pl.String)
-    return series.fill_nan(None) if series.dtype.is_float() else series
+    frame = series.to_frame()
+    if inner is kind:
+        return frame.select(_plain(pl.all(), inner)).to_series()
+    return frame.select(pl.all().list.eval(_plain(pl.element(), inner))).to_series()
+
+
+def _plain(cell: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    if kind in (pl.Float16, pl.Float32):
+        return cell.cast(pl.String).cast(pl.Float64).fill_nan(None)
+    if kind.is_float():
+        return cell.fill_nan(None)
+    if isinstance(kind, pl.Datetime):
+        if kind.time_zone is not None:
+            cell = cell.dt.convert_time_zone("UTC")
+        return cell.dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ")
+    if kind.is_decimal() or kind.is_temporal() or kind in (pl.Categorical, pl.Enum):
+        return cell.cast(pl.String)
+    return cell
 
 
 def bad_cell(path: Path, series: pl.Series, row: int, wanted: str) -> DataError:

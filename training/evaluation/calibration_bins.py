@@ -38,7 +38,7 @@ def calibration_report(
     columns: Mapping[str, Column],
     schema: Schema,
 ) -> CalibrationReport:
-    """Of B rows with labels 0 and 1 and raw field values `columns`; some row must have a weight.
+    """Of B rows with labels 0 and 1 and raw values `columns` by source; a row must have a weight.
 
     The VALUES most frequent values of a field are named, each in FEWEST rows and the field's
     min_count or more; a row of a multi-valued field counts for each of its values.
@@ -49,7 +49,7 @@ def calibration_report(
     found = []
     for name, described in schema.fields.items():
         fewest = max(FEWEST, int(getattr(described, "min_count", 1)))
-        for part in slices(described, columns[name], VALUES, fewest):
+        for part in slices(described, columns[schema.sources[name]], VALUES, fewest):
             one = rate_bin(labels[part.rows], probabilities[part.rows], weights[part.rows])
             if one is not None:
                 found.append(ValueBin(name, part.value, one))

@@ -50,7 +50,7 @@ def evaluate(
     if by is not None:
         measured["slices"] = [
             {"value": part.value, **_measured(log, task, predictions, part.rows, resamples)}
-            for part in slices(fields[by], log.columns[by])
+            for part in slices(fields[by], log.columns[opened.schema.sources[by]])
         ]
     return measured
 

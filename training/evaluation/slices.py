@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.schema import Field, MultivalueField, NumericField
-from model.values import Column, canonical, members
+from model.values import Column
 
 MOST = 10
 OTHER = "(other)"
@@ -28,7 +28,7 @@ def slices(described: Field, column: Column, most: int = MOST, fewest: int = 1) 
     A number with more distinct values is cut at its quantiles. A row of a multi-valued field stands
     in the slice of each of its values.
     """
-    cells, order = _texts(described, column, most)
+    cells, order = _texts(described, described.own(column), most)
     counts = Counter(text for cell in cells for text in cell)
     if order is None:
         ranked = sorted((-count, text) for text, count in counts.items())
@@ -52,13 +52,17 @@ def slices(described: Field, column: Column, most: int = MOST, fewest: int = 1) 
 def _texts(described: Field, column: Column, most: int) -> tuple[list[list[str]], list[str] | None]:
     # each row's values as text, and the order of these where frequency is not it
     if isinstance(described, MultivalueField):
-        lists = (members(cell, described.separator) for cell in column)
-        return [list(dict.fromkeys(map(canonical, values))) for values in lists], None
+        text = described.reading.text
+        lists = (described.reading.members(cell) for cell in column)
+        texts = (dict.fromkeys(map(text, values)) for values in lists)
+        return [[text for text in cell if text is not None] for cell in texts], None
     if isinstance(described, NumericField):
+        column = list(map(described.reading.number, column))
         numbers = np.array([value for value in column if value is not None], np.float64)
         if len(np.unique(numbers)) > most:
             return _ranges(numbers, column, most)
-    return [[] if cell is None or cell == "" else [canonical(cell)] for cell in column], None
+    cells = map(described.reading.text, column)
+    return [[] if cell is None else [cell] for cell in cells], None
 
 
 def _ranges(

@@ -20,7 +20,7 @@ from model.metrics.metrics import Metrics, metrics
 from model.nets import Net
 from model.schema import Schema
 from model.scorer import Scorer
-from model.values import Row
+from model.values import Row, Value
 from model.vocabulary import FieldVocabulary, to_bytes
 from training.data.log import Log
 from training.export.onnx_graphs import check_parity, edge_cases, export
@@ -104,9 +104,15 @@ def measure(scorer: Scorer, encoded: Encoded, log: Log, task: str) -> Metrics:
 
 def golden_cases(real: Sequence[Row], schema: Schema) -> list[tuple[str, Sequence[Row]]]:
     """Raw rows of each kind: real ones, nothing known, all values unknown, one field alone."""
-    missing: Row = dict.fromkeys(schema.fields)
+    missing: Row = dict.fromkeys(schema.sources.values())
     stranger = {"categorical": UNSEEN, "multivalue": [UNSEEN], "numeric": None}
-    unknown: Row = {name: stranger[field.kind] for name, field in schema.fields.items()}
+    unknown: dict[str, Value] = {}
+    for name, source in schema.sources.items():
+        field = schema.fields[name]
+        is_part = field.kind != "multivalue" and field.part is not None
+        value = None if is_part else stranger[field.kind]
+        # of a source of several fields, what all of them take
+        unknown[source] = value if unknown.get(source, value) is not None else None
     alone = [{name: value} for name, value in real[0].items() if value is not None][:3]
     cases: list[tuple[str, Sequence[Row]]] = [
         ("real rows", real),

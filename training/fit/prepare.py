@@ -64,7 +64,8 @@ def held_out(
 def vocabularies_of(schema: Schema, train: Log) -> dict[str, FieldVocabulary]:
     """What each field learns from the rows trained on."""
     return {
-        name: fit_vocabulary(field, train.columns[name]) for name, field in schema.fields.items()
+        name: fit_vocabulary(field, train.columns[schema.sources[name]])
+        for name, field in schema.fields.items()
     }
 
 

@@ -163,7 +163,9 @@ class WarmStart:
     def grow(self, schema: Schema, fresh: Log) -> dict[str, FieldVocabulary]:
         """What each field knows after the new rows that are trained on."""
         return {
-            name: grow_vocabulary(self.vocabularies[name], described, fresh.columns[name])
+            name: grow_vocabulary(
+                self.vocabularies[name], described, fresh.columns[schema.sources[name]]
+            )
             for name, described in schema.fields.items()
         }
 

@@ -1,6 +1,7 @@
 """Tables as they stand in files, and what unreadable ones get."""
 
 import gzip
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -126,10 +127,28 @@ def test_parquet_types_become_what_json_can_hold():
             "ratio": [float("nan")],
             "cost": pl.Series(["1.25"]).cast(pl.Decimal(10, 2)),
             "pair": pl.Series([[1, 2]], dtype=pl.Array(pl.Int64, 2)),
+            "single": pl.Series([0.1], dtype=pl.Float32),
+            "singles": pl.Series([[0.1, None]], dtype=pl.List(pl.Float32)),
+            "at": pl.Series(["2024-05-01T12:00:00+02:00"]).str.to_datetime(time_zone="UTC"),
         }
     )
     values = [plain(series, PATH).to_list() for series in frame]
-    assert values == [["2024-05-01"], ["a"], [None], [1.25], [[1, 2]]]
+    assert values == [
+        ["2024-05-01"],
+        ["a"],
+        [None],
+        ["1.25"],
+        [[1, 2]],
+        [0.1],
+        [[0.1, None]],
+        ["2024-05-01T10:00:00Z"],
+    ]
+
+
+@pytest.mark.parametrize("cells", [[timedelta(1)], [[timedelta(1)]]])
+def test_durations_are_refused_by_name_and_with_what_to_do(cells):
+    with pytest.raises(DataError, match=r"'odd' holds .*Duration.*: write it as a number"):
+        plain(pl.Series("odd", cells), PATH)
 
 
 @pytest.mark.parametrize("cells", [[{"a": 1}], [b"x"], [[[1]]]])

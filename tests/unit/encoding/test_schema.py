@@ -3,7 +3,8 @@
 import pytest
 
 from model.errors import SchemaError
-from model.schema import Schema
+from model.moments import PARTS
+from model.schema import CategoricalField, NumericField, Schema
 
 MINIMAL = 'label = "click"\n[fields.device]\nkind = "categorical"\n'
 
@@ -98,3 +99,53 @@ def test_a_schema_file_that_is_not_text_is_named(tmp_path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(SchemaError, match=r"bytes\.toml: not UTF-8"):
         Schema.load(path)
+
+
+def test_null_values_of_the_schema_are_those_of_each_field_that_names_none():
+    schema = Schema.parse(
+        'label = "y"\nnull_values = ["NA", "?"]\n[fields.a]\nkind = "categorical"\n'
+        '[fields.b]\nkind = "numeric"\nnull_values = ["-1"]\n'
+        '[fields.c]\nkind = "multivalue"\nnull_values = []\n'
+    )
+    assert [field.null_values for field in schema.fields.values()] == [("NA", "?"), ("-1",), ()]
+    again = Schema.parse(schema.dumps())
+    assert again == schema
+    assert again.digest == schema.digest
+
+
+def test_a_schema_made_in_python_hands_its_null_values_on_too():
+    fields = {"a": CategoricalField(kind="categorical"), "n": NumericField(kind="numeric")}
+    schema = Schema(label="y", null_values=("NA",), fields=fields)
+    assert [field.null_values for field in schema.fields.values()] == [("NA",), ("NA",)]
+
+
+def test_fields_may_be_parts_of_one_source():
+    schema = Schema.parse(
+        'label = "y"\ntime = "ts"\n[fields.hour]\nkind = "categorical"\nsource = "ts"\n'
+        'part = "hour"\n[fields.day]\nkind = "numeric"\nsource = "ts"\npart = "weekday"\n'
+    )
+    assert schema.sources == {"hour": "ts", "day": "ts"}
+    assert Schema.parse(schema.dumps()) == schema
+
+
+def test_every_part_of_a_moment_can_be_named():
+    for part in PARTS:
+        text = f'label = "y"\n[fields.p]\nkind = "numeric"\nsource = "ts"\npart = "{part}"\n'
+        assert Schema.parse(text).fields["p"].part == part
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ('kind = "numeric"\npart = "hour"\n', "part 'hour' needs a source"),
+        ('kind = "numeric"\nsource = "t"\nformat = "%Y"\n', "format '%Y' goes with a part"),
+        ('kind = "numeric"\nsource = "t"\npart = "second"\n', "fields.p.*part: .*'second'"),
+        ('kind = "numeric"\nsource = "y"\n', "column 'y' is the label and cannot be a field"),
+        ('kind = "numeric"\nnull_values = "NA"\n', "null_values: "),
+        ('kind = "numeric"\nnull_values = [-1]\n', "null_values.*: "),
+        ('kind = "numeric"\nas_text = true\n', "as_text: unknown key"),
+    ],
+)
+def test_a_source_that_cannot_be_is_refused(body, says):
+    with pytest.raises(SchemaError, match=says):
+        Schema.parse(f'label = "y"\n[fields.p]\n{body}')
