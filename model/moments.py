@@ -16,6 +16,7 @@ _ISO = re.compile(rf"({_DATE})(?:{_CLOCK}{_ZONE})?", re.ASCII)
 _TIME_OF_DAY = re.compile(r"(\d\d:\d\d:\d\d)\.(\d+)", re.ASCII)
 _UNIX = re.compile(r"-?\d+(?:\.\d*)?", re.ASCII)
 # a Unix time is in seconds, and from each of these sizes on in a smaller unit
+LONGEST = 64  # characters of a moment: those that were read are kept
 _UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 
 Part = Literal["minute", "hour", "weekday", "hour_of_week", "day", "month"]
@@ -84,6 +85,8 @@ def part_of(value: str | int | float, part: Part, form: str | None) -> int:
     Raises:
         ValueError: no moment.
     """
+    if isinstance(value, str) and len(value) > LONGEST:
+        raise ValueError("too long for a moment")
     return PARTS[part](moment(value, form))
 
 
