@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.http.access.api_keys import ApiKeys
 from service.http.access.auth import Guard
-from service.http.openapi import add_raw_routes
+from service.http.openapi import document
 from service.http.pages.docs import add_docs_page
 from service.http.problems import Known, LastResort, add_handlers
 from service.http.routes import PATHS, add_routes
@@ -146,7 +146,7 @@ class _App(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if not self.openapi_schema:
-            self.openapi_schema = add_raw_routes(super().openapi())
+            self.openapi_schema = document(self.version)
         return self.openapi_schema
 
 

@@ -1,239 +1,271 @@
-"""What /docs says of the two raw routes, whose bodies no pydantic model ever sees at run time."""
+"""The OpenAPI document: made of the structs that decode requests and encode answers.
 
-from typing import Any
+It is written for what generates clients of it. A row has any keys, and values of several JSON
+types: generators make unions of those, which lose large integers, null or lists; so a row is an
+object of any values, and the kinds stand in its description. A key that may be left out has no
+`default`, which some take for a key that is always there. Numbers say `format: double`, since
+without a format some send float32.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import models_json_schema
+from typing import Annotated, Any
 
-Scalar = str | int | float | bool | None
-Row = dict[str, Scalar | list[Scalar]]
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
-_INSTANCES = [{"device": "ios", "hour": 21, "price": 3.5, "genres": ["a", "b"]}]
-_CONTEXT: dict[str, Any] = {"device": "ios", "hour": 21}
-_CANDIDATES = [{"ad": "a1", "price": 3.5}, {"ad": "a2"}]
+from service.http.status_answers import Alive, ModelAnswer, NotReady, Problem, Ready
+from service.scoring.answers import ExplainAnswer, PredictAnswer
+from service.scoring.payloads import DEFAULT_TOP, Timeout, Top
 
+JSON, PROBLEM, TEXT = "application/json", "application/problem+json", "text/plain"
 
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    timeout_ms: float | None = Field(
-        None,
-        gt=0,
-        le=86_400_000,
-        description="504 once so many milliseconds are over; null for the default",
-    )
-    strict: bool = Field(
-        True,
-        description="whether a row that cannot be scored fails the request (422); else its answer "
-        "is null, and `errors` says why",
-    )
-
-
-class InstancesRequest(_Request):
-    """Rows that each stand for themselves; a value unseen in training is data, not an error."""
-
-    instances: list[Row] = Field(min_length=1, examples=[_INSTANCES])
+Row = Annotated[
+    dict[str, Any],
+    Meta(
+        description="One value a field: a string, a number, a boolean or null; a list of strings "
+        "for a field of several values. A key that no field names is ignored and counted. A value "
+        "that was not seen in training is scored as unknown: it is no error."
+    ),
+]
 
 
-class CandidatesRequest(_Request):
-    """One context with N candidates; a candidate's value wins over the context's."""
+class _Options(msgspec.Struct, kw_only=True):
+    timeout_ms: Annotated[
+        Timeout | UnsetType,
+        Meta(
+            description="The answer is 504 once so many milliseconds have passed; null, or left "
+            "out: the service's default."
+        ),
+    ] = UNSET
+    strict: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="Whether a row that cannot be scored fails the request (422). If false, "
+            "its answer is null and `errors` says why. Left out: true."
+        ),
+    ] = UNSET
 
-    context: Row = Field(examples=[_CONTEXT])
-    candidates: list[Row] = Field(min_length=1, examples=[_CANDIDATES])
+
+_Top = Annotated[
+    Top | UnsetType,
+    Meta(
+        description="How many pairs of a row are listed, largest contribution first; null for all. "
+        f"Left out: {DEFAULT_TOP}."
+    ),
+]
 
 
-class ExplainInstancesRequest(InstancesRequest):
+class InstancesRequest(_Options, kw_only=True, forbid_unknown_fields=True):
+    """Rows that are complete by themselves."""
+
+    instances: Annotated[list[Row], Meta(min_length=1)]
+
+
+class CandidatesRequest(_Options, kw_only=True, forbid_unknown_fields=True):
+    """One context with N candidates. A field may stand in either; a candidate's value wins."""
+
+    context: Row
+    candidates: Annotated[list[Row], Meta(min_length=1)]
+
+
+class ExplainInstancesRequest(InstancesRequest, kw_only=True, forbid_unknown_fields=True):
     """Rows to explain."""
 
-    top: int | None = Field(20, ge=0, description="pairs a row, largest first; null for all")
+    top: _Top = UNSET
 
 
-class ExplainCandidatesRequest(CandidatesRequest):
+class ExplainCandidatesRequest(CandidatesRequest, kw_only=True, forbid_unknown_fields=True):
     """A context with candidates to explain."""
 
-    top: int | None = Field(20, ge=0, description="pairs a row, largest first; null for all")
+    top: _Top = UNSET
 
 
-class RowError(BaseModel):
-    """Why a row was answered with null; what a problem would say of it."""
-
-    row: int = Field(description="counted from 0")
-    field: str | None = Field(description="the schema's name, null where no field is to blame")
-    code: str = Field(examples=["wrong_type"])
-    detail: str
-
-
-class Answer(BaseModel):
-    """What every answer says."""
-
-    model: str = Field(examples=["ads"])
-    version: str = Field(description="the version that scored this very answer")
-    degraded: bool = Field(description="some values could not be looked up, and count as unknown")
-    errors: list[RowError] = Field(
-        [], description="of the rows answered with null; given where strict is false"
-    )
-
-
-class PredictAnswer(Answer):
-    """Probabilities in the order of the rows; of a model for regression or ranking, scores."""
-
-    probabilities: list[float | None] | None = Field(
-        description="null where the model's task has no probability", examples=[[0.0123, 0.0045]]
-    )
-    scores: list[float | None] | None = Field(
-        None, description="given where probabilities is null, and nowhere else"
-    )
-
-
-class LinearTerm(BaseModel):
-    """A feature's own share of the logit; `known`: training saw the value."""
-
-    field: str
-    value: str | None
-    known: bool
-    contribution: float
-
-
-class PairTerm(BaseModel):
-    """A pair's share of the logit; contribution = attention x interaction."""
-
-    fields: list[str] = Field(min_length=2, max_length=2)
-    values: list[str | None] = Field(min_length=2, max_length=2)
-    attention: float | None = Field(description="null where the net has none")
-    interaction: float
-    contribution: float
-
-
-class Rest(BaseModel):
-    """The sums over the pairs that are not listed."""
-
-    pairs: int
-    attention: float | None
-    contribution: float
-
-
-class Explanation(BaseModel):
-    """bias + linear + pairs + rest = logit.
-
-    Where the net is no sum over pairs, pairs and rest are null and `reason` says why; bias + linear
-    is then a part of the logit only.
-    """
-
-    probability: float | None = Field(description="null where the model's task has none")
-    score: float | None = Field(
-        None, description="given where probability is null, and nowhere else: the logit itself"
-    )
-    logit: float
-    bias: float
-    linear: list[LinearTerm]
-    pairs: list[PairTerm] | None = Field(description="null where the net is not additive (nfm)")
-    rest: Rest | None = Field(description="null where pairs is")
-    reason: str | None = Field(None, description="given where pairs is null, and nowhere else")
-
-
-class ExplainAnswer(Answer):
-    """One explanation a row, in the order of the rows."""
-
-    explanations: list[Explanation | None]
-
-
-class Problem(BaseModel):
-    """RFC 9457; `code` is stable, `row` counts from 0, `field` is the schema's name."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str = Field(examples=["wrong_type"])
-    row: int | None = None
-    field: str | None = None
-
-
-_MODELS: list[type[BaseModel]] = [
-    InstancesRequest,
-    CandidatesRequest,
-    ExplainInstancesRequest,
-    ExplainCandidatesRequest,
-    PredictAnswer,
-    ExplainAnswer,
-    Problem,
+_STRUCTS: list[type[msgspec.Struct]] = [
+    *(InstancesRequest, CandidatesRequest, ExplainInstancesRequest, ExplainCandidatesRequest),
+    *(PredictAnswer, ExplainAnswer, Alive, Ready, NotReady, ModelAnswer, Problem),
 ]
-_FAULTS = {
-    400: "not JSON",
-    401: "no API key, or one that is not known; only where keys are asked for",
-    403: "an API key without the right",
-    413: "too many bytes or rows",
-    415: "the content type is not JSON",
-    408: "the request was not whole in time",
-    422: "no request, or a value that a field cannot hold; names row and field",
-    429: "too much is in flight; Retry-After says when to ask again",
-    431: "the request's line and headers are too large",
-    503: "no version is live",
-    504: "timeout_ms, or the default, is over",
+
+_INSTANCES = [{"device": "ios", "hour": 21, "price": 3.5, "genres": ["a", "b"]}]
+_EXAMPLES: dict[str, Any] = {
+    "instances": {"value": {"instances": _INSTANCES}},
+    "candidates": {
+        "value": {
+            "context": {"device": "ios", "hour": 21},
+            "candidates": [{"ad": "a1", "price": 3.5}, {"ad": "a2"}],
+        }
+    },
 }
 
-
+# What every path may answer: refused by its key, its method or its head, or a fault of the service.
+_ANYWHERE = {
+    401: "No API key, or one that is not known; only where keys are asked for.",
+    403: "An API key without the right.",
+    405: "The method is not possible at this path.",
+    408: "The request was not whole in time.",
+    431: "The request's line and headers are too large.",
+    500: "A fault of the service itself.",
+}
+_SCORING = {
+    400: "The body is not JSON, or the request broke off.",
+    413: "Too many bytes or rows.",
+    415: "The content type is not JSON, or the body is compressed.",
+    422: "Not a request, or a value that a field cannot hold; names row and field.",
+    429: "Overloaded; see the headers for when to ask again.",
+    503: "No version is live, or the service sheds load where it is set to answer so.",
+    504: "`timeout_ms`, or the default deadline, has passed.",
+}
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {
+        "www-authenticate": {
+            "description": "How to authenticate.",
+            "schema": {"type": "string"},
+        }
+    },
+    405: {"allow": {"description": "The methods that are possible.", "schema": {"type": "string"}}},
+    429: {
+        "retry-after": {
+            "description": "In how many seconds to ask again; left out below one second.",
+            "schema": {"type": "integer"},
+        }
+    },
+}
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
 }
+_TAGS = [
+    {"name": "scoring", "description": "Probabilities, and what they are made of."},
+    {"name": "operation", "description": "Health, metrics, and what is live."},
+]
 
 
-def _reference(model: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
-
-
-def _operation(
-    name: str, summary: str, requests: list[type[BaseModel]], answer: type[BaseModel]
-) -> dict[str, Any]:
-    examples = {
-        "instances": {"value": {"instances": _INSTANCES}},
-        "candidates": {"value": {"context": _CONTEXT, "candidates": _CANDIDATES}},
+def document(version: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the service at this `version` of its distribution."""
+    _, schemas = msgspec.json.schema_components(
+        _STRUCTS, ref_template="#/components/schemas/{name}"
+    )
+    get = "get"
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "ctr-afm",
+            "version": version,
+            "description": "Click probabilities for one context and its candidate ads, and why.",
+        },
+        "servers": [
+            {"url": "."}
+        ],  # relative to the document: right behind a proxy's prefix as well
+        "tags": _TAGS,
+        "security": [{}, *({name: []} for name in _SCHEMES)],  # {}: keys may be off
+        "paths": {
+            "/predict": {
+                "post": _scoring(
+                    "predict",
+                    "Probabilities or scores",
+                    [InstancesRequest, CandidatesRequest],
+                    PredictAnswer,
+                )
+            },
+            "/explain": {
+                "post": _scoring(
+                    "explain",
+                    "Scores taken apart: what each feature and each pair contributes",
+                    [ExplainInstancesRequest, ExplainCandidatesRequest],
+                    ExplainAnswer,
+                )
+            },
+            "/healthz": {get: _operation("healthz", "The process lives", Alive)},
+            "/readyz": {
+                get: _operation(
+                    "readyz", "A verified, warm version is live", Ready, {503: _of(NotReady)}
+                )
+            },
+            "/model": {
+                get: _operation("model", "The live version", ModelAnswer, {503: _of(Problem)})
+            },
+            "/metrics": {get: _metrics()},
+        },
+        "components": {"schemas": _for_generators(schemas), "securitySchemes": _SCHEMES},
     }
-    problem = {"application/problem+json": {"schema": _reference(Problem)}}
+
+
+def _for_generators(schema: Any) -> Any:
+    # no defaults, and a format for each number
+    if isinstance(schema, list):
+        return [_for_generators(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _for_generators(part) for key, part in schema.items() if key != "default"}
+    if found.get("type") == "number":
+        found["format"] = "double"
+    if found.get("type") == "integer":
+        found["format"] = "int64"
+    if isinstance(found.get("description"), str):
+        found["description"] = " ".join(found["description"].split())
+    return found
+
+
+def _of(struct: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{struct.__name__}"}
+
+
+def _answers(
+    answer: type[msgspec.Struct], problems: dict[int, str], own: dict[int, dict[str, str]]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "200": {
+            "description": " ".join((answer.__doc__ or "").split()),
+            "content": {JSON: {"schema": _of(answer)}},
+        }
+    }
+    for status, text in sorted(problems.items()):
+        found[str(status)] = {
+            "description": text,
+            "content": {PROBLEM: {"schema": own.get(status, _of(Problem))}},
+        }
+        if status in _HEADERS:
+            found[str(status)]["headers"] = _HEADERS[status]
+    return found
+
+
+def _scoring(
+    name: str,
+    summary: str,
+    requests: list[type[msgspec.Struct]],
+    answer: type[msgspec.Struct],
+) -> dict[str, Any]:
+    body = {"oneOf": [_of(request) for request in requests]}
     return {
         "operationId": name,
+        "tags": ["scoring"],
         "summary": summary,
         "requestBody": {
             "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {"oneOf": [_reference(model) for model in requests]},
-                    "examples": examples,
-                }
-            },
+            "content": {JSON: {"schema": body, "examples": _EXAMPLES}},
         },
-        "responses": {
-            "200": {
-                "description": answer.__doc__,
-                "content": {"application/json": {"schema": _reference(answer)}},
-            },
-            **{
-                str(status): {"description": text, "content": problem}
-                for status, text in _FAULTS.items()
-            },
-        },
+        "responses": _answers(answer, {**_ANYWHERE, **_SCORING}, {}),
     }
 
 
-def add_raw_routes(openapi: dict[str, Any]) -> dict[str, Any]:
-    """Complete the document that FastAPI made of its own routes."""
-    predict = _operation(
-        "predict", "Probabilities or scores", [InstancesRequest, CandidatesRequest], PredictAnswer
-    )
-    explain = _operation(
-        "explain",
-        "Scores taken apart: what each feature and each pair contributes",
-        [ExplainInstancesRequest, ExplainCandidatesRequest],
-        ExplainAnswer,
-    )
-    _, document = models_json_schema(
-        [(model, "validation") for model in _MODELS], ref_template="#/components/schemas/{model}"
-    )
-    components = openapi.setdefault("components", {}).setdefault("schemas", {})
-    components.update(document["$defs"])
-    openapi["components"]["securitySchemes"] = _SCHEMES
-    openapi["security"] = [{}, *({name: []} for name in _SCHEMES)]  # {}: keys may be off
-    paths = {"/predict": {"post": predict}, "/explain": {"post": explain}}
-    openapi["paths"] = {**paths, **openapi["paths"]}
-    return openapi
+def _operation(
+    name: str,
+    summary: str,
+    answer: type[msgspec.Struct],
+    unavailable: dict[int, dict[str, str]] | None = None,
+) -> dict[str, Any]:
+    own = unavailable or {}
+    texts = dict.fromkeys(own, "No version is live, or the process is about to stop.")
+    return {
+        "operationId": name,
+        "tags": ["operation"],
+        "summary": summary,
+        "responses": _answers(answer, {**_ANYWHERE, **texts}, own),
+    }
+
+
+def _metrics() -> dict[str, Any]:
+    found = _operation("metrics", "Prometheus' text format", Alive)
+    found["responses"]["200"] = {
+        "description": "Every metric, of all workers.",
+        "content": {TEXT: {"schema": {"type": "string"}}},
+    }
+    return found

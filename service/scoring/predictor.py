@@ -16,6 +16,7 @@ from model.errors import InputError
 from model.values import Row
 from service.errors import DeadlinePassed
 from service.observe.metrics import Telemetry
+from service.scoring.answers import RowError
 from service.scoring.live_version import Live
 from service.scoring.payloads import Asked, RawRows, UnreadRows
 from service.scoring.turns import Pace, Turns
@@ -26,15 +27,6 @@ SLICE_ROWS = 100
 
 _json = msgspec.json.Encoder()
 _items: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-class RowError(msgspec.Struct):
-    """Why the row at this position was answered with null, as a problem would say it."""
-
-    row: int
-    field: str | None
-    code: str
-    detail: str
 
 
 class View(ABC):

@@ -4,11 +4,15 @@ import json
 import re
 
 import hypothesis
+import openapi_spec_validator
 import pytest
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from app_server import client_of
+from documented import fits
+from service.http.status_answers import Alive, ModelAnswer, NotReady, Problem, Ready
+from service.scoring.answers import ExplainAnswer, PredictAnswer
 from service.versions.publish import publish
 from training.cli import NETS
 
@@ -161,8 +165,6 @@ def test_a_task_without_probabilities_is_served_by_its_scores(
     redis_url, tmp_path, make_bundle, store, bundles, net, task
 ):
     """onnxruntime = HTTP; that torch = onnxruntime the gate has seen when the bundle was made."""
-    from service.http import openapi
-
     bundle = make_bundle(net, task=task)
     publish(bundle.directory, store, bundles)
     expected = bundle.scorer().predict(bundle.encoder().encode(ROWS)).logits.tolist()
@@ -173,8 +175,8 @@ def test_a_task_without_probabilities_is_served_by_its_scores(
         for case in bundle.golden():
             found = client.post("/predict", json=case.request).json()["scores"]
             assert found == pytest.approx(case.scores, rel=1e-6, abs=1e-6)
-    openapi.PredictAnswer.model_validate(answer, strict=True, extra="forbid")
-    openapi.ExplainAnswer.model_validate(explained, strict=True, extra="forbid")
+    fits(answer, PredictAnswer)
+    fits(explained, ExplainAnswer)
     assert list(answer) == ["model", "version", "degraded", "probabilities", "scores"]
     assert answer["probabilities"] is None
     assert answer["scores"] == pytest.approx(expected, abs=1e-5)
@@ -198,8 +200,6 @@ def test_an_answer_of_probabilities_has_no_scores_beside_them(client):
 def test_every_net_is_published_served_and_explained_by_the_same_contract(
     redis_url, tmp_path, make_bundle, store, bundles, net
 ):
-    from service.http import openapi
-
     bundle = make_bundle(net)
     publish(bundle.directory, store, bundles)
     expected = bundle.scorer().predict(bundle.encoder().encode(ROWS)).probabilities
@@ -208,7 +208,7 @@ def test_every_net_is_published_served_and_explained_by_the_same_contract(
         answer = client.post("/predict", json={"instances": ROWS}).json()
         assert answer["probabilities"] == pytest.approx(expected.tolist(), abs=1e-6)
         explained = client.post("/explain", json={"instances": ROWS, "top": 3}).json()
-    openapi.ExplainAnswer.model_validate(explained, strict=True, extra="forbid")
+    fits(explained, ExplainAnswer)
     for one, probability in zip(explained["explanations"], answer["probabilities"], strict=True):
         assert one["probability"] == probability
         assert (one["pairs"] is None) == ("reason" in one) == (net == "nfm")
@@ -410,19 +410,78 @@ def test_the_documentation_lists_every_path_and_its_schemas_are_there(client):
         assert name.partition('"')[0] in openapi["components"]["schemas"]
 
 
-def test_the_documented_examples_are_answered_and_match_their_schema(client):
-    from service.http import openapi
+def test_openapi_document_is_valid_and_says_what_generators_need(client):
+    document = client.get("/openapi.json").json()
+    openapi_spec_validator.validate(document)
+    operations = {
+        operation["operationId"]: operation
+        for path in document["paths"].values()
+        for operation in path.values()
+    }
+    assert set(operations) == {"predict", "explain", "healthz", "readyz", "model", "metrics"}
+    for operation in operations.values():
+        assert operation["tags"]
+        assert {"200", "405", "500"} <= operation["responses"].keys()
+    assert "503" in operations["readyz"]["responses"]
+    assert "text/plain" in operations["metrics"]["responses"]["200"]["content"]
+    assert "allow" in operations["predict"]["responses"]["405"]["headers"]
+    assert "retry-after" in operations["predict"]["responses"]["429"]["headers"]
+    assert document["servers"] == [{"url": "."}]
 
+
+def parts(schema):
+    """Every schema within a schema."""
+    if isinstance(schema, dict):
+        yield schema
+        for part in schema.values():
+            yield from parts(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from parts(part)
+
+
+def test_openapi_document_has_no_default_and_a_format_for_each_number(client):
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    found = list(parts(schemas))
+    assert [one for one in found if "default" in one] == []
+    numbers = [one for one in found if one.get("type") in ("number", "integer")]
+    assert {one["format"] for one in numbers} == {"double", "int64"}
+
+
+def test_openapi_rows_take_any_value(client):
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    for name in ("InstancesRequest", "ExplainInstancesRequest"):
+        row = schemas[name]["properties"]["instances"]["items"]
+        assert row["type"] == "object"
+        assert row.get("additionalProperties", {}) in ({}, True)
+    context = schemas["CandidatesRequest"]["properties"]["context"]
+    assert context.get("additionalProperties", {}) in ({}, True)
+
+
+def test_status_answers_are_what_the_document_says(client):
+    fits(client.get("/healthz").json(), Alive)
+    fits(client.get("/readyz").json(), Ready)
+    fits(client.get("/model").json(), ModelAnswer)
+    fits(client.get("/nothing").json(), Problem)
+    fits(client.post("/predict", json={"instances": [{"price": "x", "ad": "a"}]}).json(), Problem)
+
+
+def test_status_answers_without_a_version_are_what_the_document_says(bare):
+    fits(bare.get("/readyz").json(), NotReady)
+    fits(bare.get("/model").json(), Problem)
+
+
+def test_the_documented_examples_are_answered_and_match_their_schema(client):
     documented = client.get("/openapi.json").json()["paths"]
     for path, model in (
-        ("/predict", openapi.PredictAnswer),
-        ("/explain", openapi.ExplainAnswer),
+        ("/predict", PredictAnswer),
+        ("/explain", ExplainAnswer),
     ):
         content = documented[path]["post"]["requestBody"]["content"]["application/json"]
         for example in content["examples"].values():
             answer = client.post(path, json=example["value"])
             assert answer.status_code == 200, answer.text
-            model.model_validate(answer.json(), strict=True, extra="forbid")
+            fits(answer.json(), model)
 
 
 scalars = (
