@@ -26,7 +26,14 @@ def service(home: Path, bundle: Bundle, workers: int = 1, **settings: str) -> It
     """The service as a user runs it: published, with the embedded Redis; yields its port."""
     port = free_port()
     environment = clean_environment() | {"AFM_HOME": str(home / "afm")} | settings
-    run("afm-serve", "publish", "--force", str(bundle.directory), environment=environment)
+    run(
+        "afm-serve",
+        "publish",
+        "--force",
+        "--no-wait",
+        str(bundle.directory),
+        environment=environment,
+    )
     serve = [*command("afm-serve"), "run", "--port", str(port), "--workers", str(workers)]
     with started(serve, environment, home / "service.log", f"http://127.0.0.1:{port}/readyz"):
         yield port

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +14,16 @@ from service.store.active_notes import remember
 from service.store.embedded_redis import EmbeddedRedis
 
 if TYPE_CHECKING:
-    from service.store.version_store import VocabularyStore
+    from service.store.version_store import VersionStore
+    from service.versions.publish import Published
+
+WAIT_SECONDS = 10.0  # a worker with traffic takes some seconds to judge a version
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status: 2 for a fault of the user, 3 for no Redis."""
+    """Run one command; returns its exit status: 2 for a fault of the user, 3 for no Redis, 4 for a
+    version that is active and refused by workers.
+    """
     return run(_parser(), argv)
 
 
@@ -41,6 +45,8 @@ def _publish(arguments: argparse.Namespace) -> None:
     from service.versions.publish import publish
     from service.versions.publish_gate import Gate
 
+    if not arguments.wait >= 0:
+        raise SettingsError(f"--wait {arguments.wait:g}: seconds, 0 or more")
     settings = Settings.load(model=arguments.model)
     with _store(settings) as store:
         bundles = BundleStore(settings.bundle_directory)
@@ -56,12 +62,29 @@ def _publish(arguments: argparse.Namespace) -> None:
             gate=gate,
             live_above=settings.live_above,
         )
+        _say_published(done, settings.model)
+        if done.active and arguments.wait > 0:
+            _wait(store, done.record.version, arguments.wait)
+
+
+def _say_published(done: "Published", model: str) -> None:
     version, net = done.record.version, done.record.net
     what = "was published before" if done.again else "published"
     state = "is active" if done.active else f"not active: afm-serve activate {version}"
-    print(f"{version} ({net}) {what} as model {settings.model!r}; {state}")
+    print(f"{version} ({net}) {what} as model {model!r}; {state}")
     for line in done.saw:
         print(f"  {'in spite of: ' if line in done.faults else ''}{line}")
+
+
+def _wait(store: "VersionStore", version: str, seconds: float) -> None:
+    from service.store.refusal_board import RefusalBoard
+    from service.versions.rollout import wait_for_workers
+
+    sys.stdout.flush()  # what was done stands there while the workers are waited for
+    found = wait_for_workers(RefusalBoard(store), version, seconds)
+    for line in found.lines(seconds):
+        print(f"  {line}")
+    found.require_not_refused()
 
 
 def _key(arguments: argparse.Namespace) -> None:
@@ -95,15 +118,18 @@ def _versions(arguments: argparse.Namespace) -> None:
         print(line)
 
 
-def _refused(store: "VocabularyStore") -> list[str]:
+def _refused(store: "VersionStore") -> list[str]:
+    from service.store.refusal_board import RefusalBoard
+    from service.versions.rollout import refusal_lines
+
     try:
-        told = Counter(store.told())
+        lines = refusal_lines(RefusalBoard(store).told())
     except StoreError as error:
         return [f"whether a worker refuses the active version is not known: {error}"]
-    return [
-        f"{one.version} is refused by {workers} worker{'s' if workers > 1 else ''} "
-        f"({one.code}): {one.reason}"
-        for one, workers in told.items()
+    return lines + [
+        f"{one.version} was refused by live traffic ({one.code}) and stays so until it is forced: "
+        f"{one.reason}"
+        for one in store.refused().values()
     ]
 
 
@@ -125,11 +151,11 @@ def _rollback(arguments: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _store(settings: Settings) -> Iterator["VocabularyStore"]:
-    from service.store.version_store import VocabularyStore
+def _store(settings: Settings) -> Iterator["VersionStore"]:
+    from service.store.version_store import VersionStore
 
     with _redis_url(settings) as url:
-        store = VocabularyStore(url, settings.model, settings.redis_timeout_ms / 1000)
+        store = VersionStore(url, settings.model, settings.redis_timeout_ms / 1000)
         try:
             yield store
         finally:
@@ -171,6 +197,14 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument(
         "--force", action="store_true", help="publish what is worse than the active version"
     )
+    publish.add_argument(
+        "--wait",
+        type=float,
+        default=WAIT_SECONDS,
+        metavar="SECONDS",
+        help="for the workers' verdict; status 4 where they refuse it (default: %(default)g)",
+    )
+    publish.add_argument("--no-wait", dest="wait", action="store_const", const=0.0)
     publish.set_defaults(run=_publish)
 
     versions = commands.add_parser("versions", parents=[model], help="list published versions")

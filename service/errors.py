@@ -6,6 +6,7 @@ AfmError (model/errors.py)
 ├── StoreUnavailable    Redis does not answer: names its URL, without a password
 ├── VersionError        no such version, or none to go back to
 ├── GateError           a bundle that is worse than the active one, or badly calibrated
+├── RefusedByWorkers    active, but not served: says which workers refuse it, and why
 ├── ShadowError         a version that scores recent requests too unlike the live one
 ├── InputError          (model/errors.py) a request that cannot be scored
 ├── MalformedBody       not JSON
@@ -47,6 +48,12 @@ class VersionError(AfmError):
 
 class GateError(AfmError):
     """A bundle that may not be published as it is: says what was seen."""
+
+
+class RefusedByWorkers(AfmError):
+    """A version that was made active, and that workers refuse to answer by."""
+
+    exit_code = 4
 
 
 class ShadowError(AfmError):

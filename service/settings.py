@@ -63,7 +63,8 @@ class ShadowLimits(NamedTuple):
 
     `mean`: the ratio of mean probabilities lies within 1 / mean and mean. `rank`: least rank
     correlation (Spearman). `unknown`: how much larger the share of unknown values may be.
-    `latency`: how many times the time to score.
+    `latency`: how many times the time to score; up to `latency_ms` milliseconds a request it may
+    take whatever the live one takes.
     """
 
     requests: int
@@ -71,6 +72,7 @@ class ShadowLimits(NamedTuple):
     rank: float = 0.5
     unknown: float = 0.1
     latency: float = 1.5
+    latency_ms: float = 2.0
 
 
 NO_SHADOW = ShadowLimits(0)
@@ -194,7 +196,10 @@ class Settings(BaseSettings):
     """How much larger the share of values that it does not know may be."""
 
     shadow_latency: float = Field(default=1.5, gt=1)
-    """How many times as long it may take to score."""
+    """How many times as long it may take to score, beyond `shadow_latency_ms`."""
+
+    shadow_latency_ms: float = Field(default=2.0, ge=0)
+    """Milliseconds that it may take to score a request, however little the live version takes."""
 
     poll_seconds: float = Field(default=0.4, gt=0, le=60)
     """How often a worker asks Redis which version is active."""
@@ -268,6 +273,7 @@ class Settings(BaseSettings):
             self.shadow_rank,
             self.shadow_unknown,
             self.shadow_latency,
+            self.shadow_latency_ms,
         )
 
     def environment(self) -> dict[str, str]:

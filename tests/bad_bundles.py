@@ -8,7 +8,8 @@ import numpy as np
 
 from altered import change_graph, reseal, scale_output
 from model.manifest import FORMAT
-from service.store.version_store import Record
+from service.store.publication import Publication
+from service.store.records import Record
 
 
 def byte_flipped(bad):
@@ -179,4 +180,4 @@ def put(store, bundles, bundle, version, harm=lambda _: None):
     harm(place)
     facts = {"net": "afm", "created": "2026-01-01", "published": "2026-01-02"}
     record = Record(version=version, bundle=f"{store.model}/{version}", **facts)
-    store.publish(record, bundle.vocabulary_bytes(), activate=False)
+    Publication(store).publish(record, bundle.vocabulary_bytes(), activate=False)

@@ -71,7 +71,7 @@ class Commands:
         )
 
     def publish(self, directory: Path, *args: str, **env: str) -> str:
-        done = self.run("publish", str(directory), *args, **env)
+        done = self.run("publish", str(directory), "--no-wait", *args, **env)
         assert done.returncode == 0, done.stderr
         return re.match(r"\S+", done.stdout)[0]
 

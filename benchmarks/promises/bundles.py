@@ -29,7 +29,8 @@ from bad_bundles import IN_REDIS, IN_THE_STORE, put
 from model.bundle.bundle import Bundle
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
-from service.store.version_store import VocabularyStore
+from service.store.refusal_board import RefusalBoard
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 from tiny import TINY_SCHEMA, tiny_rows
 
@@ -52,7 +53,7 @@ def _refusals(home: Path) -> list[tuple[str, str, str]]:
     ads = [{"ad": f"a{i % 12}", "price": i / 2} for i in range(SIZE)]
     body = {"context": {"device": "ios", "hour": 21}, "candidates": ads}
     with EmbeddedRedis(home / "redis") as server:
-        store, bundles = VocabularyStore(server.url, MODEL), BundleStore(home / "bundles")
+        store, bundles = VersionStore(server.url, MODEL), BundleStore(home / "bundles")
         publish(good.directory, store, bundles)
         environment = _environment(home, server.url) | {"AFM_POLL_SECONDS": "0.1"}
         with _served(home, environment) as port:
@@ -90,14 +91,14 @@ def _is_refused(
     home: Path,
     environment: dict[str, str],
     port: int,
-    store: VocabularyStore,
+    store: VersionStore,
     version: str,
     code: str,
 ) -> None:
     before = store.active()
     store.activate(version, force=True)
     deadline = time.monotonic() + REFUSED_SECONDS
-    while len(store.told()) < WORKERS:
+    while len(RefusalBoard(store).told()) < WORKERS:
         assert time.monotonic() < deadline, f"{version} is not refused"
         time.sleep(0.02)
     told = run("afm-serve", "versions", environment=environment)
@@ -112,7 +113,7 @@ def _is_refused(
     assert len(codes) >= WORKERS, codes
     assert set(codes) == {code}, codes
     assert store.rollback() == before
-    while store.told():
+    while RefusalBoard(store).told():
         assert time.monotonic() < deadline, f"{version} is still refused"
         time.sleep(0.02)
     say(f"{version}: refused ({code})")
@@ -122,7 +123,7 @@ def _rollbacks(home: Path) -> list[tuple[str, str, str]]:
     bundle = fitted(home)
     requests = make_requests(home / "log.parquet", bundle)[SIZE]
     with EmbeddedRedis(home / "redis") as server:
-        store, bundles = VocabularyStore(server.url, MODEL), BundleStore(home / "bundles")
+        store, bundles = VersionStore(server.url, MODEL), BundleStore(home / "bundles")
         for version in ("one", "two"):
             copy = shutil.copytree(bundle.directory, home / "made" / version)
             manifest = json.loads((copy / "manifest.json").read_text())
@@ -146,7 +147,7 @@ def _rollbacks(home: Path) -> list[tuple[str, str, str]]:
     ]
 
 
-def _roll_back(port: int, store: VocabularyStore, request: bytes, number: int) -> float:
+def _roll_back(port: int, store: VersionStore, request: bytes, number: int) -> float:
     # rollback goes to what was active before, so the two take turns
     here, there = ("one", "two") if number % 2 else ("two", "one")
     store.activate(there, force=True)

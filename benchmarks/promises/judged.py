@@ -29,7 +29,7 @@ from model.encoding import Slate
 from service.scoring.payloads import PayloadDecoder
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
-from service.store.version_store import VocabularyStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 from service.versions.refusals import FIRST_RETRY_SECONDS
 
@@ -55,7 +55,7 @@ def measure() -> list[tuple[str, str, str]]:
 
 def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str, str]]:
     requests = make_requests(home / "log.parquet", pair[0])[SIZE]
-    store, bundles = VocabularyStore(url, "default"), BundleStore(home / "bundles")
+    store, bundles = VersionStore(url, "default"), BundleStore(home / "bundles")
     for bundle in pair:
         publish(bundle.directory, store, bundles)
     environment = clean_environment() | {
@@ -108,13 +108,14 @@ def _decided(home: Path, bundle: Bundle, url: str) -> list[tuple[str, str, str]]
         "double latency": _slower(bundle, home, requests[0]),
         "a good retrain": _retrained(home),
     }
-    store, bundles = VocabularyStore(url, "decided"), BundleStore(home / "bundles")
+    store, bundles = VersionStore(url, "decided"), BundleStore(home / "bundles")
     publish(bundle.directory, store, bundles)
     for other in versions.values():
         publish(other.directory, store, bundles, activate=False)
     environment = clean_environment() | {
         "AFM_REDIS_URL": url,
         "AFM_MODEL": "decided",
+        "AFM_SHADOW_LATENCY_MS": "0",  # the scores of so small a net take no millisecond
         "AFM_BUNDLES": str(home / "bundles"),
     }
     port, log = free_port(), home / "decided.log"
@@ -207,7 +208,7 @@ def _retrained(home: Path) -> Bundle:
     return fit(home, "--net", "afm", "--seed", "2", out="retrained")
 
 
-def _swap(store: VocabularyStore, pair: list[Bundle], done: threading.Event) -> None:
+def _swap(store: VersionStore, pair: list[Bundle], done: threading.Event) -> None:
     for bundle in cycle(pair):
         store.activate(bundle.version)
         if done.wait(EVERY_SECONDS):

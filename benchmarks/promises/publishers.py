@@ -24,7 +24,7 @@ from model.bundle.golden import replay
 from model.vocabulary import from_bytes
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
-from service.store.version_store import VocabularyStore
+from service.store.version_store import VersionStore
 
 KILLS, PAIRS = 50, 10
 MODEL = "ads"
@@ -58,7 +58,7 @@ def _measure(home: Path, source: Path, url: str) -> list[tuple[str, str, str]]:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
         return subprocess.Popen(run, env=environment, preexec_fn=limited, **quiet)
 
-    store, bundles = VocabularyStore(url, MODEL), BundleStore(home / "bundles")
+    store, bundles = VersionStore(url, MODEL), BundleStore(home / "bundles")
     stored = home / "bundles" / MODEL
     left: Counter[str] = Counter()
     with _reader(url, bundles) as proven:
@@ -96,7 +96,7 @@ def _measure(home: Path, source: Path, url: str) -> list[tuple[str, str, str]]:
     assert store.active() == active
     assert {path.name for path in stored.iterdir()} == before, "something is left"
     names = [path.name for path in stored.glob(".*/")]
-    staged = store._redis.keys("afm:*:stag*")  # the very keys, as nobody else may see them
+    staged = store.redis.keys("afm:*:stag*")  # the very keys, as nobody else may see them
     assert not names, names
     assert not staged, staged
     store.close()
@@ -131,16 +131,16 @@ def _measure(home: Path, source: Path, url: str) -> list[tuple[str, str, str]]:
 
 
 def _wait_for_writes(
-    process: "subprocess.Popen[bytes]", store: VocabularyStore, folder: Path, version: str
+    process: "subprocess.Popen[bytes]", store: VersionStore, folder: Path, version: str
 ) -> None:
     while process.poll() is None and _left(store, folder, version) == "nothing":
         pass
 
 
-def _left(store: VocabularyStore, folder: Path, version: str) -> str:
+def _left(store: VersionStore, folder: Path, version: str) -> str:
     if version in {record.version for record in store.versions()}:
         return "published whole"
-    if store._redis.keys("afm:*:staging:*"):
+    if store.redis.keys("afm:*:staging:*"):
         return "staged in Redis"
     if (folder / version).exists():
         return "copied, not listed"
@@ -155,7 +155,7 @@ def _reader(url: str, bundles: BundleStore) -> Iterator[set[str]]:
     stopping = threading.Event()
 
     def look() -> None:
-        store = VocabularyStore(url, MODEL, timeout=10)
+        store = VersionStore(url, MODEL, timeout=10)
         while not stopping.is_set():
             listed = {record.version for record in store.versions()} | {store.active()}
             for version in listed - proven - {None}:

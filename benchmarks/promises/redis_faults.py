@@ -34,7 +34,7 @@ from model.bundle.bundle import Bundle
 from service.scoring import redis_lookups
 from service.settings import Settings
 from service.store.bundle_store import BundleStore
-from service.store.version_store import VocabularyStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 
 ROUNDS, WORKERS = 2, 2
@@ -91,7 +91,7 @@ def _suffer(
     right = [_probabilities(connecting.ask(request)) for request in requests]
     connecting.close()
     for _ in range(ROUNDS):
-        store = VocabularyStore(redis.direct_url, MODEL)
+        store = VersionStore(redis.direct_url, MODEL)
         after = next(version for version in versions if version != store.active())
         store.close()
         begun = time.monotonic()
@@ -99,7 +99,7 @@ def _suffer(
             mend = FAULTS[name](redis)
             time.sleep(random.uniform(*HELD_SECONDS))
             mend()
-            store = VocabularyStore(redis.direct_url, MODEL)
+            store = VersionStore(redis.direct_url, MODEL)
             store.activate(after)
             store.close()
             mended = time.monotonic()
@@ -220,7 +220,7 @@ def _cancelled(redis: FaultyRedis) -> tuple[str, str, str]:
 
 
 def _started_without(home: Path, redis: FaultyRedis, request: bytes) -> tuple[str, str, str]:
-    store = VocabularyStore(redis.direct_url, MODEL)
+    store = VersionStore(redis.direct_url, MODEL)
     active = store.active()
     store.close()
     seconds = []
@@ -257,7 +257,7 @@ def _publish(
     copy = shutil.copytree(bundle.directory, home / "made" / version)
     manifest = json.loads((copy / "manifest.json").read_text())
     (copy / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
-    store = VocabularyStore(redis.direct_url, model)
+    store = VersionStore(redis.direct_url, model)
     publish(copy, store, BundleStore(home / "bundles"), live_above=live_above)
     store.close()
     return version

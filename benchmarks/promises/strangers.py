@@ -28,7 +28,7 @@ from own_redis import own_redis
 from redis_users import FOR_NOBODY, WRITES, guarded_redis, logins_of, refused
 from service.http.access.api_keys import make_key
 from service.store.bundle_store import BundleStore
-from service.store.version_store import VocabularyStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 
 WORKERS, REVOKED = 2, 10
@@ -50,7 +50,7 @@ def _at_the_door(home: Path, bundle: Bundle) -> list[tuple[str, str, str]]:
     keys = {right: make_key(path, f"the-{right}", [right]) for right in RIGHTS}
     with guarded_redis(home) as redis_port:
         logins = logins_of(home, redis_port)
-        store = VocabularyStore(logins["publisher"], "default")
+        store = VersionStore(logins["publisher"], "default")
         publish(bundle.directory, store, BundleStore(home / "bundles"))
         environment = clean_environment() | {
             "AFM_REDIS_URL": logins["service"],

@@ -27,7 +27,7 @@ from model.encoding import Slate
 from service.scoring.payloads import PayloadDecoder
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
-from service.store.version_store import VocabularyStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 
 SWAPS = 200
@@ -70,7 +70,7 @@ def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str, s
     }
     one, other = expected.values()
     assert np.abs(one - other).max(1).min() > APART, "the two give the same answers"
-    store, bundles = VocabularyStore(url, "default"), BundleStore(home / "bundles")
+    store, bundles = VersionStore(url, "default"), BundleStore(home / "bundles")
     three = [*pair, _again(home, pair[0])]
     expected[three[2].version] = one
     for bundle in three:
@@ -142,7 +142,7 @@ def _loaded(port: int, requests: list[bytes], seconds: float) -> list[Answer]:
 
 
 def _swapped(
-    store: VocabularyStore, port: int, requests: list[bytes], among: list[Bundle], swaps: int
+    store: VersionStore, port: int, requests: list[bytes], among: list[Bundle], swaps: int
 ) -> list[Answer]:
     swapper = threading.Thread(target=_swap, args=(store, among, swaps))
     swapper.start()
@@ -151,14 +151,14 @@ def _swapped(
     return answers
 
 
-def _swap(store: VocabularyStore, among: list[Bundle], swaps: int) -> None:
+def _swap(store: VersionStore, among: list[Bundle], swaps: int) -> None:
     begun = time.monotonic()
     for number in range(swaps):
         time.sleep(max(0.0, begun + number * EVERY_SECONDS - time.monotonic()))
         store.activate(among[number % len(among)].version, force=True)
 
 
-def _roll_back(store: VocabularyStore, port: int, pair: list[Bundle], request: bytes) -> float:
+def _roll_back(store: VersionStore, port: int, pair: list[Bundle], request: bytes) -> float:
     slowest = 0.0
     for number in range(ROLLBACKS):
         store.activate(pair[number % 2].version, force=True)

@@ -29,7 +29,7 @@ from service.scoring.admission import Admission
 from service.scoring.redis_lookups import Lookups
 from service.settings import Settings
 from service.store.bundle_store import BundleStore
-from service.store.version_store import VocabularyStore
+from service.store.version_store import VersionStore
 from service.versions.follower import Follower
 from service.versions.shadow import Shadow
 
@@ -46,7 +46,7 @@ def create_app(settings: Settings, redis_url: str, *, replaces: bool = False) ->
         SettingsError: the file of API keys cannot be used.
     """
     telemetry = Telemetry()
-    store = VocabularyStore(redis_url, settings.model, settings.redis_timeout_ms / 1000)
+    store = VersionStore(redis_url, settings.model, settings.redis_timeout_ms / 1000)
     bundles = BundleStore(settings.bundle_directory, settings.home / "notes")
     redis_timeout = settings.redis_timeout_ms / 1000
     lookups = Lookups(redis_url, settings.live_timeout_ms / 1000, redis_timeout)

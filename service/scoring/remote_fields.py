@@ -14,7 +14,8 @@ from model.vocabulary import FIRST, Ids, Vocabulary
 from service.errors import MalformedBody, StoreUnavailable
 from service.scoring.payloads import Asked, UnreadRows
 from service.scoring.redis_lookups import Lookups
-from service.store.version_store import Record, VocabularyStore
+from service.store.records import Record
+from service.store.version_store import VersionStore
 
 AT_ONCE = 100  # rows that are read in one go
 NOWHERE = -1
@@ -92,7 +93,7 @@ class LiveValues:
     """
 
     def __init__(
-        self, record: Record, schema: Schema, store: VocabularyStore, lookups: Lookups
+        self, record: Record, schema: Schema, store: VersionStore, lookups: Lookups
     ) -> None:
         version = record.version
         self._sources = {field: schema.sources[field] for field in record.live}
@@ -105,11 +106,11 @@ class LiveValues:
             for field, known in self._known.items()
         }
 
-    def learn(self, record: Record, store: VocabularyStore, rows: Sequence[Row]) -> None:
+    def learn(self, record: Record, store: VersionStore, rows: Sequence[Row]) -> None:
         """Look up the values of some rows, on whichever thread owns `store`.
 
         Raises:
-            StoreUnavailable, StoreError: see VocabularyStore.
+            StoreUnavailable, StoreError: see VersionStore.
         """
         for field, known in self._known.items():
             values = sorted(set(texts(rows, self._sources[field], self._readings[field])))

@@ -23,9 +23,10 @@ from service.scoring.live_version import Live, make_live
 from service.scoring.redis_lookups import Lookups
 from service.scoring.remote_fields import LiveValues
 from service.settings import NO_CACHE, CacheLimits
-from service.store.active_notes import LIVE, Noted
+from service.store.active_notes import LIVE
 from service.store.bundle_store import BundleStore
-from service.store.version_store import Unjudged, VocabularyStore
+from service.store.records import Unjudged
+from service.store.version_store import VersionStore
 from service.versions.refusals import Refusal, Refusals
 from service.versions.shadow import CODES, Shadow
 
@@ -54,7 +55,7 @@ class Follower:
 
     def __init__(
         self,
-        store: VocabularyStore,
+        store: VersionStore,
         bundles: BundleStore,
         telemetry: Telemetry,
         poll_seconds: float,
@@ -155,13 +156,16 @@ class Follower:
                 self._begin(self.active)
             if self.active is not None and self._is_wanted(self.active):
                 self._activate(self.active)
-            self._refusals.tell()
+            self._tell()
             if self.live is not None and self.live.version == self.active:
                 self._confirm(self.live)
         except (StoreUnavailable, StoreError) as error:
             self._lost_redis(str(error))
         if self.live is None:
-            self._fall_back([one for one in self._bundles.noted(self.model) if not one.refused])
+            self._fall_back([one.version for one in self._bundles.noted(self.model)])
+
+    def _tell(self) -> None:
+        self._refusals.tell(None if self.live is None else self.live.version)
 
     def _is_wanted(self, version: str) -> bool:
         self._refusals.drop_all_but(version)
@@ -185,6 +189,7 @@ class Follower:
     def _load_and_judge(self, version: str) -> None:
         started = time.monotonic()
         try:
+            self._respect_refusal(version)
             waits = self._waits_for_others(version)
             fresh = not self._is_kept(version)  # else requests may still use what it knows
             new = self._kept(version) or self._load(version)
@@ -232,18 +237,21 @@ class Follower:
         # refuse: it answers by what was live last, until it has some or heard from the others
         if not self._replaces or not self.shadow.judges or self._unjudged(active) is not None:
             return
-        good = [one for one in self._bundles.noted(self.model) if one.found == LIVE]
-        if good and good[0].version != active:
+        good = [one.version for one in self._bundles.noted(self.model) if one.found == LIVE]
+        if good and good[0] != active:
             self._fall_back(good)
             if self.live is not None:
                 self._patient_until = time.monotonic() + PATIENCE_SECONDS
 
-    def _fall_back(self, candidates: Sequence[Noted]) -> None:
+    def _fall_back(self, candidates: Sequence[str]) -> None:
         now = time.monotonic()
         if now < self._fall_back_at:
             return
-        for version in (one.version for one in candidates):
-            if not self._refusals.bars(version):
+        refused = self._refusals.refused_ones()
+        with suppress(StoreError, StoreUnavailable):  # an emptied folder of notes is no reason to
+            candidates = [*candidates, *self._store.previous()]  # answer by nothing
+        for version in dict.fromkeys(candidates):
+            if version not in refused and not self._refusals.bars(version):
                 self._go_live_unconfirmed(version)
             if self.live is not None:
                 return
@@ -319,6 +327,7 @@ class Follower:
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + self._poll_seconds
             self._renew_connection()
+            self._tell()
             if self._store.active() != self.active:
                 raise _GivenUpError
 
@@ -326,17 +335,20 @@ class Follower:
         shadow = self.shadow
         return shadow.judges and not shadow.suffices() and self._unjudged(version) is None
 
+    def _respect_refusal(self, version: str) -> None:
+        # what live traffic refused once stays refused, whoever starts anew, until it is forced
+        found = self._refusals.found_before(version)
+        if found is not None and self._unjudged(version) is None:
+            raise ShadowError(found.reason, found.code)
+
     def _waits_for_others(self, version: str) -> bool:
-        # few requests say little: what was found on more of them stands, by other workers or by
-        # this one before it was started again
+        # few requests say little: what other workers find on more of them stands
         if not self._knows_little(version):
             return False
-        found = [(one.version, one.found, one.why) for one in self._bundles.noted(self.model)]
-        with suppress(StoreError):  # without the right to ask, the notes are all there is
-            found += [(one.version, one.code, one.reason) for one in self._store.told()]
-        for other, code, reason in found:
-            if other == version and code in CODES:
-                raise ShadowError(reason, code)
+        with suppress(StoreError):  # without the right to ask
+            for one in self._refusals.told():
+                if one.version == version and one.code in CODES:
+                    raise ShadowError(one.reason, one.code)
         return time.monotonic() < self._patient_until
 
     def _unjudged(self, version: str) -> Unjudged | None:

@@ -11,7 +11,9 @@ from model.errors import BundleError
 from model.vocabulary import Vocabulary, from_bytes
 from service.errors import VersionError
 from service.store.bundle_store import BundleStore
-from service.store.version_store import Record, VocabularyStore
+from service.store.publication import Publication
+from service.store.records import Record
+from service.store.version_store import VersionStore
 from service.versions.publish_gate import Gate, Verdict
 
 
@@ -30,7 +32,7 @@ class Published:
 
 def publish(
     directory: Path,
-    store: VocabularyStore,
+    store: VersionStore,
     bundles: BundleStore,
     *,
     activate: bool = True,
@@ -40,12 +42,12 @@ def publish(
 ) -> Published:
     """Publish the bundle in a directory; a version that is published already stays as it is. With a
     `gate`, only what passes it. Fields of the context with more than `live_above` values are not
-    held in memory by the service, but looked up. `force` as in VocabularyStore.publish.
+    held in memory by the service, but looked up. `force` as in VersionStore.activate.
 
     Raises:
         BundleError: the bundle is damaged, or does not score its golden rows as it should.
         GateError: the gate refuses it.
-        StoreError, StoreUnavailable: see VocabularyStore.publish.
+        StoreError, StoreUnavailable: see Publication.publish.
     """
     bundle = Bundle.open(directory)
     replay(bundle.golden(), bundle.encoder(), bundle.scorer())
@@ -66,7 +68,7 @@ def publish(
     # written anew even if it is known: so a publish also mends what Redis lost
     held = stored.vocabulary_bytes()
     live = {name: _values(held.pop(name), name) for name in record.live}
-    store.publish(record, held, live, activate=activate, force=force)
+    Publication(store).publish(record, held, live, activate=activate, force=force)
     bundles.listed(store.model, bundle.version)
     active = store.active() == bundle.version
     if active:
@@ -94,7 +96,7 @@ def _values(data: bytes, field: str) -> Sequence[str]:
     return found.values
 
 
-def _active(store: VocabularyStore, bundles: BundleStore) -> Bundle | BundleError | None:
+def _active(store: VersionStore, bundles: BundleStore) -> Bundle | BundleError | None:
     version = store.active()
     if version is None:
         return None
@@ -104,14 +106,14 @@ def _active(store: VocabularyStore, bundles: BundleStore) -> Bundle | BundleErro
         return error
 
 
-def _listed(store: VocabularyStore) -> set[str] | None:
+def _listed(store: VersionStore) -> set[str] | None:
     try:
         return {record.version for record in store.versions()}
     except VersionError:  # one of them cannot be read
         return None
 
 
-def _known(store: VocabularyStore, version: str) -> Record | None:
+def _known(store: VersionStore, version: str) -> Record | None:
     try:
         return store.record(version)
     except VersionError:

@@ -1,18 +1,22 @@
 """Why the active version may not go live, and when it is tried again: counted, logged, and told to
-Redis, where `afm-serve versions` finds it.
+Redis, where `afm-serve versions` finds it. What recent requests refuse stays refused, in Redis and
+in the notes beside the bundles, until somebody forces it.
 """
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
 from model.errors import AfmError, BundleError
-from service.errors import ShadowError, StoreError
+from service.errors import ShadowError, StoreError, StoreUnavailable
 from service.observe.logs import last_frames
 from service.observe.metrics import Telemetry
 from service.store.bundle_store import BundleStore
-from service.store.version_store import Refused, VocabularyStore
+from service.store.records import FORCED, Refused
+from service.store.refusal_board import RefusalBoard
+from service.store.version_store import VersionStore
 
 FIRST_RETRY_SECONDS = 5.0  # doubled with each further refusal of the same version
 LAST_RETRY_SECONDS = 300.0
@@ -39,12 +43,14 @@ class Refusals:
     would start on.
     """
 
-    def __init__(self, store: VocabularyStore, bundles: BundleStore, telemetry: Telemetry) -> None:
+    def __init__(self, store: VersionStore, bundles: BundleStore, telemetry: Telemetry) -> None:
         self.standing: Refusal | None = None
         self._store = store
         self._bundles = bundles
         self._telemetry = telemetry
-        self._told = False
+        self._board = RefusalBoard(store)
+        self._unrecorded: Refused | None = None  # that Redis does not have yet
+        self._warned = False
 
     def of(self, version: str) -> Refusal | None:
         """The one that stands, if it is of this version."""
@@ -52,9 +58,35 @@ class Refusals:
         return standing if standing is not None and standing.version == version else None
 
     def bars(self, version: str) -> bool:
-        """Whether it is too early to try the version again."""
+        """Whether it is too early to try the version again; what recent requests refused is not
+        tried again at all.
+        """
         refusal = self.of(version)
-        return refusal is not None and time.monotonic() < refusal.again_at
+        return refusal is not None and (refusal.judged or time.monotonic() < refusal.again_at)
+
+    def found_before(self, version: str) -> Refused | None:
+        """What recent requests, of any worker, made of the version before; None where they did not
+        refuse it, or somebody forced it since.
+        """
+        kept: dict[str, Refused] = {}
+        with suppress(StoreError):  # without the right to ask, the notes are all there is
+            kept = self._store.refusals()
+        if version in kept:
+            return None if kept[version].code == FORCED else kept[version]
+        for one in self._bundles.noted(self._store.model):
+            if one.version == version and one.refused:
+                return Refused(version, one.found, one.why)
+        return None
+
+    def refused_ones(self) -> set[str]:
+        """The versions that recent requests refused, as far as Redis answers or the notes know."""
+        noted = {one.version for one in self._bundles.noted(self._store.model) if one.refused}
+        try:
+            kept = self._store.refusals()
+        except (StoreError, StoreUnavailable):
+            return noted
+        lifted = {one.version for one in kept.values() if one.code == FORCED}
+        return (noted | kept.keys()) - lifted
 
     def drop_all_but(self, version: str) -> None:
         """Forget that of another version: it may be wanted again later, and mended by then."""
@@ -82,6 +114,7 @@ class Refusals:
         model = self._store.model
         if judged:
             self._bundles.remember(model, version, code, reason)
+            self._unrecorded = Refused(version, code, reason)
         self._telemetry.refused.labels(version, code).inc()
         log.error(
             "version refused",
@@ -93,19 +126,25 @@ class Refusals:
             again_in_seconds=delay,
         )
 
-    def tell(self) -> None:
-        """Say to Redis what stands, or that nothing does any more: at each poll while it does,
-        since a new connection has no name.
+    def told(self) -> list[Refused]:
+        """What the workers that are connected refuse, this one among them."""
+        return self._board.told()
+
+    def tell(self, live: str | None) -> None:
+        """Say to Redis what this worker answers by and what it refuses: at each poll, since a new
+        connection has no name. Keep there what recent requests refused.
         """
         standing = self.standing
-        if standing is None and not self._told:
-            return
         said = None
         if standing is not None:
             said = Refused(standing.version, standing.code, standing.reason)
         try:
-            self._store.tell(said)
+            self._board.tell(live, said)
+            if self._unrecorded is not None:
+                self._board.record(self._unrecorded)
+                self._unrecorded = None
+            self._warned = False
         except StoreError as error:  # without the right: log and metric have it all the same
-            if not self._told:
+            if not self._warned and (said is not None or self._unrecorded is not None):
                 log.warning("redis cannot be told of the refusal", reason=str(error))
-        self._told = said is not None
+                self._warned = True

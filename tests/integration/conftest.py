@@ -17,7 +17,7 @@ from service.http.wire.connection import Connection
 from service.settings import Settings
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
-from service.store.version_store import VocabularyStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 
 
@@ -43,8 +43,8 @@ def raw_redis(redis_url: str) -> Iterator[Any]:
 
 
 @pytest.fixture
-def store(redis_url: str) -> Iterator[VocabularyStore]:
-    opened = VocabularyStore(redis_url, "ads")
+def store(redis_url: str) -> Iterator[VersionStore]:
+    opened = VersionStore(redis_url, "ads")
     yield opened
     opened.close()
 
@@ -56,7 +56,7 @@ def bundles(tmp_path: Path) -> BundleStore:
 
 @pytest.fixture
 def served(
-    redis_url: str, tmp_path: Path, tiny_bundle: Any, store: VocabularyStore, bundles: BundleStore
+    redis_url: str, tmp_path: Path, tiny_bundle: Any, store: VersionStore, bundles: BundleStore
 ) -> Iterator[Callable[..., httpx.Client]]:
     """`served(**settings)`: a client of the tiny bundle's service, as uvicorn runs it, in a thread
     of this process.

@@ -13,7 +13,7 @@ from soak import Sample, loaded, mixed, of_a_core, sample
 from commands import Commands
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
-from service.store.version_store import VocabularyStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 
 SETTLING, SWAPS = 6, 16
@@ -44,7 +44,7 @@ def soaked(make_bundle, tmp_path_factory):
     commands = Commands(tmp_path_factory.mktemp("soak"))
     pair = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     with EmbeddedRedis(commands.home / "afm") as server:
-        store = VocabularyStore(server.url, "default")
+        store = VersionStore(server.url, "default")
         for bundle in pair:
             publish(bundle.directory, store, BundleStore(commands.home / "afm" / "bundles"))
         with commands.serving(workers=2, AFM_POLL_SECONDS="0.4") as served:

@@ -14,7 +14,7 @@ from model.bundle.files import vocabulary_file
 from model.encoding import Slate
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
-from service.store.version_store import VocabularyStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 
 SWAPS = 20
@@ -72,7 +72,7 @@ def test_twenty_swaps_lose_no_answer_and_mix_no_versions(tmp_path, make_bundle, 
     for ours, theirs in zip(*expected.values(), strict=True):
         assert all(set(a).isdisjoint(b) for a in ours for b in theirs)
     with EmbeddedRedis(commands.home / "afm") as server:
-        store = VocabularyStore(server.url, "default")
+        store = VersionStore(server.url, "default")
         bundles = BundleStore(commands.home / "afm" / "bundles")
         for bundle in (other, first):
             publish(bundle.directory, store, bundles, force=True)

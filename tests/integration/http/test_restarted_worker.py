@@ -12,7 +12,8 @@ from altered import reseal
 from service.http.app import STARTED, _is_one_more
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
-from service.store.version_store import VocabularyStore
+from service.store.refusal_board import RefusalBoard
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 from until import until
 
@@ -23,7 +24,7 @@ def test_a_killed_worker_s_successor_answers_by_the_version_before_a_bad_one(com
     home = commands.home / "afm"
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     with EmbeddedRedis(home) as server, commands.serving(workers=2) as served:
-        store, bundles = VocabularyStore(server.url, "default"), BundleStore(home / "bundles")
+        store, bundles = VersionStore(server.url, "default"), BundleStore(home / "bundles")
         publish(first.directory, store, bundles)
         on_both = f'afm_live_version{{model="default",version="{first.version}"}} 2.0'
         served.wait_until("/metrics", lambda answer: on_both in answer.text)
@@ -33,7 +34,7 @@ def test_a_killed_worker_s_successor_answers_by_the_version_before_a_bad_one(com
         weights.tofile(bad / "weights.bin")
         reseal(bad)
         store.activate(second.version)
-        until(lambda: [one.code for one in store.told()] == ["weights"] * 2)
+        until(lambda: [one.code for one in RefusalBoard(store).told()] == ["weights"] * 2)
         killed = served.workers()[0]
         os.kill(killed, signal.SIGKILL)
         answers, told = [], {}

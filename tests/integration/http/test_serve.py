@@ -68,7 +68,7 @@ def test_publish_says_what_it_did_and_versions_marks_the_active_one(commands, ma
     assert commands.run("activate", second.version).returncode == 0
     told = commands.run("rollback").stdout
     assert told == f"{first.version} is active again as model 'default'\n"
-    again = commands.run("publish", str(first.directory)).stdout
+    again = commands.run("publish", str(first.directory), "--no-wait").stdout
     assert again == (
         f"{first.version} (afm) was published before as model 'default'; is active\n"
         "  not compared: it is the active version\n"

@@ -16,7 +16,7 @@ from service.scoring import redis_lookups
 from service.scoring.redis_lookups import Lookups
 from service.scoring.remote_fields import KnownValues
 from service.store.bundle_store import BundleStore
-from service.store.version_store import VocabularyStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 
 CANCELS = 10_000
@@ -64,7 +64,7 @@ def degraded(client):
 
 @pytest.mark.parametrize("form", range(3))
 def test_late_values_count_as_unknown_and_the_answer_says_so(form, redis, tmp_path, tiny_bundle):
-    store = VocabularyStore(redis.direct_url, "ads")
+    store = VersionStore(redis.direct_url, "ads")
     bundles = BundleStore(tmp_path / "bundles")
     published = publish(tiny_bundle.directory, store, bundles, live_above=3)
     assert published.record.live == ("hour",)
@@ -125,7 +125,7 @@ def test_no_reply_reaches_another_request_though_thousands_are_cancelled_and_rep
 
 
 def test_a_value_that_is_no_unicode_is_not_asked_for(redis, tmp_path, tiny_bundle):
-    store = VocabularyStore(redis.direct_url, "ads")
+    store = VersionStore(redis.direct_url, "ads")
     publish(tiny_bundle.directory, store, BundleStore(tmp_path / "bundles"), live_above=3)
     rows = [{"hour": "\ud800", "ad": "a1"}, {"hour": "21", "ad": "a1"}]
     body = json.dumps({"instances": rows, "strict": False})

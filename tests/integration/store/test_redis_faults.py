@@ -18,7 +18,7 @@ from service.observe.metrics import Telemetry
 from service.store.active_notes import LIVE, NOTE, Noted, noted, remember
 from service.store.bundle_store import BundleStore
 from service.store.redis_client import redis_client
-from service.store.version_store import VocabularyStore
+from service.store.version_store import VersionStore
 from service.versions.follower import Follower
 from service.versions.publish import publish
 
@@ -47,7 +47,7 @@ def behind_a_proxy(tmp_path_factory, make_bundle):
 
 
 def publish_all(redis, home, bundles):
-    store = VocabularyStore(redis.direct_url, "default")
+    store = VersionStore(redis.direct_url, "default")
     for bundle in bundles:
         publish(bundle.directory, store, BundleStore(home / "afm" / "bundles"))
     store.close()
@@ -63,7 +63,7 @@ def until(condition, seconds=20.0):
 
 def swap(redis, served, version):
     """How long it takes until the version is live on every worker, in seconds."""
-    store = VocabularyStore(redis.direct_url, "default")
+    store = VersionStore(redis.direct_url, "default")
     store.activate(version)
     store.close()
     return until(lambda: live(served, version) == WORKERS)
@@ -179,11 +179,11 @@ def test_a_damaged_last_version_is_refused_at_a_start_without_redis(
     redis_url, tmp_path, make_bundle
 ):
     bundle, bundles = make_bundle(seed=1), BundleStore(tmp_path)
-    publish(bundle.directory, VocabularyStore(redis_url, "ads"), bundles)
+    publish(bundle.directory, VersionStore(redis_url, "ads"), bundles)
     assert bundles.noted("ads") == [Noted(bundle.version)]
     weights = next(tmp_path.rglob("weights.bin"))
     weights.write_bytes(b"\0" * weights.stat().st_size)
-    follower = Follower(VocabularyStore("redis://127.0.0.1:1", "ads"), bundles, Telemetry(), 0.02)
+    follower = Follower(VersionStore("redis://127.0.0.1:1", "ads"), bundles, Telemetry(), 0.02)
     follower.start()
     follower.wait(30)
     follower.stop()
@@ -197,13 +197,13 @@ def test_a_start_without_redis_goes_back_to_the_last_good_version(
 ):
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     bundles = BundleStore(tmp_path)
-    publish(first.directory, VocabularyStore(redis_url, "ads"), bundles)
+    publish(first.directory, VersionStore(redis_url, "ads"), bundles)
     if not read_only:
         bundles.remember("ads", first.version, LIVE)
-    publish(second.directory, VocabularyStore(redis_url, "ads"), bundles)
+    publish(second.directory, VersionStore(redis_url, "ads"), bundles)
     weights = tmp_path / "ads" / second.version / "weights.bin"
     weights.write_bytes(b"\0" * weights.stat().st_size)
-    follower = Follower(VocabularyStore("redis://127.0.0.1:1", "ads"), bundles, Telemetry(), 0.02)
+    follower = Follower(VersionStore("redis://127.0.0.1:1", "ads"), bundles, Telemetry(), 0.02)
     follower.start()
     follower.wait(30)
     follower.stop()

@@ -8,7 +8,9 @@ import redis
 
 from app_server import client_of
 from redis_users import FOR_NOBODY, WRITES, guarded_redis, logins_of, refused, users
-from service.store.version_store import Refused, VocabularyStore
+from service.store.records import Refused
+from service.store.refusal_board import RefusalBoard
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 from until import until
 
@@ -26,7 +28,7 @@ def test_the_service_serves_and_follows_a_swap_with_its_user_and_cannot_write(
     logins, tmp_path, make_bundle, bundles
 ):
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
-    publisher = VocabularyStore(logins["publisher"], "ads")
+    publisher = VersionStore(logins["publisher"], "ads")
     publish(first.directory, publisher, bundles)
     with client_of(logins["service"], tmp_path) as client:
         assert client.get("/readyz").json()["redis"] == "ok"
@@ -36,9 +38,12 @@ def test_the_service_serves_and_follows_a_swap_with_its_user_and_cannot_write(
         assert publisher.rollback() == first.version
         answers(client, first.version)
     assert refused(logins["service"], WRITES + FOR_NOBODY) == []
-    service = VocabularyStore(logins["service"], "ads")
-    service.tell(Refused("v2", "damaged", "it is"))
-    assert service.told() == publisher.told() == [Refused("v2", "damaged", "it is")]
+    service = VersionStore(logins["service"], "ads")
+    refused_one = Refused("v2", "damaged", "it is")
+    RefusalBoard(service).tell(first.version, refused_one)
+    RefusalBoard(service).record(refused_one)
+    assert RefusalBoard(service).told() == RefusalBoard(publisher).told() == [refused_one]
+    assert service.refused() == publisher.refused() == {"v2": refused_one}
     service.close()
     assert publisher.active() == first.version
     publisher.close()
@@ -53,7 +58,7 @@ def test_a_publisher_publishes_activates_and_rolls_back_and_harms_nothing_else(
     logins, make_bundle, bundles
 ):
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
-    store = VocabularyStore(logins["publisher"], "ads")
+    store = VersionStore(logins["publisher"], "ads")
     publish(first.directory, store, bundles)
     publish(second.directory, store, bundles, activate=False)
     publish(second.directory, store, bundles, activate=False)  # again, over what is there
@@ -66,11 +71,11 @@ def test_a_publisher_publishes_activates_and_rolls_back_and_harms_nothing_else(
 
 def test_what_is_published_outlives_a_restart_of_redis(tmp_path, tiny_bundle, bundles):
     with guarded_redis(tmp_path) as port:
-        store = VocabularyStore(logins_of(tmp_path, port)["publisher"], "ads")
+        store = VersionStore(logins_of(tmp_path, port)["publisher"], "ads")
         publish(tiny_bundle.directory, store, bundles)
         store.close()
     with guarded_redis(tmp_path) as port:
-        store = VocabularyStore(logins_of(tmp_path, port)["service"], "ads")
+        store = VersionStore(logins_of(tmp_path, port)["service"], "ads")
         assert store.active() == tiny_bundle.version
         assert store.vocabularies(tiny_bundle.version) == tiny_bundle.vocabulary_bytes()
         store.close()

@@ -17,7 +17,8 @@ from service.errors import StoreError
 from service.observe.metrics import Telemetry
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
-from service.store.version_store import VocabularyStore
+from service.store.refusal_board import RefusalBoard
+from service.store.version_store import VersionStore
 from service.versions.follower import Follower
 from service.versions.publish import publish
 from until import until
@@ -30,7 +31,7 @@ class House:
     """A Redis, a bundle store, and a follower on which the version `good` is live."""
 
     url: str
-    store: VocabularyStore
+    store: VersionStore
     bundles: BundleStore
     telemetry: Telemetry
     follower: Follower
@@ -54,7 +55,9 @@ class House:
 
     def roll_back(self):
         assert self.store.rollback() == self.good
-        until(lambda: self.follower.live.version == self.good and not self.store.told())
+        until(
+            lambda: self.follower.live.version == self.good and not RefusalBoard(self.store).told()
+        )
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +65,9 @@ def house(make_bundle, tmp_path_factory):
     home = tmp_path_factory.mktemp("house")
     good = make_bundle(seed=1)
     with EmbeddedRedis(home / "redis") as server:
-        store, telemetry = VocabularyStore(server.url, "ads"), Telemetry()
+        store, telemetry = VersionStore(server.url, "ads"), Telemetry()
         bundles = BundleStore(home / "bundles")
-        follower = Follower(VocabularyStore(server.url, "ads"), bundles, telemetry, 0.02)
+        follower = Follower(VersionStore(server.url, "ads"), bundles, telemetry, 0.02)
         made = House(server.url, store, bundles, telemetry, follower, good.version)
         made.put(good, good.version)
         store.activate(good.version)
@@ -80,7 +83,7 @@ def is_refused_and_told(house, version, code, says, capsys, monkeypatch):
     good, before = house.follower.live, house.scores()
     with structlog.testing.capture_logs() as logged:
         house.store.activate(version)
-        until(house.store.told)
+        until(RefusalBoard(house.store).told)
     assert house.follower.require() is good
     assert house.scores() == before
     assert house.follower.refusal.version == version
@@ -120,7 +123,7 @@ def test_what_is_unharmed_goes_live(house, make_bundle):
     house.put(make_bundle(seed=2), "unharmed")
     house.store.activate("unharmed")
     until(lambda: house.follower.live.version == "unharmed")
-    assert house.store.told() == []
+    assert RefusalBoard(house.store).told() == []
     house.roll_back()
 
 
@@ -128,11 +131,11 @@ def test_a_redis_that_takes_no_writes_is_told_all_the_same(house, make_bundle):
     house.put(make_bundle(seed=2), "told", byte_flipped)
     house.store.activate("told")
     with redis.Redis.from_url(house.url) as client:
-        until(house.store.told)
+        until(RefusalBoard(house.store).told)
         client.config_set("maxmemory", 1)  # every write fails
         try:
             client.client_kill_filter(_type="normal", skipme=True)
-            until(house.store.told)
+            until(RefusalBoard(house.store).told)
             with pytest.raises(StoreError, match="maxmemory"):
                 house.store.rollback()
         finally:
@@ -143,7 +146,7 @@ def test_a_redis_that_takes_no_writes_is_told_all_the_same(house, make_bundle):
 def test_both_workers_refuse_answer_and_follow_the_rollback(commands, make_bundle):
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     with EmbeddedRedis(commands.home / "afm") as server:
-        store = VocabularyStore(server.url, "default")
+        store = VersionStore(server.url, "default")
         bundles = BundleStore(commands.home / "afm" / "bundles")
         publish(first.directory, store, bundles)
         publish(second.directory, store, bundles, activate=False)
@@ -156,13 +159,13 @@ def test_both_workers_refuse_answer_and_follow_the_rollback(commands, make_bundl
 
             live_on_both(first.version)
             store.activate(second.version)
-            until(lambda: len(store.told()) == 2)
+            until(lambda: len(RefusalBoard(store).told()) == 2)
             told = commands.run("versions").stdout
             assert f"{second.version} is refused by 2 workers (weights): " in told
             answer = httpx.post(served.url + "/predict", json={"instances": ROWS})
             assert (answer.status_code, answer.json()["version"]) == (200, first.version)
             assert store.rollback() == first.version
-            until(lambda: not store.told())
+            until(lambda: not RefusalBoard(store).told())
             live_on_both(first.version)
         store.close()
     assert served.log.read_text().count('"event": "version refused"') == 2

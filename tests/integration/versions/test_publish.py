@@ -10,7 +10,7 @@ from model.bundle.bundle import Bundle
 from model.errors import BundleError
 from service.errors import StoreUnavailable
 from service.store.file_locks import locked
-from service.store.version_store import VocabularyStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 
 
@@ -95,7 +95,7 @@ def reseal(bundle):
 
 
 def test_without_redis_nothing_is_copied(tiny_bundle, bundles, tmp_path):
-    nowhere = VocabularyStore("redis://:secret@127.0.0.1:1", "ads", timeout=0.2)
+    nowhere = VersionStore("redis://:secret@127.0.0.1:1", "ads", timeout=0.2)
     with pytest.raises(StoreUnavailable):
         publish(tiny_bundle.directory, nowhere, bundles)
     nowhere.close()

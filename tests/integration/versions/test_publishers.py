@@ -14,7 +14,7 @@ from model.bundle.bundle import Bundle
 from publisher import Publisher
 from service.scoring.live_version import make_live
 from service.scoring.remote_fields import LiveValues
-from service.store.version_store import VocabularyStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 
 FEWEST_KILLS, MOST_KILLS = 6, 40
@@ -61,7 +61,7 @@ def reader(redis_url, bundles):
     faults, seen, stopping = [], set(), threading.Event()
 
     def look():
-        store = VocabularyStore(redis_url, "ads", timeout=10)
+        store = VersionStore(redis_url, "ads", timeout=10)
         while not stopping.is_set():
             active = store.active()
             listed = [record.version for record in store.versions()]

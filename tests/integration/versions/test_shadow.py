@@ -19,7 +19,8 @@ from service.scoring.live_version import make_live
 from service.scoring.payloads import PayloadDecoder, RawRows
 from service.settings import NO_CACHE, CacheLimits, Settings, ShadowLimits
 from service.store.active_notes import NOTE
-from service.store.version_store import VocabularyStore
+from service.store.refusal_board import RefusalBoard
+from service.store.version_store import VersionStore
 from service.versions import follower as follower_module
 from service.versions import shadow
 from service.versions.follower import Follower
@@ -32,7 +33,7 @@ from training.fit.fit import fit
 from training.fit.loop import Watcher
 from until import until
 
-OPEN = ShadowLimits(200, mean=1e9, rank=-1, unknown=1, latency=1e9)
+OPEN = ShadowLimits(200, mean=1e9, rank=-1, unknown=1, latency=1e9, latency_ms=0)
 LIVE, REFUSED = "version is live", "version refused"
 UNJUDGED = "version goes live unjudged by recent requests"
 GRAPHS = ("predict.onnx", "rank.onnx")
@@ -84,7 +85,7 @@ def renamed(directory):
 
 def slower(directory):
     for name in GRAPHS:
-        slow_down(directory / name, size=256, times=12)
+        slow_down(directory / name, size=256, times=300)
 
 
 CHANGES = {
@@ -137,7 +138,7 @@ def started(bundles, redis_url):
     running = []
 
     def start(limits=OPEN, poll_seconds=0.02, *, replaces=None):
-        own = VocabularyStore(redis_url, "ads")
+        own = VersionStore(redis_url, "ads")
         how = {
             "shadow": Shadow(limits),
             "replaces": bool(running) if replaces is None else replaces,
@@ -245,8 +246,8 @@ def test_a_version_that_differs_too_much_on_recent_requests_is_refused(
     assert entry["code"] == follower.refusal.code == code
     assert says in entry["reason"]
     assert follower.live is before
-    until(store.told)
-    assert store.told()[0].code == code
+    until(RefusalBoard(store).told)
+    assert RefusalBoard(store).told()[0].code == code
 
 
 def test_each_of_them_is_refused_by_the_limits_as_they_stand(changed, store, bundles, served):
@@ -359,7 +360,7 @@ def test_a_new_worker_does_not_serve_what_the_others_requests_refused(
 ):
     served(Settings.load().shadow_limits)
     only(decided(store, bundles, changed("scores x 1.3")), REFUSED)
-    until(store.told)
+    until(RefusalBoard(store).told)
     # as where no worker can write notes, and the publishers' are all there is
     note = tmp_path / "bundles" / "ads" / NOTE
     note.write_text(f"{changed('scores x 1.3').version}\n{fitted(1).version}\n")

@@ -18,7 +18,8 @@ from model.errors import BundleError
 from service.errors import NoModel
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
-from service.store.version_store import VocabularyStore
+from service.store.refusal_board import RefusalBoard
+from service.store.version_store import VersionStore
 from service.versions import follower as follower_module
 from service.versions import refusals
 from service.versions.follower import Follower
@@ -34,7 +35,7 @@ def telemetry():
 
 @pytest.fixture
 def follower(redis_url, bundles, telemetry):
-    made = Follower(VocabularyStore(redis_url, "ads", 0.5), bundles, telemetry, POLL_SECONDS)
+    made = Follower(VersionStore(redis_url, "ads", 0.5), bundles, telemetry, POLL_SECONDS)
     yield made
     made.stop()
     gc.unfreeze()
@@ -311,10 +312,10 @@ def test_the_text_of_an_error_that_nobody_foresaw_is_told_to_nobody(
     monkeypatch.setattr(bundles, "open", lambda *_: {}["private-4711"])
     with structlog.testing.capture_logs() as logged:
         follower.start()
-        until(store.told)
+        until(RefusalBoard(store).told)
     assert "KeyError at " in follower.refusal.reason
-    assert "test_versions.py" in store.told()[0].reason
-    for said in (follower.refusal.reason, store.told()[0].reason, str(logged)):
+    assert "test_versions.py" in RefusalBoard(store).told()[0].reason
+    for said in (follower.refusal.reason, RefusalBoard(store).told()[0].reason, str(logged)):
         assert "private-4711" not in said
 
 

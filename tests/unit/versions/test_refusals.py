@@ -6,7 +6,7 @@ from model.errors import BundleError
 from service.errors import ShadowError
 from service.observe.metrics import Telemetry
 from service.store.bundle_store import BundleStore
-from service.store.version_store import VocabularyStore
+from service.store.version_store import VersionStore
 from service.versions import refusals
 from service.versions.refusals import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, Refusals
 
@@ -21,7 +21,7 @@ def bundles(tmp_path):
 
 @pytest.fixture
 def noted(bundles):
-    return Refusals(VocabularyStore(NO_REDIS, "ads", 0.1), bundles, Telemetry())
+    return Refusals(VersionStore(NO_REDIS, "ads", 0.1), bundles, Telemetry())
 
 
 @pytest.fixture

@@ -7,7 +7,9 @@ import pytest
 import redis
 
 from service.errors import StoreError, StoreUnavailable, VersionError
-from service.store.version_store import Record, VocabularyStore
+from service.store.publication import Publication
+from service.store.records import Record
+from service.store.version_store import VersionStore
 
 FIELDS = {"device": b'{"kind":"vocabulary","values":["ios"]}\n', "field with : in it": b"\x00\xff"}
 
@@ -25,47 +27,47 @@ def record(version="v1", **changed):
 
 
 def test_what_is_published_is_read_back_to_the_byte(store):
-    store.publish(record(), FIELDS)
+    Publication(store).publish(record(), FIELDS)
     assert store.vocabularies("v1") == FIELDS
     assert store.record("v1") == record()
     assert store.active() == "v1"
 
 
 def test_the_pointer_is_a_plain_string_that_others_can_read(store, raw_redis):
-    store.publish(record(), FIELDS)
+    Publication(store).publish(record(), FIELDS)
     assert raw_redis.type("afm:ads:active") == "string"
     assert raw_redis.get("afm:ads:active") == "v1"
 
 
 def test_publishing_without_activation_leaves_the_pointer(store):
-    store.publish(record("v1"), FIELDS)
-    store.publish(record("v2"), FIELDS, activate=False)
+    Publication(store).publish(record("v1"), FIELDS)
+    Publication(store).publish(record("v2"), FIELDS, activate=False)
     assert store.active() == "v1"
     assert [known.version for known in store.versions()] == ["v2", "v1"]
 
 
 def test_the_first_version_can_be_published_without_activation(store):
-    store.publish(record(), FIELDS, activate=False)
+    Publication(store).publish(record(), FIELDS, activate=False)
     assert store.active() is None
 
 
 def test_publishing_again_changes_nothing_and_adds_no_way_back(store, raw_redis):
-    store.publish(record(), FIELDS)
+    Publication(store).publish(record(), FIELDS)
     before = {key: raw_redis.dump(key) for key in raw_redis.keys()}  # noqa: SIM118 - a Redis client
-    store.publish(record(), FIELDS)
+    Publication(store).publish(record(), FIELDS)
     assert {key: raw_redis.dump(key) for key in raw_redis.keys()} == before  # noqa: SIM118 - as above
     with pytest.raises(VersionError, match="no earlier version"):
         store.rollback()
 
 
 def test_nothing_that_is_published_expires(store, raw_redis):
-    store.publish(record(), FIELDS)
+    Publication(store).publish(record(), FIELDS)
     assert {raw_redis.ttl(key) for key in raw_redis.keys()} == {-1}  # noqa: SIM118 - a Redis client
 
 
 def test_rollback_goes_back_one_activation_after_the_other(store):
     for version in ("v1", "v2", "v3"):
-        store.publish(record(version), FIELDS)
+        Publication(store).publish(record(version), FIELDS)
     assert store.rollback() == "v2"
     assert store.active() == "v2"
     assert store.rollback() == "v1"
@@ -76,28 +78,28 @@ def test_rollback_goes_back_one_activation_after_the_other(store):
 
 def test_rollback_after_activate_returns_to_what_was_active_then(store):
     for version in ("v1", "v2", "v3"):
-        store.publish(record(version), FIELDS)
+        Publication(store).publish(record(version), FIELDS)
     store.activate("v1")
     assert store.rollback() == "v3"
 
 
 def test_activating_the_active_version_adds_no_way_back(store):
-    store.publish(record("v1"), FIELDS)
+    Publication(store).publish(record("v1"), FIELDS)
     store.activate("v1")
     with pytest.raises(VersionError):
         store.rollback()
 
 
 def test_a_version_that_is_not_published_cannot_be_activated(store):
-    store.publish(record("v1"), FIELDS)
+    Publication(store).publish(record("v1"), FIELDS)
     with pytest.raises(VersionError, match=r"'v2'.*afm-serve versions"):
         store.activate("v2")
     assert store.active() == "v1"
 
 
 def test_models_do_not_see_each_other(store, redis_url):
-    store.publish(record(), FIELDS)
-    other = VocabularyStore(redis_url, "other")
+    Publication(store).publish(record(), FIELDS)
+    other = VersionStore(redis_url, "other")
     assert other.active() is None
     assert other.versions() == []
     assert other.vocabularies("v1") == {}
@@ -106,15 +108,20 @@ def test_models_do_not_see_each_other(store, redis_url):
 
 def killed_half_way(redis_url, monkeypatch):
     """A publisher of v2 that gets no further than its vocabularies."""
-    doomed = VocabularyStore(redis_url, "ads")
-    monkeypatch.setattr(doomed, "_reveal", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    doomed = VersionStore(redis_url, "ads")
+    publication = Publication(doomed)
+
+    def dies(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(publication, "_reveal", dies)
     with pytest.raises(KeyboardInterrupt):
-        doomed.publish(record("v2"), FIELDS)
+        publication.publish(record("v2"), FIELDS)
     doomed.close()
 
 
 def test_a_publisher_killed_half_way_leaves_nothing_to_see(store, redis_url, monkeypatch):
-    store.publish(record("v1"), FIELDS)
+    Publication(store).publish(record("v1"), FIELDS)
     killed_half_way(redis_url, monkeypatch)
     assert store.active() == "v1"
     assert [known.version for known in store.versions()] == ["v1"]
@@ -126,7 +133,7 @@ def test_a_publisher_killed_half_way_leaves_nothing_to_see(store, redis_url, mon
 def test_the_next_publish_sweeps_what_a_killed_one_left(store, redis_url, raw_redis, monkeypatch):
     killed_half_way(redis_url, monkeypatch)
     assert raw_redis.keys("afm:ads:staging:*")
-    store.publish(record("v3"), FIELDS)
+    Publication(store).publish(record("v3"), FIELDS)
     assert raw_redis.keys("afm:ads:staging:*") == []
     assert raw_redis.exists("afm:ads:staged", "afm:ads:publishing") == 0
 
@@ -141,24 +148,25 @@ def test_what_a_killed_publisher_left_expires_even_if_nobody_publishes_again(
 
 @pytest.mark.parametrize("lost", ["", ":user"])
 def test_a_publisher_that_was_swept_says_so_and_shows_nothing(lost, store, raw_redis, monkeypatch):
-    stage = store._stage
+    publication = Publication(store)
+    stage = publication._stage
 
     def stage_and_lose(token, *fields):
         stage(token, *fields)
         raw_redis.delete(f"afm:ads:staging:{token}{lost}")
 
-    monkeypatch.setattr(store, "_stage", stage_and_lose)
+    monkeypatch.setattr(publication, "_stage", stage_and_lose)
     with pytest.raises(StoreError, match="another publish"):
-        store.publish(record(), FIELDS, {"user": ["u1", "u2"]})
+        publication.publish(record(), FIELDS, {"user": ["u1", "u2"]})
     assert store.active() is None
     monkeypatch.undo()
-    store.publish(record("v2"), FIELDS)
+    Publication(store).publish(record("v2"), FIELDS)
     assert raw_redis.keys("afm:ads:stag*") == []
 
 
 def test_the_values_of_a_live_field_have_their_places(store, raw_redis):
     values = [f"u{i}" for i in range(25_000)]
-    store.publish(record(), FIELDS, {"user": values})
+    Publication(store).publish(record(), FIELDS, {"user": values})
     assert store.count("v1", "user") == 25_000
     assert store.places("v1", "user", ["u0", "u24999", "new"]) == [0, 24_999, None]
     assert raw_redis.ttl(store.values_key("v1", "user")) == -1
@@ -167,8 +175,8 @@ def test_the_values_of_a_live_field_have_their_places(store, raw_redis):
 
 def test_publishers_at_once_all_get_through_and_one_is_active(redis_url):
     def publish(version):
-        opened = VocabularyStore(redis_url, "ads")
-        opened.publish(record(version), {"device": version.encode()})
+        opened = VersionStore(redis_url, "ads")
+        Publication(opened).publish(record(version), {"device": version.encode()})
         opened.close()
 
     names = [f"v{i}" for i in range(6)]
@@ -177,7 +185,7 @@ def test_publishers_at_once_all_get_through_and_one_is_active(redis_url):
         thread.start()
     for thread in threads:
         thread.join()
-    seen = VocabularyStore(redis_url, "ads")
+    seen = VersionStore(redis_url, "ads")
     assert sorted(known.version for known in seen.versions()) == names
     assert seen.active() in names
     assert all(seen.vocabularies(name) == {"device": name.encode()} for name in names)
@@ -191,7 +199,7 @@ def test_a_reader_never_sees_a_pointer_to_a_version_that_is_not_whole(redis_url)
     seen: list[tuple[str, int]] = []
 
     def read():
-        reader = VocabularyStore(redis_url, "ads")
+        reader = VersionStore(redis_url, "ads")
         while not stop.is_set():
             if version := reader.active():
                 seen.append((version, len(reader.vocabularies(version))))
@@ -200,9 +208,9 @@ def test_a_reader_never_sees_a_pointer_to_a_version_that_is_not_whole(redis_url)
 
     thread = threading.Thread(target=read)
     thread.start()
-    writer = VocabularyStore(redis_url, "ads")
+    writer = VersionStore(redis_url, "ads")
     for i in range(20):
-        writer.publish(record(f"v{i}"), {f"field{j}": b"x" * 1000 for j in range(20)})
+        Publication(writer).publish(record(f"v{i}"), {f"field{j}": b"x" * 1000 for j in range(20)})
     stop.set()
     thread.join()
     writer.close()
@@ -215,7 +223,7 @@ def test_a_server_that_may_drop_vocabularies_is_refused(store, raw_redis, policy
     raw_redis.config_set("maxmemory", 100_000_000)
     raw_redis.config_set("maxmemory-policy", policy)
     with pytest.raises(StoreError, match=f"{policy}.*noeviction"):
-        store.publish(record(), FIELDS)
+        Publication(store).publish(record(), FIELDS)
     assert store.active() is None
 
 
@@ -225,12 +233,12 @@ def test_a_server_that_may_drop_vocabularies_is_refused(store, raw_redis, policy
 def test_a_server_that_drops_nothing_of_ours_is_taken(store, raw_redis, limit, policy):
     raw_redis.config_set("maxmemory", limit)
     raw_redis.config_set("maxmemory-policy", policy)
-    store.publish(record(), FIELDS)
+    Publication(store).publish(record(), FIELDS)
     assert store.active() == "v1"
 
 
 def test_a_record_that_cannot_be_read_is_one_clear_line(store, raw_redis):
-    store.publish(record(), FIELDS)
+    Publication(store).publish(record(), FIELDS)
     raw_redis.set("afm:ads:version:v1", "nonsense")
     with pytest.raises(VersionError, match="afm:ads:version:v1"):
         store.record("v1")
@@ -243,7 +251,7 @@ def test_a_key_of_another_kind_is_named_as_redis_names_it(store, raw_redis):
 
 
 def test_a_redis_that_is_not_there_is_named_without_its_password():
-    store = VocabularyStore("redis://someone:secret@127.0.0.1:1/0", "ads", timeout=0.2)
+    store = VersionStore("redis://someone:secret@127.0.0.1:1/0", "ads", timeout=0.2)
     with pytest.raises(StoreUnavailable, match=r"someone@127\.0\.0\.1:1") as caught:
         store.active()
     store.close()
@@ -253,7 +261,7 @@ def test_a_redis_that_is_not_there_is_named_without_its_password():
 
 def test_a_wrong_password_is_unavailable_and_not_shown(redis_url, raw_redis):
     raw_redis.acl_setuser("someone", enabled=True, passwords=["+right"], keys=["*"])
-    wrong = VocabularyStore(redis_url.replace("unix://", "unix://someone:secret@"), "ads")
+    wrong = VersionStore(redis_url.replace("unix://", "unix://someone:secret@"), "ads")
     with pytest.raises((StoreUnavailable, StoreError)) as caught:
         wrong.active()
     wrong.close()
@@ -265,14 +273,14 @@ def test_a_redis_that_never_answers_is_given_up_within_its_timeout():
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        store = VocabularyStore(f"redis://127.0.0.1:{silent.getsockname()[1]}", "ads", timeout=0.1)
+        store = VersionStore(f"redis://127.0.0.1:{silent.getsockname()[1]}", "ads", timeout=0.1)
         with pytest.raises(StoreUnavailable, match=r"[Tt]imeout"):
             store.active()
         store.close()
 
 
 def test_a_connection_that_died_while_idle_is_replaced(store, raw_redis):
-    store.publish(record(), FIELDS)
+    Publication(store).publish(record(), FIELDS)
     for client in raw_redis.client_list():
         if client["id"] != str(raw_redis.client_id()):
             raw_redis.client_kill_filter(_id=client["id"])
@@ -283,15 +291,16 @@ def test_the_docstring_lists_every_kind_of_key_that_is_written(store, raw_redis,
     import service.store.version_store as module
 
     written = set()
-    reveal = store._reveal
+    publication = Publication(store)
+    reveal = publication._reveal
 
-    def listed_before(*args):
+    def listed_before(*args, **how):
         written.update(raw_redis.keys())
-        reveal(*args)
+        reveal(*args, **how)
 
-    monkeypatch.setattr(store, "_reveal", listed_before)
+    monkeypatch.setattr(publication, "_reveal", listed_before)
     for version in ("v1", "v2"):
-        store.publish(record(version), FIELDS, {"user": ["u1"]}, force=True)
+        publication.publish(record(version), FIELDS, {"user": ["u1"]}, force=True)
     written.update(raw_redis.keys())
     kinds = {key.removeprefix("afm:ads:").partition(":")[0] for key in written}
     documented = {
@@ -303,6 +312,6 @@ def test_the_docstring_lists_every_kind_of_key_that_is_written(store, raw_redis,
 
 
 def test_redis_errors_are_the_stores_own(store):
-    with pytest.raises(StoreError) as caught, store._reaching():
+    with pytest.raises(StoreError) as caught, store.reaching():
         raise redis.ResponseError("MISCONF")
     assert isinstance(caught.value.__cause__, redis.ResponseError)

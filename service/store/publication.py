@@ -1,0 +1,137 @@
+"""Writes a version into Redis: staged first, then revealed in one transaction.
+
+A version is written under `staging:` and appears in one transaction, which renames it, lists it and
+flips `active`. What a killed publisher leaves under `staging:` the next one sweeps.
+"""
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from service.errors import StoreError
+from service.store.records import Record
+from service.store.version_store import VersionStore, executed, text
+
+TURN_MS = 5_000  # renewed with each field; a killed publisher keeps the next one waiting so long
+TURN_WAIT_SECONDS = 15.0
+STAGING_SECONDS = 3600
+VALUES_AT_ONCE = 10_000
+NO_FIELDS: Mapping[str, Sequence[str]] = {}
+
+
+class Publication:
+    """A publisher's half of the store: it needs more rights than the service has."""
+
+    def __init__(self, store: VersionStore) -> None:
+        self._store = store
+        self._redis = store.redis
+        self._key = store.key
+
+    def publish(
+        self,
+        record: Record,
+        vocabularies: Mapping[str, bytes],
+        live: Mapping[str, Sequence[str]] = NO_FIELDS,
+        *,
+        activate: bool = True,
+        force: bool = False,
+    ) -> None:
+        """Write a version, and make it the active one; a reader sees all of it or nothing. `live`:
+        the values of its live fields, which have no other vocabulary. `force` as in
+        VersionStore.activate.
+
+        Raises:
+            StoreError: the server's policy evicts, or another publisher intervened.
+            StoreUnavailable: Redis does not answer.
+        """
+        if policy := self._store.evicts():
+            raise StoreError(
+                f"{self._store.url}: its maxmemory-policy {policy} may drop published "
+                "vocabularies; set noeviction"
+            )
+        token = secrets.token_hex(8)
+        with self._store.reaching():
+            self._take_turn(token)
+            self._sweep()
+            self._stage(token, vocabularies, live)
+            counts = {field: len(values) for field, values in live.items()}
+            self._reveal(token, record, len(vocabularies), counts, activate=activate, force=force)
+
+    def _take_turn(self, token: str) -> None:
+        deadline = time.monotonic() + TURN_WAIT_SECONDS
+        while not self._redis.set(self._key("publishing"), token, nx=True, px=TURN_MS):
+            if time.monotonic() > deadline:
+                raise StoreError(f"model {self._store.model!r}: another publish is under way")
+            time.sleep(0.05)
+
+    def _sweep(self) -> None:
+        for token in self._redis.smembers(self._key("staged")):
+            pipe = self._redis.pipeline()
+            pipe.delete(self._key("staging", token.decode()))
+            pipe.srem(self._key("staged"), token)
+            pipe.execute()
+
+    def _stage(
+        self, token: str, vocabularies: Mapping[str, bytes], live: Mapping[str, Sequence[str]]
+    ) -> None:
+        staged = [token, *(f"{token}:{field}" for field in live)]
+        self._redis.sadd(self._key("staged"), *staged)
+        for field, data in vocabularies.items():
+            self._put(self._key("staging", token), {field: data})
+        for field, values in live.items():
+            for start in range(0, len(values), VALUES_AT_ONCE):
+                some = enumerate(values[start : start + VALUES_AT_ONCE], start)
+                self._put(self._key("staging", token, field), {value: at for at, value in some})
+
+    def _put(self, staging: str, items: Mapping[str, Any]) -> None:
+        pipe = self._redis.pipeline()
+        pipe.hset(staging, mapping=items)
+        pipe.expire(staging, STAGING_SECONDS)
+        pipe.pexpire(self._key("publishing"), TURN_MS)
+        pipe.execute()
+
+    def _reveal(
+        self,
+        token: str,
+        record: Record,
+        fields: int,
+        live_counts: Mapping[str, int],
+        *,
+        activate: bool,
+        force: bool,
+    ) -> None:
+        staging, turn = self._key("staging", token), self._key("publishing")
+        vocabulary = self._key("vocabulary", record.version)
+        with self._redis.pipeline() as pipe:
+            while True:
+                kept = {field: self._key("staging", token, field) for field in live_counts}
+                pipe.watch(staging, turn, self._key("active"), *kept.values())
+                whole = pipe.hlen(staging) == fields and all(
+                    pipe.hlen(kept[field]) == count for field, count in live_counts.items()
+                )
+                if not whole:  # this publisher's turn was over, and another one swept
+                    raise StoreError(
+                        f"model {self._store.model!r}: another publish interrupted this one; "
+                        "run it again"
+                    )
+                active = text(pipe.get(self._key("active")))
+                has_turn = text(pipe.get(turn)) == token
+                pipe.multi()
+                pipe.rename(staging, vocabulary)
+                pipe.persist(vocabulary)
+                for field, key in kept.items():
+                    values = self._store.values_key(record.version, field)
+                    pipe.rename(key, values)
+                    pipe.persist(values)
+                pipe.srem(self._key("staged"), token, *(f"{token}:{field}" for field in kept))
+                pipe.set(self._key("version", record.version), msgspec.json.encode(record))
+                pipe.zadd(self._key("versions"), {record.version: time.time()}, nx=True)
+                if has_turn:
+                    pipe.delete(turn)
+                if activate:
+                    self._store.flip(pipe, active, record.version, force=force)
+                if executed(pipe):
+                    return

@@ -1,0 +1,98 @@
+"""What the workers make of a version that was made active: live, refused, or not decided yet."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.errors import RefusedByWorkers, StoreError
+from service.store.records import Refused, WorkerState
+from service.store.refusal_board import RefusalBoard
+
+LOOK_AGAIN_SECONDS = 0.1
+NOBODY_SECONDS = 1.0  # without any worker in sight: longer than one needs to connect anew
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The connected workers' verdict on `version`: `live` of `workers` answer by it, `refused` are
+    the refusals of the others; who is in neither has not decided.
+    """
+
+    version: str
+    workers: int
+    live: int
+    refused: Sequence[Refused] = ()
+
+    @property
+    def decided(self) -> bool:
+        """Whether every worker has a verdict."""
+        return self.workers > 0 and self.live + len(self.refused) == self.workers
+
+    @classmethod
+    def of(cls, version: str, workers: Sequence[WorkerState]) -> "Rollout":
+        """What these workers say."""
+        live = [one for one in workers if one.live == version]
+        refused = [
+            one.refused
+            for one in workers
+            if one.live != version and one.refused is not None and one.refused.version == version
+        ]
+        return cls(version, len(workers), len(live), refused)
+
+    def lines(self, seconds: float) -> list[str]:
+        """As lines for people; `seconds`: how long was waited."""
+        if not self.workers:
+            return ["no worker is connected: the next one to start will judge it"]
+        workers = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
+        said = [f"live in {self.live} of {workers}"]
+        said += refusal_lines(self.refused)
+        undecided = self.workers - self.live - len(self.refused)
+        if undecided:
+            said.append(
+                f"{undecided} of {workers} did not decide within {seconds:g} s: "
+                "afm-serve versions lists what is refused"
+            )
+        return said
+
+    def require_not_refused(self) -> None:
+        """Raise where a worker refuses the version.
+
+        Raises:
+            RefusedByWorkers: names the first reason.
+        """
+        if self.refused:
+            first = self.refused[0]
+            raise RefusedByWorkers(
+                f"{self.version} is active, but refused by {len(self.refused)} of {self.workers} "
+                f"worker{'s' if self.workers > 1 else ''} ({first.code}): {first.reason}"
+            )
+
+
+def refusal_lines(refused: Sequence[Refused]) -> list[str]:
+    """One line for each version and reason, with the number of its workers."""
+    return [
+        f"{one.version} is refused by {workers} worker{'s' if workers > 1 else ''} "
+        f"({one.code}): {one.reason}"
+        for one, workers in Counter(refused).items()
+    ]
+
+
+def wait_for_workers(board: RefusalBoard, version: str, seconds: float) -> Rollout:
+    """Ask until each connected worker has decided, or `seconds` are over. Waits a second at most
+    where no worker is connected.
+
+    Raises:
+        StoreUnavailable: Redis does not answer.
+    """
+    began = time.monotonic()
+    while True:
+        try:
+            found = Rollout.of(version, board.workers())
+        except StoreError:  # without the right to ask
+            found = Rollout(version, 0, 0)
+        waited = time.monotonic() - began
+        patience = seconds if found.workers else min(seconds, NOBODY_SECONDS)
+        if found.decided or waited >= patience:
+            return found
+        time.sleep(min(LOOK_AGAIN_SECONDS, max(patience - waited, 0)))
