@@ -207,8 +207,10 @@ class Settings(BaseSettings):
     caller_seconds: float = Field(default=20.0, gt=0, le=3600)
     """How long a caller may take to send a request, and to read its answer."""
 
-    drain_seconds: float = Field(default=2.0, ge=0, le=300)
-    """How long a worker that was told to stop is not ready but still answers."""
+    drain_seconds: float = Field(default=15.0, ge=0, le=300)
+    """How long a worker that was told to stop is not ready but still answers: longer than the
+    balancer takes to notice.
+    """
 
     shutdown_seconds: int = Field(default=10, ge=1)
     """How long a stopping worker waits for requests in flight."""

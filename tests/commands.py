@@ -36,6 +36,12 @@ class Serving:
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)
 
+    def wait_for_log(self, text: str) -> None:
+        deadline = time.monotonic() + 60
+        while text not in self.log.read_text():
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.005)
+
     def workers(self) -> list[int]:
         """The workers' process ids, where there are several."""
         children = subprocess.run(

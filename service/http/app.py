@@ -1,15 +1,9 @@
-"""The service as an ASGI app; `make_worker` is what each process of `afm-serve run` calls."""
+"""The service as an ASGI app: every part made once, and handed in."""
 
 import asyncio
-import multiprocessing
-import os
-import signal
-import sys
-import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -23,8 +17,7 @@ from service.http.problems import Known, LastResort, add_handlers
 from service.http.routes import PATHS, add_routes
 from service.http.wire.connection import ConnectionRules, Room
 from service.http.wire.drain import Drain
-from service.observe.logs import configure_logging
-from service.observe.metrics import MULTIPROCESS, RequestMetrics, Telemetry
+from service.observe.metrics import RequestMetrics, Telemetry
 from service.scoring.admission import Admission
 from service.scoring.redis_lookups import Lookups
 from service.settings import Settings
@@ -34,8 +27,6 @@ from service.versions.follower import Follower
 from service.versions.shadow import Shadow
 
 FIRST_POLL_SECONDS = 60.0  # a worker that listens sooner would answer 503 to its first requests
-STARTED = "started-"  # the begin of a file's name, beside the workers' metrics; then its process
-SWITCH_SECONDS = 0.0005  # Python's 5 ms are what a request would wait while a version is loaded
 
 
 def create_app(settings: Settings, redis_url: str, *, replaces: bool = False) -> FastAPI:
@@ -73,7 +64,6 @@ def create_app(settings: Settings, redis_url: str, *, replaces: bool = False) ->
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        drain.take_over()
         follower.start()
         await asyncio.to_thread(follower.wait, FIRST_POLL_SECONDS)
         async with AsyncExitStack() as resources:
@@ -105,28 +95,8 @@ def create_app(settings: Settings, redis_url: str, *, replaces: bool = False) ->
     app.add_middleware(LastResort)
     app.add_middleware(RequestMetrics, telemetry=telemetry, routes=PATHS)
     app.state.follower = follower
+    app.state.drain = drain
     return app
-
-
-def make_worker() -> FastAPI:
-    """The app of a process that `afm-serve run` started, with its settings from the environment."""
-    settings = Settings.load()
-    configure_logging(settings)
-    _end_with_the_parent()
-    sys.setswitchinterval(SWITCH_SECONDS)
-    if settings.redis_url is None:
-        raise RuntimeError("AFM_REDIS_URL is not set; afm-serve run sets it")
-    return create_app(settings, settings.redis_url, replaces=_is_one_more(settings.workers))
-
-
-def _is_one_more(workers: int) -> bool:
-    # whether as many have started before, so that this one stands in for one that died; one worker
-    # alone is its own parent and has no successor
-    folder = os.environ.get(MULTIPROCESS)
-    if folder is None:
-        return False
-    Path(folder, f"{STARTED}{os.getpid()}").touch()
-    return len(list(Path(folder).glob(f"{STARTED}*"))) > workers
 
 
 class _App(FastAPI):
@@ -155,16 +125,3 @@ def _version() -> str:
         return version("ctr-afm")
     except PackageNotFoundError:  # run from a source tree
         return "0"
-
-
-def _end_with_the_parent() -> None:
-    # a worker whose parent was killed would keep the port, and its embedded Redis would be gone
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()

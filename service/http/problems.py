@@ -1,5 +1,6 @@
 """Errors as HTTP answers: one table from error to status, and RFC 9457 problems as bodies."""
 
+import asyncio
 import json
 from http import HTTPStatus
 from typing import Any
@@ -139,7 +140,7 @@ class Known:
 
 class LastResort:
     """ASGI middleware: what no handler knows becomes a 500, logged without its text, which may hold
-    a caller's values.
+    a caller's values; a request that is cancelled, a 503.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -156,8 +157,12 @@ class LastResort:
 
         try:
             await self._app(scope, receive, watched)
+        except asyncio.CancelledError:  # uvicorn's, to what is still there when a stop takes long
+            answer = problem(503, "stopping", "the service stopped before this was answered")
         except Exception as error:
             log.error("unexpected error", kind=type(error).__name__, where=last_frames(error))
-            if not started and scope["type"] == "http":
-                answer = problem(500, "internal_error", "an error inside the service")
-                await answer(scope, receive, send)
+            answer = problem(500, "internal_error", "an error inside the service")
+        else:
+            return
+        if not started and scope["type"] == "http":
+            await answer(scope, receive, send)

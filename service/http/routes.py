@@ -168,7 +168,7 @@ def _status_routes(follower: Follower, telemetry: Telemetry, drain: Drain) -> AP
             "confirmed": follower.confirmed,
             "refused": refused,
         }
-        if drain.begun:
+        if drain.unready:
             return problem(503, "stopping", "this process is about to stop", **state)
         if follower.live is None:
             return problem(503, "no_model", follower.why_not_ready(), **state)

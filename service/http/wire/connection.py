@@ -20,6 +20,7 @@ from service.http.wire.drain import Drain
 from service.http.wire.protocol import OneWriteProtocol
 
 LOOKED_AT = 8  # connections, of those that may make room, before the first of them must
+NEWCOMER_SECONDS = 0.5  # a worker that stops waits so long for a connection's first request
 SAID_SECONDS = 60.0  # the log says at most so often that connections are too many
 
 log = structlog.get_logger()
@@ -182,7 +183,12 @@ class Connection(OneWriteProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
         elif self._began is None and not self._readable():
-            self.transport.close()
+            # the request of a connection that was just made is on its way
+            wait = NEWCOMER_SECONDS - (self.loop.time() - self._made)
+            if self._requests or wait <= 0:
+                self.transport.close()
+            else:
+                self.loop.call_later(wait, self.shutdown)
 
     def is_quiet(self) -> bool:
         """Whether nothing is on its way here or back."""

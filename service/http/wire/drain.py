@@ -1,43 +1,30 @@
-"""The order in which a worker stops: not ready, a wait, then uvicorn's own end.
+"""How far a worker is with its stop, as its routes and connections ask.
 
-A balancer needs the wait to notice: until it is over, whatever comes is answered, each answer with
-`connection: close`, so that callers' pools leave by themselves.
+A balancer needs time to notice: until the wait is over, whatever comes is answered, each answer
+with `connection: close`, so that callers' pools leave by themselves.
 """
 
-import asyncio
-import signal
-import threading
-
-import structlog
-
-log = structlog.get_logger()
+from time import monotonic
 
 
 class Drain:
-    """Whether this worker is about to stop; `seconds`: from SIGTERM to the last request taken."""
+    """Whether this worker is about to stop; `seconds`: how long it still takes requests."""
 
     def __init__(self, seconds: float) -> None:
         self.begun = False
-        self._seconds = seconds
+        """From here on each answer is the last one of its connection."""
+        self.unready = False
+        """And `/readyz` sends whoever asks elsewhere."""
+        self.seconds = seconds
+        self._until = 0.0
 
-    def take_over(self) -> None:
-        """Put the wait between SIGTERM and what uvicorn does at once; a second SIGTERM, as a
-        supervisor and the parent may both send one, does not shorten it, SIGINT does.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            return  # uvicorn takes no signals there either
-        loop = asyncio.get_running_loop()
-        stop = signal.getsignal(signal.SIGTERM)
-        if not callable(stop):
-            return
+    def begin(self, *, unready: bool) -> None:
+        """Begin to wait; a second time only adds that it is `unready`. A signal's handler may."""
+        if not self.begun:
+            self._until = monotonic() + self.seconds
+            self.begun = True
+        self.unready = self.unready or unready
 
-        def begin() -> None:
-            log.info("stopping", drain_seconds=self._seconds)
-            loop.call_later(self._seconds, stop, signal.SIGTERM, None)
-
-        def asked(number: int, frame: object) -> None:  # noqa: ARG001 - a handler's two arguments
-            if not self.begun:
-                self.begun = True
-                loop.call_soon_threadsafe(begin)
-
-        signal.signal(signal.SIGTERM, asked)
+    def is_over(self) -> bool:
+        """Whether it has begun, and waited long enough."""
+        return self.begun and monotonic() >= self._until

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from altered import reseal
-from service.http.app import STARTED, _is_one_more
+from service.http.worker import STARTED, _is_one_more
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
 from service.store.refusal_board import RefusalBoard

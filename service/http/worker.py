@@ -1,0 +1,191 @@
+"""One process that serves: settings and sockets in, an end in order out."""
+
+import asyncio
+import multiprocessing
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.connection import wait
+from pathlib import Path
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from service.http.listening import shown
+from service.http.wire.connection import Connection
+from service.http.wire.drain import Drain
+from service.observe.logs import configure_logging
+from service.observe.metrics import MULTIPROCESS
+from service.settings import Settings
+
+BACKLOG = 2048  # connections that wait to be accepted
+KEEP_ALIVE_SECONDS = 75  # longer than the idle time of callers' connection pools
+STARTED = "started-"  # the begin of a file's name, beside the workers' metrics; then its process
+SWITCH_SECONDS = 0.0005  # Python's 5 ms are what a request would wait while a version is loaded
+BEAT_SECONDS = 0.5  # between two signs of life
+HURRY = signal.SIGUSR1  # as SIGINT, but a second one is no more than the first
+CANNOT_START = 3  # a worker's exit status, when another one would end like it
+
+log = structlog.get_logger()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which loses no connection when it stops.
+
+    SIGTERM: not ready, waits for the drain's time, ends. SIGHUP, where other workers go on: takes
+    no more connections, and ends when those that it has are gone, or at the end of that time.
+    SIGINT ends it at once, but for what it has been asked; a second one leaves that as well.
+    """
+
+    def __init__(self, config: uvicorn.Config, drain: Drain, *, alone: bool) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._alone = alone
+        self._sockets: list[socket.socket] = []
+        self._said = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen once the app is ready to answer."""
+        self._sockets = sockets or []
+        try:
+            await super().startup(sockets)
+        except OSError as error:  # bound by another process as well, which listened first
+            log.error("cannot listen", reason=error.strerror)
+            await self.lifespan.shutdown()
+            sys.exit(1 if self._alone else CANNOT_START)
+        if self.started:
+            log.info("listening", on=shown(self._sockets, "https" if self.config.ssl else "http"))
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take uvicorn's signals, and two more."""
+        with super().capture_signals():
+            more = [HURRY]
+            if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup wants it
+                more.append(signal.SIGHUP)
+            before = {number: signal.signal(number, self.handle_exit) for number in more}
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop, as the signal wants it."""
+        if sig == HURRY:
+            self.should_exit = True
+        elif sig == signal.SIGINT or not self.started:
+            super().handle_exit(sig, frame)
+        else:
+            self._drain.begin(unready=self._alone or sig == signal.SIGTERM)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether the worker ends."""
+        drain = self._drain
+        if drain.begun and not self._said:
+            self._said = True
+            log.info("stopping", drain_seconds=drain.seconds, ready=not drain.unready)
+            if not drain.unready:
+                await self._stop_listening()
+        if await super().on_tick(counter) or drain.is_over():
+            return True
+        return drain.begun and not self._sockets and not self.server_state.connections
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is here, or on its way, and end."""
+        await self._stop_listening()
+        await super().shutdown(sockets)
+
+    async def _stop_listening(self) -> None:
+        # the last process that closes a socket resets the connections that wait there: so the
+        # socket is held until they are taken
+        held = [one.dup() for one in self._sockets]
+        for server in self.servers:
+            server.close()
+        for one in self._sockets:
+            one.close()
+        self._sockets = []
+        accepted: list[socket.socket] = []
+        for one in held:
+            with suppress(OSError):  # nobody waits any more
+                while True:
+                    accepted.append(one.accept()[0])
+            one.close()
+        loop = asyncio.get_running_loop()
+        for one in accepted:
+            with suppress(OSError):  # its caller has left
+                await loop.connect_accepted_socket(self._connection, one, ssl=self.config.ssl)
+
+    def _connection(self) -> asyncio.Protocol:
+        return Connection(self.config, self.server_state, self.lifespan.state)
+
+
+def run_worker(sockets: list[socket.socket], parent: Pipe | None = None) -> None:
+    """Serve on bound sockets until a signal ends it, by the settings in the environment; to
+    `parent` goes now and then whether it listens yet.
+    """
+    settings = Settings.load()
+    configure_logging(settings)
+    server: Server | None = None
+    if parent is not None:
+        _stay_with(parent, lambda: server is not None and server.started)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    if settings.redis_url is None:
+        raise RuntimeError("AFM_REDIS_URL is not set; afm-serve run sets it")
+    from service.http.app import create_app  # the workers' parent does without all that it needs
+
+    app = create_app(settings, settings.redis_url, replaces=_is_one_more(settings.workers))
+    server = Server(_config(app, settings), app.state.drain, alone=parent is None)
+    server.run(sockets)
+
+
+def _config(app: object, settings: Settings) -> uvicorn.Config:
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # FastAPI's own types say that it is one
+        # asyncio's own loop holds back every second answer of a connection by 40 ms
+        loop="uvloop",
+        http=Connection,
+        proxy_headers=False,  # nobody asks for the caller's address
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # all that wait are accepted in one round, before any can make room for another
+        backlog=min(BACKLOG, files // 4),
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+
+
+def _is_one_more(workers: int) -> bool:
+    # whether as many have started before, so that this one stands in for one that died; one worker
+    # alone is its own parent and has no successor
+    folder = os.environ.get(MULTIPROCESS)
+    if folder is None:
+        return False
+    Path(folder, f"{STARTED}{os.getpid()}").touch()
+    return len(list(Path(folder).glob(f"{STARTED}*"))) > workers
+
+
+def _stay_with(parent: Pipe, started: Callable[[], bool]) -> None:
+    # a worker whose parent was killed would keep the port, and its embedded Redis would be gone
+    process = multiprocessing.parent_process()
+    if process is None:
+        return
+
+    def beat() -> None:
+        while not wait([process.sentinel], BEAT_SECONDS):
+            with suppress(OSError):
+                parent.send(started())
+        os.kill(os.getpid(), HURRY)
+
+    threading.Thread(target=beat, name="parent", daemon=True).start()
