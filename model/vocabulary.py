@@ -19,6 +19,8 @@ from model.errors import BundleError
 from model.schema import CategoricalField, Field, MultivalueField, NumericField
 from model.values import LETTERS, PLAIN, TRUTHS, Column, Reading, Scalar, truths
 
+Floats = NDArray[np.float64]
+
 ABSENT, MISSING, UNKNOWN, FIRST = 0, 1, 2, 3
 LEAST_KEPT = 1000  # values too rare so far whose counts are kept, however few a field has
 
@@ -178,12 +180,26 @@ class Bins:
 
     @classmethod
     def fit(cls, numbers: NDArray[np.float64], bins: int) -> "Bins":
-        """Edges at the quantiles; equal ones are merged: few distinct numbers give few bins."""
-        if not len(numbers):
-            return cls(())
-        inner = np.quantile(numbers, np.arange(1, bins) / bins, method="higher")
-        # an edge at the minimum would leave the first bin empty for ever, its row untrained
-        return cls(tuple(float(edge) for edge in np.unique(inner) if edge > numbers.min()))
+        """A number that more than 1/`bins` of all are has a bin of its own; those between two of
+        them are cut at their quantiles, into a share of the bins that are left.
+
+        There is no bin without a number, whose row nothing would train: few distinct numbers give
+        few bins. Numbers on both sides of a frequent one may take a bin more than `bins`.
+        """
+        values, counts = np.unique(numbers, return_counts=True)
+        frequent = counts * bins > len(numbers)
+        left = bins - int(frequent.sum())
+        share = left / max(int(counts[~frequent].sum()), 1)
+        # a run: one frequent number, or those between two of them
+        starts = np.flatnonzero(frequent | np.roll(frequent, 1))
+        edges: list[float] = []
+        for run in np.split(np.arange(len(values)), starts):
+            if not len(run):
+                continue
+            edges += _first_edge(values, frequent, int(run[0]))
+            parts = max(1, round(share * int(counts[run].sum())))
+            edges += _quantiles(np.repeat(values[run], counts[run]), parts)
+        return cls(tuple(edges))
 
     def locate(self, numbers: NDArray[np.float64]) -> NDArray[np.int64]:
         """Raw numbers to ids."""
@@ -192,6 +208,21 @@ class Bins:
     def locate_one(self, number: float) -> int:
         """What `locate` gives a number, without the overhead of an array."""
         return FIRST + bisect_right(self.edges, number)
+
+
+def _first_edge(values: Floats, frequent: NDArray[np.bool_], run: int) -> list[float]:
+    # where the run that begins with the value numbered `run` begins: none at the very beginning, as
+    # nothing is below it. Behind a frequent number at once, so that its bin holds nothing else.
+    if run == 0:
+        return []
+    behind = frequent[run - 1] and not frequent[run]
+    return [float(np.nextafter(values[run - 1], np.inf) if behind else values[run])]
+
+
+def _quantiles(numbers: Floats, parts: int) -> list[float]:
+    # the inner edges of about equal parts, none of them empty
+    inner = np.quantile(numbers, np.arange(1, parts) / parts, method="higher")
+    return [float(edge) for edge in np.unique(inner) if edge > numbers.min()]
 
 
 FieldVocabulary = Vocabulary | Scaler | Bins

@@ -200,12 +200,27 @@ def value_name(vocabulary: FieldVocabulary, index: int) -> str:
     if isinstance(vocabulary, Vocabulary):
         return vocabulary.values[index]
     if isinstance(vocabulary, Bins):
-        edges: Sequence[float] = vocabulary.edges
-        if not edges:
-            return "any number"
-        if index == 0:
-            return f"below {edges[0]:.4g}"
-        if index == len(edges):
-            return f"{edges[-1]:.4g} and more"
-        return f"{edges[index - 1]:.4g} to {edges[index]:.4g}"
+        return _bin_name(vocabulary.edges, index)
     return "any number"
+
+
+def _bin_name(edges: Sequence[float], index: int) -> str:
+    # an edge right above a number in short form ends, or follows, the bin of that number
+    if not edges:
+        return "any number"
+    if index == 0:
+        last = _right_below(edges[0])
+        return f"below {edges[0]:.4g}" if last is None else f"{last:.4g} and less"
+    low = edges[index - 1]
+    above = _right_below(low)
+    if index == len(edges):
+        return f"{low:.4g} and more" if above is None else f"above {above:.4g}"
+    if _right_below(edges[index]) == low:
+        return f"{low:.4g}"
+    return f"{f'{low:.4g}' if above is None else f'above {above:.4g}'} to {edges[index]:.4g}"
+
+
+def _right_below(edge: float) -> float | None:
+    # the number that the edge is right above, where that is the one of the two that people write
+    below = float(np.nextafter(edge, -np.inf))
+    return below if len(repr(below)) < len(repr(edge)) else None

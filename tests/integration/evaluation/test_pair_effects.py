@@ -8,7 +8,7 @@ import pytest
 from model.encoding import Encoded
 from model.explanation import Explainer
 from model.schema import Schema
-from model.vocabulary import Bins, Scaler, Vocabulary
+from model.vocabulary import FIRST, Bins, Scaler, Vocabulary
 from tiny import tiny_rows
 from training.evaluation.coverage import coverage
 from training.evaluation.pair_effects import by_fields, by_values, pair_terms, sample, value_name
@@ -128,6 +128,9 @@ def test_a_value_of_each_kind_of_vocabulary_has_a_name():
     bins = Bins((1.0, 2.5))
     assert [value_name(bins, i) for i in range(3)] == ["below 1", "1 to 2.5", "2.5 and more"]
     assert value_name(Bins(()), 0) == "any number"
+    spikes = Bins.fit(np.array([0.0] * 8 + [1, 2, 40.5, 40.5, 40.5, 90]), 6)
+    named = [value_name(spikes, i) for i in range(spikes.size - FIRST)]
+    assert named == ["0 and less", "above 0 to 2", "2 to 40.5", "40.5", "above 40.5"]
     assert value_name(Scaler(0.0, 1.0), 0) == "any number"
 
 

@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from model.errors import BundleError
 from model.schema import Schema
@@ -227,6 +229,36 @@ def test_no_bin_is_left_without_a_training_row():
     bins = fit_vocabulary(field(kind="numeric", transform="quantile", bins=10), numbers)
     seen = set(bins.locate(np.array(numbers)).tolist())
     assert seen == set(range(FIRST, bins.size))
+
+
+@given(st.data(), st.integers(2, 40))
+def test_a_number_of_more_than_its_share_of_rows_has_a_bin_of_its_own(data, most):
+    frequent = st.sampled_from([-1.0, 0.0, 5.5])
+    column = data.draw(st.lists(frequent | st.integers(-3, 9).map(float) | st.floats(-1e9, 1e9)))
+    numbers = np.array(column)
+    bins = Bins.fit(numbers, most)
+    ids = bins.locate(numbers)
+    assert sorted(set(bins.edges)) == list(bins.edges)  # the order is kept
+    assert set(ids.tolist()) == set(range(FIRST, bins.size)) or not column
+    values, counts = np.unique(numbers, return_counts=True)
+    for value in values[counts * most > len(numbers)]:
+        assert set(numbers[ids == bins.locate_one(value)]) == {value}
+    if len(values) >= 3 and most >= 3:
+        assert bins.size >= FIRST + 3
+
+
+def test_a_counter_that_is_mostly_zero_keeps_its_bins():
+    numbers = np.concatenate([np.zeros(9200), np.arange(1.0, 801.0)])
+    bins = fit_vocabulary(field(kind="numeric", transform="quantile"), numbers.tolist())
+    assert bins.size == FIRST + 32
+    _, counts = np.unique(bins.locate(numbers), return_counts=True)
+    assert counts[0] == 9200
+    assert counts[1:].min() >= 24
+
+
+def test_a_number_right_above_a_frequent_one_is_not_taken_for_it():
+    bins = Bins.fit(np.array([0.0] * 90 + [3.0] * 5 + [7.0] * 5), 8)
+    assert bins.locate(np.array([0.0, 0.001, 3.0, 7.0])).tolist() == [3, 4, 4, 5]
 
 
 def test_numbers_beyond_the_edges_fall_into_the_outer_bins():
