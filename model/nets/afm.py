@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from model.nets.net import Net, PairNet, Settings, Side
 
+LEAST_SIZE = 0.01  # of pair vectors, as a share of what they are at the start
 LOWEST = -1e30  # finite, since -inf minus -inf would be NaN where no pair is present
 
 
@@ -108,11 +109,13 @@ class AFM(PairNet):
 
     def scale_attention(self, ids: Tensor, values: Tensor) -> None:
         """Draw W such that the pre-activations of the sample [B, F] have unit size, else attention
-        stays flat: FM's embeddings are small and their products smaller.
+        stays flat: FM's embeddings are small and their products smaller. Products that FM has all
+        but given up count as a share of a new net's, since nothing scales what has vanished.
         """
         with torch.no_grad():
             pairs = self.eval().pair_vectors(self.embedded(ids.T, values.T))  # (P, B, K)
             size = pairs[pairs.abs().sum(-1) > 0].square().mean().sqrt().nan_to_num(1.0)
+            size = size.clamp_min(LEAST_SIZE * self.settings.init_std**2)
             self.attention.weight.normal_().div_(size * self.settings.embedding**0.5)
             self.attention.bias.zero_()
 

@@ -19,6 +19,7 @@ from training.state.adam_moments import Moments
 from training.state.checkpoint import Checkpoint, StepState
 
 SCORED_AT_ONCE = 256  # whose pair vectors stay in the cache: twice as fast as 2048
+DIVERGED_CUT = 0.1  # of the learning rate, where it made losses that are not finite
 CLICK = Objective()
 
 
@@ -47,7 +48,8 @@ class Epoch:
     """What an epoch came to; `seconds` it took, `best` so far or not.
 
     `valid_loss` is the objective's criterion on the rows held out; `valid_auc` their AUC, GAUC for
-    task ranking, None where it is undefined.
+    task ranking, None where it is undefined. `diverged`: how many attempts at it before came to
+    losses that are not finite.
     """
 
     step: str
@@ -58,6 +60,7 @@ class Epoch:
     learning_rate: float
     seconds: float
     best: bool
+    diverged: int = 0
 
 
 class Watcher:
@@ -71,6 +74,11 @@ class Watcher:
 
     def epoch(self, epoch: Epoch) -> None:
         """An epoch is done."""
+
+    def diverged(self, step: str, number: int, learning_rate: float) -> None:
+        """The losses of an epoch are not finite: it begins again from the best one so far, at this
+        learning rate.
+        """
 
     def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:
         """The step goes on behind the epochs of a fit that was killed."""
@@ -109,21 +117,23 @@ def run_step(
     the step go on where it stood. Adam goes on from `moments`, if they hold any, and leaves in them
     those of the epoch that the net is left at.
 
-    The state before the first epoch counts as epoch 0, so a step never ends worse than it began.
-    Returns the epochs, and whether Ctrl-C cut it short.
+    The state before the first epoch counts as epoch 0, so a step never ends worse than it began. An
+    epoch whose losses are not finite is an epoch without gain: the net is put back to its best
+    state, and begins again with a much smaller step. Returns the epochs, and whether Ctrl-C cut it
+    short.
     """
-    optimiser = torch.optim.Adam(parameter_groups(net, step), lr=step.learning_rate, fused=True)
+    optimiser = _adam(net, step, step.learning_rate)
     if moments is not None:
         moments.restore(net, optimiser)
     for key, dropout in net.dropouts().items():
         dropout.set_rate(getattr(step, key))
     watcher.begin(name, -(-len(train) // step.batch), step.epochs)
     epochs: list[Epoch] = []
-    best_loss, best_state = (
-        objective.judge(logits(net, valid), valid).loss,
-        copy.deepcopy(net.state_dict()),
-    )
-    without_gain = 0
+    start = logits(net, valid)
+    # any finite loss is a gain over one that is not
+    best_loss = objective.judge(start, valid).loss if np.isfinite(start).all() else np.inf
+    best_state = copy.deepcopy(net.state_dict())
+    without_gain = diverged = 0
     kept = None if checkpoint is None else checkpoint.of(name)
     if kept is not None:
         epochs = [Epoch(**epoch) for epoch in kept.epochs]
@@ -137,14 +147,25 @@ def run_step(
         if moments is not None and kept.moments is not None:
             moments.states = kept.moments
     try:
-        for number in range(len(epochs) + 1, step.epochs + 1):
+        for _ in range(len(epochs) + sum(epoch.diverged for epoch in epochs), step.epochs):
+            number = len(epochs) + 1
             began = time.perf_counter()
             train_loss = _one_epoch(net, optimiser, step.batch, train, drop, watcher, objective)
             if mend is not None:
                 mend(net)
-            valid_loss, auc = objective.judge(logits(net, valid), valid)
-            gained = valid_loss < best_loss
             rate = optimiser.param_groups[0]["lr"]
+            scores = logits(net, valid)
+            if not (np.isfinite(train_loss) and np.isfinite(scores).all()):
+                without_gain, diverged = without_gain + 1, diverged + 1
+                if without_gain >= step.patience:
+                    break
+                net.load_state_dict(best_state)
+                rate *= DIVERGED_CUT
+                optimiser = _adam(net, step, rate)  # the moments are ruined as well
+                watcher.diverged(name, number, rate)
+                continue
+            valid_loss, auc = objective.judge(scores, valid)
+            gained = valid_loss < best_loss
             epochs.append(
                 Epoch(
                     name,
@@ -155,8 +176,10 @@ def run_step(
                     rate,
                     time.perf_counter() - began,
                     gained,
+                    diverged,
                 )
             )
+            diverged = 0
             watcher.epoch(epochs[-1])
             if gained:
                 best_loss, best_state = valid_loss, copy.deepcopy(net.state_dict())
@@ -181,6 +204,10 @@ def run_step(
     if checkpoint is not None:
         checkpoint.finish(name, _state(net, epochs))
     return epochs, False
+
+
+def _adam(net: Net, step: Step, learning_rate: float) -> torch.optim.Adam:
+    return torch.optim.Adam(parameter_groups(net, step), lr=learning_rate, fused=True)
 
 
 def _state(net: Net, epochs: list[Epoch], *running: Any) -> StepState:

@@ -21,6 +21,13 @@ class _Lines(Watcher):
             highlight=False,
         )
 
+    def diverged(self, step: str, number: int, learning_rate: float) -> None:
+        self.console.print(
+            f"{step} epoch {number:>2}  losses that are not finite: it begins again from the best "
+            f"epoch, at learning rate {learning_rate:.2g}",
+            highlight=False,
+        )
+
     def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:
         self.console.print(f"{step}: goes on behind epoch {len(epochs)}", highlight=False)
 

@@ -74,6 +74,61 @@ def test_the_learning_rate_is_cut_after_an_epoch_without_gain():
     assert [e.learning_rate for e in epochs] == pytest.approx([50.0, 5.0, 0.5])
 
 
+class Ruined(Watcher):
+    """Makes the net's first `times` epochs end in losses that are not finite."""
+
+    def __init__(self, net, times):
+        self.net, self.times, self.said = net, times, []
+
+    def batch(self, loss):  # noqa: ARG002  a watcher's
+        if self.times:
+            with torch.no_grad():
+                self.net.bias.fill_(float("nan"))
+
+    def diverged(self, step, number, learning_rate):  # noqa: ARG002  a watcher's
+        self.times -= 1
+        self.said.append((number, learning_rate))
+
+
+def ruined(times):
+    torch.manual_seed(0)
+    net = build("fm", V, range(F), Settings(embedding=3, init_std=0.3))
+    watcher = Ruined(net, times)
+    step = Step(epochs=6, batch=100, learning_rate=0.5, patience=3)
+    epochs, _ = run_step("step", net, step, examples(), examples(seed=1), keep, watcher)
+    return net, epochs, watcher
+
+
+def test_an_epoch_that_is_not_finite_begins_again_with_a_smaller_step():
+    net, epochs, watcher = ruined(1)
+    assert watcher.said == [(1, pytest.approx(0.05))]
+    assert (epochs[0].number, epochs[0].diverged, epochs[0].best) == (1, 1, True)
+    assert [epoch.diverged for epoch in epochs[1:]] == [0] * (len(epochs) - 1)
+    assert np.isfinite(logits(net, examples())).all()
+
+
+def test_a_step_that_never_is_finite_ends_as_it_began():
+    net, epochs, watcher = ruined(9)
+    assert epochs == []
+    assert [number for number, _ in watcher.said] == [1, 1]
+    assert valid_loss(net) == pytest.approx(valid_loss(fitted(Step(epochs=0), "fm")[0]))
+
+
+def test_a_finite_loss_is_a_gain_over_a_start_that_is_not():
+    net = build("lr", V, range(F), Settings())
+    rows = examples()
+    rows.ids[rows.ids == 0] = 1
+
+    def mend(net):
+        net.linear.data[0] = 0.0
+
+    net.linear.data[0] = torch.inf  # of a value that training does not hold
+    step = Step(epochs=2, batch=100, learning_rate=0.01)
+    epochs, _ = run_step("step", net, step, rows, examples(seed=1), keep, Watcher(), mend=mend)
+    assert epochs[0].best
+    assert np.isfinite(logits(net, examples(seed=1))).all()
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_a_seed_gives_the_same_weights_bit_for_bit(name):
     step = Step(epochs=2, batch=64, dropout=0.3)

@@ -1,0 +1,54 @@
+"""Rare clicks: what attention does on an FM whose embeddings vanished under their penalty."""
+
+import numpy as np
+import pytest
+import torch
+
+from model.nets import Settings, build
+from training.config import Step
+from training.data.examples import Examples
+from training.fit.loop import CLICK, Watcher, logits, run_step
+
+SIZES = [0.0, 1e-30, 1e-22, 1e-10, 1e-3, 0.3]
+
+
+def from_fm(name, size, rows):
+    """A net that goes on from an FM with embeddings of this deviation, and the FM."""
+    torch.manual_seed(1)
+    settings = Settings(embedding=4, attention=4)
+    fm, made = (build(net, 12, (0, 1, 2), settings) for net in ("fm", name))
+    with torch.no_grad():
+        fm.embedding.normal_(std=size)
+    made.start_from(fm, rows.ids, rows.values)
+    return made, fm
+
+
+@pytest.fixture
+def rows():
+    rng = np.random.default_rng(1)
+    ids = torch.from_numpy(rng.integers(0, 12, (2000, 3)))
+    clicks = torch.zeros(2000)
+    clicks[:4] = 1.0
+    return Examples(ids, torch.ones(2000, 3), clicks, torch.ones(2000))
+
+
+@pytest.mark.parametrize("net", ["afm", "afm+"])
+@pytest.mark.parametrize("size", SIZES)
+def test_attention_begins_at_fm_whatever_the_size_of_its_embeddings(net, size, rows):
+    made, fm = from_fm(net, size, rows)
+    assert all(torch.isfinite(parameter).all() for parameter in made.parameters())
+    assert logits(made, rows) == pytest.approx(logits(fm, rows), abs=0.01)
+
+
+@pytest.mark.parametrize("net", ["afm", "afm+"])
+@pytest.mark.parametrize("size", SIZES)
+def test_attention_on_embeddings_that_vanished_is_fitted_without_a_loss_that_is_not_finite(
+    net, size, rows
+):
+    made, fm = from_fm(net, size, rows)
+    start = CLICK.judge(logits(fm, rows), rows).loss
+    step = Step(epochs=2, batch=500, learning_rate=0.01)
+    epochs, _ = run_step(net, made, step, rows, rows, lambda ids: ids, Watcher())
+    assert [epoch.number for epoch in epochs] == [1, 2]
+    assert [epoch.diverged for epoch in epochs] == [0, 0]
+    assert CLICK.judge(logits(made, rows), rows).loss <= start + 1e-3
