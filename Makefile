@@ -27,7 +27,7 @@ FIT ?= --config training/configs/example.toml --test $(EXAMPLE)/test.parquet
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint bench faults soak audit docs FORCE
+.PHONY: help install run test clients lint bench faults soak audit docs FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,10 @@ run: $(AFM_HOME)/fitted/published ## train on example data, publish, serve (HOST
 
 test: $(INSTALLED) ## all tests; TESTS=tests/unit for some of them
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+clients: $(INSTALLED) ## real clients and proxies against the service; INSTALL=1 installs them first
+	@[ -z "$(INSTALL)" ] || tests/clients/install.sh
+	@$(BIN)/python -m pytest -m clients -n 1 $(or $(TESTS),tests/clients)
 
 lint: $(INSTALLED) ## ruff (lint, format) and mypy strict
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

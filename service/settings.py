@@ -118,7 +118,21 @@ class Settings(BaseSettings):
     """
 
     host: str = "127.0.0.1"
-    """The address to listen on."""
+    """The address to listen on: a name, an address, or `unix:/path` for a socket there."""
+
+    root_path: str | None = Field(default=None, pattern=r"^(/[A-Za-z0-9._~-]+)+$")
+    """A prefix before every path, as `/ctr`, of a proxy that leaves it there; without it the paths
+    are there as well.
+    """
+
+    tls_cert: Path | None = None
+    """A certificate in PEM, with its chain: HTTPS, and nothing else."""
+
+    tls_key: Path | None = None
+    """Its key, without a password."""
+
+    cors_origins: str | None = None
+    """Pages that may ask from a browser: `https://demo.example,https://other.example`, or `*`."""
 
     port: int = Field(default=8000, ge=0, le=65535)
     """The port to listen on; 0 takes a free one."""
@@ -206,6 +220,9 @@ class Settings(BaseSettings):
 
     caller_seconds: float = Field(default=20.0, gt=0, le=3600)
     """How long a caller may take to send a request, and to read its answer."""
+
+    keep_alive_seconds: int = Field(default=75, ge=1, le=86_400)
+    """How long a connection may wait for its next request."""
 
     drain_seconds: float = Field(default=15.0, ge=0, le=300)
     """How long a worker that was told to stop is not ready but still answers: longer than the

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -17,20 +18,38 @@ import httpx
 class Serving:
     """A running `afm-serve run`."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    def __init__(
+        self,
+        process: "subprocess.Popen[bytes]",
+        port: int,
+        log: Path,
+        host: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.process = process
         self.port = port
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{port}"
         self.log = log
+        self._path = host.removeprefix("unix:") if host else None
+        self._tls = tls
+
+    def client(self) -> httpx.Client:
+        """With a connection of its own, of whatever kind the service takes."""
+        transport = httpx.HTTPTransport(uds=self._path, verify=self._tls or True)
+        return httpx.Client(base_url=self.url, transport=transport, timeout=10)
 
     def wait_until(self, path: str, accepted: Callable[[httpx.Response], bool]) -> httpx.Response:
         deadline = time.monotonic() + 60
         while True:
             try:
-                answer = httpx.get(self.url + path, timeout=5)
+                if self._path:  # httpx leaves a socket open that cannot be connected
+                    with socket.socket(socket.AF_UNIX) as probe:
+                        probe.connect(self._path)
+                with self.client() as client:
+                    answer = client.get(path)
                 if accepted(answer):
                     return answer
-            except httpx.TransportError:
+            except (httpx.TransportError, OSError):
                 pass
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
@@ -82,23 +101,31 @@ class Commands:
         return re.match(r"\S+", done.stdout)[0]
 
     @contextmanager
-    def serving(self, workers: int = 1, **env: str) -> Iterator[Serving]:
+    def serving(
+        self,
+        workers: int = 1,
+        port: int = 0,
+        host: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        **env: str,
+    ) -> Iterator[Serving]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+            port = port or probe.getsockname()[1]
         log = self.home / f"serve-{port}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "service.cli", "run"),
                     *("--port", str(port), "--workers", str(workers)),
+                    *(("--host", host) if host else ()),
                 ],
                 cwd=self.home,
                 env={**self.env, **env},
                 stdout=output,
                 stderr=output,
             )
-        served = Serving(process, port, log)
+        served = Serving(process, port, log, host, tls)
         try:
             served.wait_until("/healthz", lambda answer: answer.status_code == 200)
             yield served

@@ -16,7 +16,7 @@ RIGHTS = ("predict", "explain", "admin")
 NEEDED = {("POST", "/predict"): "predict", ("POST", "/explain"): "explain"}
 CLOSED = [
     *NEEDED,
-    *(("GET", path) for path in ("/metrics", "/model", "/docs", "/openapi.json", "/new", "//")),
+    *(("GET", path) for path in ("/metrics", "/model", "/docs/", "/docs/files/x", "/new", "//")),
     *(("POST", path) for path in ("/model", "/predict/", "//predict", "/PREDICT", "/readyz/")),
 ]
 VALUE = "private-4711"

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.http.access.api_keys import ApiKeys
@@ -69,8 +70,10 @@ def create_app(settings: Settings, redis_url: str, *, replaces: bool = False) ->
         async with AsyncExitStack() as resources:
             if keys is not None:
                 await resources.enter_async_context(keys.watched(telemetry.keys_current.set))
-            # for service/http/wire/connection.py, which refuses at the socket
-            yield {"connection_rules": rules, "admission": admission}
+            state: dict[str, Any] = {"connection_rules": rules}
+            if not settings.cors_origins:  # a browser hides an answer without its headers
+                state["admission"] = admission  # to be asked at the socket, before any parsing
+            yield state
         await asyncio.to_thread(follower.stop)
         await asyncio.to_thread(lookups.close)
 
@@ -82,6 +85,7 @@ def create_app(settings: Settings, redis_url: str, *, replaces: bool = False) ->
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
+        prefix=settings.root_path,
     )
     add_handlers(app)
     add_docs_page(app)
@@ -94,24 +98,44 @@ def create_app(settings: Settings, redis_url: str, *, replaces: bool = False) ->
         app.add_middleware(Known)
     app.add_middleware(LastResort)
     app.add_middleware(RequestMetrics, telemetry=telemetry, routes=PATHS)
+    if settings.cors_origins:
+        _allow_pages(app, settings.cors_origins)
     app.state.follower = follower
     app.state.drain = drain
     return app
+
+
+def _allow_pages(app: "_App", origins: str) -> None:
+    allowed = {
+        "allow_origins": [origin.strip() for origin in origins.split(",")],
+        "allow_methods": ["GET", "POST"],
+        "allow_headers": ["*"],
+        "expose_headers": ["retry-after", "x-request-id"],
+    }
+    app.add_middleware(CORSMiddleware, **allowed)  # type: ignore[arg-type]  # a dict of both kinds
+    for path, endpoint in app.shortcuts.items():
+        app.shortcuts[path] = CORSMiddleware(endpoint, **allowed)  # type: ignore[arg-type]  # the same
 
 
 class _App(FastAPI):
     # POSTs to the scoring paths go around the framework's dozen layers, which take as long as to
     # encode a request; whatever else comes to these paths goes through them
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, prefix: str | None, **settings: Any) -> None:
         super().__init__(**settings)
         self.shortcuts: dict[str, ASGIApp] = {}
+        self._prefix = f"{prefix}/" if prefix else ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST":
-            shortcut = self.shortcuts.get(scope["path"])
-            if shortcut is not None:
-                return await shortcut(scope, receive, send)
+        if scope["type"] == "http":
+            if self._prefix and scope["path"].startswith(self._prefix):
+                scope["path"] = scope["path"][len(self._prefix) - 1 :]
+            if scope["method"] == "POST":
+                shortcut = self.shortcuts.get(scope["path"])
+                if shortcut is not None:
+                    return await shortcut(scope, receive, send)
+            elif scope["method"] == "HEAD":  # as GET (RFC 9110, 9.3.2); uvicorn sends no body
+                scope = {**scope, "method": "GET"}
         return await super().__call__(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:

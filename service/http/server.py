@@ -12,6 +12,7 @@ from service.errors import SettingsError
 from service.http.access.api_keys import ApiKeys
 from service.http.listening import bound, is_local
 from service.http.supervisor import Supervisor
+from service.http.tls import tls_context
 from service.http.worker import run_worker
 from service.observe.logs import configure_logging
 from service.observe.metrics import MULTIPROCESS
@@ -24,8 +25,8 @@ def serve(settings: Settings, redis_url: str) -> None:
     """Serve until SIGTERM or SIGINT; workers that die are replaced.
 
     Raises:
-        SettingsError: the address cannot be listened on, or not without API keys; or the settings
-            want more open files than this process may have.
+        SettingsError: the address cannot be listened on, or not without API keys; the files of TLS
+            cannot be used; or the settings want more open files than this process may have.
     """
     files = _raise_file_limit()
     if settings.connections + FILES > files and settings.max_connections is not None:
@@ -34,6 +35,7 @@ def serve(settings: Settings, redis_url: str) -> None:
             f"are more than the {files} files that a process may open (ulimit -n)"
         )
     _check_access(settings)
+    tls_context(settings.tls_cert, settings.tls_key)  # else each worker would say what is wrong
     with bound(settings.host, settings.port) as sockets:
         signal.signal(signal.SIGTERM, _end)
         signal.signal(signal.SIGINT, _end)

@@ -19,6 +19,7 @@ import structlog
 import uvicorn
 
 from service.http.listening import shown
+from service.http.tls import tls_context
 from service.http.wire.connection import Connection
 from service.http.wire.drain import Drain
 from service.observe.logs import configure_logging
@@ -26,7 +27,6 @@ from service.observe.metrics import MULTIPROCESS
 from service.settings import Settings
 
 BACKLOG = 2048  # connections that wait to be accepted
-KEEP_ALIVE_SECONDS = 75  # longer than the idle time of callers' connection pools
 STARTED = "started-"  # the begin of a file's name, beside the workers' metrics; then its process
 SWITCH_SECONDS = 0.0005  # Python's 5 ms are what a request would wait while a version is loaded
 BEAT_SECONDS = 0.5  # between two signs of life
@@ -148,6 +148,7 @@ def run_worker(sockets: list[socket.socket], parent: Pipe | None = None) -> None
 
 def _config(app: object, settings: Settings) -> uvicorn.Config:
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    tls = tls_context(settings.tls_cert, settings.tls_key)
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # FastAPI's own types say that it is one
         # asyncio's own loop holds back every second answer of a connection by 40 ms
@@ -161,8 +162,9 @@ def _config(app: object, settings: Settings) -> uvicorn.Config:
         server_header=False,
         # all that wait are accepted in one round, before any can make room for another
         backlog=min(BACKLOG, files // 4),
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.shutdown_seconds,
+        ssl_context_factory=None if tls is None else lambda *_: tls,
     )
 
 

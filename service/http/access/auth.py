@@ -4,8 +4,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Forbidden, Unauthenticated
 from service.http.access.api_keys import ApiKey, ApiKeys
+from service.http.pages.docs import FILES
 
-OPEN = frozenset(("/healthz", "/readyz"))
+# the page and its document hold no secret, and a browser has no way to send a key for them
+PAGE = ("/docs", *(f"/docs/files/{name}" for name in FILES), "/openapi.json")
+OPEN = frozenset(("/healthz", "/readyz", *PAGE))
 NEEDED = {"/predict": "predict", "/explain": "explain"}
 REST = "admin"  # of every other path: a new one is closed until somebody opens it
 STRANGER = "afm.stranger"  # in a scope: a caller who may not know what the service is made of
