@@ -41,12 +41,15 @@ NUMERIC = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"  # what a num
 _NUMERIC = re.compile(NUMERIC)
 _EXACT_DIGITS = 15  # of any number, that float64 gives back
 _STARTS = frozenset("-.0123456789")
-_ITEM = re.compile(
-    r"""\s*(?:"((?:[^"\\]|\\.|"")*)"(?:\s*,|\s+|$)"""
-    r"""|'((?:[^'\\]|\\.)*)'(?:\s*,|\s+|$)"""
-    r"""|([^\s,"'][^,]*)(?:,|$))""",
-    re.DOTALL,
-)
+_QUOTED = r"""\s*(?:"((?:[^"\\]|\\.|"")*)"(?:\s*,|\s+|$)"""
+_ITEMS = {
+    # as Python, numpy and DuckDB write a list
+    "[]": re.compile(
+        rf"""{_QUOTED}|'((?:[^'\\]|\\.)*)'(?:\s*,|\s+|$)|([^\s,"'][^,]*)(?:,|$))""", re.DOTALL
+    ),
+    # and as PostgreSQL does, where an apostrophe is a letter
+    "{}": re.compile(rf"""{_QUOTED}|(\0)|([^\s,"][^,]*)(?:,|$))""", re.DOTALL),
+}
 _NO_ITEM = frozenset({"null", "none", "nan"})
 
 
@@ -214,7 +217,8 @@ def _number_text(text: str) -> str | None:
 
 def _listed(text: str) -> list[Any] | None:
     # the values of a list written as text; None where it is no such list
-    if len(text) < 2 or text[0] + text[-1] not in ("[]", "{}"):
+    item_form = _ITEMS.get(text[0] + text[-1])
+    if len(text) < 2 or item_form is None:
         return None
     if text[0] == "[":
         try:
@@ -230,7 +234,7 @@ def _listed(text: str) -> list[Any] | None:
     items: list[Any] = []
     at = 0
     while at < len(inner):
-        item = _ITEM.match(inner, at)
+        item = item_form.match(inner, at)
         if item is None:
             return None
         quoted = item[1].replace('""', '"') if item[1] is not None else item[2]

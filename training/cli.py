@@ -12,6 +12,8 @@ from model.errors import ConfigError
 
 if TYPE_CHECKING:
     from model.schema import Schema
+    from training.data.files import Data
+    from training.data.log import Log
     from training.state.warm_start import WarmStart
 
 NETS = ("lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+")  # model.nets has them, and torch with it
@@ -30,7 +32,7 @@ def _schema(arguments: argparse.Namespace) -> None:
 
     columns = {role: getattr(arguments, role) for role in ("weight", "group", "time")}
     drop = arguments.drop
-    print(write_draft(arguments.data, arguments.label, arguments.out, drop=drop, **columns))
+    print(write_draft(_data(arguments), arguments.label, arguments.out, drop=drop, **columns))
 
 
 def _simulate(arguments: argparse.Namespace) -> None:
@@ -65,9 +67,9 @@ def _fit(arguments: argparse.Namespace) -> None:
     config = config.model_copy(update={key: value for key, value in chosen.items() if value})
     if start is not None:
         start.check(schema, config)  # before the log is read
-    log = read_log(arguments.data, schema)
-    valid = read_log(arguments.valid, schema) if arguments.valid else None
-    test = read_log(arguments.test, schema) if arguments.test else None
+    log = read_log(_data(arguments), schema)
+    valid = _read(arguments.valid, schema, arguments)
+    test = _read(arguments.test, schema, arguments)
     if arguments.checkpoint_seconds < 0:
         raise ConfigError(f"--checkpoint-seconds {arguments.checkpoint_seconds:g}: 0 or more")
     kept = Checkpointing(arguments.resume, arguments.checkpoint_seconds)
@@ -93,7 +95,6 @@ def _fit(arguments: argparse.Namespace) -> None:
 
 
 def _warm_start(arguments: argparse.Namespace, schema: "Schema") -> "WarmStart | None":
-    from training.data.read_log import read_log
     from training.state.warm_start import REPLAY_SHARE, WarmStart
 
     replay, share = arguments.replay, arguments.replay_share
@@ -108,7 +109,7 @@ def _warm_start(arguments: argparse.Namespace, schema: "Schema") -> "WarmStart |
     start = WarmStart.open(arguments.start)
     if arguments.optimiser is not None:
         start = start.with_optimiser(arguments.optimiser)
-    old = None if replay is None else read_log(replay, schema)
+    old = _read(replay, schema, arguments)
     return start.with_replay(old, REPLAY_SHARE if share is None else share)
 
 
@@ -118,7 +119,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.bootstrap < 0:
         raise ConfigError(f"--bootstrap {arguments.bootstrap}: 0 or more")
     kept = _rate("--negatives-kept", arguments.negatives_kept) or 1.0
-    measured = evaluate(arguments.bundle, arguments.data, arguments.by, arguments.bootstrap, kept)
+    measured = evaluate(arguments.bundle, _data(arguments), arguments.by, arguments.bootstrap, kept)
     print(json.dumps(measured))
     if (said := without_contrast(measured)) is not None:
         print(f"afm-train: {said}", file=sys.stderr)
@@ -127,7 +128,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 def _predict(arguments: argparse.Namespace) -> None:
     from training.evaluation.evaluate import predict
 
-    rows = predict(arguments.bundle, arguments.data, arguments.out)
+    rows = predict(arguments.bundle, _data(arguments), arguments.out, arguments.keep)
     print(f"{arguments.out}: {rows} rows scored")
 
 
@@ -144,8 +145,8 @@ def _tune(arguments: argparse.Namespace) -> None:
     schema, config = Schema.load(arguments.schema), Config.load(arguments.config)
     if arguments.net:
         config = config.model_copy(update={"net": arguments.net})
-    log = read_log(arguments.data, schema)
-    valid = read_log(arguments.valid, schema) if arguments.valid else None
+    log = read_log(_data(arguments), schema)
+    valid = _read(arguments.valid, schema, arguments)
     tuned = tune(
         log,
         valid,
@@ -177,9 +178,9 @@ def _compare(arguments: argparse.Namespace) -> None:
     seeds = [_seed("--seeds", text) for text in arguments.seeds.split(",")]
     schema, config = Schema.load(arguments.schema), Config.load(arguments.config)
     nets = [net.strip() for net in arguments.nets.split(",")]
-    log = read_log(arguments.data, schema)
-    valid = read_log(arguments.valid, schema) if arguments.valid else None
-    test = read_log(arguments.test, schema) if arguments.test else None
+    log = read_log(_data(arguments), schema)
+    valid = _read(arguments.valid, schema, arguments)
+    test = _read(arguments.test, schema, arguments)
 
     def began(run: str) -> None:
         print(run, file=sys.stderr)
@@ -188,6 +189,24 @@ def _compare(arguments: argparse.Namespace) -> None:
     compared = compare(log, valid, test, schema, config, nets, seeds, out, watcher(), began)
     print(printed(compared))
     print(f"{out}: report.html, results.json and {len(compared.runs)} bundles")
+
+
+def _data(arguments: argparse.Namespace) -> "Data":
+    from training.data.files import data_of
+
+    data = data_of(arguments.data, arguments.separator)
+    assert data is not None  # noqa: S101  of an argument that takes one or more
+    return data
+
+
+def _read(
+    paths: list[Path] | None, schema: "Schema", arguments: argparse.Namespace
+) -> "Log | None":
+    from training.data.files import data_of
+    from training.data.read_log import read_log
+
+    data = data_of(paths, arguments.separator)
+    return None if data is None else read_log(data, schema)
 
 
 def _rate(option: str, text: str | None) -> float | None:
@@ -210,12 +229,23 @@ def _seed(option: str, text: str) -> int:
     return seed
 
 
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "data",
+        type=Path,
+        nargs="+",
+        metavar="DATA",
+        help="files, folders or patterns of CSV, TSV, JSON lines or Parquet, one log",
+    )
+    parser.add_argument("--separator", metavar="MARK", help="between the cells of CSV files")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="afm-train", description="Train and evaluate AFM models.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     draft = commands.add_parser("schema", help="draft a schema from a CSV or Parquet file")
-    draft.add_argument("data", type=Path, metavar="DATA")
+    _add_data(draft)
     draft.add_argument("--label", required=True, metavar="NAME")
     draft.add_argument("--out", required=True, type=Path)
     draft.add_argument("--drop", action="append", default=[], metavar="COLUMN")
@@ -231,12 +261,14 @@ def _parser() -> argparse.ArgumentParser:
     simulate.set_defaults(run=_simulate)
 
     fit = commands.add_parser("fit", help="train, evaluate and export a bundle")
-    fit.add_argument("data", type=Path, metavar="DATA")
+    _add_data(fit)
     fit.add_argument("--schema", required=True, type=Path)
     fit.add_argument("--out", required=True, type=Path, metavar="BUNDLE")
     fit.add_argument("--net", choices=NETS, help="default: the config's, else afm")
-    fit.add_argument("--valid", type=Path, help="default: a part of DATA is held out")
-    fit.add_argument("--test", type=Path, help="evaluated once, at the end")
+    fit.add_argument(
+        "--valid", type=Path, action="append", help="default: a part of DATA is held out"
+    )
+    fit.add_argument("--test", type=Path, action="append", help="evaluated once, at the end")
     fit.add_argument("--seed", default="1", metavar="S")
     fit.add_argument("--config", type=Path, help="TOML; see training/config.py for its keys")
     fit.add_argument(
@@ -258,7 +290,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="keep BUNDLE.checkpoint to resume from, at most so often; 0: each epoch",
     )
-    fit.add_argument("--replay", type=Path, metavar="OLD_LOG", help="older rows to mix in")
+    fit.add_argument(
+        "--replay", type=Path, action="append", metavar="OLD_LOG", help="older rows to mix in"
+    )
     fit.add_argument(
         "--replay-share",
         type=float,
@@ -275,8 +309,10 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="metrics of a bundle on a log, as JSON")
     evaluate.add_argument("bundle", type=Path, metavar="BUNDLE")
-    evaluate.add_argument("data", type=Path, metavar="DATA")
-    evaluate.add_argument("--by", metavar="FIELD", help="also by the values of this field")
+    _add_data(evaluate)
+    evaluate.add_argument(
+        "--by", metavar="COLUMN", help="also by the values of this field or other column"
+    )
     evaluate.add_argument(
         "--bootstrap", type=int, default=200, metavar="N", help="resamples for intervals; 0: none"
     )
@@ -289,12 +325,15 @@ def _parser() -> argparse.ArgumentParser:
         "predict", help="probabilities or scores of a log's rows, in its order"
     )
     predict.add_argument("bundle", type=Path, metavar="BUNDLE")
-    predict.add_argument("data", type=Path, metavar="DATA")
+    _add_data(predict)
     predict.add_argument("--out", required=True, type=Path, metavar="FILE")
+    predict.add_argument(
+        "--keep", action="append", default=[], metavar="COLUMN", help="of DATA, beside the scores"
+    )
     predict.set_defaults(run=_predict)
 
     compare = commands.add_parser("compare", help="several nets and seeds on one split")
-    compare.add_argument("data", type=Path, metavar="DATA")
+    _add_data(compare)
     compare.add_argument("--schema", required=True, type=Path)
     compare.add_argument("--out", required=True, type=Path, metavar="DIR")
     compare.add_argument(
@@ -303,19 +342,25 @@ def _parser() -> argparse.ArgumentParser:
         help="default: %(default)s; others are held to the first",
     )
     compare.add_argument("--seeds", default="1,2,3")
-    compare.add_argument("--valid", type=Path, help="default: a part of DATA is held out")
-    compare.add_argument("--test", type=Path, help="what the nets are judged on; default: valid")
+    compare.add_argument(
+        "--valid", type=Path, action="append", help="default: a part of DATA is held out"
+    )
+    compare.add_argument(
+        "--test", type=Path, action="append", help="what the nets are judged on; default: valid"
+    )
     compare.add_argument("--config", type=Path, help="TOML, for all nets")
     compare.set_defaults(run=_compare)
 
     tune = commands.add_parser("tune", help="search for the settings of a net")
-    tune.add_argument("data", type=Path, metavar="DATA")
+    _add_data(tune)
     tune.add_argument("--schema", required=True, type=Path)
     tune.add_argument("--out", required=True, type=Path, metavar="DIR", help="goes on if it exists")
     tune.add_argument("--net", choices=NETS, help="default: afm, or what --config says")
     tune.add_argument("--trials", type=int, help="of all runs together")
     tune.add_argument("--minutes", type=float, help="of this run; a trial is cut, and gone on with")
-    tune.add_argument("--valid", type=Path, help="default: a part of DATA is held out")
+    tune.add_argument(
+        "--valid", type=Path, action="append", help="default: a part of DATA is held out"
+    )
     tune.add_argument("--seed", default="1", metavar="S")
     tune.add_argument("--config", type=Path, help="TOML: the first trial; what is not searched for")
     tune.set_defaults(run=_tune)

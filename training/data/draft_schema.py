@@ -18,7 +18,8 @@ from model.schema import (
     Role,
     Schema,
 )
-from training.data.table import label_array, plain, read_frame
+from training.data.files import Data
+from training.data.table import label_array, plain, read_table, require_columns
 
 CANDIDATE = frozenset({
     "ad", "ads", "advert", "advertiser", "banner", "bid", "brand", "campaign", "candidate",
@@ -45,7 +46,7 @@ SEPARATED = 0.02  # the share of cells from which a separator is believed
 
 
 def draft_schema(
-    path: Path,
+    path: Path | Data,
     label: str,
     *,
     drop: Sequence[str] = (),
@@ -60,10 +61,11 @@ def draft_schema(
         DataError: an unreadable log, a column that is not there, a label that is not 0 or 1 or has
             one class, or no column left for a field.
     """
-    frame = read_frame(path)
+    table = read_table(path)
+    frame = table.frame
     beside = [name for name in (label, weight, group, time) if name is not None]
-    read_frame(path, [*beside, *drop])  # names the first that is not there
-    if label_array(frame[label], "click", path).std() == 0:
+    require_columns(table, [*beside, *drop])
+    if label_array(frame[label], "click", table).std() == 0:
         raise DataError(f"{path}: column {label!r} has one class, both 0 and 1 are needed")
     fields: dict[str, Field] = {}
     seen: dict[str, str] = {}
@@ -74,7 +76,7 @@ def draft_schema(
         if name in drop:
             left_out.append(f"{_shown(name)}: dropped as asked")
             continue
-        column = _Seen(plain(frame[name], path))
+        column = _Seen(plain(frame[name], table))
         useless = column.useless()
         if useless:
             left_out.append(f"{_shown(name)}: {useless}")
@@ -86,7 +88,7 @@ def draft_schema(
     schema = Schema(label=label, weight=weight, group=group, time=time, fields=fields)
     head, *blocks = schema.dumps().strip("\n").split("\n\n")
     text = [
-        f"# Drafted from {_shown(path.name)}, {len(frame)} rows. Check each kind and role.",
+        f"# Drafted from {_shown(table.data.name)}, {len(frame)} rows. Check each kind and role.",
         head,
         *(f"\n# {seen[n]}\n{block}" for n, block in zip(fields, blocks, strict=True)),
         *(["", "# Left out:"] if left_out else []),
@@ -96,7 +98,7 @@ def draft_schema(
 
 
 def write_draft(
-    path: Path,
+    path: Path | Data,
     label: str,
     out: Path,
     *,

@@ -1,4 +1,4 @@
-"""Reads a click log (CSV, .csv.gz or Parquet) by its schema."""
+"""Reads a click log by its schema."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from model.errors import DataError
 from model.schema import CategoricalField, Field, MultivalueField, NumericField, Schema
 from model.values import NUMERIC, PLAIN, Reading
+from training.data.files import Data
 from training.data.log import Ints, Log
-from training.data.table import bad_cell, label_array, plain, read_frame
+from training.data.table import Table, bad_cell, label_array, plain, read_table
 
 
-def read_log(path: Path, schema: Schema, *, labelled: bool = True) -> Log:
+def read_log(path: Path | Data, schema: Schema, *, labelled: bool = True) -> Log:
     """Read a log by its schema. A blank cell, a null value of the schema, or NaN in Parquet, is
     null; a text is in the form that it has in a vocabulary.
 
@@ -30,41 +31,41 @@ def read_log(path: Path, schema: Schema, *, labelled: bool = True) -> Log:
     wanted = [*dict.fromkeys(schema.sources.values())]
     if labelled:
         wanted = [c for c in (schema.label, schema.weight, schema.group, schema.time) if c] + wanted
-    frame = read_frame(path, wanted)
-    read = _Columns(path, frame)
+    table = read_table(path, wanted)
+    read, frame = _Columns(table), table.frame
     fields: dict[str, list[Field]] = {}
     for name, source in schema.sources.items():
         fields.setdefault(source, []).append(schema.fields[name])
     columns = {source: read.values(source, of_source) for source, of_source in fields.items()}
     if not labelled:
-        return Log(columns, np.full(len(frame), np.nan, np.float32), source=str(path))
+        return Log(columns, np.full(len(frame), np.nan, np.float32), source=str(table))
     return Log(
         columns,
-        label_array(frame[schema.label], schema.task, path, schema.targets),
+        label_array(frame[schema.label], schema.task, table, schema.targets),
         read.weights(schema.weight) if schema.weight else None,
         read.groups(schema.group) if schema.group else None,
         read.times(schema.time) if schema.time else None,
-        str(path),
+        str(table),
     )
 
 
 class _Columns:
     # one table's columns as what the schema says they are
 
-    def __init__(self, path: Path, frame: pl.DataFrame) -> None:
-        self._path = path
-        self._frame = frame
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._frame = table.frame
 
     def values(self, name: str, fields: Sequence[Field]) -> list[Any]:
         """The column that some fields have as their source."""
         series = self._frame[name]
-        cells = plain(series, self._path)
+        cells = plain(series, self._table)
         for field in fields:
             if not isinstance(field, MultivalueField) and field.part is not None:
                 self._check_moments(series.name, cells, field)
             elif isinstance(field, CategoricalField) and isinstance(cells.dtype, pl.List):
                 raise DataError(
-                    f"{self._path}: column {name!r} holds lists, "
+                    f"{self._table}: column {name!r} holds lists, "
                     f"which a categorical field cannot: make its kind multivalue"
                 )
         first, *others = fields
@@ -100,11 +101,11 @@ class _Columns:
         if (numbers < 0).any():
             raise self._bad(name, int(np.argmax(numbers < 0)), "a weight cannot be negative")
         if not numbers.any():
-            raise DataError(f"{self._path}: weight {name!r} is 0 in every row")
+            raise DataError(f"{self._table}: weight {name!r} is 0 in every row")
         return numbers.astype(np.float32)
 
     def groups(self, name: str) -> Ints:
-        cells = plain(self._frame[name], self._path).cast(pl.String)
+        cells = plain(self._frame[name], self._table).cast(pl.String)
         cells = cells.str.strip_chars().replace("", None)
         if cells.null_count():
             raise self._bad(name, int(cells.is_null().arg_max() or 0), "a group cannot be blank")
@@ -136,10 +137,10 @@ class _Columns:
         return numbers.to_numpy().astype(np.float64)
 
     def _numbers(self, series: pl.Series, reading: Reading = PLAIN) -> pl.Series:
-        cells = plain(series, self._path)
+        cells = plain(series, self._table)
         if not (cells.dtype.is_numeric() or cells.dtype in (pl.String, pl.Null)):
             raise DataError(
-                f"{self._path}: column {series.name!r} holds {series.dtype}, not numbers"
+                f"{self._table}: column {series.name!r} holds {series.dtype}, not numbers"
             )
         if cells.dtype == pl.String:
             cells = cells.str.strip_chars()
@@ -158,7 +159,7 @@ class _Columns:
         return numbers
 
     def _bad(self, name: str, row: int, wanted: str) -> DataError:
-        return bad_cell(self._path, self._frame[name], row, wanted)
+        return bad_cell(self._table, self._frame[name], row, wanted)
 
 
 def _in_form(cells: pl.Series, reading: Reading) -> pl.Series:

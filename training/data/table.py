@@ -1,10 +1,13 @@
-"""Reads tables (CSV, .csv.gz, Parquet) as they stand, before any schema gives them a meaning.
+"""Reads a log's files as one table as it stands, before any schema gives it a meaning.
 
-Rows in errors count from 1, without the header.
+Rows in errors count from 1, without the header and blank lines.
 """
 
+import json
 import re
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,47 +15,148 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model.errors import DataError
+from training.data.csv_file import guess, read_csv
+from training.data.files import PARQUET, Data, as_data, data_files, text_of
+from training.data.json_lines import read_json_lines
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq")
+_INDEX = re.compile(r"__index_level_\d+__")
 
 
-def read_frame(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Read a table, or some of its columns; a CSV's as text, where big ids keep every digit.
+@dataclass(frozen=True)
+class Table:
+    """The rows of a log's files, one behind the other. `files`: each with its rows."""
+
+    frame: pl.DataFrame
+    data: Data
+    files: Sequence[tuple[Path, int]]
+
+    def __str__(self) -> str:
+        return str(self.data)
+
+    def at(self, row: int) -> tuple[Path, int]:
+        """The file that a row stands in, and which row of it that is, both counted from 0."""
+        for path, rows in self.files:
+            if row < rows:
+                return path, row
+            row -= rows
+        raise IndexError(row)
+
+
+def read_frame(path: Path | Data, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Read a log's files, or some of their columns; see `read_table`."""
+    return read_table(path, columns).frame
+
+
+def read_table(path: Path | Data, columns: Sequence[str] | None = None) -> Table:
+    """Read a log's files, or some of their columns. What comes from a file of text is text, as is
+    a column whose type differs between files.
 
     Raises:
-        DataError: missing or unreadable file, unknown extension, no such column, or no row.
+        DataError: missing or unreadable file, unknown kind, no such column, or no row.
     """
-    if not path.name.lower().endswith(SUFFIXES):
-        raise DataError(f"{path}: unknown kind of file, expected {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise DataError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+    data = as_data(path)
+    files: list[tuple[Path, int]] = []
+    frames: list[pl.DataFrame] = []
+    for file in data_files(data):
+        frame = _read_file(file.path, data.separator)
+        folders = {name: value for name, value in file.partition.items() if name not in frame}
+        frame = frame.with_columns(
+            pl.lit(value, pl.String).alias(name) for name, value in folders.items()
+        )
+        if columns is None and frames and set(frame.columns) != set(frames[0].columns):
+            odd = sorted(set(frame.columns) ^ set(frames[0].columns))[0]
+            raise DataError(f"{file.path}: column {odd!r} is not in all files")
+        wanted = frames[0].columns if columns is None and frames else columns
+        frames.append(_selected(frame, wanted, file.path, data.separator))
+        files.append((file.path, len(frame)))
+    if not any(rows for _, rows in files):
+        raise DataError(f"{data}: no rows, only a header")
+    return Table(_joined(frames, data), data, files)
+
+
+def _read_file(path: Path, separator: str | None) -> pl.DataFrame:
+    name = path.name.lower()
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path}: empty file")
-        if path.name.lower().endswith((".parquet", ".pq")):
-            frame = pl.read_parquet(path)
-        else:
-            frame = pl.read_csv(path, infer_schema=False)
-            # a quote within a quoted name is doubled, which polars resolves in cells alone
-            frame.columns = [name.replace('""', '"') for name in frame.columns]
+        if name.endswith(PARQUET):
+            frame = pl.read_parquet(path, hive_partitioning=False)
+            # an index of pandas
+            return frame.select(n for n in frame.columns if n and not _INDEX.fullmatch(n))
+        text = text_of(path)
+        if not text.strip():
+            raise DataError(f"{path}: empty file")
+        if ".csv" in name or ".tsv" in name:
+            return read_csv(text, path, separator or _separator(path))
+        return read_json_lines(text, path)
     except pl.exceptions.NoDataError as error:
         raise DataError(f"{path}: empty file") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot read it: {_first_line(error)}") from error
+
+
+def _separator(path: Path) -> str:
+    return "\t" if ".tsv" in path.name.lower() else ","
+
+
+def _selected(
+    frame: pl.DataFrame, columns: Sequence[str] | None, path: Path, separator: str | None
+) -> pl.DataFrame:
     wanted = frame.columns if columns is None else list(dict.fromkeys(columns))
-    for name in wanted:
-        if name not in frame.columns:
-            raise DataError(f"{path}: no column {name!r}; there are {_shown(frame.columns)}")
-    if not len(frame):
-        raise DataError(f"{path}: no rows, only a header")
+    _require(frame, wanted, path, separator)
     return frame.select(wanted)
+
+
+def require_columns(table: Table, names: Iterable[str]) -> None:
+    """Refuse a table that lacks one of these columns.
+
+    Raises:
+        DataError: names the first, and those there are.
+    """
+    path, _ = table.files[0]
+    _require(table.frame, names, path, table.data.separator)
+
+
+def _require(frame: pl.DataFrame, names: Iterable[str], path: Path, separator: str | None) -> None:
+    for name in names:
+        if name not in frame.columns:
+            hint = ""
+            if not path.name.lower().endswith(PARQUET):
+                hint = guess(frame.columns, separator or _separator(path))
+            there = _shown(frame.columns)
+            raise DataError(f"{path}: no column {name!r}; there are {there}{hint}")
+
+
+def _joined(frames: Sequence[pl.DataFrame], data: Data) -> pl.DataFrame:
+    if len(frames) == 1:
+        return frames[0]
+    columns = []
+    for name in frames[0].columns:
+        parts = [frame[name] for frame in frames]
+        if len({part.dtype for part in parts}) > 1:
+            parts = [as_text(part, data) for part in parts]
+        columns.append(pl.concat([part.rename(name) for part in parts]))
+    return pl.DataFrame(columns)
+
+
+def as_text(part: pl.Series, data: Data) -> pl.Series:
+    """A column as text, which has the meaning of the value that it is written of.
+
+    Raises:
+        DataError: see `plain`.
+    """
+    cells = plain(part, Path(str(data)))
+    if isinstance(cells.dtype, pl.List):
+        texts = [None if cell is None else json.dumps(cell.to_list()) for cell in cells]
+        return pl.Series(part.name, texts, dtype=pl.String)
+    return cells.cast(pl.String)
 
 
 HIGHEST_GRADE = 31  # its gain, 2^grade - 1, and a sum of such are exact in float64
 
 
 def label_array(
-    series: pl.Series, task: str, path: Path, targets: str = "as_given"
+    series: pl.Series, task: str, path: Path | Table, targets: str = "as_given"
 ) -> NDArray[np.float32]:
     """A label column as float32 [B]: 0 and 1 (or false and true) for task click, grades from 0 for
     ranking, else numbers; with `targets` plus_minus_one, -1 and 1 of labels 0 and 1.
@@ -76,7 +180,7 @@ def label_array(
     return 2 * given - 1 if targets == "plus_minus_one" else given
 
 
-def plain(series: pl.Series, path: Path) -> pl.Series:
+def plain(series: pl.Series, path: Path | Table) -> pl.Series:
     """A column as JSON could hold it: text, numbers, booleans, or lists of them; NaN is null. A
     float of 32 bits is the shortest decimal that gives it back, a decimal is its digits as text,
     and a moment is text in UTC.
@@ -110,14 +214,18 @@ def _plain(cell: pl.Expr, kind: pl.DataType) -> pl.Expr:
         if kind.time_zone is not None:
             cell = cell.dt.convert_time_zone("UTC")
         return cell.dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ")
+    if kind == pl.Time:
+        return cell.dt.strftime("%H:%M:%S%.f")
     if kind.is_decimal() or kind.is_temporal() or kind in (pl.Categorical, pl.Enum):
         return cell.cast(pl.String)
     return cell
 
 
-def bad_cell(path: Path, series: pl.Series, row: int, wanted: str) -> DataError:
-    """The error of one cell; `row` counts from 0 here, and from 1 in the text."""
+def bad_cell(path: Path | Table, series: pl.Series, row: int, wanted: str) -> DataError:
+    """The error of one cell; `row` counts from 0 here, and from 1 in its file in the text."""
     value = series[row]
+    if isinstance(path, Table):
+        path, row = path.at(row)
     shown = "a blank cell" if value is None else repr(value)
     return DataError(f"{path}: column {series.name!r}, row {row + 1}: {wanted}, got {shown}")
 

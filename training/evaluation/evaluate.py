@@ -1,6 +1,6 @@
 """A published form of a model on a log: `afm-train evaluate` and `predict`, by the serving path."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,30 +13,31 @@ from model.bundle.bundle import Bundle
 from model.errors import ConfigError, DataError, reason
 from model.metrics.bootstrap import RESAMPLES, intervals, resample
 from model.metrics.metrics import metrics
+from model.schema import CategoricalField, Field, MultivalueField, NumericField, Schema
+from training.data.files import Data, as_data
 from training.data.log import Log, encode
 from training.data.parts import require_contrast, weigh_negatives
 from training.data.read_log import read_log
-from training.evaluation.slices import slices
+from training.data.table import as_text, plain, read_table
+from training.evaluation.slices import Slice, slices
 
 
 def evaluate(
     bundle: Path,
-    data: Path,
+    data: Path | Data,
     by: str | None = None,
     resamples: int = RESAMPLES,
     negatives_kept: float = 1.0,
 ) -> dict[str, Any]:
     """Figures of a bundle on a labelled log, with "intervals" where `resamples` is not 0, and with
-    "slices" by the values of field `by`, each with figures of its own. A log that holds the share
-    `negatives_kept` of its negatives is weighed as if it held all.
+    "slices" by the values of `by`, a field or another column of the log, each with figures of its
+    own. A log that holds the share `negatives_kept` of its negatives is weighed as if it held all.
 
     Raises:
-        BundleError, DataError: either cannot be used, the log is of one class, or no field `by`.
+        BundleError, DataError: either cannot be used, the log is of one class, or has no column
+            `by`.
     """
     opened = Bundle.open(bundle)
-    fields = opened.schema.fields
-    if by is not None and by not in fields:
-        raise DataError(f"{bundle}: no field {by!r}; there are {', '.join(map(repr, fields))}")
     log = read_log(data, opened.schema)
     task = opened.schema.task
     if task != "regression":
@@ -50,9 +51,22 @@ def evaluate(
     if by is not None:
         measured["slices"] = [
             {"value": part.value, **_measured(log, task, predictions, part.rows, resamples)}
-            for part in slices(fields[by], log.columns[opened.schema.sources[by]])
+            for part in _parts(by, log, data, opened.schema)
         ]
     return measured
+
+
+def _parts(by: str, log: Log, data: Path | Data, schema: Schema) -> list[Slice]:
+    if by in schema.fields:
+        return slices(schema.fields[by], log.columns[schema.sources[by]])
+    table = read_table(data, [by])
+    cells = plain(table.frame[by], table)
+    described: Field = CategoricalField(kind="categorical", null_values=schema.null_values)
+    if isinstance(cells.dtype, pl.List):
+        described = MultivalueField(kind="multivalue", null_values=schema.null_values)
+    elif cells.dtype.is_numeric():  # cut into ranges where there are many
+        described = NumericField(kind="numeric", null_values=schema.null_values)
+    return slices(described, cells.to_list())
 
 
 def without_contrast(measured: Mapping[str, Any]) -> str | None:
@@ -84,9 +98,9 @@ def _measured(
     return measured
 
 
-def predict(bundle: Path, data: Path, out: Path) -> int:
+def predict(bundle: Path, data: Path | Data, out: Path, keep: Sequence[str] = ()) -> int:
     """Write a column `probability`, or `score` where the task has none, one row a row of the log,
-    as CSV or Parquet by `out`'s ending.
+    as CSV or Parquet by `out`'s ending; the columns to `keep` of the log stand before it.
 
     Raises:
         BundleError, DataError: bundle or log cannot be used, or `out` cannot be written.
@@ -97,7 +111,13 @@ def predict(bundle: Path, data: Path, out: Path) -> int:
     log = read_log(data, opened.schema, labelled=False)
     scores = opened.scorer().predict(encode(opened.encoder(), log))
     column = "score" if scores.probabilities is None else "probability"
-    frame = pl.DataFrame({column: scores.predictions.astype(np.float32)})
+    if column in keep:
+        raise DataError(f"{data}: column {column!r} cannot be kept: the scores have its name")
+    given = read_table(data, keep).frame if keep else pl.DataFrame()
+    if out.suffix == ".csv":  # which has no lists
+        lists = [cells for cells in given if cells.dtype.is_nested()]
+        given = given.with_columns(as_text(cells, as_data(data)) for cells in lists)
+    frame = pl.DataFrame([*given, pl.Series(column, scores.predictions.astype(np.float32))])
     scratch = out.with_name(f".{out.name}.partial")
     try:
         frame.write_csv(scratch) if out.suffix == ".csv" else frame.write_parquet(scratch)

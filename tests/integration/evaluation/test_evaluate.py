@@ -100,7 +100,10 @@ def test_a_log_of_one_class_costs_one_line(evaluate, tmp_path, click):
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [(("--by", "colour"), "no field 'colour'"), (("--bootstrap", "-1"), "--bootstrap -1")],
+    [
+        (("--by", "colour"), "no column 'colour'; there are 'device'"),
+        (("--bootstrap", "-1"), "--bootstrap -1"),
+    ],
 )
 def test_bad_options_cost_one_line(evaluate, options, says):
     code, measured, err = evaluate(*options)
@@ -134,3 +137,15 @@ def test_groups_of_the_schema_are_drawn_whole(tmp_path, capsys):
     # a visit stands eight times: about sqrt(8) = 2.8 times as unsure as its rows on their own
     widths = [high - low for low, high in (grouped["logloss"], alone["logloss"])]
     assert 2 < widths[0] / widths[1] < 4
+
+
+def test_slices_may_be_by_a_column_that_is_no_field(evaluate, tmp_path):
+    rows = [cells(row) | {"site": f"s{n % 3}"} for n, row in enumerate(tiny_rows())]
+    path = tmp_path / "sites.csv"
+    pl.DataFrame(rows, infer_schema_length=None).write_csv(path)
+    slices = evaluate("--by", "site", "--bootstrap", 0, data=path)[1]["slices"]
+    assert [(part["value"], part["rows"]) for part in slices] == [
+        ("s0", 200),
+        ("s1", 200),
+        ("s2", 200),
+    ]

@@ -292,3 +292,41 @@ def test_joined_logs_keep_their_rows_and_their_groups_apart():
     assert both.weights.tolist() == [1, 2, 1, 1, 1]
     assert both.group.tolist() == [0, 1, 2, 2, 3]
     assert both.time is None
+
+
+@pytest.mark.parametrize("cell", ["", '""', "  "])
+def test_a_blank_group_is_refused_however_it_is_written(tmp_path, cell):
+    path = written(tmp_path, "0,u,a,1,1,x,1", f"1,u,a,1,1,{cell},1")
+    with pytest.raises(DataError, match=r"column 'g', row 2: a group cannot be blank"):
+        read_log(path, FULL)
+
+
+def test_null_values_of_a_log_are_null_and_other_words_in_numbers_are_not(tmp_path):
+    head = 'label = "click"\nnull_values = ["NA", "\\\\N", "-1"]\n'
+    schema = Schema.parse(head + FIELDS)
+    path = written(tmp_path, "1,NA,a;NA,-1.0,,,", "0,\\N,\\N,NA,,,", "0,-1,b, 2.50 ,,,")
+    assert read_log(path, schema).rows() == [
+        {"user": None, "tags": ["a"], "price": None},
+        {"user": None, "tags": [], "price": None},
+        {"user": None, "tags": ["b"], "price": 2.5},
+    ]
+    with pytest.raises(DataError, match=r"column 'price', row 1: .* got '\?'"):
+        read_log(written(tmp_path, "1,u,a,?,,,"), schema)
+
+
+def test_texts_are_read_in_the_form_of_the_vocabulary(tmp_path):
+    path = written(tmp_path, "1, 1.50 ,[1 2],1e3,,,", "0,TRUE,['x'],.5,,,")
+    assert read_log(path, SCHEMA).rows() == [
+        {"user": "1.5", "tags": ["1", "2"], "price": 1000.0},
+        {"user": "true", "tags": ["x"], "price": 0.5},
+    ]
+
+
+def test_a_column_of_moments_is_checked_when_it_is_read(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("click,ts\n1,2026-11-28 09:30\n0,\n1,1795901400\n0,soon\n")
+    schema = Schema.parse(
+        'label = "click"\n[fields.hour]\nkind = "numeric"\nsource = "ts"\npart = "hour"\n'
+    )
+    with pytest.raises(DataError, match=r"'ts', row 4: expected a moment, got 'soon'"):
+        read_log(path, schema)

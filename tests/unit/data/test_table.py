@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from model.errors import DataError
-from training.data.table import label_array, plain, read_frame
+from model.errors import ConfigError, DataError
+from training.data.files import Data, data_of
+from training.data.table import label_array, plain, read_frame, read_table
 
 PATH = Path("log.csv")
 
@@ -69,7 +70,18 @@ def test_a_missing_column_is_named_with_those_there_are(tmp_path):
         ("log.parquet", b"", "empty file"),
         ("log.parquet", b"not parquet at all", "cannot read it"),
         ("log.csv.gz", gzip.compress(b"a,b\n1,2\n" * 999, mtime=0)[:-20], "cannot read it"),
-        ("log.csv", b"a,b\n1,2\n1,2,3\n", "cannot read it"),
+        ("log.csv", b"a,b\n1,2\n1,2,3\n", "row 2: 3 cells, the header has 2"),
+        ("log.csv", b"a,b\n1,2\n\n1\n", "row 2: 1 cell, the header has 2"),
+        ("log.csv", b"a,b,a\n1,2,3\n", "column 'a' stands 2 times in the header"),
+        ("log.csv", b'a,b\n1,2\n1,"say \\"hi\\""\n', "line 3: a quote after a backslash"),
+        ("log.csv", "a,b\n1,2\n".encode("utf-16"), "looks like UTF-16: write it as UTF-8"),
+        ("log.csv", "a,b\n1,2\n".encode("utf-16-le"), "looks like UTF-16"),
+        ("log.jsonl", b'{"a": 1}\n\n[1]\n', "row 2: not a JSON object"),
+        ("log.jsonl", b'{"a": 1}\n{"a": NaN}\n', "row 2: not JSON: NaN is no value"),
+        ("log.jsonl", b'{"a": 1}\n{"a": 1e999}\n', "column 'a', row 2: .* finite"),
+        ("log.jsonl", b'{"a": {"b": 1}}\n', "column 'a', row 1: an object"),
+        ("log.jsonl", b'{"a": [[1]]}\n', "column 'a', row 1: .* list of lists"),
+        ("log.jsonl", b'{"a": "\\ud800"}\n', "column 'a', row 1: half of a surrogate pair"),
         ("log.csv", b"a,b\n1,\xff\xfe\n", "cannot read it"),
         ("log.xlsx", b"a,b\n1,2\n", r"unknown kind of file, expected \.csv"),
     ],
@@ -155,3 +167,124 @@ def test_durations_are_refused_by_name_and_with_what_to_do(cells):
 def test_a_column_of_no_plain_values_is_refused(cells):
     with pytest.raises(DataError, match=r"'odd' holds .* no plain values"):
         plain(pl.Series("odd", cells), PATH)
+
+
+@pytest.mark.parametrize(
+    ("header", "hint"),
+    [
+        ("click;a", "looks separated by semicolons: --separator ';'"),
+        ("click\ta", r"looks separated by tabs: --separator '\\t'"),
+        ("click|a", r"looks separated by bars: --separator '\|'"),
+        ("0,ios", "its first row looks like values: a header"),
+    ],
+)
+def test_what_a_file_looks_like_is_said_where_a_column_is_not_found(tmp_path, header, hint):
+    path = tmp_path / "log.csv"
+    path.write_text(f"{header}\n{header}\n")
+    with pytest.raises(DataError, match=f"no column 'click'; .*; .*{hint}"):
+        read_frame(path, ["click"])
+
+
+def test_cells_may_have_another_separator(tmp_path):
+    (tmp_path / "log.csv").write_text('a;b\n1;"x;y"\n')
+    (tmp_path / "log.tsv").write_text('a\tb\n1\t"x\ty"\n')
+    assert read_frame(Data((tmp_path / "log.csv",), ";")).rows() == [("1", "x;y")]
+    assert read_frame(tmp_path / "log.tsv").rows() == [("1", "x\ty")]
+    assert data_of([tmp_path], "\\t") == Data((tmp_path,), "\t")
+    for separator in ("", "ab", "é", '"', "\n"):
+        with pytest.raises(ConfigError, match=r"--separator .*: one character"):
+            data_of([tmp_path], separator)
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b"a,b\n1,2\n\n3,\n\n", [("1", "2"), ("3", None)]),
+        (b"a,b\r\n1,2\r\n\r\n3,4\r\n", [("1", "2"), ("3", "4")]),
+        (b"a,b\n,\n  \n3,4", [(None, None), ("3", "4")]),
+        (b"\na\n1\n\n2\n", [("1",), ("2",)]),
+        (b'a,b\n1,"x\n\ny"\n\n2,\n', [("1", "x\n\ny"), ("2", None)]),
+    ],
+)
+def test_blank_lines_are_no_rows(tmp_path, content, rows):
+    path = tmp_path / "log.csv"
+    path.write_bytes(content)
+    assert read_frame(path).rows() == rows
+
+
+@pytest.mark.parametrize("content", [b",a\n0,x\n1,y\n", b"a,\nx,\ny,\n"])
+def test_a_column_without_a_name_is_left_out(tmp_path, content):
+    path = tmp_path / "log.csv"
+    path.write_bytes(content)
+    assert read_frame(path).to_dict(as_series=False) == {"a": ["x", "y"]}
+
+
+def test_an_index_of_pandas_is_left_out_of_parquet(tmp_path):
+    path = tmp_path / "log.parquet"
+    pl.DataFrame({"a": ["x"], "__index_level_0__": [0], "": [1]}).write_parquet(path)
+    assert read_frame(path).columns == ["a"]
+
+
+def test_a_backslash_at_the_end_of_a_cell_escapes_nothing(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes(b'a,b\n1,"C:\\"\n2,"C:\\""x"\n')
+    assert read_frame(path)["b"].to_list() == ["C:\\", 'C:\\"x']
+
+
+def test_json_lines_hold_the_values_of_requests_as_text(tmp_path):
+    path = tmp_path / "log.jsonl.gz"
+    lines = (
+        b'\xef\xbb\xbf{"a": 21, "b": "x", "n": 100000000000000001}\r\n\n'
+        b'{"b": ["\xc3\xa9", 0.5, null], "a": true, "c": null}\n'
+    )
+    path.write_bytes(gzip.compress(lines))
+    assert read_frame(path).rows(named=True) == [
+        {"a": "21", "b": "x", "n": "100000000000000001", "c": None},
+        {"a": "true", "b": '["\\u00e9", 0.5, null]', "n": None, "c": None},
+    ]
+
+
+def test_a_log_may_be_several_files_a_folder_or_a_pattern(tmp_path):
+    for day, n in (("2026-11-27", 1), ("2026-11-28", 2.5)):
+        folder = tmp_path / "logs" / f"day={day}" / "site=a%2Fb"
+        folder.mkdir(parents=True)
+        pl.DataFrame({"n": [n]}).write_parquet(folder / "part.parquet")
+    (tmp_path / "logs" / "_SUCCESS").write_text("")
+    (tmp_path / "logs" / ".hidden.csv").write_text("x\n1\n")
+    for given in ("logs", "logs/*/*/*.parquet", "logs/**/*.parquet"):
+        assert read_frame(tmp_path / given, ["n", "day", "site"]).rows() == [
+            ("1", "2026-11-27", "a/b"),  # whole numbers in one file and floats in the other
+            ("2.5", "2026-11-28", "a/b"),
+        ]
+    files = sorted((tmp_path / "logs").rglob("*.parquet"))
+    several = read_table(Data(tuple(files)))
+    assert several.frame.columns == ["n"]
+    assert several.at(1) == (files[1], 0)
+
+
+def test_columns_of_several_types_are_text(tmp_path):
+    one = pl.DataFrame({"a": [2**60 + 1], "b": [["x"]], "c": [True]})
+    other = pl.DataFrame({"c": ["TRUE"], "b": ["y|z"], "a": [0.5]})
+    for name, frame in (("1", one), ("2", other)):
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+    frame = read_frame(tmp_path)
+    assert frame.rows() == [(str(2**60 + 1), '["x"]', "true"), ("0.5", "y|z", "TRUE")]
+
+
+def test_a_bad_cell_is_named_by_its_own_file(tmp_path):
+    (tmp_path / "1.csv").write_text("click,a\n1,x\n0,y\n")
+    (tmp_path / "2.csv").write_text("click,a\n\n2,x\n")
+    table = read_table(tmp_path)
+    with pytest.raises(DataError, match=r"2\.csv: column 'click', row 1: a label must be 0 or 1"):
+        label_array(table.frame["click"], "click", table)
+    (tmp_path / "2.csv").write_text("click,b\n1,x\n")
+    with pytest.raises(DataError, match=r"2\.csv: column 'a' is not in all files"):
+        read_frame(tmp_path)
+    with pytest.raises(DataError, match=r"2\.csv: no column 'a'; there are 'click', 'b'"):
+        read_frame(tmp_path, ["a"])
+
+
+def test_text_may_be_packed_by_zstd(tmp_path):
+    path = tmp_path / "log.csv.zst"
+    pl.DataFrame({"a": ["x\ny", "é"]}).write_csv(path, compression="zstd")
+    assert read_frame(path)["a"].to_list() == ["x\ny", "é"]

@@ -91,6 +91,7 @@ def test_a_value_has_one_text_form_whatever_it_came_from(value, text):
         ('["it\'s"]', ["it's"]),
         ("['it\\'s']", ["it's"]),
         ("[half", ["[half"]),
+        ("{'a,it's}", ["'a", "it's"]),
         ("", []),
         (None, []),
         (["a|b", None, "", 3], ["a|b", 3]),
