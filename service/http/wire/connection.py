@@ -5,6 +5,7 @@ uvicorn has no limit of either, and closes what it has not read yet when it stop
 import asyncio
 import select
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from itertools import islice
 from time import monotonic
 from typing import Any
@@ -17,7 +18,7 @@ from uvicorn.server import ServerState
 
 from service.http.problems import CODES, problem
 from service.http.wire.drain import Drain
-from service.http.wire.protocol import OneWriteProtocol
+from service.http.wire.protocol import GOAWAY, OneWriteProtocol
 
 LOOKED_AT = 8  # connections, of those that may make room, before the first of them must
 NEWCOMER_SECONDS = 0.5  # a worker that stops waits so long for a connection's first request
@@ -109,8 +110,8 @@ class Connection(OneWriteProtocol):
         self._refusal: Response | None = None
         self._made = 0.0
         self._began: float | None = None  # when the request that is still coming did
-        self._in_head = False
-        self._head_bytes = 0
+        self._moves = 0  # of the last packet: heads begun, and parts of bodies
+        self._still_bytes = 0  # since the last of these
         self._requests = 0
         self._unread: tuple[int, float] | None = None  # of which request, seen since when
         self._last = False
@@ -132,37 +133,55 @@ class Connection(OneWriteProtocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
+        first = self._between  # whether a head that begins in it begins with it
+        self._moves = 0
         super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._rules.head_bytes and not self.transport.is_closing():
-                self._refuse("head", self._head_too_large())
+        if self._began is None or self._deaf:
+            return
+        if not self._moves or (first and self._in_head and self._moves == 1):
+            self._still_bytes += len(data)
+        if self._still_bytes > self._rules.head_bytes:
+            self._refuse("head", self._head_too_large())
 
     def on_message_begin(self) -> None:
         """See httptools."""
-        self._began = self.loop.time()
-        self._in_head = True
-        self._head_bytes = 0
         super().on_message_begin()
+        if self._began is None:
+            self._began = self.loop.time()
+        self._moves += 1
+        self._still_bytes = 0
 
-    def on_headers_complete(self) -> None:
-        """See httptools."""
+    def check_head(self, method: bytes, version: str) -> None:
+        """See OneWriteProtocol."""
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._rules.head_bytes:
             self._refusal = self._head_too_large()
-            raise ValueError("head too large")  # the parser stops; see send_400_response
-        super().on_headers_complete()
-        self._in_head = False
+        elif version not in ("1.0", "1.1"):
+            text = f"this is HTTP/{version}, and the service speaks HTTP/1.1"
+            self._refusal = problem(505, "http_version_not_supported", text)
+        if self._refusal is not None:
+            raise ValueError("refused")  # the parser stops; see send_400_response
+        super().check_head(method, version)
+
+    def request_began(self) -> None:
+        """See OneWriteProtocol."""
         self._requests += 1
         if self._last or self._rules.drain.begun:
             self.cycle.keep_alive = False
 
+    def on_body(self, body: bytes) -> None:
+        """See httptools."""
+        self._moves += 1
+        self._still_bytes = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """See httptools."""
-        self._began = None
-        if not self.cycle.response_complete:  # else it was answered before it was whole
-            self._rules.room.busy(self)
         super().on_message_complete()
+        if self._between:
+            self._began = None
+            if not self.cycle.response_complete:  # else it was answered before it was whole
+                self._rules.room.busy(self)
 
     def on_response_complete(self) -> None:
         """See uvicorn."""
@@ -174,6 +193,9 @@ class Connection(OneWriteProtocol):
         """Refuse what the parser did not take."""
         if self._refusal is not None:
             self._refuse("head", self._refusal)
+        elif self.speaks_http2():
+            self._count("not_http")
+            self.end_with(GOAWAY)
         else:
             self._refuse("not_http", problem(400, CODES[400], "this is not an HTTP/1.1 request"))
 
@@ -237,22 +259,13 @@ class Connection(OneWriteProtocol):
 
     def _refuse(self, reason: str, answer: Response) -> None:
         self._count(reason)
-        if self._may_answer():
-            lines = [b"%s: %s\r\n" % header for header in answer.raw_headers]
-            status = b"HTTP/1.1 %d \r\n" % answer.status_code
-            end = b"connection: close\r\n\r\n"
-            self.transport.write(b"".join([status, *lines, end, bytes(answer.body)]))
-        self._began, self._in_head = None, False
-        self.transport.close()
-
-    def _may_answer(self) -> bool:
-        # not before an earlier request is answered, nor a second time
-        cycle = self.cycle
-        if cycle is None:
-            return True
-        if cycle.response_complete:
-            return self._in_head or self._began is None
-        return not (self._in_head or cycle.response_started)
+        phrase = HTTPStatus(answer.status_code).phrase.encode()
+        headers = [*self.server_state.default_headers, *answer.raw_headers]
+        lines = [b"HTTP/1.1 %d %s\r\n" % (answer.status_code, phrase)]
+        lines += [b"%s: %s\r\n" % header for header in (*headers, (b"connection", b"close"))]
+        body = b"" if self.url and self.parser.get_method() == b"HEAD" else bytes(answer.body)
+        self.end_with(b"".join((*lines, b"\r\n", body)))
+        self._began = None
 
     def _count(self, reason: str) -> None:
         if self._rules.cut is not None:

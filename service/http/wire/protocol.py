@@ -1,16 +1,21 @@
-"""uvicorn's HTTP protocol as a busy service needs it.
+"""uvicorn's HTTP protocol as a busy service needs it. No byte of one request is read as another:
 
-An answer's head and body go in one write: uvicorn sends each by itself, and for a small answer the
-second system call, and waking the caller twice, costs more than scoring it. And what an overloaded
-worker refuses is refused here, unparsed: else saying no to three requests would cost the fourth.
+`Upgrade` is ignored (RFC 9110, 7.8). What cannot be read ends the connection, after the answers
+that were due before it; so does a final answer to a caller that holds its body back (`Expect`, RFC
+9110, 10.1.1). And what an overloaded worker refuses is refused here, unparsed: else saying no to
+three requests would cost the fourth.
 """
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from service.http.wire.transport import Gathering, PipelinedFlow
 
 if TYPE_CHECKING:
     from service.scoring.admission import Admission
@@ -19,12 +24,17 @@ RECEIVED_AT = "received_at"  # in a request's state: when its first bytes came, 
 
 HEAD_END = b"\r\n\r\n"
 POSTS = (b"POST /predict HTTP/1.1\r\n", b"POST /explain HTTP/1.1\r\n")
-# every header that says where a message ends or what becomes of its connection, however written
+# every header that says where a message ends or what becomes of its connection, however written,
+# and every line that goes on with the one before
 FRAMING = re.compile(
-    rb"[\r\n][ \t]*(content-length|transfer-encoding|connection|expect|upgrade)"
-    rb"[ \t]*:[ \t]*([^\r\n]*)",
+    rb"[\r\n](?:([ \t])|(content-length|transfer-encoding|connection|expect|upgrade)"
+    rb"[ \t]*:[ \t]*([^\r\n]*))",
     re.IGNORECASE,
 )
+# RFC 9113: an empty SETTINGS frame, then GOAWAY with the code HTTP_1_1_REQUIRED
+NOT_HTTP2 = b"this service speaks HTTP/1.1"
+GOAWAY = b"\0\0\0\x04\0\0\0\0\0" + b"\0\0%c\x07\0\0\0\0\0" % (8 + len(NOT_HTTP2))
+GOAWAY += b"\0\0\0\0\0\0\0\x0d" + NOT_HTTP2
 
 
 class OneWriteProtocol(HttpToolsProtocol):
@@ -32,14 +42,20 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         """See asyncio.Protocol."""
-        self._gathering = _Gathering(transport, self.loop)
+        self._gathering = Gathering(transport, self.loop, lambda: not self._between)
         super().connection_made(self._gathering)  # type: ignore[arg-type]  # as good as one
+        self.flow = PipelinedFlow(self._gathering, self.pipeline)  # type: ignore[arg-type]  # the same
         self._admission: Admission | None = self.app_state.get("admission")
         self._between = True  # two messages, as far as the bytes have come
+        self._in_head = False
+        self._deaf = False  # whether what still comes is no request any more
+        self._last_words: bytes | None = None  # to be written when all before is answered
         self._received_at = 0.0
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
+        if self._deaf or self.transport.is_closing():
+            return
         if self._admission is not None and self._is_idle():
             found = whole_post(data)
             if found is not None and self._admission.refuses_at_the_socket(*found):
@@ -48,22 +64,134 @@ class OneWriteProtocol(HttpToolsProtocol):
                 self.on_response_complete()
                 return
         self._received_at = perf_counter()
-        super().data_received(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            if not self._deaf:
+                self.send_400_response("")
 
     def on_message_begin(self) -> None:
         """See httptools."""
+        if self._deaf:
+            raise ValueError("data after the last request")
         super().on_message_begin()
+        self._unset_keepalive_if_required()
         self._between = False
+        self._in_head = True
         self.scope["state"][RECEIVED_AT] = self._received_at
+
+    def on_headers_complete(self) -> None:
+        """See httptools."""
+        method = self.parser.get_method()
+        if self.parser.should_upgrade() and method != b"CONNECT":
+            return  # it comes again, without
+        version = self.parser.get_http_version()
+        self.check_head(method, version)
+        if version == "1.0":
+            self.expect_100_continue = False  # RFC 9110, 10.1.1
+        super().on_headers_complete()
+        if version == "1.0":
+            self.cycle.keep_alive = self.parser.should_keep_alive()
+        self.headers = []  # trailers are none of the request's headers
+        self._in_head = False
+        self.request_began()
 
     def on_message_complete(self) -> None:
         """See httptools."""
+        if self.parser.should_upgrade():
+            return
         super().on_message_complete()
         self._between = True
+        if not self.parser.should_keep_alive():  # trailers may say so too; it reads nothing more
+            self.cycle.keep_alive = False
+            if self.cycle.response_complete:
+                self.transport.close()
+        self._deaf = not self.cycle.keep_alive
+
+    def on_response_complete(self) -> None:
+        """See uvicorn."""
+        last = not self.pipeline
+        super().on_response_complete()
+        if last and self._last_words is not None:
+            self._say(self._last_words)
+
+    def check_head(self, method: bytes, version: str) -> None:
+        """Raise ValueError for a request that is not taken, whatever becomes of its body."""
+        if method == b"CONNECT":
+            raise ValueError("this is no proxy")
+        if version == "1.0" and any(name == b"transfer-encoding" for name, _ in self.headers):
+            raise ValueError("HTTP/1.0 has no chunks")  # RFC 9112, 6.1: its end is in doubt
+
+    def request_began(self) -> None:
+        """Its head is whole, and `cycle` is its own."""
+
+    def end_with(self, answer: bytes | None) -> None:
+        """Read nothing more; answer the request that is coming, if it has no answer yet, in its
+        turn, and end. None: without an answer to it.
+        """
+        self._deaf = True
+        before = bool(self.pipeline)
+        if self._between or self._in_head:
+            before = before or not (self.cycle is None or self.cycle.response_complete)
+        elif self.pipeline and self.pipeline[0][0] is self.cycle:
+            self.pipeline.popleft()
+        elif self.cycle.response_complete:
+            answer = None
+        elif self.cycle.response_started:
+            self.cycle.keep_alive = False
+            return
+        else:
+            self.cycle.disconnected = True  # what it still sends goes nowhere
+            self.cycle.message_event.set()
+        if before:
+            self._last_words = answer or b""
+        else:
+            self._say(answer or b"")
+
+    def _say(self, words: bytes) -> None:
+        self._last_words = None
+        if words:
+            self.transport.write(words)
+        self._between = False  # the caller may be sending still
+        self.transport.close()
+
+    def _feed(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as stopped:
+                # the parser takes what follows such a head for another protocol
+                rest = rest[stopped.args[0] :]
+                self._read_again_without_upgrade()
+            else:
+                return
+
+    def _read_again_without_upgrade(self) -> None:
+        parser, state = self.parser, self.scope["state"]
+        head = [parser.get_method(), b" ", self.url, b" HTTP/"]
+        head += [parser.get_http_version().encode(), b"\r\n"]
+        for name, value in self.headers:
+            if name != b"upgrade":  # without it no `connection` makes an upgrade
+                head += [name, b": ", value, b"\r\n"]
+        head.append(b"\r\n")
+        self._received_at = state[RECEIVED_AT]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn
+        self.parser.feed_data(b"".join(head))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if cycle.waiting_for_100_continue or cycle.scope["http_version"] == "1.0":
+            app = _saying_what_follows(cycle, app)
+        super()._start_asgi_task(cycle, app)
 
     def _is_idle(self) -> bool:
         answered = self.cycle is None or self.cycle.response_complete
         return self._between and answered and not self.transport.is_closing()
+
+    def speaks_http2(self) -> bool:
+        """Whether the connection began with the preface of HTTP/2."""
+        return self.cycle is None and self.parser.get_method() == b"PRI"
 
 
 def whole_post(data: bytes) -> tuple[str, int] | None:
@@ -76,8 +204,10 @@ def whole_post(data: bytes) -> tuple[str, int] | None:
     if end < 0:
         return None
     size = None
-    for name, value in FRAMING.findall(data, 0, end):
+    for folded, name, value in FRAMING.findall(data, 0, end):
         name, value = name.lower(), value.strip()
+        if folded:
+            return None
         if name == b"content-length" and size is None and value.isdigit() and len(value) < 12:
             size = int(value)
         elif name != b"connection" or value.lower() != b"keep-alive":
@@ -87,37 +217,21 @@ def whole_post(data: bytes) -> tuple[str, int] | None:
     return ("/predict" if data.startswith(POSTS[0]) else "/explain"), size
 
 
-class _Gathering:
-    # a transport but for `write`; what it does not have is the real one's
+def _saying_what_follows(cycle: RequestResponseCycle, app: Any) -> Any:
+    # an app whose answer says, and does, what becomes of the connection
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._waiting: list[bytes] = []
+    async def answering(
+        scope: Any, receive: Any, send: Callable[[dict[str, Any]], Awaitable[None]]
+    ) -> None:
+        async def watched(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                if cycle.waiting_for_100_continue:
+                    cycle.keep_alive = False  # whether the body comes nobody knows
+                elif cycle.keep_alive and scope["http_version"] == "1.0":
+                    more = (b"connection", b"keep-alive")
+                    message = {**message, "headers": [*message.get("headers", ()), more]}
+            await send(message)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
+        await app(scope, receive, watched)
 
-    @property
-    def waits(self) -> bool:
-        """Whether something is still to be written."""
-        return bool(self._waiting)
-
-    def write(self, data: bytes) -> None:
-        if not self._waiting:
-            self._loop.call_soon(self._flush)
-        self._waiting.append(data)
-
-    def write_now(self, data: bytes) -> None:
-        self._flush()
-        self._transport.write(data)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        if self._waiting:
-            data = b"".join(self._waiting)
-            self._waiting.clear()
-            self._transport.write(data)
+    return answering

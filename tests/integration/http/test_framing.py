@@ -1,0 +1,318 @@
+"""Where a request ends is beyond doubt: raw bytes to a running `afm-serve` that asks for keys."""
+
+import json
+import re
+import socket
+import time
+
+import pytest
+
+from commands import Commands
+from service.http.access.api_keys import make_key
+
+BODY = json.dumps({"instances": [{"device": "ios", "ad": "a1"}] * 2}).encode()
+SMUGGLED = b"GET /model HTTP/1.1\r\nhost: x\r\n\r\n"
+UPGRADES = [
+    "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n",
+    "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n",
+    "Connection: keep-alive, UPGRADE\r\nUpgrade: what/1\r\n",
+    "proxy-connection: upgrade\r\nupgrade: foo\r\nupgrade: bar\r\n",
+]
+CHUNKED = b"7\r\n%s\r\n%x;a=b\r\n%s\r\n0\r\nx: y\r\n\r\n" % (BODY[:7], len(BODY) - 7, BODY[7:])
+BODIES = {
+    "length": (f"content-length: {len(BODY)}\r\n", BODY),
+    "chunked": ("transfer-encoding: chunked\r\n", CHUNKED),
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, tiny_bundle):
+    commands = Commands(tmp_path_factory.mktemp("framing"))
+    keys = commands.home / "keys"
+    served_keys = {right: make_key(keys, right, [right]) for right in ("predict", "admin")}
+    commands.publish(tiny_bundle.directory)
+    with commands.serving(AFM_API_KEYS=str(keys), AFM_MAX_BODY_BYTES="20000") as running:
+        running.wait_until("/readyz", lambda answer: answer.status_code == 200)
+        running.keys = served_keys
+        yield running
+
+
+@pytest.fixture
+def head(served):
+    def made(*more, method="POST", path="/predict", kind="application/json", key="predict"):
+        lines = [f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n"]
+        lines += [f"x-api-key: {served.keys.get(key, 'afm_guessed')}\r\n", *more, "\r\n"]
+        return "".join(lines).encode()
+
+    return made
+
+
+class Caller:
+    """A connection, and the answers that have come on it."""
+
+    def __init__(self, served):
+        self.socket = socket.create_connection(("127.0.0.1", served.port), 10)
+        self.got = b""
+
+    def send(self, *parts):
+        for part in parts:
+            self.socket.sendall(part)
+            time.sleep(0.01)
+
+    def answer(self):
+        """The next one's status and body; None when the connection has ended before it."""
+        while b"\r\n\r\n" not in self.got:
+            if not self._more():
+                assert not self.got
+                return None
+        head, _, self.got = self.got.partition(b"\r\n\r\n")
+        self.head = head.decode().lower()
+        length = re.search(r"content-length: (\d+)", self.head)
+        size = int(length[1]) if length else 0
+        while len(self.got) < size:
+            assert self._more()
+        body, self.got = self.got[:size], self.got[size:]
+        return int(head.split()[1]), json.loads(body) if body else None
+
+    def _more(self):
+        part = self.socket.recv(1 << 16)
+        self.got += part
+        return bool(part)
+
+
+@pytest.fixture
+def caller(served):
+    found = Caller(served)
+    yield found
+    found.socket.close()
+
+
+def is_scored(answer):
+    assert answer is not None
+    return answer[0] == 200 and len(answer[1]["probabilities"]) == 2
+
+
+@pytest.mark.parametrize("framing", BODIES)
+@pytest.mark.parametrize("upgrade", UPGRADES)
+def test_an_upgrade_is_ignored_wherever_head_and_body_are_split(
+    served, head, caller, upgrade, framing
+):
+    length, body = BODIES[framing]
+    whole = head(upgrade, length) + body
+    split = len(whole) - len(body)
+    caller.send(whole + whole)  # in one packet, and a successor
+    for at in (1, split - 3, split, split + 1, len(whole) - 1):
+        caller.send(whole[:at], whole[at:])
+    for _ in range(7):
+        assert is_scored(caller.answer())
+    assert "upgrade" not in caller.head
+    caller.send(b"GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n")
+    assert caller.answer() == (200, {"status": "alive"})
+    assert caller.answer() is None
+    assert "pgrade" not in served.log.read_text()
+
+
+def test_an_upgrade_byte_by_byte_is_ignored(head, caller):
+    length, body = BODIES["chunked"]
+    whole = head(UPGRADES[0], length) + body
+    for place in range(len(whole)):
+        caller.socket.sendall(whole[place : place + 1])
+        time.sleep(0.0005)
+    assert is_scored(caller.answer())
+
+
+def test_a_body_of_an_upgrade_that_is_a_request_is_not_carried_out(head, caller):
+    for filler in (b"", b"\r\n" * 5000):
+        body = filler + SMUGGLED
+        caller.send(head(UPGRADES[2], f"content-length: {len(body)}\r\n"), body)
+        status, problem = caller.answer()
+        assert (status, problem["code"]) == (400, "malformed_json")
+    caller.send(head(f"content-length: {len(BODY)}\r\n") + BODY)
+    assert is_scored(caller.answer())
+
+
+def test_a_large_body_of_an_upgrade_comes_whole(head, caller):
+    body = BODY + b" " * (19_000 - len(BODY))
+    caller.send(head(UPGRADES[0], "content-length: 19000\r\n"), body[:9000], body[9000:])
+    assert is_scored(caller.answer())
+
+
+def test_trailers_are_no_headers(head, caller):
+    trailers = b"connection: upgrade\r\nupgrade: foo\r\nexpect: 100-continue\r\n"
+    trailers += b"content-encoding: gzip\r\nx-api-key: ?\r\n"
+    whole = head("transfer-encoding: chunked\r\n")
+    chunked = whole + CHUNKED.replace(b"x: y\r\n", trailers)
+    caller.send(chunked + chunked)
+    assert is_scored(caller.answer())
+    assert is_scored(caller.answer())
+
+
+def test_a_trailer_that_ends_the_connection_ends_it(head, caller):
+    caller.send(head("transfer-encoding: chunked\r\n"))
+    caller.send(CHUNKED.replace(b"x: y", b"connection: close") + SMUGGLED)
+    assert is_scored(caller.answer())
+    assert caller.answer() is None
+
+
+def test_connect_is_400_and_closed(caller):
+    caller.send(b"CONNECT x:443 HTTP/1.1\r\nhost: x\r\nupgrade: foo\r\nconnection: upgrade\r\n\r\n")
+    assert caller.answer()[0] == 400
+    assert caller.answer() is None
+
+
+REFUSED = {
+    401: {"key": "none"},
+    403: {"key": "admin"},
+    404: {"path": "/nothing", "key": "admin"},
+    405: {"path": "/model", "key": "admin"},
+    415: {"kind": "text/plain"},
+}
+
+
+@pytest.mark.parametrize("status", [*REFUSED, 413])
+@pytest.mark.parametrize("expects", [False, True])
+def test_a_body_that_is_still_coming_when_it_is_refused_is_no_request(
+    head, caller, status, expects
+):
+    body = SMUGGLED * (1000 if status == 413 else 3)
+    more = [f"content-length: {len(body)}\r\n"] + ["expect: 100-continue\r\n"] * expects
+    caller.send(head(*more, **REFUSED.get(status, {})))
+    assert caller.answer()[0] == status
+    assert ("connection: close" in caller.head) == expects
+    caller.send(body[: len(body) // 2], body[len(body) // 2 :])  # also who was told not to may
+    if not expects:
+        caller.send(head(f"content-length: {len(BODY)}\r\n") + BODY)
+        assert is_scored(caller.answer())
+        return
+    assert caller.answer() is None
+
+
+def test_who_holds_a_body_back_gets_100_where_it_is_wanted(head, caller):
+    for _ in range(2):
+        caller.send(head(f"content-length: {len(BODY)}\r\n", "expect: 100-continue\r\n"))
+        assert caller.answer() == (100, None)
+        caller.send(BODY)
+        assert is_scored(caller.answer())
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
+        "content-length: 5\r\ncontent-length: 5\r\n",
+        "content-length: 5, 5\r\n",
+        "content-length: +5\r\n",
+        "content-length : 5\r\n",
+        "content-length:\r\n",
+        "x: y\r\n content-length: 5\r\n",
+        "transfer-encoding: gzip\r\n",
+        "transfer-encoding: chunked, gzip\r\n",
+        "transfer-encoding: xchunked\r\n",
+        "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n",
+    ],
+)
+@pytest.mark.parametrize("upgrade", ["", UPGRADES[0]])
+def test_a_request_whose_end_is_in_doubt_is_400_once_and_closed(head, caller, framing, upgrade):
+    caller.send(head(framing, upgrade) + b"0\r\n\r\n" + SMUGGLED)
+    status, problem = caller.answer()
+    assert (status, problem["code"]) == (400, "bad_request")
+    assert caller.answer() is None
+
+
+def test_chunks_of_http_1_0_are_400_and_closed(head, caller):
+    whole = head("transfer-encoding: chunked\r\n", "connection: keep-alive\r\n") + CHUNKED
+    caller.send(whole.replace(b"HTTP/1.1", b"HTTP/1.0") + SMUGGLED)
+    assert caller.answer()[0] == 400
+    assert caller.answer() is None
+
+
+@pytest.mark.parametrize("garbage", [b"\0\0\0", b"GET /a b HTTP/1.1\r\n\r\n", b"x" * 20_000])
+def test_what_comes_before_garbage_is_answered_first(head, caller, garbage):
+    good = head(f"content-length: {len(BODY)}\r\n") + BODY
+    caller.send(good * 3 + garbage)
+    for _ in range(3):
+        assert is_scored(caller.answer())
+    assert caller.answer()[0] in (400, 431)
+    assert caller.answer() is None
+
+
+def test_a_body_that_breaks_off_behind_others_is_refused_in_its_turn(head, caller):
+    good = head(f"content-length: {len(BODY)}\r\n") + BODY
+    caller.send(good + head("transfer-encoding: chunked\r\n") + b"5\r\nab\r\n" + SMUGGLED + good)
+    assert is_scored(caller.answer())
+    assert caller.answer()[0] == 400
+    assert caller.answer() is None
+
+
+def test_what_follows_the_last_request_is_not_read(head, caller):
+    good = head(f"content-length: {len(BODY)}\r\n", "connection: close\r\n") + BODY
+    caller.send(good + SMUGGLED + b"\0")
+    assert is_scored(caller.answer())
+    assert caller.answer() is None
+
+
+def test_a_packet_that_ends_within_a_head_counts_that_head_alone(head, caller):
+    good = head(f"content-length: {len(BODY)}\r\n") + BODY
+    many = good * 200
+    caller.send(many[:-100], many[-100:])
+    for _ in range(200):
+        assert is_scored(caller.answer())
+
+
+def test_trailers_have_the_limit_of_a_head(head, caller):
+    caller.send(head("transfer-encoding: chunked\r\n", kind="text/plain"))
+    assert caller.answer()[0] == 415
+    caller.send(CHUNKED.removesuffix(b"\r\n"), *[b"x: y\r\n" * 2000] * 4)
+    assert caller.answer() is None
+
+
+def test_a_refusal_at_the_socket_has_a_phrase_and_a_date(caller):
+    caller.send(b"nonsense\r\n\r\n")
+    assert caller.answer()[0] == 400
+    assert caller.head.startswith("http/1.1 400 bad request\r\n")
+    assert "\r\ndate: " in caller.head
+    assert "\r\nconnection: close" in caller.head
+
+
+def test_another_version_of_http_is_505(caller):
+    caller.send(b"GET /healthz HTTP/2.0\r\n\r\n")
+    status, problem = caller.answer()
+    assert (status, problem["code"]) == (505, "http_version_not_supported")
+    assert caller.answer() is None
+
+
+@pytest.mark.parametrize("split", [3, 18, 24])
+def test_http_2_is_sent_away_in_its_own_terms(caller, split):
+    data = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0" * 3
+    caller.send(data[:split], data[split:], b"\0\0\0\4\0\0\0\0\0")
+    got = b""
+    while part := caller.socket.recv(1 << 16):
+        got += part
+    assert got.startswith(b"\0\0\0\x04\0\0\0\0\0")  # SETTINGS
+    length, kind = int.from_bytes(got[9:12]), got[12]
+    assert (length + 18, kind) == (len(got), 7)  # GOAWAY, to the end
+    assert int.from_bytes(got[22:26]) == 0xD  # HTTP_1_1_REQUIRED
+
+
+def test_keep_alive_of_http_1_0_is_honoured_where_it_is_asked_for(head, caller):
+    old = head(f"content-length: {len(BODY)}\r\n", "connection: keep-alive\r\n")
+    for _ in range(3):
+        caller.send(old.replace(b"HTTP/1.1", b"HTTP/1.0") + BODY)
+        assert is_scored(caller.answer())
+        assert "\r\nconnection: keep-alive" in caller.head
+    caller.send(b"GET /healthz HTTP/1.0\r\nexpect: 100-continue\r\n\r\n")
+    assert caller.answer()[0] == 200
+    assert caller.answer() is None
+
+
+def test_a_pipelining_caller_that_leaves_writes_no_line(served, head, caller):
+    before = len(served.log.read_text().splitlines())
+    for _ in range(20):
+        leaving = Caller(served)
+        leaving.socket.sendall((head(f"content-length: {len(BODY)}\r\n") + BODY) * 10)
+        leaving.answer()
+        leaving.socket.close()
+    caller.send(b"GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n")
+    assert caller.answer()[0] == 200
+    assert served.log.read_text().splitlines()[before:] == []
