@@ -196,8 +196,8 @@ def _for_generators(schema: Any) -> Any:
         return schema
     found = {key: _for_generators(part) for key, part in schema.items() if key != "default"}
     if found.get("type") == "object" and found.get("additionalProperties", {}) == {}:
-        if "properties" not in found:
-            found["additionalProperties"] = True  # {} means the same; some read it as no value
+        # {} means the same, and some read it as no value at all
+        found |= {} if "properties" in found else {"additionalProperties": True}
     if found.get("type") == "number":
         found["format"] = "double"
     if found.get("type") == "integer":

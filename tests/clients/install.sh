@@ -11,6 +11,8 @@ for pair in nginx:nginx haproxy:haproxy openssl:openssl curl:curl wget:wget ruby
 done
 [ -e /usr/share/java/httpclient.jar ] || missing="$missing libhttpclient-java"
 [ -e /usr/share/java/okhttp.jar ] || missing="$missing libokhttp-java"
+[ -e /usr/share/java/geronimo-annotation-1.3-spec.jar ] || missing="$missing libgeronimo-annotation-1.3-spec-java"
+[ -e /usr/share/gocode/src/gopkg.in/validator.v2 ] || missing="$missing golang-gopkg-validator.v2-dev"
 if [ -n "$missing" ]; then
   [ "$(id -u)" = 0 ] && sudo= || sudo=sudo
   $sudo apt-get update -qq

@@ -38,7 +38,7 @@ def recorded(service: Serving) -> Iterator[tuple[str, list[Any]]]:
 
         def pass_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            kept = {k: v for k, v in self.headers.items() if k.lower() in ("content-type", "accept")}
+            kept = {k: v for k, v in self.headers.items() if k.lower() == "content-type"}
             with closing(http.client.HTTPConnection("127.0.0.1", service.port)) as there:
                 there.request(self.command, self.path, body or None, kept)
                 answer = there.getresponse()

@@ -16,5 +16,5 @@ request = CandidatesRequest(context=context, candidates=[{"price": "3.5 EUR"}])
 try:
     scoring.predict(PredictRequest(request))
 except openapi_client.ApiException as refused:
-    assert isinstance(refused.data, Problem)
-    print(refused.status, refused.data.code, refused.data.var_field)
+    problem = refused.data if isinstance(refused.data, Problem) else None
+    print(refused.status, problem and problem.code, problem and problem.var_field)
