@@ -61,6 +61,7 @@ CLIENTS = {
     "axios": script("node", "axios.mjs", MODULES / "axios"),
     "got": script("node", "got.mjs", MODULES / "got"),
     "Go": Client(("go", "run", str(SCRIPTS / "transport.go"), "{url}", "{body}")),
+    "JDK HttpClient": java("JdkClient.java"),
     "HttpURLConnection": java("UrlConnection.java"),
     "OkHttp": java("OkHttp.java", *OKHTTP),
     "Apache HttpClient": java("ApacheClient.java", *APACHE),
