@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import Counter
 from starlette.responses import Response
 from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from service.http.problems import CODES, problem
@@ -95,6 +96,20 @@ class ConnectionRules:
     room: Room = field(default_factory=Room)
 
 
+class _Headers:
+    # those of every answer; whether the connection stays is known when it is sent, and no sooner
+
+    def __init__(self, cycle: RequestResponseCycle, stays: list[tuple[bytes, bytes]]) -> None:
+        self._cycle = cycle
+        self._default = cycle.default_headers
+        self._stays = stays
+
+    def __add__(self, others: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        if self._cycle.keep_alive:
+            return [*self._default, *self._stays, *others]
+        return [*self._default, *others]
+
+
 class Connection(OneWriteProtocol):
     """uvicorn's HTTP protocol by the rules that the app's lifespan leaves in its state."""
 
@@ -116,6 +131,8 @@ class Connection(OneWriteProtocol):
         self._unread: tuple[int, float] | None = None  # of which request, seen since when
         self._last = False
         self._timer: asyncio.TimerHandle | None = None
+        timeout = b"timeout=%d" % self.timeout_keep_alive
+        self._stays = [(b"connection", b"keep-alive"), (b"keep-alive", timeout)]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         """See asyncio.Protocol."""
@@ -168,6 +185,8 @@ class Connection(OneWriteProtocol):
         self._requests += 1
         if self._last or self._rules.drain.begun:
             self.cycle.keep_alive = False
+        more = self._stays if self.cycle.scope["http_version"] == "1.1" else self._stays[1:]
+        self.cycle.default_headers = _Headers(self.cycle, more)  # type: ignore[assignment]  # as uvicorn uses it
 
     def on_body(self, body: bytes) -> None:
         """See httptools."""

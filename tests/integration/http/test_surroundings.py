@@ -134,3 +134,18 @@ def test_wrong_files_of_tls_are_one_line_before_the_start(commands, tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith(f"afm-serve: AFM_TLS_CERT: {tmp_path / 'none'} cannot be read")
     assert done.stderr.count("\n") == 1
+
+
+def test_an_answer_says_how_long_its_connection_may_wait_unless_it_ends(served):
+    client = served()
+    stays = client.post("/predict", json=BODY)
+    assert stays.headers.get_list("connection") == ["keep-alive"]
+    assert stays.headers.get_list("keep-alive") == ["timeout=5"]  # uvicorn's, in this fixture
+    ends = client.post("/predict", json=BODY, headers={"connection": "close"})
+    assert ends.headers.get_list("connection") == ["close"]
+    assert "keep-alive" not in ends.headers
+
+
+def test_the_idle_time_of_the_setting_is_what_answers_say(commands):
+    with commands.serving(AFM_KEEP_ALIVE_SECONDS="600") as served, served.client() as client:
+        assert client.get("/healthz").headers["keep-alive"] == "timeout=600"
