@@ -30,11 +30,11 @@ from model.schema import Schema
 from model.scorer import Scorer
 from model.vocabulary import UNKNOWN
 from training.config import AFMPlusParts, Config
-from training.data.draft_schema import write_draft
 from training.data.examples import examples
 from training.data.log import Log, encode
 from training.data.read_log import read_log
 from training.data.simulate import PLAIN, World, simulate, write_simulation
+from training.draft.draft_schema import write_draft
 from training.evaluation.faithfulness import faithfulness
 from training.evaluation.pair_effects import by_fields, pair_terms, sample
 from training.fit.fit import fit

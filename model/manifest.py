@@ -75,6 +75,7 @@ class Manifest(_Part):
     versions: dict[str, str]  # of the libraries that made it
     metrics: dict[str, Any]  # split ("valid", "test") -> metric -> number
     training: dict[str, Any] = {}  # seed, configuration, epochs
+    warnings: list[str] = []  # what its fit must not pass over in silence, a line each
     files: dict[str, FileRecord]
 
     def dumps(self) -> bytes:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +30,8 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 # TOML has arrays; a schema is hashable and never changes
 Texts = Annotated[tuple[str, ...], Setting(strict=False)]
+
+_MARKS = (("thousands", ""), ("decimal", "."))  # written out where they are others
 
 Task = Literal["click", "regression", "ranking"]
 Targets = Literal["as_given", "plus_minus_one"]
@@ -128,6 +130,21 @@ class NumericField(_PartField):
     kind: Literal["numeric"]
     transform: Transform = "standardise"
     bins: int = Setting(default=32, ge=2, le=10_000)  # quantile only
+    thousands: Literal["", ",", ".", " ", "'"] = ""  # between them, in a text: 1,234,567
+    decimal: Literal[".", ","] = "."  # before decimals, in a text: 12,50
+
+    @cached_property
+    def reading(self) -> Reading:
+        """See `_Field`."""
+        if self.part:
+            return PLAIN
+        return Reading(null_values=self.null_values, thousands=self.thousands, decimal=self.decimal)
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> "NumericField":
+        if self.thousands == self.decimal:
+            raise ValueError(f"thousands and decimal are both {self.decimal!r}")
+        return self
 
 
 class MultivalueField(_Field):
@@ -236,6 +253,24 @@ class Schema(BaseModel):
         said = self.model_dump(mode="json", exclude_defaults=True)
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
+    def without(self, names: Sequence[str]) -> "Schema":
+        """The same schema less some of its fields.
+
+        Raises:
+            SchemaError: a field that is not there, or none is left.
+        """
+        for name in names:
+            if name not in self.fields:
+                known = ", ".join(map(repr, self.fields))
+                raise SchemaError(f"no field {name!r} to drop; there are {known}")
+        if not names:
+            return self
+        kept = {name: field for name, field in self.fields.items() if name not in names}
+        if not kept:
+            raise SchemaError("no field is left when all are dropped")
+        # not model_copy, which would take what is cached of this one along
+        return Schema(**{**dict(self), "fields": kept})
+
     @classmethod
     def load(cls, path: Path) -> "Schema":
         """Read a schema file.
@@ -261,7 +296,7 @@ class Schema(BaseModel):
         for name, field in self.fields.items():
             lines += ["", f"[fields.{name if _BARE_KEY.fullmatch(name) else _toml(name)}]"]
             settings = field.model_dump(exclude_none=True)
-            for key, usual in (("null_values", self.null_values), ("as_text", False)):
+            for key, usual in (("null_values", self.null_values), ("as_text", False), *_MARKS):
                 if settings.get(key) == usual:
                     del settings[key]
             order = ["kind", *(key for key in settings if key != "kind")]

@@ -128,12 +128,14 @@ def members(value: Any, separator: str) -> list[Any]:
 class Reading:
     """How one field of the schema reads its values. `as_text`: a text stays as it is written, so
     that 9.10 is not 9.1. `null_values`: what stands for null, in any form of it. `separator`: of a
-    multi-valued field.
+    multi-valued field. `thousands` and `decimal`: the marks in a text that is a number.
     """
 
     as_text: bool = False
     null_values: tuple[str, ...] = ()
     separator: str = "|"
+    thousands: str = ""
+    decimal: str = "."
 
     @cached_property
     def nulls(self) -> frozenset[str]:
@@ -154,6 +156,24 @@ class Reading:
         text = plain_text(value) if self.as_text and isinstance(value, str) else canonical(value)
         return None if text in self.nulls else text
 
+    @cached_property
+    def has_marks(self) -> bool:
+        """Whether its numbers are written in another way than JSON's."""
+        return bool(self.thousands) or self.decimal != "."
+
+    @cached_property
+    def _marked(self) -> re.Pattern[str]:
+        mark, point = re.escape(self.thousands), re.escape(self.decimal)
+        whole = rf"[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+|[0-9]+" if mark else "[0-9]+"
+        return re.compile(rf"[+-]?(?:{whole})(?:{point}[0-9]*)?")
+
+    def written(self, text: str) -> str:
+        """A number with the field's marks as JSON has it; another text as it is."""
+        if not self.has_marks or not self._marked.fullmatch(text.strip()):
+            return text
+        plain = text.replace(self.thousands, "") if self.thousands else text
+        return plain.replace(self.decimal, ".")
+
     def number(self, value: Any) -> float | int | None:
         """The number that a scalar is; None where it is null.
 
@@ -162,6 +182,8 @@ class Reading:
         """
         if value is None:
             return None
+        if isinstance(value, str):
+            value = self.written(value)
         found = number(value) if isinstance(value, str | int | float) else None
         if found is None:
             if isinstance(value, str) and canonical(value) in self.nulls:

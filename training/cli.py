@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _schema(arguments: argparse.Namespace) -> None:
-    from training.data.draft_schema import write_draft
+    from training.draft.draft_schema import write_draft
 
     columns = {role: getattr(arguments, role) for role in ("weight", "group", "time")}
     drop = arguments.drop
@@ -54,7 +54,7 @@ def _fit(arguments: argparse.Namespace) -> None:
 
     keep_freed_memory()
     seed = _seed("--seed", arguments.seed)
-    schema = Schema.load(arguments.schema)
+    schema = Schema.load(arguments.schema).without(arguments.drop_field)
     start = _warm_start(arguments, schema)
     config = Config.load(arguments.config)
     if start is not None and arguments.config is None:
@@ -121,6 +121,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     kept = _rate("--negatives-kept", arguments.negatives_kept) or 1.0
     measured = evaluate(arguments.bundle, _data(arguments), arguments.by, arguments.bootstrap, kept)
     print(json.dumps(measured))
+    _warn(measured["warnings"])
     if (said := without_contrast(measured)) is not None:
         print(f"afm-train: {said}", file=sys.stderr)
 
@@ -128,7 +129,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 def _predict(arguments: argparse.Namespace) -> None:
     from training.evaluation.evaluate import predict
 
-    rows = predict(arguments.bundle, _data(arguments), arguments.out, arguments.keep)
+    rows, warnings = predict(arguments.bundle, _data(arguments), arguments.out, arguments.keep)
+    _warn(warnings)
     print(f"{arguments.out}: {rows} rows scored")
 
 
@@ -209,6 +211,11 @@ def _read(
     return None if data is None else read_log(data, schema)
 
 
+def _warn(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(f"afm-train: warning: {line}", file=sys.stderr)
+
+
 def _rate(option: str, text: str | None) -> float | None:
     try:
         rate = None if text is None else float(text)
@@ -271,6 +278,13 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--test", type=Path, action="append", help="evaluated once, at the end")
     fit.add_argument("--seed", default="1", metavar="S")
     fit.add_argument("--config", type=Path, help="TOML; see training/config.py for its keys")
+    fit.add_argument(
+        "--drop-field",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="fit without this field of the schema; may be given several times",
+    )
     fit.add_argument(
         "--negatives-rate", metavar="RATE", help="of the training part's negatives, drawn by chance"
     )

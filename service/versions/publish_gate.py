@@ -53,6 +53,9 @@ class Gate:
             GateError: the bundle is refused, and not forced.
         """
         verdict = self._verdict(bundle, active)
+        again = isinstance(active, Bundle) and active.version == bundle.version
+        if bundle.manifest.training.get("untrained") and not again:
+            verdict.against("the net is untrained: no epoch of its fit was better than the start")
         if verdict.faults and not self.force:
             raise GateError(
                 f"{bundle.directory}: refused: {'; '.join(verdict.faults)} (--force publishes it)"

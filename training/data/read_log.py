@@ -144,6 +144,9 @@ class _Columns:
             )
         if cells.dtype == pl.String:
             cells = cells.str.strip_chars()
+            if reading.has_marks:
+                texts = cells.drop_nulls().unique().to_list()
+                cells = cells.replace(texts, list(map(reading.written, texts)))
             is_number = cells.str.contains(f"^(?:{NUMERIC})$").fill_null(False)
             # what is left is null, or in error; of each there are few
             nulls = [text for text in cells.filter(~is_number).unique() if _is_null(text, reading)]

@@ -19,6 +19,7 @@ from training.data.log import Log, encode
 from training.data.parts import require_contrast, weigh_negatives
 from training.data.read_log import read_log
 from training.data.table import as_text, plain, read_table
+from training.evaluation.cautions import of_values
 from training.evaluation.slices import Slice, slices
 
 
@@ -31,7 +32,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Figures of a bundle on a labelled log, with "intervals" where `resamples` is not 0, and with
     "slices" by the values of `by`, a field or another column of the log, each with figures of its
-    own. A log that holds the share `negatives_kept` of its negatives is weighed as if it held all.
+    own; "warnings" are what must not pass in silence. A log that holds the share `negatives_kept`
+    of its negatives is weighed as if it held all.
 
     Raises:
         BundleError, DataError: either cannot be used, the log is of one class, or has no column
@@ -46,8 +48,11 @@ def evaluate(
         if task != "click":
             raise ConfigError(f"a rate of negatives is for task click, and this is {task}")
         log = weigh_negatives(log, negatives_kept)
-    predictions = opened.scorer().predict(encode(opened.encoder(), log)).predictions
+    encoder = opened.encoder()
+    encoded = encode(encoder, log)
+    predictions = opened.scorer().predict(encoded).predictions
     measured = _measured(log, task, predictions, np.arange(len(log)), resamples)
+    measured["warnings"] = of_values(encoded, encoder, as_data(data).name)
     if by is not None:
         measured["slices"] = [
             {"value": part.value, **_measured(log, task, predictions, part.rows, resamples)}
@@ -98,9 +103,12 @@ def _measured(
     return measured
 
 
-def predict(bundle: Path, data: Path | Data, out: Path, keep: Sequence[str] = ()) -> int:
+def predict(
+    bundle: Path, data: Path | Data, out: Path, keep: Sequence[str] = ()
+) -> tuple[int, list[str]]:
     """Write a column `probability`, or `score` where the task has none, one row a row of the log,
-    as CSV or Parquet by `out`'s ending; the columns to `keep` of the log stand before it.
+    as CSV or Parquet by `out`'s ending; the columns to `keep` of the log stand before it. Returns
+    how many, and what is to be said of them.
 
     Raises:
         BundleError, DataError: bundle or log cannot be used, or `out` cannot be written.
@@ -109,7 +117,9 @@ def predict(bundle: Path, data: Path | Data, out: Path, keep: Sequence[str] = ()
         raise DataError(f"{out}: write .csv or .parquet")
     opened = Bundle.open(bundle)
     log = read_log(data, opened.schema, labelled=False)
-    scores = opened.scorer().predict(encode(opened.encoder(), log))
+    encoder = opened.encoder()
+    encoded = encode(encoder, log)
+    scores = opened.scorer().predict(encoded)
     column = "score" if scores.probabilities is None else "probability"
     if column in keep:
         raise DataError(f"{data}: column {column!r} cannot be kept: the scores have its name")
@@ -126,4 +136,4 @@ def predict(bundle: Path, data: Path | Data, out: Path, keep: Sequence[str] = ()
         with suppress(OSError):
             scratch.unlink()
         raise DataError(f"{out}: cannot be written: {reason(error)}") from error
-    return len(log)
+    return len(log), of_values(encoded, encoder, as_data(data).name)

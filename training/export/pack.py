@@ -42,12 +42,14 @@ def pack(
     training: Mapping[str, Any],
     train: Encoded,
     validation: Log | None = None,
+    warnings: Sequence[str] = (),
 ) -> tuple[Manifest, float]:
     """Write everything into the empty `directory`; returns the manifest and the parity reached.
 
     `parts`: "valid" and perhaps "test", encoded rows with their log; their metrics go into the
     manifest, and the first rows of "valid" among the golden ones. `train`: the encoded training
     rows, for the report. `validation`: the rows held out that the bundle is to keep, as they are.
+    `warnings`: what must not pass in silence, a line each.
     `calibration` is None where the task has no probability.
 
     Raises:
@@ -72,7 +74,9 @@ def pack(
     if validation is not None:
         (directory / VALIDATION).write_bytes(_labelled(validation).dumps())
     measured = {part: measure(scorer, *rows, schema.task) for part, rows in parts.items()}
-    told = Fit(name, schema.task, encoder, vocabularies, scorer, train, parts, measured, training)
+    told = Fit(
+        name, schema.task, encoder, vocabularies, scorer, train, parts, measured, training, warnings
+    )
     (directory / REPORT).write_text(report(told), encoding="utf-8")
     manifest = write_manifest(
         directory,
@@ -87,6 +91,7 @@ def pack(
         versions=_library_versions(),
         metrics=measured,
         training=dict(training),
+        warnings=list(warnings),
     )
     return manifest, parity
 

@@ -1,6 +1,6 @@
 """`afm-train fit`: logs and a schema in, a bundle out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,18 @@ from model.bundle.write import new_bundle
 from model.encoding import Encoder
 from model.manifest import Calibration, Manifest
 from model.schema import Schema
+from model.vocabulary import FieldVocabulary
 from training.config import Config
 from training.data.examples import Examples
 from training.data.log import Log
 from training.data.parts import sample
+from training.evaluation import cautions
 from training.evaluation.baseline import against_baseline, baseline_words
 from training.export.pack import pack
 from training.fit.beginnings import Beginning, FromBundle, FromScratch
 from training.fit.calibration import apply, calibrate
 from training.fit.loop import Epoch, Watcher, logits
-from training.fit.prepare import Rows, encode_rows, prepare, sampled
+from training.fit.prepare import Parts, Rows, encode_rows, prepare, sampled
 from training.fit.steps import Steps, Trained
 from training.state.adam_moments import Moments, moments_path
 from training.state.checkpoint import Checkpoint, Checkpointing, checkpoint_path, digest
@@ -95,6 +97,9 @@ def fit(
             inputs = _inputs(schema, config, seed, beginning, rows, keep_optimiser=keep_optimiser)
             checkpoint = Checkpoint(checkpoint_path(out), inputs, checkpointing)
         moments = beginning.moments(vocabularies) or (Moments() if keep_optimiser else None)
+        warnings = _before(parts, vocabularies, rows)
+        for line in warnings:  # now, while there is time to end the fit
+            watcher.warned(line)
         steps = Steps(
             config, encoder, rows.seen, rows.held_out, watcher, parts.objective, checkpoint, moments
         )
@@ -105,6 +110,11 @@ def fit(
             "criterion": parts.objective.criterion,
             "epochs": [asdict(epoch) for epoch in trained.epochs],
         }
+        for line in cautions.of_epochs(training["epochs"], from_scratch=start is None):
+            watcher.warned(line)
+            warnings.append(line)
+        if start is None and not any(epoch.best for epoch in trained.epochs):
+            training["untrained"] = True
         last = logits(trained.net, rows.held_out)
         calibration = None
         if schema.task == "click":
@@ -128,6 +138,7 @@ def fit(
             training,
             rows.fed,
             kept,
+            warnings,
         )
     if checkpoint is not None:
         checkpoint.remove()
@@ -135,6 +146,16 @@ def fit(
         moments.write(moments_path(out), manifest.version)
         told.append(f"optimiser: {moments_path(out)}")
     return Fitted(manifest, trained.epochs, parity, trained.interrupted, told)
+
+
+def _before(parts: Parts, vocabularies: Mapping[str, FieldVocabulary], rows: Rows) -> list[str]:
+    # what is to be said before the first epoch
+    schema = rows.encoder.schema
+    said = cautions.of_rows(parts.train, schema.task)
+    said += cautions.of_vocabularies(schema, vocabularies)
+    for part, (encoded, _) in rows.parts.items():
+        said += cautions.of_values(encoded, rows.encoder, f"the {part} part")
+    return said
 
 
 def _inputs(

@@ -83,6 +83,9 @@ class Watcher:
     def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:
         """The step goes on behind the epochs of a fit that was killed."""
 
+    def warned(self, line: str) -> None:
+        """Something about the fit that must not pass in silence."""
+
     def interrupted(self, step: str) -> None:
         """Ctrl-C ended the step; its best epoch is kept."""
 

@@ -11,6 +11,7 @@ from training.fit.loop import Epoch, Watcher
 class _Lines(Watcher):
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._warned: set[str] = set()
 
     def epoch(self, epoch: Epoch) -> None:
         auc = "  none" if epoch.valid_auc is None else f"{epoch.valid_auc:.4f}"
@@ -27,6 +28,11 @@ class _Lines(Watcher):
             f"epoch, at learning rate {learning_rate:.2g}",
             highlight=False,
         )
+
+    def warned(self, line: str) -> None:
+        if line not in self._warned:  # several nets on one log have the same to say of it
+            self._warned.add(line)
+            self.console.print(f"warning: {line}", highlight=False, markup=False, style="bold")
 
     def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:
         self.console.print(f"{step}: goes on behind epoch {len(epochs)}", highlight=False)

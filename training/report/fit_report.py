@@ -18,6 +18,7 @@ from model.vocabulary import FIRST, FieldVocabulary
 from training.data.log import Log
 from training.evaluation.baseline import baseline_words
 from training.evaluation.coverage import Coverage, coverage
+from training.report.importance_section import importance_section
 from training.report.page import (
     Html,
     charts,
@@ -65,7 +66,7 @@ class Fit:
     """What a report tells of: a fitted net, its data and how it was fitted.
 
     `train` are the encoded training rows; `parts` "valid" and perhaps "test", with their `metrics`;
-    `training` has the seed, the configuration and the epochs.
+    `training` has the seed, the configuration and the epochs; `warnings` are said first.
     """
 
     net: str
@@ -77,6 +78,7 @@ class Fit:
     parts: Mapping[str, tuple[Encoded, Log]]
     metrics: Mapping[str, Metrics]
     training: Mapping[str, Any]
+    warnings: Sequence[str] = ()
 
 
 def report(fit: Fit) -> str:
@@ -91,6 +93,7 @@ def report(fit: Fit) -> str:
         fit.scorer, fit.encoder, fit.vocabularies, encoded, shown.name, seed
     )
     said = [
+        *(f"Warning: {line}." for line in fit.warnings),
         *_headline(fit, shown),
         *stage_words(fit.training),
         *_baseline_words(fit),
@@ -110,6 +113,7 @@ def report(fit: Fit) -> str:
         learning_section(fit.training),
         ranking_section(shown),
         calibration,
+        importance_section(fit.scorer, fit.encoder, *fit.parts[shown.name], shown.name, seed),
         pairs,
         growth_section(fit.training),
         _coverage_section(fit),

@@ -7,10 +7,10 @@ import pytest
 
 from model.encoding import Encoder
 from model.schema import Schema
-from model.vocabulary import fit_vocabulary
-from training.data.draft_schema import draft_schema
 from training.data.parts import split
 from training.data.read_log import read_log
+from training.draft.draft_schema import draft_schema
+from training.fit.prepare import vocabularies_of
 
 LOGS = {  # label, columns to drop, rows, clicks
     "kdd": ("click", ["impression"], 39_948, 0.168),
@@ -33,8 +33,7 @@ def test_a_drafted_schema_takes_a_real_log_to_ids_and_values(test_data, name):
     assert log.labels.mean() == pytest.approx(clicks, abs=0.001)
     train, held = split(log, schema, share=0.2, seed=1)
     assert held.labels.mean() == pytest.approx(clicks, abs=0.001)
-    learnt = {n: fit_vocabulary(f, train.columns[n]) for n, f in schema.fields.items()}
-    encoder = Encoder(schema, learnt)
+    encoder = Encoder(schema, vocabularies_of(schema, train))
     encoded = encoder.encode_columns(held.columns, len(held))
     assert np.isfinite(encoded.values).all()
     assert encoded.ids.min() >= 0

@@ -160,7 +160,7 @@ def test_weights_are_kept_with_their_rows(home):
 
 
 def test_a_bundle_without_rows_passes_with_a_word(home, good, store, bundles):
-    bare = made(home / "bare", validation_rows=0, fit=Step(epochs=0))
+    bare = made(home / "bare", validation_rows=0)
     assert bare.validation() is None
     assert VALIDATION not in bare.manifest.files
     publish(good.directory, store, bundles)
@@ -169,14 +169,24 @@ def test_a_bundle_without_rows_passes_with_a_word(home, good, store, bundles):
 
 
 def test_an_active_version_that_cannot_be_opened_does_not_stop_its_successor(
-    good, constant, store, bundles, tmp_path
+    home, good, store, bundles, tmp_path
 ):
     publish(good.directory, store, bundles)
     (tmp_path / "bundles" / "ads" / good.version / "predict.onnx").unlink()
-    done = publish(constant.directory, store, bundles, gate=Gate())
+    done = publish(made(home / "other", embedding=3).directory, store, bundles, gate=Gate())
     assert done.active
     assert "predict.onnx" in done.saw[-1]
     assert done.saw[-1].startswith("not compared: the active version cannot be opened")
+
+
+def test_an_untrained_net_is_refused_unless_it_is_forced(home, store, bundles):
+    # so large a step that no epoch is better than the start
+    wild = made(home / "wild", fit=Step(epochs=2, learning_rate=1e4))
+    assert "was better than the start: the net is untrained" in wild.manifest.warnings[-1]
+    with pytest.raises(GateError, match="refused: the net is untrained: no epoch of its fit"):
+        publish(wild.directory, store, bundles, gate=Gate())
+    assert store.active() is None
+    assert publish(wild.directory, store, bundles, gate=Gate(force=True)).active
 
 
 def test_a_bundle_of_another_task_is_refused(good, make_bundle, store, bundles):

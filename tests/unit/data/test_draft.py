@@ -8,15 +8,17 @@ import pytest
 
 from model.errors import DataError
 from model.schema import CategoricalField, MultivalueField, NumericField, Schema
-from training.data.draft_schema import draft_schema, name_words, write_draft
 from training.data.read_log import read_log
+from training.draft.draft_schema import draft_schema, write_draft
+from training.draft.seen_column import name_words
 
 ROWS = 4000
 
 
 def drafted(tmp_path: Path, rows: int = ROWS, suffix: str = ".csv", **columns: object) -> str:
     path = tmp_path / f"log{suffix}"
-    frame = pl.DataFrame({"click": [0, 1] * (rows // 2), **columns}, strict=False)
+    clicks = (np.random.default_rng(99).random(rows) < 0.3).astype(int).tolist()
+    frame = pl.DataFrame({"click": clicks, **columns}, strict=False)
     frame.write_csv(path) if suffix == ".csv" else frame.write_parquet(path)
     return draft_schema(path, "click")
 
@@ -80,7 +82,7 @@ def test_numbers_with_blanks_among_them_are_numeric(tmp_path):
 
 
 def test_numbers_with_words_among_them_are_categorical(tmp_path):
-    cells = ["NA" if n % 5 == 0 else n for n in integers(0, 900)]
+    cells = ["old" if n % 5 == 0 else n for n in integers(0, 900)]
     assert isinstance(field_of(tmp_path, "age", [str(c) for c in cells]), CategoricalField)
 
 

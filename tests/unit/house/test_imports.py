@@ -26,6 +26,7 @@ FLOORS = {
         ["report"],
         ["state"],
         ["evaluation"],
+        ["draft"],
         ["data"],
         ["config"],
     ],

@@ -1,0 +1,1 @@
+"""Drafts of a schema: what the columns of a log look like."""
