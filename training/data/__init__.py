@@ -1,1 +1,1 @@
-"""A click log: tables, rows, schema drafts, simulations."""
+"""A click log: tables, rows, leaks, simulations."""
