@@ -46,6 +46,7 @@ def _simulate(arguments: argparse.Namespace) -> None:
 def _fit(arguments: argparse.Namespace) -> None:
     from model.schema import Schema
     from training.config import Config
+    from training.data.folds import hold_out_test
     from training.data.read_log import read_log
     from training.fit.fit import fit
     from training.fit.malloc import keep_freed_memory
@@ -70,6 +71,10 @@ def _fit(arguments: argparse.Namespace) -> None:
     log = read_log(_data(arguments), schema)
     valid = _read(arguments.valid, schema, arguments)
     test = _read(arguments.test, schema, arguments)
+    if (share := _rate("--test-share", arguments.test_share)) is not None:
+        if test is not None or share == 1:
+            raise ConfigError("--test-share: a number below 1, and not beside --test")
+        log, test = hold_out_test(log, schema, share, seed)
     if arguments.checkpoint_seconds < 0:
         raise ConfigError(f"--checkpoint-seconds {arguments.checkpoint_seconds:g}: 0 or more")
     kept = Checkpointing(arguments.resume, arguments.checkpoint_seconds)
@@ -216,6 +221,31 @@ def _warn(lines: Sequence[str]) -> None:
         print(f"afm-train: warning: {line}", file=sys.stderr)
 
 
+def _folds(arguments: argparse.Namespace) -> None:
+    from model.schema import Schema
+    from training.compare.folded import RESULTS, fit_folds, printed
+    from training.config import Config
+    from training.data.read_log import read_log
+    from training.fit.malloc import keep_freed_memory
+    from training.fit.progress import watcher
+
+    keep_freed_memory()
+    seed = _seed("--seed", arguments.seed)
+    if arguments.folds < 2:
+        raise ConfigError(f"--folds {arguments.folds}: 2 or more")
+    schema, config = Schema.load(arguments.schema), Config.load(arguments.config)
+    if arguments.net:
+        config = config.model_copy(update={"net": arguments.net})
+    log, out = read_log(_data(arguments), schema), arguments.out
+
+    def began(fold: str) -> None:
+        print(fold, file=sys.stderr)
+
+    figures = fit_folds(log, schema, config, arguments.folds, out, seed, watcher(), began)
+    print(printed(figures))
+    print(f"{out}: {RESULTS} and {arguments.folds} bundles")
+
+
 def _rate(option: str, text: str | None) -> float | None:
     try:
         rate = None if text is None else float(text)
@@ -276,6 +306,11 @@ def _parser() -> argparse.ArgumentParser:
         "--valid", type=Path, action="append", help="default: a part of DATA is held out"
     )
     fit.add_argument("--test", type=Path, action="append", help="evaluated once, at the end")
+    fit.add_argument(
+        "--test-share",
+        metavar="SHARE",
+        help="of DATA, tested on instead: the latest rows where the schema has a time",
+    )
     fit.add_argument("--seed", default="1", metavar="S")
     fit.add_argument("--config", type=Path, help="TOML; see training/config.py for its keys")
     fit.add_argument(
@@ -364,6 +399,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--config", type=Path, help="TOML, for all nets")
     compare.set_defaults(run=_compare)
+
+    folds = commands.add_parser("folds", help="one net on several parts of a log")
+    _add_data(folds)
+    folds.add_argument("--schema", required=True, type=Path)
+    folds.add_argument("--out", required=True, type=Path, metavar="DIR")
+    folds.add_argument("--net", choices=NETS, help="default: the config's, else afm")
+    folds.add_argument(
+        "--folds",
+        type=int,
+        default=5,
+        metavar="K",
+        help="default: %(default)s; with a time in the schema each is tested on what follows",
+    )
+    folds.add_argument("--seed", default="1", metavar="S")
+    folds.add_argument("--config", type=Path, help="TOML; see training/config.py for its keys")
+    folds.set_defaults(run=_folds)
 
     tune = commands.add_parser("tune", help="search for the settings of a net")
     _add_data(tune)
