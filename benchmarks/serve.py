@@ -271,7 +271,7 @@ def stage_sums(port: int) -> dict[str, float]:
     for line in text.splitlines():
         for stage in STAGES:
             for what in ("sum", "count"):
-                if line.startswith(f'afm_stage_seconds_{what}{{stage="{stage}"}}'):
+                if line.startswith(f'afm_stage_duration_seconds_{what}{{stage="{stage}"}}'):
                     found[f"{stage}_{what}"] = float(line.split()[-1])
     return found
 

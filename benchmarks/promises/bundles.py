@@ -87,6 +87,13 @@ def _refusals(home: Path) -> list[tuple[str, str, str]]:
     ]
 
 
+def refusals_of(port: int, code: str) -> float:
+    """How many attempts to go live were refused by this code, in all workers."""
+    counted = f'afm_refused_activations_total{{code="{code}"}} '
+    (line,) = [line for line in metrics(port).splitlines() if line.startswith(counted)]
+    return float(line.removeprefix(counted))
+
+
 def _is_refused(
     home: Path,
     environment: dict[str, str],
@@ -95,7 +102,7 @@ def _is_refused(
     version: str,
     code: str,
 ) -> None:
-    before = store.active()
+    before, counted = store.active(), refusals_of(port, code)
     store.activate(version, force=True)
     deadline = time.monotonic() + REFUSED_SECONDS
     while len(RefusalBoard(store).told()) < WORKERS:
@@ -103,10 +110,8 @@ def _is_refused(
         time.sleep(0.02)
     told = run("afm-serve", "versions", environment=environment)
     assert f"{version} is refused by {WORKERS} workers ({code}): " in told, told
-    counted = f'afm_refused_activations_total{{code="{code}",version="{version}"}} '
-    refusals = [line for line in metrics(port).splitlines() if line.startswith(counted)]
     # twice by one of them, where it has tried again by now
-    assert float(refusals[0].removeprefix(counted)) >= WORKERS, refusals
+    assert refusals_of(port, code) - counted >= WORKERS
     logged = [line for line in (home / "log").read_text().splitlines() if line.startswith("{")]
     refused = [one for one in map(json.loads, logged) if one["event"] == "version refused"]
     codes = [one["code"] for one in refused if one["version"] == version]

@@ -15,10 +15,11 @@ from service.http.access.auth import Guard
 from service.http.openapi import document
 from service.http.pages.docs import add_docs_page
 from service.http.problems import Known, LastResort, add_handlers
+from service.http.request_metrics import RequestMetrics
 from service.http.routes import PATHS, add_routes
 from service.http.wire.connection import ConnectionRules, Room
 from service.http.wire.drain import Drain
-from service.observe.metrics import RequestMetrics, Telemetry
+from service.observe.metrics import Telemetry
 from service.scoring.admission import Admission
 from service.scoring.redis_lookups import Lookups
 from service.settings import Settings

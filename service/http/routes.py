@@ -17,16 +17,14 @@ from service.http.access.auth import STRANGER
 from service.http.problems import problem
 from service.http.wire.drain import Drain
 from service.http.wire.protocol import RECEIVED_AT
-from service.observe.metrics import Telemetry
+from service.observe.metrics import SCORING, STATUS_PATHS, Telemetry
 from service.scoring.admission import Admission
 from service.scoring.payloads import PayloadDecoder
 from service.scoring.predictor import Explanations, Predictor, Probabilities, View
 from service.settings import Settings
 from service.versions.follower import Follower
 
-PATHS = frozenset(
-    ("/predict", "/explain", "/healthz", "/readyz", "/metrics", "/model", "/docs", "/openapi.json")
-)
+PATHS = frozenset((*SCORING, *STATUS_PATHS))
 
 
 class ScoringEndpoint:

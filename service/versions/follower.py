@@ -18,7 +18,7 @@ import structlog
 
 from model.bundle.bundle import Bundle
 from service.errors import NoModel, ShadowError, StoreError, StoreUnavailable
-from service.observe.metrics import Telemetry
+from service.observe.metrics import LiveFacts, Telemetry
 from service.scoring.live_version import Live, make_live
 from service.scoring.redis_lookups import Lookups
 from service.scoring.remote_fields import LiveValues
@@ -287,7 +287,10 @@ class Follower:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         self._refusals.drop(new.version)
         self.confirmed = False
-        self._telemetry.went_live(self.model, new.version, old.version if old else None)
+        facts = LiveFacts(
+            self.model, new.version, new.bundle.manifest.created, new.bundle.schema.fields
+        )
+        self._telemetry.went_live(facts, old.version if old else None)
         if old is not None:
             self._retired.append((time.monotonic() + RETIRED_SECONDS, old))
             self._spare = old

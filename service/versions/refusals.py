@@ -115,7 +115,7 @@ class Refusals:
         if judged:
             self._bundles.remember(model, version, code, reason)
             self._unrecorded = Refused(version, code, reason)
-        self._telemetry.refused.labels(version, code).inc()
+        self._telemetry.refused.labels(code).inc()
         log.error(
             "version refused",
             model=model,

@@ -367,7 +367,7 @@ def test_requests_rows_and_stages_are_counted(client):
     assert counted(client, "afm_rows_total", route="/predict") == 3
     assert counted(client, "afm_rows_total", route="/explain") == 2
     for stage in ("encode", "score", "write"):
-        assert counted(client, "afm_stage_seconds_count", stage=stage) == 2
+        assert counted(client, "afm_stage_duration_seconds_count", stage=stage) == 2
     assert "made-up" not in client.get("/metrics").text
 
 

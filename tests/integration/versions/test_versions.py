@@ -168,7 +168,7 @@ def test_a_damaged_bundle_is_refused_by_name_and_the_live_version_stays(
     (entry,) = [entry for entry in logged if entry["event"] == "version refused"]
     assert entry["version"] == second.version
     assert named in entry["reason"]
-    assert metric(telemetry, "afm_refused_activations_total", version=second.version) == 1
+    assert metric(telemetry, "afm_refused_activations_total", code=follower.refusal.code) == 1
     store.rollback()
     until(lambda: follower.active == first.version)
     assert follower.live.version == first.version
@@ -183,7 +183,7 @@ def test_a_refused_version_is_not_tried_in_a_hot_loop_but_again_later(
     follower.start()
     until(lambda: follower.refusal is not None)
     time.sleep(20 * POLL_SECONDS)
-    assert metric(telemetry, "afm_refused_activations_total", version=tiny_bundle.version) == 1
+    assert metric(telemetry, "afm_refused_activations_total", code=follower.refusal.code) == 1
     (tmp_path / "away").rename(directory)
     monkeypatch.setattr(refusals, "FIRST_RETRY_SECONDS", 0.0)
     now = dataclasses.replace(follower.refusal, again_at=time.monotonic(), delay=0.0)

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client import Counter
 
 import service.cli
 import training.cli
 from service.errors import HttpError
 from service.http.problems import CODES, STATUS
-from service.observe.metrics import Telemetry
+from service.observe.metrics import METRICS
 from service.settings import Settings
 from training.config import AFMPlusParts, Config, Step
 
@@ -116,11 +116,10 @@ def test_the_table_of_settings_names_no_other_setting() -> None:
 def test_every_metric_is_in_the_readme_with_its_labels() -> None:
     rows = first_cells(section("Metrics"))
     wanted = {}
-    for metric in Telemetry()._registry._collector_to_names:
-        assert isinstance(metric, MetricWrapperBase)
-        suffix = "_total" if metric._type == "counter" else ""
-        labels = ",".join(metric._labelnames)
-        wanted[f"{metric._name}{suffix}"] = f"{{{labels}}}" if labels else ""
+    for name, spec in METRICS.items():
+        suffix = "_total" if spec.kind is Counter else ""
+        labels = ",".join(spec.labels)
+        wanted[f"{name}{suffix}"] = f"{{{labels}}}" if labels else ""
     assert {name.partition("{")[0]: name.partition("{")[2] for name in rows} == {
         name: labels[1:] for name, labels in wanted.items()
     }

@@ -2,21 +2,26 @@
 
 import asyncio
 import os
+import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.parser import text_string_to_metric_families
 
+from service.http.request_metrics import RequestMetrics
 from service.observe import metrics
-from service.observe.metrics import RequestMetrics, Telemetry
+from service.observe.metrics import METRICS, LiveFacts, Telemetry
 
 WORKER = """
 import sys
-from service.observe.metrics import Telemetry
+from service.observe.metrics import LiveFacts, Telemetry
 counted = Telemetry()
 counted.requests.labels("/predict", "200").inc(5)
-counted.went_live("ads", "v1", None)
+counted.went_live(LiveFacts("ads", "v1", "2026-11-28T10:00:00+00:00", []), None)
 counted.redis_up.set(float(sys.argv[1]))
 print("ready", flush=True)
 for line in sys.stdin:
@@ -46,7 +51,7 @@ def test_a_known_path_is_counted_by_its_status():
     text = counted.scrape().decode()
     assert 'afm_requests_total{route="/predict",status="200"} 1.0' in text
     assert 'afm_requests_total{route="/predict",status="422"} 2.0' in text
-    assert 'afm_request_seconds_count{route="/predict"} 3.0' in text
+    assert 'afm_request_duration_seconds_count{route="/predict"} 3.0' in text
 
 
 def test_a_path_of_the_callers_making_is_no_label():
@@ -68,13 +73,58 @@ def test_a_request_without_an_answer_is_counted_too():
 def test_two_apps_in_one_process_do_not_share_numbers():
     first, second = Telemetry(), Telemetry()
     answered(first, "/predict")
-    assert 'route="/predict",status' not in second.scrape().decode()
+    assert 'afm_requests_total{route="/predict",status="200"} 0.0' in second.scrape().decode()
+
+
+def facts(version):
+    return LiveFacts("ads", version, "2026-11-28T10:00:00+00:00", ["ad", "device"])
+
+
+def samples(counted):
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(counted.scrape().decode())
+        for sample in family.samples
+    }
+
+
+def test_metrics_are_complete_from_the_first_scrape():
+    found = samples(Telemetry())
+    names = {name for name, _ in found}
+    for name, spec in METRICS.items():
+        sample = {Counter: f"{name}_total", Gauge: name, Histogram: f"{name}_count"}[spec.kind]
+        if name not in ("afm_live_version", "afm_unknown_values"):  # no version is live yet
+            assert sample in names
+        for labels in spec.known:
+            at = tuple(sorted(zip(spec.labels, labels, strict=True)))
+            assert found[sample, at] == 0, (sample, at)
+
+
+def test_metrics_count_the_fields_of_a_live_version_from_zero():
+    counted = Telemetry()
+    counted.went_live(facts("v1"), None)
+    found = samples(counted)
+    assert found["afm_unknown_values_total", (("field", "ad"),)] == 0
+    assert found["afm_unknown_values_total", (("field", "device"),)] == 0
+    assert found["afm_live_version_created_timestamp_seconds", ()] == 1795860000
+    assert abs(found["afm_live_version_start_timestamp_seconds", ()] - time.time()) < 60
+
+
+def test_metrics_name_the_build_and_the_process():
+    found = samples(Telemetry())
+    ((_, labels),) = [at for at in found if at[0] == "afm_build_info"]
+    assert dict(labels)["python"] == platform.python_version()
+    own = (("pid", str(os.getpid())),)
+    assert found["process_resident_memory_bytes", own] > 10_000_000
+    assert found["process_open_fds", own] > 2
+    assert found["process_cpu_seconds_total", own] > 0
+    assert 0 < time.time() - found["process_start_time_seconds", own] < 24 * 3600
 
 
 def test_the_version_before_is_no_longer_live():
     counted = Telemetry()
-    counted.went_live("ads", "v1", None)
-    counted.went_live("ads", "v2", "v1")
+    counted.went_live(facts("v1"), None)
+    counted.went_live(facts("v2"), "v1")
     text = counted.scrape().decode()
     assert 'afm_live_version{model="ads",version="v1"} 0.0' in text
     assert 'afm_live_version{model="ads",version="v2"} 1.0' in text

@@ -1,0 +1,46 @@
+"""ASGI middleware that counts and times answers."""
+
+from functools import cache
+from time import perf_counter
+
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.observe.metrics import Telemetry
+
+
+class RequestMetrics:
+    """Counts and times the answers of each known route."""
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, routes: frozenset[str]) -> None:
+        self._app = app
+        self._telemetry = telemetry
+        self._routes = routes
+        self._labelled = cache(self._labels)  # to look labels up costs more than to count
+
+    def _labels(self, route: str, status: str) -> tuple[Counter, Histogram]:
+        telemetry = self._telemetry
+        return telemetry.requests.labels(route, status), telemetry.seconds.labels(route)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = perf_counter()
+        status = "none"  # the caller went away before there was an answer
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            # a path of the caller's making must not become a label
+            route = scope["path"] if scope["path"] in self._routes else "unknown"
+            answers, seconds = self._labelled(route, status)
+            answers.inc()
+            seconds.observe(perf_counter() - started)
