@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import ssl
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from certificates import certificate
 from proxies import needed
 
 ROOT = Path(__file__).parents[2]
@@ -128,3 +130,22 @@ def test_wrk_loses_nothing(service, body):
     found = re.search(r"asked\s+(\d+)\s+refused\s+(\d+)\s+lost\s+(\d+)", report)
     assert int(found[1]) > 50
     assert (found[2], found[3]) == ("0", "0")
+
+
+def test_curl_asks_over_tls(commands, tmp_path, body):
+    made, key = certificate(tmp_path)
+    trusted = ssl.create_default_context(cafile=str(made))
+    env = {"AFM_TLS_CERT": str(made), "AFM_TLS_KEY": str(key)}
+    with commands.serving(workers=2, tls=trusted, **env) as served:
+        asked = ("--cacert", str(made), "{url}/healthz?n=[1-100]")
+        for version in ("--tls-max", "1.2"), ("--tlsv1.3",), ("--http2",):
+            answers = Counter(said(Client((*CURL, *version, *asked)), served, body).split("\n"))
+            assert answers == {"200": 100, "": 1}
+
+
+def test_curl_asks_over_a_unix_socket(commands, tmp_path, body):
+    path = tmp_path / "afm.sock"
+    with commands.serving(workers=2, host=f"unix:{path}") as served:
+        asked = ("--unix-socket", str(path), "http://here/healthz?n=[1-100]")
+        answers = Counter(said(Client((*CURL, *asked)), served, body).split("\n"))
+        assert answers == {"200": 100, "": 1}
