@@ -18,8 +18,8 @@ from training.data.table import Table, bad_cell, label_array, plain, read_table
 
 
 def read_log(path: Path | Data, schema: Schema, *, labelled: bool = True) -> Log:
-    """Read a log by its schema. A blank cell, a null value of the schema, or NaN in Parquet, is
-    null; a text is in the form that it has in a vocabulary.
+    """Read a log by its schema. A blank cell, or NaN in Parquet, is null; cells of text stay as
+    they are unless the field is numeric.
 
     `labelled=False` reads the fields alone, for scoring: label, weight, group and time may be
     absent.
@@ -81,9 +81,8 @@ class _Columns:
                 None if cell is None or cell == "" else first.reading.members(cell)
                 for cell in cells.to_list()
             ]
-        if cells.dtype == pl.String and first.part is None:
-            cells = _in_form(cells, first.reading)
-        return cells.to_list()
+        # as they stand: vocabularies of earlier bundles have texts in other forms
+        return cells.replace("", None).to_list() if cells.dtype == pl.String else cells.to_list()
 
     def _check_moments(
         self, name: str, cells: pl.Series, field: CategoricalField | NumericField
@@ -163,16 +162,6 @@ class _Columns:
 
     def _bad(self, name: str, row: int, wanted: str) -> DataError:
         return bad_cell(self._table, self._frame[name], row, wanted)
-
-
-def _in_form(cells: pl.Series, reading: Reading) -> pl.Series:
-    # texts as the vocabulary has them: what repeats is looked at once
-    other = {
-        cell: text
-        for cell in cells.unique().to_list()
-        if cell is not None and (text := reading.text(cell)) != cell
-    }
-    return cells.replace(list(other), list(other.values())) if other else cells
 
 
 def _is_null(text: str | None, reading: Reading) -> bool:

@@ -301,24 +301,24 @@ def test_a_blank_group_is_refused_however_it_is_written(tmp_path, cell):
         read_log(path, FULL)
 
 
-def test_null_values_of_a_log_are_null_and_other_words_in_numbers_are_not(tmp_path):
+def test_null_values_among_numbers_are_null_and_other_words_are_refused(tmp_path):
     head = 'label = "click"\nnull_values = ["NA", "\\\\N", "-1"]\n'
     schema = Schema.parse(head + FIELDS)
     path = written(tmp_path, "1,NA,a;NA,-1.0,,,", "0,\\N,\\N,NA,,,", "0,-1,b, 2.50 ,,,")
     assert read_log(path, schema).rows() == [
-        {"user": None, "tags": ["a"], "price": None},
-        {"user": None, "tags": [], "price": None},
-        {"user": None, "tags": ["b"], "price": 2.5},
+        {"user": "NA", "tags": ["a"], "price": None},
+        {"user": "\\N", "tags": [], "price": None},
+        {"user": "-1", "tags": ["b"], "price": 2.5},
     ]
     with pytest.raises(DataError, match=r"column 'price', row 1: .* got '\?'"):
         read_log(written(tmp_path, "1,u,a,?,,,"), schema)
 
 
-def test_texts_are_read_in_the_form_of_the_vocabulary(tmp_path):
+def test_texts_stay_as_they_are_and_lists_and_numbers_are_read(tmp_path):
     path = written(tmp_path, "1, 1.50 ,[1 2],1e3,,,", "0,TRUE,['x'],.5,,,")
     assert read_log(path, SCHEMA).rows() == [
-        {"user": "1.5", "tags": ["1", "2"], "price": 1000.0},
-        {"user": "true", "tags": ["x"], "price": 0.5},
+        {"user": " 1.50 ", "tags": ["1", "2"], "price": 1000.0},
+        {"user": "TRUE", "tags": ["x"], "price": 0.5},
     ]
 
 

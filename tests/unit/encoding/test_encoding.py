@@ -413,3 +413,5 @@ def test_vocabularies_of_earlier_bundles_know_their_values_as_they_are():
     built = Encoder(Schema.parse('label = "click"\n' + CATEGORICAL), {"f": old})
     for number, value in enumerate(old.values):
         assert row_of(built, value) == ([FIRST + number], [1.0])
+        column = built.encode_columns({"f": [value] * 20}, 20)
+        assert column.ids.tolist() == [[FIRST + number]] * 20
