@@ -77,6 +77,8 @@ def _of_the_table(error: Any) -> Response:
     if isinstance(error, InputError):
         return problem(STATUS[kind], error.code, str(error), row=error.row, field=error.field)
     headers = {"retry-after": "1"} if isinstance(error, NoModel | Overloaded) else None
+    if isinstance(error, CompressedBody):
+        headers = {"accept-encoding": "identity"}  # RFC 9110, 15.5.16
     if isinstance(error, Unauthenticated | Forbidden):
         headers = {"www-authenticate": error.challenge}
     return problem(STATUS[kind], error.code, str(error), headers)

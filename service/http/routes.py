@@ -12,7 +12,13 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from service.errors import BodyTooLarge, CompressedBody, DeadlinePassed, MediaTypeError
+from service.errors import (
+    BodyTooLarge,
+    CompressedBody,
+    DeadlinePassed,
+    MalformedBody,
+    MediaTypeError,
+)
 from service.http.access.auth import STRANGER
 from service.http.problems import problem
 from service.http.wire.drain import Drain
@@ -24,6 +30,7 @@ from service.scoring.predictor import Explanations, Predictor, Probabilities, Vi
 from service.settings import Settings
 from service.versions.follower import Follower
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # which some tools put first; RFC 8259 lets it be ignored
 PATHS = frozenset((*SCORING, *STATUS_PATHS))
 
 
@@ -59,10 +66,13 @@ class ScoringEndpoint:
         headers = dict(scope["headers"])
         _require_json(headers.get(b"content-type", b""))
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise CompressedBody("the body must be sent without a content-encoding")
+            coding = as_text(headers[b"content-encoding"])
+            raise CompressedBody(f"the body must be sent without a content-encoding, not {coding}")
         size = announced_bytes(headers, self._most_bytes)
         self._admission.check(self._entrance, self._entrance.judged(size))
-        body = await self._read(headers, receive, started)
+        body = (await self._read(headers, receive, started)).removeprefix(BYTE_ORDER_MARK)
+        if not body or body.isspace():
+            raise MalformedBody("the body is empty")
         live = self._follower.require()
         read_at = perf_counter()
         asked = self._decoder.decode(body)
@@ -100,7 +110,15 @@ def _require_json(content_type: bytes) -> None:
     if kind != b"application/json" and not (
         kind.startswith(b"application/") and kind.endswith(b"+json")
     ):
-        raise MediaTypeError("the body must be sent with content-type: application/json")
+        sent = f"as {as_text(content_type)}" if content_type else "without one"
+        raise MediaTypeError(
+            f"the body must be sent with content-type: application/json; it was sent {sent}"
+        )
+
+
+def as_text(value: bytes) -> str:
+    """A header's value as an error may show it: short, and in quotation marks."""
+    return repr(value[:100].decode("latin-1"))
 
 
 def announced_bytes(headers: dict[bytes, bytes], most: int) -> int:
@@ -109,7 +127,7 @@ def announced_bytes(headers: dict[bytes, bytes], most: int) -> int:
     Raises:
         BodyTooLarge: more than `most`.
     """
-    announced = headers.get(b"content-length", b"0")
+    announced = headers.get(b"content-length", b"0").strip()
     if len(announced) > len(str(most)) or int(announced) > most:
         raise BodyTooLarge(f"the body has more than {most} bytes")
     return int(announced)

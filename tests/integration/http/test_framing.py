@@ -6,9 +6,12 @@ import socket
 import time
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from commands import Commands
 from service.http.access.api_keys import make_key
+from streams import MOST_BODY, Asked, streams
 
 BODY = json.dumps({"instances": [{"device": "ios", "ad": "a1"}] * 2}).encode()
 SMUGGLED = b"GET /model HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -31,7 +34,7 @@ def served(tmp_path_factory, tiny_bundle):
     keys = commands.home / "keys"
     served_keys = {right: make_key(keys, right, [right]) for right in ("predict", "admin")}
     commands.publish(tiny_bundle.directory)
-    with commands.serving(AFM_API_KEYS=str(keys), AFM_MAX_BODY_BYTES="20000") as running:
+    with commands.serving(AFM_API_KEYS=str(keys), AFM_MAX_BODY_BYTES=str(MOST_BODY)) as running:
         running.wait_until("/readyz", lambda answer: answer.status_code == 200)
         running.keys = served_keys
         yield running
@@ -316,3 +319,41 @@ def test_a_pipelining_caller_that_leaves_writes_no_line(served, head, caller):
     caller.send(b"GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n")
     assert caller.answer()[0] == 200
     assert served.log.read_text().splitlines()[before:] == []
+
+
+def test_a_byte_order_mark_is_ignored(head, caller):
+    body = b"\xef\xbb\xbf" + BODY
+    caller.send(head(f"content-length: {len(body)}\r\n") + body)
+    assert is_scored(caller.answer())
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n", b"\xef\xbb\xbf"])
+def test_an_empty_body_is_called_empty(head, caller, body):
+    caller.send(head(f"content-length: {len(body)}\r\n") + body)
+    status, problem = caller.answer()
+    assert (status, problem["code"]) == (400, "malformed_json")
+    assert problem["detail"] == "the body is empty"
+
+
+def test_a_compressed_body_is_refused_by_what_is_accepted(head, caller):
+    caller.send(head("content-length: 3\r\n", "content-encoding: gzip\r\n") + b"abc")
+    status, problem = caller.answer()
+    assert (status, problem["code"]) == (415, "unsupported_content_encoding")
+    assert "\r\naccept-encoding: identity" in caller.head
+    assert problem["detail"].endswith("not 'gzip'")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("text/plain; x=y", "as 'text/plain; x=y'"), ("", "without one")]
+)
+def test_a_body_of_another_type_is_refused_by_what_was_sent(head, caller, kind, said):
+    caller.send(head("content-length: 3\r\n", kind=kind) + b"abc")
+    status, problem = caller.answer()
+    assert (status, problem["code"]) == (415, "unsupported_media_type")
+    assert problem["detail"].endswith(said)
+
+
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@given(cases=st.lists(streams(), min_size=8, max_size=8))
+def test_streams_are_answered_as_a_plain_parser_reads_them(served, cases):
+    assert Asked(served.port, served.keys).differences(cases) == []
