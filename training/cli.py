@@ -193,7 +193,8 @@ def _compare(arguments: argparse.Namespace) -> None:
         print(run, file=sys.stderr)
 
     out = arguments.out
-    compared = compare(log, valid, test, schema, config, nets, seeds, out, watcher(), began)
+    how = config, nets, seeds, out, watcher(), began, arguments.against
+    compared = compare(log, valid, test, schema, *how)
     print(printed(compared))
     print(f"{out}: report.html, results.json and {len(compared.runs)} bundles")
 
@@ -391,6 +392,11 @@ def _parser() -> argparse.ArgumentParser:
         help="default: %(default)s; others are held to the first",
     )
     compare.add_argument("--seeds", default="1,2,3")
+    compare.add_argument(
+        "--against",
+        metavar="lightgbm",
+        help="fit LightGBM on the same split, too: what does explaining cost?",
+    )
     compare.add_argument(
         "--valid", type=Path, action="append", help="default: a part of DATA is held out"
     )

@@ -12,6 +12,7 @@ from model.nets import NETS
 from model.schema import Schema
 from training.compare.compare_report import comparison_report
 from training.compare.comparison import Comparison, Run, as_json
+from training.compare.peer import fit_peer, require_peer
 from training.config import Config
 from training.data.log import Log, encode
 from training.data.parts import weigh_negatives
@@ -33,21 +34,25 @@ def compare(
     out: Path,
     watcher: Watcher,
     began: Callable[[str], None],
+    against: str | None = None,
 ) -> Comparison:
     """Fit each of `nets` with each of `seeds`, and write DIR/NET-SEED bundles, results.json and
-    report.html: all of it, or nothing. `began` is told of each run.
+    report.html: all of it, or nothing. `began` is told of each run. `against`: "lightgbm" is fitted
+    on the same split, and stands beside the nets.
 
     Without `valid`, one part of `log` is held out for all runs; without `test`, they are judged on
     the part that chose their epochs, which flatters all of them.
 
     Raises:
-        ConfigError: an unknown net, or one given twice, or a seed.
+        ConfigError: an unknown net, or one given twice, or a seed; see `require_peer`.
         DataError: a log that cannot be trained on.
         BundleError: `out` exists or cannot be written.
         ParityError: see `fit`.
         KeyboardInterrupt: Ctrl-C; a comparison of some runs would be none.
     """
     _check(nets, seeds)
+    if against is not None:
+        require_peer(against, schema.task)
     with new_bundle(out) as directory:
         objective_of(config, schema)
         train, valid = held_out(log, valid, schema, config, seeds[0])
@@ -63,7 +68,12 @@ def compare(
                     raise KeyboardInterrupt
                 runs.append(_judged(net, seed, Bundle.open(place), part, judged))
         sizes = {"train": len(train), "valid": len(valid), "test": 0 if test is None else len(test)}
-        compared = Comparison(tuple(nets), tuple(seeds), part, sizes, tuple(runs))
+        peer = None
+        if against is not None:
+            began(against)
+            kept = config.negatives_kept
+            peer = fit_peer(against, train, valid, judged, schema, kept, seeds[0])
+        compared = Comparison(tuple(nets), tuple(seeds), part, sizes, tuple(runs), peer)
         results = json.dumps(as_json(compared), indent=2, ensure_ascii=False) + "\n"
         (directory / "results.json").write_text(results, encoding="utf-8")
         (directory / "report.html").write_text(comparison_report(compared), encoding="utf-8")

@@ -26,6 +26,9 @@ CHARTED = ("auc", "pr_auc", "gauc", "ndcg@10", "logloss", "brier", "rmse", "mae"
 HIGHER_IS_BETTER = {"auc": True, "gauc": True, "ndcg@10": True, "logloss": False, "rmse": False}
 
 
+PRICED = ("auc", "logloss", "rmse")
+
+
 def printed(compared: Comparison) -> str:
     """The table as text, a line for each metric and net."""
     lines = [
@@ -35,13 +38,32 @@ def printed(compared: Comparison) -> str:
         name = row.metric if row.net == compared.nets[0] else ""
         lines.append([name, row.net, *_numbers(row)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
+    table = [
         "  ".join(
             cell.ljust(width) if at < 2 else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
-    )
+    ]
+    return "\n".join([*table, *price_words(compared)])
+
+
+def price_words(compared: Comparison) -> list[str]:
+    """What a net that explains itself gives up against the peer, a line each; none without one."""
+    peer, said = compared.peer, []
+    for net, gaps in compared.prices().items():
+        assert peer is not None  # noqa: S101  without one there are no prices
+        shown = []
+        for name in PRICED:
+            if (gap := gaps.get(name)) is not None:
+                low, high = gap.interval
+                shown.append(
+                    f"{LABELS[name]} {peer.resampled.whole[name] + gap.value:.4f} to "
+                    f"{peer.resampled.whole[name]:.4f}: {gap.value:+.4f} "
+                    f"(95 %: {low:+.4f} to {high:+.4f})"
+                )
+        said.append(f"the price of explanation, {net} to {peer.name}: {'; '.join(shown)}")
+    return said
 
 
 def comparison_report(compared: Comparison) -> str:
@@ -54,7 +76,7 @@ def comparison_report(compared: Comparison) -> str:
         title,
         element("h1", title),
         paragraph(f"One split; rows: {rows}. Seeds: {seeds}.", class_="lead"),
-        words([*_verdicts(compared, found), *_caution(compared)]),
+        words([*_verdicts(compared, found), *_price(compared), *_caution(compared)]),
         _table_section(compared, found),
         _differences_section(compared, found),
         _learning_section(compared),
@@ -93,6 +115,10 @@ def _verdicts(compared: Comparison, rows: Sequence[Row]) -> list[str]:
             verdict = f"{row.net} is worse than {first} on {figure_of}"
         said.append(f"{verdict}: {between}.")
     return said
+
+
+def _price(compared: Comparison) -> list[str]:
+    return [f"{line[0].upper()}{line[1:]}." for line in price_words(compared)]
 
 
 def _caution(compared: Comparison) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 from model.bundle.bundle import Bundle
 from model.metrics.bootstrap import RESAMPLES, Difference, Resampled, differences
 from model.metrics.ranked_rows import NAMES
+from training.compare.peer import Peer
 from training.report.score_sections import Scored
 
 
@@ -61,10 +62,22 @@ class Comparison:
     part: str
     rows: Mapping[str, int]  # of each part
     runs: tuple[Run, ...]
+    peer: Peer | None = None
 
     def of(self, net: str) -> list[Run]:
         """The runs of one net."""
         return [run for run in self.runs if run.net == net]
+
+    def prices(self) -> dict[str, dict[str, Difference]]:
+        """By net and figure, mean over its seeds, the net minus the peer; empty without a peer."""
+        if self.peer is None:
+            return {}
+        found = {}
+        for net in self.nets:
+            runs = [run.resampled for run in self.of(net)]
+            gaps = differences([self.peer.resampled], runs)
+            found[net] = {name: gap for name, gap in gaps.items() if gap is not None}
+        return found
 
     def table(self) -> list[Row]:
         """Every figure that is defined for some net, metric by metric."""
@@ -107,6 +120,7 @@ def as_json(compared: Comparison) -> dict[str, Any]:
             }
             for row in compared.table()
         ],
+        **({} if compared.peer is None else _peer_json(compared, compared.peer)),
         "runs": {
             run.name: {
                 "version": run.bundle.version,
@@ -116,4 +130,23 @@ def as_json(compared: Comparison) -> dict[str, Any]:
             }
             for run in compared.runs
         },
+    }
+
+
+def _peer_json(compared: Comparison, peer: Peer) -> dict[str, Any]:
+    figures = {name: value for name, value in peer.resampled.whole.items() if value == value}
+    return {
+        "against": {
+            "name": peer.name,
+            "trees": peer.trees,
+            "seconds": peer.seconds,
+            "figures": figures,
+            "gaps": {
+                net: {
+                    name: {"difference": gap.value, "interval": list(gap.interval)}
+                    for name, gap in gaps.items()
+                }
+                for net, gaps in compared.prices().items()
+            },
+        }
     }

@@ -187,3 +187,33 @@ def test_ctrl_c_leaves_nothing(home):
     assert "interrupted, nothing written" in err
     assert out == ""
     assert not [path for path in home.iterdir() if "out" in path.name]
+
+
+def test_the_price_of_explanation_is_the_paired_gap_to_lightgbm(home, capsys):
+    pytest.importorskip("lightgbm", reason="needs the extra lightgbm")
+    write_csv(home / "log.csv", tiny_rows(3000))
+    options = ("--nets", "lr", "--seeds", "1", "--test", home / "test.csv")
+    assert compare(home, *options, "--against", "lightgbm") == 0
+    printed = capsys.readouterr().out
+    found = json.loads((home / "out" / "results.json").read_text())["against"]
+    assert found["trees"] > 1
+    # it sees what the net sees: the planted pair of device and ad, which LR cannot have
+    assert found["figures"]["auc"] > 0.65
+    gap = found["gaps"]["lr"]["auc"]
+    bundle = Bundle.open(home / "out" / "lr-1")
+    own = bundle.manifest.metrics["test"]["auc"]
+    assert gap["difference"] == pytest.approx(own - found["figures"]["auc"])
+    assert gap["interval"][0] <= gap["difference"] <= gap["interval"][1] < 0
+    line = f"the price of explanation, lr to lightgbm: AUC {own:.4f} to "
+    assert line in printed
+    assert line[1:] in (home / "out" / "report.html").read_text()
+
+
+def test_lightgbm_that_is_not_installed_is_asked_for(home, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    assert compare(home, "--nets", "lr", "--against", "lightgbm") == 2
+    error = "afm-train: --against lightgbm: pip install 'ctr-afm[lightgbm]' first\n"
+    assert capsys.readouterr().err == error
+    assert not (home / "out").exists()
+    assert compare(home, "--nets", "lr", "--against", "xgboost") == 2
+    assert "--against: no 'xgboost'; there is lightgbm" in capsys.readouterr().err
