@@ -269,7 +269,8 @@ class Schema(BaseModel):
         if not kept:
             raise SchemaError("no field is left when all are dropped")
         # not model_copy, which would take what is cached of this one along
-        return Schema(**{**dict(self), "fields": kept})
+        said = {key: getattr(self, key) for key in Schema.model_fields}
+        return Schema(**{**said, "fields": kept})
 
     @classmethod
     def load(cls, path: Path) -> "Schema":

@@ -1,0 +1,96 @@
+"""A leak and unknown values, from `afm-train` as a user calls it to stderr, report and manifest."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from training.cli import main
+
+SCHEMA = """
+label = "click"
+[fields.device]
+kind = "categorical"
+[fields.noise]
+kind = "categorical"
+[fields.revenue]
+kind = "numeric"
+"""
+FAST = 'net = "lr"\n[fit]\nepochs = 6\nlearning_rate = 0.05\n'
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("leak")
+    rng = np.random.default_rng(3)
+    device = rng.choice(["ios", "web"], 1500)
+    clicks = (rng.random(1500) < np.where(device == "ios", 0.6, 0.1)).astype(int)
+    columns = {
+        "click": clicks,
+        "device": device,
+        "noise": rng.choice(["x", "y", "z"], 1500),
+        "revenue": clicks * rng.random(1500),
+    }
+    frame = pl.DataFrame(columns)
+    frame.write_csv(folder / "log.csv")
+    frame.with_columns(device=pl.lit("tv"), noise=pl.lit("w")).write_csv(folder / "strange.csv")
+    (folder / "schema.toml").write_text(SCHEMA)
+    (folder / "fast.toml").write_text(FAST)
+    return folder
+
+
+def fit(home, out, *more):
+    files = ["--schema", home / "schema.toml", "--config", home / "fast.toml", "--out", home / out]
+    return main(["fit", *map(str, [home / "log.csv", *files, *more])])
+
+
+def told(home, out):
+    manifest = json.loads((home / out / "manifest.json").read_text())
+    return manifest["warnings"], (home / out / "report.html").read_text()
+
+
+def test_a_leak_and_unknown_test_rows_are_named_everywhere(home, capsys):
+    assert fit(home, "leaky", "--test", home / "strange.csv") == 0
+    error = capsys.readouterr().err
+    warnings, page = told(home, "leaky")
+    leak, unknown = warnings
+    assert leak.startswith("LEAK: column 'revenue': its values alone rank the label")
+    assert unknown == (
+        "100 % of the values of 2 fields are unknown in the test part: 'device', 'noise'"
+    )
+    for line in warnings:
+        assert f"warning: {line}" in error
+    assert "Warning: LEAK: column &#x27;revenue&#x27;" in page
+
+
+def test_a_dropped_field_is_gone_and_each_that_is_left_has_its_worth(home, capsys):
+    assert fit(home, "honest", "--drop-field", "revenue") == 0
+    assert "warning" not in capsys.readouterr().err
+    warnings, page = told(home, "honest")
+    assert warnings == []
+    assert "[fields.revenue]" not in (home / "honest" / "schema.toml").read_text()
+    fields = page.partition("<h2>Fields</h2>")[2].partition("</section>")[0]
+    # in the order of what they are worth
+    assert fields.index(">device<") < fields.index(">noise<")
+    assert main(["evaluate", str(home / "honest"), str(home / "strange.csv")]) == 0
+    line = "100 % of the values of 2 fields are unknown in strange.csv: 'device', 'noise'"
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["warnings"] == [line]
+    assert f"afm-train: warning: {line}" in printed.err
+    out = str(home / "scores.csv")
+    assert main(["predict", str(home / "honest"), str(home / "strange.csv"), "--out", out]) == 0
+    assert f"afm-train: warning: {line}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "error"),
+    [
+        (["price"], "no field 'price' to drop; there are 'device', 'noise', 'revenue'"),
+        (["device", "noise", "revenue"], "no field is left when all are dropped"),
+    ],
+)
+def test_a_field_that_cannot_be_dropped_is_one_line(home, capsys, names, error):
+    dropped = [part for name in names for part in ("--drop-field", name)]
+    assert fit(home, "none", *dropped) == 2
+    assert capsys.readouterr().err == f"afm-train: {error}\n"

@@ -1,0 +1,26 @@
+"""What each field is worth to a net."""
+
+import numpy as np
+
+from model.encoding import Encoder
+from tiny import tiny_rows
+from training.data.log import Log, encode
+from training.evaluation.importance import importances
+
+
+def test_the_fields_of_the_planted_pair_are_worth_most_and_their_figures_get_worse(make_bundle):
+    bundle = make_bundle("fm")
+    rows = tiny_rows(1500, seed=1)
+    columns = {name: [row[name] for row in rows] for name in bundle.schema.fields}
+    log = Log(columns, np.array([row["click"] for row in rows], np.float32))
+    encoder: Encoder = bundle.encoder()
+    found = importances(bundle.scorer(), encoder, encode(encoder, log), log, 1)
+    assert [one.field for one in found] != list(bundle.schema.fields)
+    assert {one.field for one in found} == set(bundle.schema.fields)
+    assert {one.field for one in found[:2]} == {"device", "ad"}
+    for one in found[:2]:
+        assert one.auc.significant
+        assert one.auc.value < 0 < one.judged.value
+        assert one.auc.interval[0] <= one.auc.value <= one.auc.interval[1]
+    again = importances(bundle.scorer(), encoder, encode(encoder, log), log, 1)
+    assert again == found
