@@ -26,6 +26,7 @@ from training.data.read_log import read_log
 
 EXAMPLES, ROWS = 100, 10
 LISTS = "[fields.{name}]\nkind = 'multivalue'\nmin_count = 1\nmax_values = 4\nseparator = ','\n"
+SPACED = LISTS.replace("','", "', '")
 TEXTS = "[fields.{name}]\nkind = 'categorical'\nmin_count = 1\n"
 NUMBER = "[fields.{name}]\nkind = 'numeric'\n"
 BINS = "[fields.{name}]\nkind = 'numeric'\ntransform = 'quantile'\nbins = 4\n"
@@ -205,7 +206,7 @@ KINDS = {
         pl.List(pl.String),
         (json.dumps, repr, postgres, numpy_texts, ",".join, ", ".join),
         (plain, ",".join, json.dumps),
-        (LISTS,),
+        (LISTS, SPACED),
     ),
     "singles": Kind(
         st.lists(singles, min_size=1, max_size=4),
