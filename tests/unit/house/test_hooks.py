@@ -14,6 +14,7 @@ import redis
 from packaging.requirements import Requirement
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import Server
 
 PROJECT = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
 NEEDS = [Requirement(need) for need in PROJECT["optional-dependencies"]["serve"]]
@@ -39,6 +40,13 @@ HOOKS = {
     FlowControl.__init__: "0152d94a040758b5",
     FlowControl.pause_reading: "7c27388bb984e9ed",
     FlowControl.resume_reading: "a0429d30857e8488",
+    Server._serve: "4575b7a50adfede8",
+    Server.startup: "2aa1d70a244bfcf2",
+    Server.capture_signals: "e1bbcd4770d1c887",
+    Server.handle_exit: "553276efa26e09ea",
+    Server.main_loop: "afccb353a119333f",
+    Server.on_tick: "60ea49b06ccf68c1",
+    Server.shutdown: "9b33c50562992b1e",
     redis.Connection._connect: "660740390d04a256",
     redis.UnixDomainSocketConnection._connect: "1e02c33e137f3ff3",
     redis.SSLConnection._connect: "2d27728b160c2c17",
