@@ -27,7 +27,9 @@ def path_of(test_data: Path, name: str) -> Path:
 @pytest.mark.parametrize("name", LOGS)
 def test_a_drafted_schema_takes_a_real_log_to_ids_and_values(test_data, name):
     label, drop, rows, clicks = LOGS[name]
-    schema = Schema.parse(draft_schema(path_of(test_data, name), label, drop=drop))
+    text = draft_schema(path_of(test_data, name), label, drop=drop)
+    assert "LEAK" not in text
+    schema = Schema.parse(text)
     log = read_log(path_of(test_data, name), schema)
     assert len(log) == rows
     assert log.labels.mean() == pytest.approx(clicks, abs=0.001)
@@ -72,3 +74,22 @@ def test_a_timestamp_makes_a_split_by_time(test_data):
     assert held.time is not None
     assert train.time.max() < held.time.min()
     assert len(held) == pytest.approx(6_000, abs=2)
+
+
+def test_bank_s_duration_is_no_leak_but_asked_about(test_data):
+    text = draft_schema(path_of(test_data, "bank"), "y")
+    assert "LEAK" not in text
+    above = text.partition("\n[fields.duration]")[0].rpartition("\n")[2]
+    assert "alone it ranks the label with AUC 0.81: known before the click?" in above
+
+
+def test_a_time_of_day_becomes_a_field_and_the_time_none(test_data):
+    schema = Schema.parse(draft_schema(path_of(test_data, "obd"), "click"))
+    assert "timestamp" not in schema.fields
+    assert schema.fields["timestamp_hour"].part == "hour"
+
+
+def test_frappe_s_ids_are_categories_and_its_items_no_leak(test_data):
+    text = draft_schema(test_data / "frappe" / "train.csv.gz", "label")
+    assert "LEAK" not in text
+    assert {field.kind for field in Schema.parse(text).fields.values()} == {"categorical"}
