@@ -1,19 +1,38 @@
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
+import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
+import java.util.ArrayList;
+import java.util.concurrent.CompletableFuture;
 
+/** By its defaults it offers h2c in every request. Arguments: url, body, how often, sync or async. */
 class JdkClient {
-    // one for the whole process: each has a pool of its own
-    static final HttpClient CLIENT = HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(1)).build();
-
     public static void main(String[] arguments) throws Exception {
-        var asked = HttpRequest.newBuilder(URI.create(arguments[0] + "/predict"))
-            .header("content-type", "application/json")
-            .POST(HttpRequest.BodyPublishers.ofFile(Path.of(arguments[1]))).build();
-        for (int n = 0; n < 100; n++)
-            System.out.println(CLIENT.send(asked, HttpResponse.BodyHandlers.ofString()).statusCode());
+        byte[] body = Files.readAllBytes(Path.of(arguments[1]));
+        int times = Integer.parseInt(arguments[2]);
+        HttpClient client = HttpClient.newHttpClient();
+        HttpRequest request = HttpRequest.newBuilder(URI.create(arguments[0] + "/predict"))
+                .header("content-type", "application/json")
+                .POST(BodyPublishers.ofByteArray(body))
+                .build();
+        int atOnce = arguments[3].equals("async") ? 20 : 1;
+        for (int n = 0; n < times; n += atOnce) {
+            var answers = new ArrayList<CompletableFuture<Integer>>();
+            for (int k = 0; k < atOnce; k++) {
+                if (atOnce == 1) {
+                    System.out.println(client.send(request, BodyHandlers.ofString()).statusCode());
+                } else {
+                    answers.add(client.sendAsync(request, BodyHandlers.ofString())
+                            .thenApply(answer -> answer.statusCode()));
+                }
+            }
+            for (var answer : answers) {
+                System.out.println(answer.get());
+            }
+        }
+        System.exit(0);
     }
 }
