@@ -17,6 +17,8 @@ AfmError (model/errors.py)
 ├── Unauthenticated     no API key, or one that is not known
 ├── Forbidden           an API key without the right that the path needs
 ├── Overloaded          more work is waiting than can be done in time
+│   └── Unavailable     the same, for balancers that ask another server at a 503
+├── CallerLeft          nobody waits for the answer
 ├── NoModel             no version is live
 └── DeadlinePassed      the request's deadline is over
 
@@ -126,10 +128,22 @@ class Forbidden(HttpError):
 
 class Overloaded(HttpError):
     """A request that would wait longer than `max_wait_ms`, or is of too many rows beside those in
-    flight.
+    flight. `wait`: seconds that those in flight take, as far as can be said.
     """
 
     code = "overloaded"
+
+    def __init__(self, wait: float) -> None:
+        super().__init__("more rows are in flight than can be scored in time; ask again later")
+        self.wait = wait
+
+
+class Unavailable(Overloaded):
+    """The same, where `overload_status` is 503."""
+
+
+class CallerLeft(AfmError):
+    """A request whose caller closed the connection: it has no status, as nobody reads it."""
 
 
 class NoModel(HttpError):

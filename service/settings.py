@@ -177,15 +177,18 @@ class Settings(BaseSettings):
     timeout_ms: float | None = Field(default=None, gt=0, le=86_400_000)
     """The deadline of a request that names none; none means that it waits for its answer."""
 
-    max_wait_ms: float = Field(default=25, gt=0)
-    """A request that would wait longer for others, and longer than its own rows take, gets 429 at
-    once, judged by the rows in flight and by what rows took of late.
+    max_wait_ms: float = Field(default=100, gt=0)
+    """A request that would wait longer for others, and longer than its own rows take, is refused,
+    judged by the rows in flight and by what rows took of late.
     """
 
     max_rows_in_flight: int = Field(default=20_000, ge=1)
-    """Rows that a worker has taken on and not answered; a request beyond gets 429 at once. A row to
+    """Rows that a worker has taken on and not answered; a request beyond is refused. A row to
     explain counts for as many as /predict takes more than /explain in one request.
     """
+
+    overload_status: Literal["429", "503"] = "429"
+    """The status of what is refused in overload: 503 for balancers that then ask another server."""
 
     ad_cache_entries: int = Field(default=100_000, ge=0)
     """Ads that a worker keeps encoded, by the bytes they are sent in; 0 keeps none."""

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.errors import Overloaded, Unavailable
 from service.http.access.api_keys import ApiKeys
 from service.http.access.auth import Guard
 from service.http.openapi import document
@@ -19,6 +20,7 @@ from service.http.request_metrics import RequestMetrics
 from service.http.routes import PATHS, add_routes
 from service.http.wire.connection import ConnectionRules, Room
 from service.http.wire.drain import Drain
+from service.http.wire.refusals import Refusals
 from service.observe.metrics import Telemetry
 from service.scoring.admission import Admission
 from service.scoring.redis_lookups import Lookups
@@ -54,7 +56,9 @@ def create_app(settings: Settings, redis_url: str, *, replaces: bool = False) ->
         telemetry,
         most_wait=settings.max_wait_ms / 1000,
         most_rows=settings.max_rows_in_flight,
+        refusal=Unavailable if settings.overload_status == "503" else Overloaded,
     )
+    refusals = Refusals(admission, telemetry)
     drain = Drain(settings.drain_seconds)
     rules = ConnectionRules(
         settings.max_head_bytes,
@@ -73,7 +77,7 @@ def create_app(settings: Settings, redis_url: str, *, replaces: bool = False) ->
                 await resources.enter_async_context(keys.watched(telemetry.keys_current.set))
             state: dict[str, Any] = {"connection_rules": rules}
             if not settings.cors_origins:  # a browser hides an answer without its headers
-                state["admission"] = admission  # to be asked at the socket, before any parsing
+                state["refusals"] = refusals  # to be asked at the socket, before any parsing
             yield state
         await asyncio.to_thread(follower.stop)
         await asyncio.to_thread(lookups.close)

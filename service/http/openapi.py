@@ -125,7 +125,11 @@ _HEADERS: dict[int, dict[str, Any]] = {
         "retry-after": {
             "description": "In how many seconds to ask again; left out below one second.",
             "schema": {"type": "integer"},
-        }
+        },
+        "retry-after-ms": {
+            "description": "In how many milliseconds to ask again.",
+            "schema": {"type": "integer"},
+        },
     },
 }
 _SCHEMES = {

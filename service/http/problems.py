@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from functools import lru_cache
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import structlog
@@ -16,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from model.errors import AfmError, InputError
 from service.errors import (
     BodyTooLarge,
+    CallerLeft,
     CompressedBody,
     DeadlinePassed,
     Forbidden,
@@ -25,6 +28,7 @@ from service.errors import (
     Overloaded,
     TooManyRows,
     Unauthenticated,
+    Unavailable,
 )
 from service.observe.logs import last_frames
 
@@ -40,14 +44,13 @@ STATUS: dict[type[AfmError], int] = {
     CompressedBody: 415,
     InputError: 422,
     Overloaded: 429,
+    Unavailable: 503,
     NoModel: 503,
     DeadlinePassed: 504,
 }
 
 # What the framework itself refuses.
 CODES = {400: "bad_request", 404: "unknown_path", 405: "method_not_allowed", 422: "invalid_request"}
-
-GONE = "the caller went away"
 
 log = structlog.get_logger()
 
@@ -76,7 +79,9 @@ def _of_the_table(error: Any) -> Response:
     kind = next(kind for kind in type(error).__mro__ if kind in STATUS)
     if isinstance(error, InputError):
         return problem(STATUS[kind], error.code, str(error), row=error.row, field=error.field)
-    headers = {"retry-after": "1"} if isinstance(error, NoModel | Overloaded) else None
+    headers = {"retry-after": "1"} if isinstance(error, NoModel) else None
+    if isinstance(error, Overloaded):
+        headers = retry_headers(milliseconds(error))
     if isinstance(error, CompressedBody):
         headers = {"accept-encoding": "identity"}  # RFC 9110, 15.5.16
     if isinstance(error, Unauthenticated | Forbidden):
@@ -84,9 +89,23 @@ def _of_the_table(error: Any) -> Response:
     return problem(STATUS[kind], error.code, str(error), headers)
 
 
-def as_sent(error: AfmError) -> tuple[bytes, bytes]:
-    """An error of the table as HTTP/1.1 sends it: its first line, and all behind that."""
-    answer = _of_the_table(error)
+def milliseconds(error: Overloaded) -> int:
+    """In how many the work that a request was refused for is done."""
+    return max(1, round(1000 * error.wait))
+
+
+def retry_headers(wait_ms: int) -> dict[str, str]:
+    """When to ask again. `Retry-After` has whole seconds: less than one it cannot say."""
+    headers = {"retry-after-ms": str(wait_ms)}
+    if wait_ms >= 1000:
+        headers["retry-after"] = str(ceil(wait_ms / 1000))
+    return headers
+
+
+@lru_cache(maxsize=1024)
+def overloaded_as_sent(kind: type[Overloaded], wait_ms: int) -> tuple[bytes, bytes]:
+    """A refusal as HTTP/1.1 sends it: its first line, and all behind that."""
+    answer = _of_the_table(kind(wait_ms / 1000))
     headers = [b"%s: %s\r\n" % header for header in answer.raw_headers]
     line = f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}\r\n"
     return line.encode(), b"".join((*headers, b"\r\n", bytes(answer.body)))
@@ -109,17 +128,12 @@ async def _invalid(_: Request, __: Any) -> Response:
     return problem(422, CODES[422], "a parameter of the request is not valid")
 
 
-async def _gone(_: Request, __: Any) -> Response:
-    return problem(400, CODES[400], GONE)
-
-
 def add_handlers(app: FastAPI) -> None:
     """Make every error of the table, and of the framework, a problem."""
     for kind in STATUS:
         app.add_exception_handler(kind, _known)
     app.add_exception_handler(HTTPException, _framework)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(ClientDisconnect, _gone)
 
 
 class Known:
@@ -136,8 +150,6 @@ class Known:
             await self._app(scope, receive, send)
         except tuple(STATUS) as error:
             await _of_the_table(error)(scope, receive, send)
-        except ClientDisconnect:
-            await problem(400, CODES[400], GONE)(scope, receive, send)  # nobody reads it
 
 
 class LastResort:
@@ -159,6 +171,8 @@ class LastResort:
 
         try:
             await self._app(scope, receive, watched)
+        except (CallerLeft, ClientDisconnect):
+            return  # nobody reads an answer
         except asyncio.CancelledError:  # uvicorn's, to what is still there when a stop takes long
             answer = problem(503, "stopping", "the service stopped before this was answered")
         except Exception as error:

@@ -22,7 +22,7 @@ from service.errors import (
 from service.http.access.auth import STRANGER
 from service.http.problems import problem
 from service.http.wire.drain import Drain
-from service.http.wire.protocol import RECEIVED_AT
+from service.http.wire.protocol import RECEIVED_AT, SENDER, Sender
 from service.observe.metrics import SCORING, STATUS_PATHS, Telemetry
 from service.scoring.admission import Admission
 from service.scoring.payloads import PayloadDecoder
@@ -62,7 +62,9 @@ class ScoringEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        started = scope.get("state", {}).get(RECEIVED_AT) or perf_counter()
+        state = scope.get("state", {})
+        started = state.get(RECEIVED_AT) or perf_counter()
+        sender = state.get(SENDER) or Sender()
         headers = dict(scope["headers"])
         _require_json(headers.get(b"content-type", b""))
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
@@ -78,7 +80,7 @@ class ScoringEndpoint:
         asked = self._decoder.decode(body)
         self._decode_seconds.observe(perf_counter() - read_at)
         with self._admission.inside(self._entrance, len(asked.rows), len(body)):
-            answer = await self._predictor.answer(live, asked, started)
+            answer = await self._predictor.answer(live, asked, started, sender)
         if not self._explains:
             self._follower.shadow.note(asked, len(body))
         await send(

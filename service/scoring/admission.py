@@ -2,23 +2,18 @@
 
 Until a request has had its turns (`service/scoring/turns.py`) each other one in its line has as
 many, if it needs them: so the rows of those, at the pace of the last turns, say how long it waits.
-What would wait longer is better refused at once, while its caller can still ask elsewhere: a queue
-that is always full gives no more answers, only later ones.
+What would wait longer is better refused, while its caller can still ask elsewhere: a queue that is
+always full gives no more answers, only later ones.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
 
-from prometheus_client import Counter
-
 from service.errors import Overloaded
-from service.http.problems import as_sent
 from service.observe.metrics import Telemetry
 from service.scoring.turns import FORGET, PASSED_OVER, Pace, Turns
-
-OVERLOADED = "more rows are in flight than can be scored in time; ask again later"
 
 
 class Entrance:
@@ -26,13 +21,11 @@ class Entrance:
 
     `pace`: of its rows. `step_rows`: those of one turn. `coming`: rows of the first turns of what
     the sockets gave in this round of the loop. `weight`: what one of its rows counts for among the
-    rows in flight. `refusals`: answers of 429, as the middleware would count them. `later`: whether
-    it waits in the second line.
+    rows in flight. `later`: whether it waits in the second line.
     """
 
-    def __init__(self, weight: float, step_rows: int, refusals: Counter, *, later: bool) -> None:
+    def __init__(self, weight: float, step_rows: int, *, later: bool) -> None:
         self.pace = Pace()
-        self.refusals = refusals
         self.later = later
         self.coming = 0.0
         self.weight = weight
@@ -79,8 +72,8 @@ class Admission:
     """Lets requests in, or refuses them.
 
     `most_wait`: seconds that others' turns may take until a request has had its own; as long as
-    these take where that is longer. `most_rows`: in flight. A worker with nothing in flight takes
-    any request.
+    these take where that is longer. `most_rows`: in flight. `refusal`: what a request gets that is
+    too much. A worker with nothing in flight takes any request.
     """
 
     def __init__(
@@ -89,22 +82,21 @@ class Admission:
         *,
         most_wait: float = float("inf"),
         most_rows: float = float("inf"),
+        refusal: type[Overloaded] = Overloaded,
     ) -> None:
         self.turns = Turns()
+        self.most_wait = most_wait
+        self._refusal = refusal
         self._telemetry = telemetry
-        self._most_wait = most_wait
         self._most_rows = most_rows
         self._rows = 0.0
         self._entrances: dict[str, Entrance] = {}
-        self._line, self._rest = as_sent(Overloaded(OVERLOADED))
 
     def entrance(
         self, route: str, step_rows: int, weight: float = 1.0, *, later: bool = False
     ) -> Entrance:
         """The entrance of a route."""
-        refusals = self._telemetry.requests.labels(route, "429")
-        made = Entrance(weight, step_rows, refusals, later=later)
-        return self._entrances.setdefault(route, made)
+        return self._entrances.setdefault(route, Entrance(weight, step_rows, later=later))
 
     def wait(self, turns: int = 1, *, later: bool = False) -> float:
         """Seconds that a request of so many turns would now wait for others; `later`: in the second
@@ -120,41 +112,39 @@ class Admission:
         longest = max(one.step_rows * one.pace.row_seconds for one in every if one.later)
         return first + min(second, between * longest)
 
-    def refuses(self, entrance: Entrance, rows: float) -> bool:
-        """Whether a request of about so many rows is too much now."""
+    def judge(self, entrance: Entrance, rows: float) -> Overloaded | None:
+        """Why a request of about so many rows is too much now; None where it is not."""
         wait = self.wait(entrance.turns(rows), later=entrance.later)
-        if wait > max(self._most_wait, rows * entrance.pace.row_seconds):
-            return True
-        return self._rows > 0 and self._rows + rows * entrance.weight > self._most_rows
+        if wait > max(self.most_wait, rows * entrance.pace.row_seconds):
+            return self._refusal(wait)
+        if self._rows > 0 and self._rows + rows * entrance.weight > self._most_rows:
+            return self._refusal(wait)
+        return None
 
     def check(self, entrance: Entrance, rows: float) -> None:
         """Raises:
-        Overloaded: as `refuses` says.
+        Overloaded: as `judge` says.
         """
-        if self.refuses(entrance, rows):
+        refusal = self.judge(entrance, rows)
+        if refusal is not None:
             self._telemetry.shed.inc()
-            raise Overloaded(OVERLOADED)
+            raise refusal
 
-    def refuses_at_the_socket(self, route: str, size: int) -> bool:
-        """Whether a whole request, which no task has seen yet, is refused; one that is not counts
-        until its task runs, which is in the next round of the loop.
+    def judge_unread(self, route: str, size: int) -> Overloaded | None:
+        """The same of a whole request that no task has seen yet; one that is let in counts until
+        its task runs, which is in the next round of the loop.
         """
         entrance = self._entrances.get(route)
         if entrance is None:
-            return False
+            return None
         rows = entrance.judged(size)
-        if self.refuses(entrance, rows):
-            self._telemetry.shed.inc()
-            entrance.refusals.inc()
-            return True
+        refusal = self.judge(entrance, rows)
+        if refusal is not None:
+            return refusal
         if not any(one.coming for one in self._entrances.values()):
             asyncio.get_running_loop().call_soon(self._came)
         entrance.coming += min(rows, entrance.step_rows)
-        return False
-
-    def refusal(self, headers: Iterable[bytes]) -> bytes:
-        """The whole answer of 429, with these lines in its head."""
-        return b"".join((self._line, *headers, self._rest))
+        return None
 
     @contextmanager
     def inside(self, entrance: Entrance, rows: int, size: int) -> Iterator[None]:

@@ -7,14 +7,14 @@ go in slices, between which other requests have their turn. The deadline is look
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from model.encoding import Encoded, Slate
 from model.errors import InputError
 from model.values import Row
-from service.errors import DeadlinePassed
+from service.errors import CallerLeft, DeadlinePassed
 from service.observe.metrics import Telemetry
 from service.scoring.answers import RowError
 from service.scoring.live_version import Live
@@ -27,6 +27,23 @@ SLICE_ROWS = 100
 
 _json = msgspec.json.Encoder()
 _items: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class Asker(Protocol):
+    """Who asks; `left`: whether it waits no longer."""
+
+    left: bool
+
+
+class _Until(NamedTuple):
+    # how long there is a point in working on a request
+
+    deadline: float | None
+    asker: Asker | None
+
+    def check_asker(self) -> None:
+        if self.asker is not None and self.asker.left:
+            raise CallerLeft("the caller left before its request was answered")
 
 
 class View(ABC):
@@ -120,15 +137,19 @@ class Predictor:
         self._timeout_ms = timeout_ms
         self._rows = telemetry.rows.labels(view.route)
 
-    async def answer(self, live: Live, asked: Asked, started: float) -> bytes:
+    async def answer(
+        self, live: Live, asked: Asked, started: float, asker: Asker | None = None
+    ) -> bytes:
         """The body of the answer; `started`: when the request came, by `perf_counter`.
 
         Raises:
+            CallerLeft: its asker did, before the last turn was over.
             InputError: a row that cannot be encoded; `row` is its place in the request.
             DeadlinePassed: the answer is not there, or cannot be, by the request's deadline.
         """
         timeout_ms = self._timeout_ms if asked.timeout_ms is None else asked.timeout_ms
         deadline = None if timeout_ms is None else started + timeout_ms / 1000
+        until = _Until(deadline, asker)
         errors = b""
         degraded = False
         if live.values is not None:
@@ -136,12 +157,13 @@ class Predictor:
             degraded = not await live.values.resolve(asked, left)
         try:
             if asked.strict:
-                items = await self._items(live, asked, deadline)
+                items = await self._items(live, asked, until)
             else:
-                items, faults = await self._spared(live, asked, deadline)
+                items, faults = await self._spared(live, asked, until)
                 errors = b',"errors":' + _json.encode(faults)
         except TimeoutError:
             raise DeadlinePassed(f"the request's timeout of {timeout_ms:g} ms is over") from None
+        until.check_asker()  # who is not counted as answered
         if degraded:
             self._telemetry.degraded.inc()
         return b'{"model":%s,"version":%s,"degraded":%s,%s[%s]%s}' % (
@@ -153,31 +175,31 @@ class Predictor:
             errors,
         )
 
-    async def _items(self, live: Live, asked: Asked, deadline: float | None) -> bytes:
+    async def _items(self, live: Live, asked: Asked, until: _Until) -> bytes:
         # the answer's list without its brackets
         work = _Work(self._view, live, asked)
-        parts = await self._in_turns(work, len(asked.rows), deadline)
+        parts = await self._in_turns(work, len(asked.rows), until)
         self._count(work)
         return b",".join(parts)
 
     async def _spared(
-        self, live: Live, asked: Asked, deadline: float | None
+        self, live: Live, asked: Asked, until: _Until
     ) -> tuple[bytes, list[RowError]]:
         # the same, null for each row that cannot be scored, and why. The others go again from the
         # start: a row's last bit depends on those beside it, and theirs are as without the faulty
         try:
-            return await self._items(live, asked, deadline), []
+            return await self._items(live, asked, until), []
         except InputError as error:
             if error.row is None:
                 raise
             fault = error
-        faults = await self._faults(live, asked, deadline)
+        faults = await self._faults(live, asked, until)
         if not faults:
             raise fault
         rows = asked.rows
         good = [position for position in range(len(rows)) if position not in faults]
         some = rows.at(good) if isinstance(rows, UnreadRows) else [rows[place] for place in good]
-        items = await self._items(live, msgspec.structs.replace(asked, rows=some), deadline)
+        items = await self._items(live, msgspec.structs.replace(asked, rows=some), until)
         given = iter(_items.decode(b"[%s]" % items))
         spread = b",".join(b"null" if n in faults else next(given) for n in range(len(rows)))
         for found in faults.values():
@@ -187,16 +209,15 @@ class Predictor:
             for position, found in sorted(faults.items())
         ]
 
-    async def _faults(
-        self, live: Live, asked: Asked, deadline: float | None
-    ) -> dict[int, InputError]:
+    async def _faults(self, live: Live, asked: Asked, until: _Until) -> dict[int, InputError]:
         # of every row that cannot be scored, by its position
         rows, context = asked.rows, asked.context
         found: dict[int, InputError] = {}
         for start in range(0, len(rows), SLICE_ROWS):
             places = range(start, min(start + SLICE_ROWS, len(rows)))
-            await self._turns.take(deadline, later=self._view.later)
+            await self._turns.take(until.deadline, later=self._view.later)
             try:
+                until.check_asker()
                 if isinstance(rows, UnreadRows):
                     found |= rows.faults(places)
                 readable = [place for place in places if place not in found]
@@ -211,9 +232,10 @@ class Predictor:
                 self._turns.give(self._pace, len(places))
         return found
 
-    async def _in_turns(self, work: "_Work", rows: int, deadline: float | None) -> list[bytes]:
+    async def _in_turns(self, work: "_Work", rows: int, until: _Until) -> list[bytes]:
         # the work's steps; TimeoutError where the next one would end, or this one did, too late
         parts: list[bytes] = []
+        deadline = until.deadline
         steps, step_rows = iter(work), self._view.step_rows
         # of the steps so far; before the first, what others took of late
         longest = min(step_rows, rows) * self._pace.row_seconds
@@ -224,6 +246,7 @@ class Predictor:
             if not parts:
                 self._telemetry.stages["wait"].observe(begun - asked_at)
             try:
+                until.check_asker()
                 if deadline is None:
                     parts.append(next(steps))
                     continue

@@ -220,6 +220,7 @@ class Connection(OneWriteProtocol):
 
     def shutdown(self) -> None:
         """Take the request that is here or coming as the last one, or end if there is none."""
+        self.refuse_now()
         self._last = True
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
@@ -233,7 +234,7 @@ class Connection(OneWriteProtocol):
 
     def is_quiet(self) -> bool:
         """Whether nothing is on its way here or back."""
-        if self._gathering.waits or self.transport.get_write_buffer_size():
+        if self.is_held() or self._gathering.waits or self.transport.get_write_buffer_size():
             return False
         return self.transport.is_closing() or not self._readable()
 

@@ -18,9 +18,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from service.http.wire.transport import Gathering, PipelinedFlow
 
 if TYPE_CHECKING:
-    from service.scoring.admission import Admission
+    from service.http.wire.refusals import Refusals
 
-RECEIVED_AT = "received_at"  # in a request's state: when its first bytes came, by `perf_counter`
+# In a request's state: when its first bytes came, by `perf_counter`; and who sent them.
+RECEIVED_AT, SENDER = "received_at", "sender"
 
 HEAD_END = b"\r\n\r\n"
 POSTS = (b"POST /predict HTTP/1.1\r\n", b"POST /explain HTTP/1.1\r\n")
@@ -37,6 +38,12 @@ GOAWAY = b"\0\0\0\x04\0\0\0\0\0" + b"\0\0%c\x07\0\0\0\0\0" % (8 + len(NOT_HTTP2)
 GOAWAY += b"\0\0\0\0\0\0\0\x0d" + NOT_HTTP2
 
 
+class Sender:
+    """Whoever is at the other end of a connection; `left`: whether it has closed it."""
+
+    left = False
+
+
 class OneWriteProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol over a transport that gathers what one turn of the loop writes."""
 
@@ -45,7 +52,10 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._gathering = Gathering(transport, self.loop, lambda: not self._between)
         super().connection_made(self._gathering)  # type: ignore[arg-type]  # as good as one
         self.flow = PipelinedFlow(self._gathering, self.pipeline)  # type: ignore[arg-type]  # the same
-        self._admission: Admission | None = self.app_state.get("admission")
+        self._refusals: Refusals | None = self.app_state.get("refusals")
+        self._sender = Sender()
+        self._at_work: RequestResponseCycle | None = None
+        self.refused_at = float("-inf")
         self._between = True  # two messages, as far as the bytes have come
         self._in_head = False
         self._deaf = False  # whether what still comes is no request any more
@@ -56,13 +66,13 @@ class OneWriteProtocol(HttpToolsProtocol):
         """See asyncio.Protocol."""
         if self._deaf or self.transport.is_closing():
             return
-        if self._admission is not None and self._is_idle():
-            found = whole_post(data)
-            if found is not None and self._admission.refuses_at_the_socket(*found):
-                headers = [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
-                self._gathering.write_now(self._admission.refusal(headers))
-                self.on_response_complete()
-                return
+        if self._refusals is not None:
+            self.refuse_now()  # where more comes than is held
+            found = whole_post(data) if self._is_idle() else None
+            if found is not None:
+                self._unset_keepalive_if_required()
+                if self._refusals.refuses(self, *found):
+                    return
         self._received_at = perf_counter()
         try:
             self._feed(data)
@@ -78,7 +88,8 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._between = False
         self._in_head = True
-        self.scope["state"][RECEIVED_AT] = self._received_at
+        state = self.scope["state"]
+        state[RECEIVED_AT], state[SENDER] = self._received_at, self._sender
 
     def on_headers_complete(self) -> None:
         """See httptools."""
@@ -181,9 +192,34 @@ class OneWriteProtocol(HttpToolsProtocol):
         self.parser.feed_data(b"".join(head))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._at_work = cycle
         if cycle.waiting_for_100_continue or cycle.scope["http_version"] == "1.0":
             app = _saying_what_follows(cycle, app)
         super()._start_asgi_task(cycle, app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self._sender.left = True
+        if self._refusals is not None:
+            self._refusals.forget(self)
+        if self._at_work is not None:  # uvicorn tells the last one of a pipeline alone
+            self._at_work.disconnected = True
+        super().connection_lost(exc)
+
+    def refuse(self, line: bytes, rest: bytes) -> None:
+        """See Refusals."""
+        headers = [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
+        self._gathering.write_now(b"".join((line, *headers, rest)))
+        self.on_response_complete()
+
+    def is_held(self) -> bool:
+        """Whether it has sent a request of which the refusal is still to come."""
+        return self._refusals is not None and self._refusals.holds(self)
+
+    def refuse_now(self) -> None:
+        """Refuse the request that is held, if one is."""
+        if self._refusals is not None and self._refusals.holds(self):
+            self._refusals.give_now(self)
 
     def _is_idle(self) -> bool:
         answered = self.cycle is None or self.cycle.response_complete

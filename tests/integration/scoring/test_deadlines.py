@@ -9,7 +9,7 @@ from time import perf_counter
 
 import pytest
 
-from service.errors import DeadlinePassed
+from service.errors import CallerLeft, DeadlinePassed
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
 from service.scoring.payloads import Asked
@@ -160,3 +160,53 @@ def test_a_waiting_request_gets_its_504_while_large_ones_are_worked_on(served):
         for thread in threads:
             thread.join()
     assert seen == [504] * 5
+
+
+class Asker:
+    """Whoever asks, until it leaves."""
+
+    left = False
+
+
+class LeftDuring(Counted):
+    """Its asker leaves while the first slice is scored."""
+
+    def __init__(self, asker):
+        super().__init__()
+        self.asker = asker
+
+    def score(self, *args):
+        self.asker.left = True
+        yield from super().score(*args)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_request_whose_caller_left_has_no_further_turn(live, strict):
+    asker = Asker()
+    view, rows = LeftDuring(asker), [ROW] * 3 * SLICE_ROWS
+    predictor = Predictor(view, telemetry := Telemetry())
+    asked = Asked({}, rows, strict=strict)
+    with pytest.raises(CallerLeft):
+        asyncio.run(predictor.answer(live, asked, perf_counter(), asker))
+    assert view.slices == 1
+    assert telemetry.rows.labels("/predict")._value.get() == 0
+
+
+def test_a_request_whose_caller_left_while_it_waited_is_not_begun(live):
+    view, turns, asker = Counted(), Turns(), Asker()
+    predictor = Predictor(view, Telemetry(), turns)
+
+    async def work():
+        await turns.take()
+        waiting = asyncio.create_task(
+            predictor.answer(live, Asked({}, [ROW]), perf_counter(), asker)
+        )
+        await asyncio.sleep(0)
+        asker.left = True
+        turns.give(Pace(), 1)
+        with pytest.raises(CallerLeft):
+            await waiting
+        await turns.take()  # it gave its own back
+
+    asyncio.run(asyncio.wait_for(work(), 10))
+    assert view.slices == 0

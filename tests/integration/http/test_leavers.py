@@ -1,0 +1,69 @@
+"""Callers that close their connection before they are answered: nothing more is worked for them."""
+
+import json
+import socket
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from until import until
+
+ROWS = [{"device": "ios", "ad": f"a{n % 12}", "price": n / 7} for n in range(900)]
+HEAD = (
+    b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+)
+
+
+def request(path, body):
+    data = json.dumps(body).encode()
+    return HEAD % (path.encode(), len(data)) + data
+
+
+def samples(client):
+    """The metrics by name and the values of their labels."""
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    return {
+        (one.name, *one.labels.values()): one.value for family in families for one in family.samples
+    }
+
+
+@pytest.mark.parametrize("together", [1, 3])
+def test_callers_that_leave_are_counted_as_none_and_give_their_rows_back(served, together):
+    client = served()
+    asked = request("/explain", {"instances": ROWS, "top": None})
+    callers = []
+    for _ in range(together):
+        callers.append(socket.create_connection(("127.0.0.1", client.base_url.port)))
+        callers[-1].sendall(asked)
+    until(lambda: samples(client)[("afm_rows_in_flight",)] > 0)
+    for caller in callers:
+        caller.close()
+    found = until(
+        lambda: (
+            (now := samples(client)).get(("afm_requests_total", "/explain", "none")) == together
+            and now
+        )
+    )
+    assert found[("afm_rows_in_flight",)] == 0
+    assert ("afm_requests_total", "/explain", "200") not in found
+    assert found[("afm_rows_total", "/explain")] == 0  # none was scored to its end
+
+
+def test_a_caller_that_leaves_with_pipelined_requests_is_counted_as_none(served, capfd):
+    client = served()
+    asked = request("/explain", {"instances": ROWS, "top": None})
+    with socket.create_connection(("127.0.0.1", client.base_url.port)) as caller:
+        caller.sendall(asked + asked)
+        until(lambda: samples(client)[("afm_rows_in_flight",)] > 0)
+    until(lambda: samples(client).get(("afm_requests_total", "/explain", "none")))
+    assert ("afm_requests_total", "/explain", "200") not in samples(client)
+    assert "ASGI callable" not in "".join(capfd.readouterr())
+
+
+def test_a_body_that_breaks_off_is_counted_as_none(served):
+    client = served()
+    asked = request("/predict", {"instances": ROWS})
+    with socket.create_connection(("127.0.0.1", client.base_url.port)) as caller:
+        caller.sendall(asked[: len(asked) // 2])
+    until(lambda: samples(client).get(("afm_requests_total", "/predict", "none")))
+    assert ("afm_requests_total", "/predict", "400") not in samples(client)

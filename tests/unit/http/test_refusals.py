@@ -1,0 +1,233 @@
+"""Overload by a clock that nobody waits for: each request and each refusal takes a stated time of
+the one thread that a worker has, and callers ask as load generators and ad servers do.
+"""
+
+import asyncio
+import selectors
+from collections import Counter
+
+import pytest
+
+from service.http.wire.refusals import AT_ONCE_SECONDS, LONGEST_SECONDS, Refusals
+from service.observe.metrics import Telemetry
+from service.scoring import turns
+from service.scoring.admission import Admission
+from service.settings import Settings
+
+REQUEST, REFUSAL = 0.00066, 0.00006  # seconds of the worker, as measured with two candidates
+TURNAROUND = 0.0001  # from an answer to the same caller's next request
+MOST_WAIT = Settings.model_fields["max_wait_ms"].default / 1000
+
+
+class Clock(selectors.DefaultSelector):
+    """Seconds that pass where somebody works, or where nobody has anything to do."""
+
+    now = 1000.0
+
+    def select(self, timeout=None):
+        self.now += max(timeout or 0.0, 0.0)
+        return super().select(0)
+
+
+class Worker:
+    """One loop with the real turns, admission and refusals."""
+
+    def __init__(self, clock, **limits):
+        self.clock = clock
+        self.telemetry = Telemetry()
+        self.admission = Admission(self.telemetry, **limits)
+        self.entrance = self.admission.entrance("/predict", 100)
+        self.entrance.pace.note(REQUEST, 2)
+        self.entrance.note(2, 400)
+        self.refusals = Refusals(self.admission, self.telemetry)
+        self.tasks = set()
+
+    def count(self, status):
+        return self.telemetry.requests.labels("/predict", status)._value.get()
+
+    async def work(self, caller):
+        with self.admission.inside(self.entrance, 2, 400):
+            await self.admission.turns.take()
+            self.clock.now += REQUEST
+            self.admission.turns.give(self.entrance.pace, 2)
+        caller.answered(200)
+
+
+class Caller:
+    """A connection: asks when it is to, and keeps what came of it and when."""
+
+    def __init__(self, worker, *, closed=False):
+        self.worker = worker
+        self.closed = closed
+        self.refused_at = float("-inf")
+        self.asked_at = 0.0
+        self.seen = []
+
+    def ask(self):
+        self.asked_at = self.worker.clock.now
+        if not self.worker.refusals.refuses(self, "/predict", 400):
+            task = asyncio.get_running_loop().create_task(self.worker.work(self))
+            self.worker.tasks.add(task)
+            task.add_done_callback(self.worker.tasks.discard)
+
+    def refuse(self, line, rest):
+        assert rest
+        self.worker.clock.now += REFUSAL
+        self.answered(int(line.split()[1]))
+
+    def answered(self, status):
+        now = self.worker.clock.now
+        self.seen.append((status, now, now - self.asked_at))
+        if self.closed:
+            asyncio.get_running_loop().call_later(TURNAROUND, self.ask)
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """`run(main)`: `main(worker)` to its end."""
+
+    def whole(main, **limits):
+        clock = Clock()
+        loop = asyncio.SelectorEventLoop(clock)
+        monkeypatch.setattr(loop, "time", lambda: clock.now)
+        monkeypatch.setattr(turns, "perf_counter", lambda: clock.now)
+        limits = {"most_wait": MOST_WAIT} | limits
+        try:
+            return loop.run_until_complete(main(Worker(clock, **limits)))
+        finally:
+            loop.close()
+
+    return whole
+
+
+def closed_loop(connections, seconds=2.0):
+    """Statuses of what was answered in the later half."""
+
+    async def main(worker):
+        callers = [Caller(worker, closed=True) for _ in range(connections)]
+        begun = worker.clock.now
+        for caller in callers:
+            caller.ask()
+        await asyncio.sleep(seconds)
+        half = begun + seconds / 2
+        for caller in callers:
+            caller.closed = False
+        await asyncio.sleep(2 * LONGEST_SECONDS)
+        seen = [one for caller in callers for one in caller.seen]
+        return Counter(status for status, at, _ in seen if half <= at < begun + seconds)
+
+    return main
+
+
+@pytest.mark.parametrize("most_wait", [MOST_WAIT, 0.025])
+def test_refusals_leave_a_closed_loop_of_any_size_as_many_answers(run, most_wait):
+    found = {n: run(closed_loop(n), most_wait=most_wait) for n in (10, 50, 100, 200, 1000)}
+    goodput = {connections: statuses[200] for connections, statuses in found.items()}
+    assert min(goodput.values()) >= 0.9 * max(goodput.values()), found
+    assert found[1000][429] > 0
+
+
+def test_refusals_are_none_in_a_closed_loop_of_a_hundred(run):
+    assert set(run(closed_loop(100))) == {200}
+
+
+def test_a_burst_of_a_hundred_at_sixty_percent_of_the_capacity_is_answered_whole(run):
+    async def main(worker):
+        loop = asyncio.get_running_loop()
+        callers = [Caller(worker) for _ in range(100)]
+        for start in range(20):
+            for caller in callers:
+                loop.call_later(start * 100 * REQUEST / 0.6, caller.ask)
+        await asyncio.sleep(20 * 100 * REQUEST / 0.6 + 1)
+        return [one for caller in callers for one in caller.seen]
+
+    seen = run(main)
+    assert [status for status, _, _ in seen] == [200] * 2000
+    assert max(latency for _, _, latency in seen) <= MOST_WAIT
+
+
+def test_four_times_what_a_worker_can_do_is_refused_at_once_and_answered_in_time(run):
+    async def main(worker):
+        loop = asyncio.get_running_loop()
+        callers = [Caller(worker) for _ in range(12_000)]
+        for number, caller in enumerate(callers):
+            loop.call_later(number * REQUEST / 4, caller.ask)
+        await asyncio.sleep(12_000 * REQUEST / 4 + 1)
+        return [one for caller in callers for one in caller.seen]
+
+    seen = run(main)
+    assert len(seen) == 12_000
+    late = {200: 0.0, 429: 0.0}
+    for status, _, latency in seen:
+        late[status] = max(late[status], latency)
+    assert late[429] <= 2 * REFUSAL
+    assert late[200] <= 1.5 * MOST_WAIT  # by what rows took of late, which rises
+
+
+async def full(worker):
+    """Let in as much as the worker takes, of which nothing is begun."""
+    await worker.admission.turns.take()
+    while worker.admission.judge(worker.entrance, 2) is None:
+        Caller(worker).ask()
+        await asyncio.sleep(0)
+
+
+def test_a_refusal_comes_at_once_and_the_next_one_late_to_who_asks_again_at_once(run):
+    async def main(worker):
+        await full(worker)
+        caller = Caller(worker)
+        for pause in (0.0, 0.0, 2 * AT_ONCE_SECONDS):
+            await asyncio.sleep(pause)
+            caller.ask()
+            await asyncio.sleep(2 * MOST_WAIT)
+            if len(caller.seen) == 1:
+                caller.refused_at = worker.clock.now  # as if it had asked in the same moment
+        return [(status, latency) for status, _, latency in caller.seen]
+
+    first, second, third = run(main)
+    assert first == (429, pytest.approx(REFUSAL))
+    assert second == (429, pytest.approx(MOST_WAIT + REFUSAL))
+    assert third == (429, pytest.approx(REFUSAL))
+
+
+def test_late_refusals_are_apart_and_none_is_later_than_the_longest(run):
+    async def main(worker):
+        await full(worker)
+        callers = [Caller(worker) for _ in range(3000)]
+        for caller in callers:
+            caller.refused_at = worker.clock.now
+            caller.ask()
+        await asyncio.sleep(2 * LONGEST_SECONDS)
+        return sorted(latency for caller in callers for _, _, latency in caller.seen)
+
+    waits = run(main)
+    assert len(waits) == 3000
+    assert waits[0] >= MOST_WAIT
+    assert sum(wait < LONGEST_SECONDS for wait in waits) <= 1000
+    assert waits[-1] <= LONGEST_SECONDS + 3000 * REFUSAL + 0.01
+
+
+def test_who_leaves_while_its_refusal_waits_is_counted_as_none_and_not_refused(run):
+    async def main(worker):
+        await full(worker)
+        caller = Caller(worker)
+        caller.refused_at = worker.clock.now
+        caller.ask()
+        assert worker.refusals.holds(caller)
+        worker.refusals.forget(caller)
+        await asyncio.sleep(2 * LONGEST_SECONDS)
+        return caller.seen, worker.count("none"), worker.count("429")
+
+    assert run(main) == ([], 1, 0)
+
+
+def test_a_held_refusal_can_be_given_before_its_time(run):
+    async def main(worker):
+        await full(worker)
+        caller = Caller(worker)
+        caller.refused_at = worker.clock.now
+        caller.ask()
+        worker.refusals.give_now(caller)
+        return [status for status, _, _ in caller.seen], worker.refusals.holds(caller)
+
+    assert run(main) == ([429], False)
