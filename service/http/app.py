@@ -115,7 +115,7 @@ def _allow_pages(app: "_App", origins: str) -> None:
         "allow_origins": [origin.strip() for origin in origins.split(",")],
         "allow_methods": ["GET", "POST"],
         "allow_headers": ["*"],
-        "expose_headers": ["retry-after", "x-request-id"],
+        "expose_headers": ["retry-after", "retry-after-ms", "x-request-id"],
     }
     app.add_middleware(CORSMiddleware, **allowed)  # type: ignore[arg-type]  # a dict of both kinds
     for path, endpoint in app.shortcuts.items():
