@@ -8,7 +8,7 @@ coordinated omission).
 import json
 import selectors
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -128,6 +128,30 @@ def run_load(port: int, requests: list[bytes], connections: int, seconds: float)
         for connection in sent_at:
             connection.close()
     return found
+
+
+def run_closed_load(
+    port: int, requests: list[bytes], connections: int, seconds: float
+) -> dict[int, float]:
+    """Send `requests` in turn over so many connections for about `seconds`, in a closed loop that
+    asks again at once whatever the answer is: answers a second, by status.
+    """
+    numbers = count()
+    statuses: Counter[int] = Counter()
+    with selectors.DefaultSelector() as selector:
+        opened = [Connection(port) for _ in range(connections)]
+        for connection in opened:
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
+        began = perf_counter()
+        for connection in opened:
+            connection.send(requests[next(numbers) % len(requests)])
+        while (took := perf_counter() - began) < seconds:
+            for connection in _answered(selector, TIMEOUT_SECONDS, any_status=True):
+                statuses[connection.status] += 1
+                connection.send(requests[next(numbers) % len(requests)])
+        for connection in opened:
+            connection.close()
+    return {status: number / took for status, number in statuses.items()}
 
 
 def run_open_load(

@@ -1,16 +1,21 @@
-"""Four times the load that one worker can take, at a constant rate whatever it answers: how much is
-still answered, how late, how fast the rest is refused, and how soon all is as before.
+"""Three kinds of overload. Four times the load that one worker can take, at a constant rate
+whatever it answers: how much is still answered, how late, how fast the rest is refused, and how
+soon all is as before. Closed loops that ask again at once whatever they are answered: by raw
+sockets, and by wrk where it is installed. Bursts of a hundred callers below the capacity.
 
 The peak is the most that it answers by 200 over rising rates; N = 50 and 500 candidates.
 """
 
+import re
+import shutil
+import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from load import Answer, run_counted_load, run_load
+from load import Answer, run_closed_load, run_counted_load, run_load
 from results import say, verdict
 from serve import fitted, make_requests
 from servers import service
@@ -24,6 +29,12 @@ FLOOD_SECONDS = 8.0
 CALM_SECONDS = 3.0
 CALM = 0.5  # of the peak, after the flood
 WARM_SECONDS = 2.0
+LOOPS = (10, 25, 50, 100, 200)  # connections of a closed loop
+LOOP_SECONDS = 3.0
+ROUNDS = 3  # of all loops, in turn; of each, the middle one counts
+SMALL = 1  # candidates of what loops and bursts ask
+CALLERS, EVERY, SHARE = 100, 0.1, 0.6  # of a burst; seconds; of the capacity, at most
+BURST_SECONDS = 5.0
 
 
 class Seen(NamedTuple):
@@ -46,7 +57,78 @@ def measure() -> list[tuple[str, str, str]]:
         with service(home, bundle) as port:
             for size in SIZES:
                 lines += flooded(port, size, requests[size])
+            lines += looped(port, requests[SMALL], "raw sockets", run_closed_load)
+            if shutil.which("wrk"):
+                lines += looped(port, requests[SMALL], "wrk", wrk)
+            else:
+                say("no wrk here: apt-get install wrk")
+            lines += burst(port, requests[SMALL])
     return lines
+
+
+def looped(
+    port: int,
+    requests: list[bytes],
+    generator: str,
+    run: Callable[[int, list[bytes], int, float], dict[int, float]],
+) -> list[tuple[str, str, str]]:
+    """Closed loops of rising size."""
+    found: dict[int, list[float]] = {connections: [] for connections in LOOPS}
+    for _ in range(ROUNDS):  # side by side: the machine may be quicker at one time than at another
+        for connections in LOOPS:
+            statuses = run(port, requests, connections, LOOP_SECONDS)
+            say(f"{generator}, {connections} connections: {statuses}")
+            assert set(statuses) <= {200, 429}, f"answered by {set(statuses)}"
+            found[connections].append(statuses.get(200, 0.0))
+    goodput = {connections: float(np.median(rates)) for connections, rates in found.items()}
+    least = min(goodput.values()) / max(goodput.values())
+    sizes = " / ".join(map(str, LOOPS))
+    rates = " / ".join(f"{rate:,.0f}" for rate in goodput.values())
+    return [
+        (
+            f"closed loop of {generator}, {sizes} connections: answers of 200 a second",
+            f"{rates}: at least {least:.0%} of the best",
+            verdict("at least 90 %", least >= 0.9),
+        )
+    ]
+
+
+def wrk(port: int, requests: list[bytes], connections: int, seconds: float) -> dict[int, float]:
+    """The same as `run_closed_load`, by wrk, of the first of the requests."""
+    body = requests[0].partition(b"\r\n\r\n")[2].decode()
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(
+            f'wrk.method = "POST"\nwrk.body = [==[{body}]==]\n'
+            'wrk.headers["content-type"] = "application/json"\n'
+        )
+        script.flush()
+        run = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "-s", script.name]
+        run.append(f"http://127.0.0.1:{port}/predict")
+        said = subprocess.run(run, check=True, capture_output=True, text=True).stdout
+    found = re.search(r"(\d+) requests in ([\d.]+)s", said)
+    assert found is not None, said
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    others = int(refused[1]) if refused else 0
+    took = float(found[2])
+    return {200: (int(found[1]) - others) / took, 429: others / took}
+
+
+def burst(port: int, requests: list[bytes]) -> list[tuple[str, str, str]]:
+    """Callers that all ask at the same moment, again and again, below the capacity."""
+    capacity = run_closed_load(port, requests, 10, LOOP_SECONDS)[200]
+    every = max(EVERY, CALLERS / (SHARE * capacity))
+    moments = np.repeat(np.arange(int(BURST_SECONDS / every)) * every, CALLERS)
+    answers = run_counted_load(port, requests, CALLERS, moments)
+    refused = sum(answer.status != 200 for answer in answers)
+    longest = max(answer.latency for answer in answers)
+    return [
+        (
+            f"{CALLERS} callers that ask at once, every {1000 * every:.0f} ms, "
+            f"{CALLERS / every / capacity:.0%} of the capacity: refused",
+            f"{refused} of {len(answers):,}, the latest answer after {1000 * longest:.0f} ms",
+            verdict("none", not refused),
+        )
+    ]
 
 
 def flooded(port: int, size: int, requests: list[bytes]) -> list[tuple[str, str, str]]:
