@@ -41,18 +41,18 @@ def test_callers_that_leave_are_counted_as_none_and_give_their_rows_back(served,
     until(lambda: samples(client).get(("afm_requests_total", "/explain", "none")) == together)
     found = samples(client)
     assert found[("afm_rows_in_flight",)] == 0
-    assert ("afm_requests_total", "/explain", "200") not in found
+    assert not found.get(("afm_requests_total", "/explain", "200"))
     assert found[("afm_rows_total", "/explain")] == 0  # none was scored to its end
 
 
-def test_a_caller_that_leaves_with_pipelined_requests_is_counted_as_none(served, capfd):
+def test_a_caller_that_leaves_amid_pipelined_requests_writes_no_error(served, capfd):
+    # nothing is read while a second request waits: the first one's end is when it shows
     client = served()
     asked = request("/explain", {"instances": ROWS, "top": None})
     with socket.create_connection(("127.0.0.1", client.base_url.port)) as caller:
         caller.sendall(asked + asked)
         until(lambda: samples(client)[("afm_rows_in_flight",)] > 0)
     until(lambda: samples(client).get(("afm_requests_total", "/explain", "none")))
-    assert ("afm_requests_total", "/explain", "200") not in samples(client)
     assert "ASGI callable" not in "".join(capfd.readouterr())
 
 
@@ -62,4 +62,4 @@ def test_a_body_that_breaks_off_is_counted_as_none(served):
     with socket.create_connection(("127.0.0.1", client.base_url.port)) as caller:
         caller.sendall(asked[: len(asked) // 2])
     until(lambda: samples(client).get(("afm_requests_total", "/predict", "none")))
-    assert ("afm_requests_total", "/predict", "400") not in samples(client)
+    assert not samples(client).get(("afm_requests_total", "/predict", "400"))
