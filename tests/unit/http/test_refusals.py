@@ -45,6 +45,12 @@ class Worker:
     def count(self, status):
         return self.telemetry.requests.labels("/predict", status)._value.get()
 
+    async def end(self):
+        left = list(self.tasks)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
     async def work(self, caller):
         with self.admission.inside(self.entrance, 2, 400):
             await self.admission.turns.take()
@@ -92,9 +98,11 @@ def run(monkeypatch):
         monkeypatch.setattr(loop, "time", lambda: clock.now)
         monkeypatch.setattr(turns, "perf_counter", lambda: clock.now)
         limits = {"most_wait": MOST_WAIT} | limits
+        worker = Worker(clock, **limits)
         try:
-            return loop.run_until_complete(main(Worker(clock, **limits)))
+            return loop.run_until_complete(main(worker))
         finally:
+            loop.run_until_complete(worker.end())
             loop.close()
 
     return whole
