@@ -27,10 +27,10 @@ FIT ?= --config training/configs/example.toml --test $(EXAMPLE)/test.parquet
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test clients lint bench faults soak audit docs FORCE
+.PHONY: help install run test clients lint bench faults soak audit docs e2e up down logs ps upgrade rollback retrain backup restore rotate key sbom lock FORCE
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 install: $(INSTALLED) ## .venv with afm-train and afm-serve; PYTHON=python3.12 for another Python
 
@@ -70,6 +70,66 @@ docs: $(INSTALLED) ## the documentation as a site in .site/html, without warning
 	  .venv/docs/bin/python -m pip install -qq --no-input --disable-pip-version-check -r docs/requirements.txt; }
 	@$(BIN)/python docs/site.py .site
 	@.venv/docs/bin/zensical build --strict --clean -f .site/zensical.toml
+
+e2e: $(INSTALLED) ## the tests of the containers; they are skipped where no container engine answers
+	@$(BIN)/python -m pytest -p no:xdist -m e2e tests/e2e
+
+# The containers (docs/containers.md). SCALE=2: so many replicas behind a balancer.
+up: ## docker compose up, when it is new enough and every AFM_* variable is known; SCALE=2 for replicas
+	@sh docker/check.sh
+ifdef SCALE
+	@AFM_SERVICE_PORT=0 docker compose --profile scale up -d --build --wait --scale service=$(SCALE)
+else
+	@docker compose up -d --build --wait
+endif
+
+down: ## docker compose down; the volumes stay
+	@docker compose --profile scale down
+
+logs: ## what the containers say, and go on to say
+	@docker compose --profile scale logs -f --tail 100
+
+ps: ## the containers, and the bundles that were refused
+	@docker compose --profile scale ps -a
+	@docker compose exec -T publisher sh -c 'grep -H . /var/lib/afm/handover/refused/*/REFUSED.txt 2>/dev/null || true'
+
+upgrade: ## new images into running containers, one replica after the other
+	@sh docker/upgrade.sh
+
+rollback: ## the version that was active before
+	@docker compose run --rm -T --no-deps publisher afm-serve rollback
+
+retrain: ## train on AFM_DATA from the active version, publish when it is not worse (for cron)
+	@docker compose run --rm -T -e AFM_TRAIN=$(or $(AFM_TRAIN),warm) trainer train-once
+	@docker compose run --rm -T --no-deps publisher publish-waiting
+
+backup: ## the versions into the folder TO=
+	@sh docker/backup.sh save $(TO)
+
+restore: ## the versions from the folder FROM=, into empty volumes
+	@sh docker/backup.sh restore $(FROM)
+
+rotate: ## new passwords for the users of Redis, without a restart
+	@docker compose exec -T redis sh /usr/local/share/afm/rotate-logins.sh
+
+key: ## an API key into the folder AFM_API_KEYS: NAME=shop RIGHTS=predict
+	@docker compose run --rm -T --no-deps --user "$$(id -u):$$(id -g)" -v "$$(realpath $(AFM_API_KEYS)):/keys" \
+	  -e AFM_API_KEYS=/keys publisher afm-serve key $(NAME) --rights $(or $(RIGHTS),predict)
+	@chmod a+r $(AFM_API_KEYS)/keys
+
+# Each tool lives in an environment of its own, as pip-audit does.
+sbom: $(INSTALLED) ## what the service's image installs: CycloneDX and licences, into dist/
+	@[ -x .venv/sbom/bin/cyclonedx-py ] || { $(BIN)/python -m venv .venv/sbom && \
+	  .venv/sbom/bin/python -m pip install -qq --no-input --disable-pip-version-check cyclonedx-bom pip-licenses; }
+	@mkdir -p dist
+	@.venv/sbom/bin/cyclonedx-py requirements docker/requirements-service.txt --of JSON -o dist/service.cdx.json
+	@docker run --rm ctr-afm-service python /usr/local/share/afm/licences.py > dist/service-licences.csv
+	@echo "dist/service.cdx.json, dist/service-licences.csv"
+
+lock: $(INSTALLED) ## the hashes of what the images install, after a change of constraints.txt
+	@[ -x .venv/lock/bin/uv ] || { $(BIN)/python -m venv .venv/lock && \
+	  .venv/lock/bin/python -m pip install -qq --no-input --disable-pip-version-check uv; }
+	@sh docker/lock.sh .venv/lock/bin/uv
 
 # torch first and alone: see the note in constraints.txt.
 $(INSTALLED): pyproject.toml constraints.txt

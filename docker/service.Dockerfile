@@ -1,41 +1,63 @@
-# The service: HTTP, onnxruntime and a Redis client; no torch. Also the publisher (afm-serve publish).
-# Built from the project's root: docker build -f docker/service.Dockerfile -t ctr-afm-service .
-FROM python:3.11-slim-bookworm AS build
+# The service: HTTP, onnxruntime and a Redis client; no torch, no compiler, no Redis server. Also the
+# publisher (afm-serve publish). Built from the project's root, by docker compose or
+#   docker build -f docker/service.Dockerfile -t ctr-afm-service .
+# PYTHON_BASE takes a mirror or a digest: PYTHON_BASE=registry/python:3.11-slim-bookworm@sha256:...
+ARG PYTHON_BASE=python:3.11-slim-bookworm
+
+# The base without pip, perl, apt and what else builds (its list of packages stays, for scanners): one layer that stays the same until the base changes.
+FROM ${PYTHON_BASE} AS slim
+RUN rm -rf /opt/* /root/.cache /etc/pip.conf /usr/local/include /usr/local/lib/pkgconfig \
+      /usr/local/lib/python3.11/ensurepip /usr/local/lib/python3.11/site-packages/* \
+      /usr/local/lib/python3.11/test /usr/local/lib/python3.11/idlelib /usr/local/bin/pip* \
+      /usr/bin/perl* /usr/lib/*/perl* /usr/lib/*/libperl* /usr/share/perl* /usr/lib/*/gconv \
+      /usr/bin/apt* /usr/lib/apt /usr/lib/*/libapt* /var/lib/apt /usr/share/man /usr/share/locale \
+ && mkdir -p /var/lib/afm/bundles /var/lib/afm/handover /var/lib/afm/notes /live \
+ && chown -R 10001:10001 /var/lib/afm /live
+
+# The dependencies, each archive checked against its hash; byte-compiled.
+FROM ${PYTHON_BASE} AS dependencies
 RUN python -m venv --without-pip /srv/afm
+COPY docker/requirements-service.txt ./
+RUN pip --python /srv/afm/bin/python install -q --no-cache-dir --no-deps --compile --require-hashes \
+      -r requirements-service.txt \
+ && find /srv/afm -type d \( -name tests -o -name test -o -name include \) -prune -exec rm -rf {} + \
+ && find /srv/afm -name '*.c' -delete -o -name '*.pyx' -delete -o -name '*.a' -delete
+
+# The source by itself: a changed line makes this layer anew, and no other.
+FROM ${PYTHON_BASE} AS source
 WORKDIR /src
-COPY pyproject.toml constraints.txt ./
-# The dependencies first, in a layer that lasts until a pin changes.
-RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*p['dependencies'], *p['optional-dependencies']['serve'], sep='\n')" > requirements.txt \
- && pip --python /srv/afm/bin/python install -q --no-cache-dir -c constraints.txt -r requirements.txt
-COPY README.md LICENSE ./
 COPY model model
 COPY service service
-COPY training/__init__.py training/
-RUN pip --python /srv/afm/bin/python install -q --no-cache-dir --no-deps . \
- && rm -rf /srv/afm/bin/afm-train /srv/afm/lib/python3.11/site-packages/training \
- && find /srv/afm -type d \( -name tests -o -name test \) -prune -exec rm -rf {} +
+COPY docker/wheel.py pyproject.toml ./
+RUN python wheel.py /out/lib/python3.11/site-packages model service \
+ && python -m compileall -q --invalidation-mode unchecked-hash /out \
+ && mkdir -p /out/bin \
+ && printf '#!/srv/afm/bin/python\nimport sys\nfrom service.cli import main\nsys.exit(main())\n' > /out/bin/afm-serve \
+ && chmod 755 /out/bin/afm-serve
 
-FROM python:3.11-slim-bookworm AS root
-RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/afm --create-home afm \
- && mkdir /var/lib/afm/bundles /var/lib/afm/handover && chown afm: /var/lib/afm/* \
- && rm -rf /opt/* /root/.cache /usr/local/lib/python3.11/ensurepip /usr/local/lib/python3.11/site-packages/* /usr/local/bin/pip*
-COPY --from=build /srv/afm /srv/afm
-COPY docker/publish-once.sh /usr/local/bin/publish-once
-COPY docker/with-redis.sh /usr/local/bin/with-redis
-
-# One layer, copied: what was removed above takes no room, and there is no pip in the image.
 FROM scratch
-COPY --from=root / /
+COPY --from=slim / /
+COPY --from=dependencies /srv/afm /srv/afm
+COPY --chmod=755 docker/publish-waiting.sh /usr/local/bin/publish-waiting
+COPY docker/health.py docker/licences.py /usr/local/share/afm/
+COPY --from=source /out /srv/afm
+ARG VERSION=0.1.0
+ARG REVISION=
+LABEL org.opencontainers.image.title="ctr-afm service" \
+      org.opencontainers.image.description="Click probabilities over HTTP, and afm-serve publish" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 ENV PATH=/srv/afm/bin:/usr/local/bin:/usr/bin:/bin \
     LANG=C.UTF-8 \
     PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
     ORT_DISABLE_TELEMETRY=1 \
     AFM_HOME=/var/lib/afm
-USER afm
+USER 10001:10001
 WORKDIR /var/lib/afm
 EXPOSE 8000
-ENTRYPOINT ["with-redis"]
+STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
 CMD ["afm-serve", "run", "--host", "0.0.0.0", "--port", "8000"]

@@ -36,8 +36,8 @@ def _run(arguments: argparse.Namespace) -> None:
     settings = Settings.load(
         host=arguments.host, port=arguments.port, workers=arguments.workers, model=arguments.model
     )
-    with _redis_url(settings) as url:
-        serve(settings, url)
+    with _redis(settings) as address:
+        serve(settings, address)
 
 
 def _publish(arguments: argparse.Namespace) -> None:
@@ -154,8 +154,8 @@ def _rollback(arguments: argparse.Namespace) -> None:
 def _store(settings: Settings) -> Iterator["VersionStore"]:
     from service.store.version_store import VersionStore
 
-    with _redis_url(settings) as url:
-        store = VersionStore(url, settings.model, settings.redis_timeout_ms / 1000)
+    with _redis(settings) as address:
+        store = VersionStore(address, settings.model, settings.redis_timeout_ms / 1000)
         try:
             yield store
         finally:
@@ -163,9 +163,9 @@ def _store(settings: Settings) -> Iterator["VersionStore"]:
 
 
 @contextmanager
-def _redis_url(settings: Settings) -> Iterator[str]:
-    if settings.redis_url is not None:
-        yield settings.redis_url
+def _redis(settings: Settings) -> Iterator[str | Path]:
+    if settings.redis is not None:
+        yield settings.redis
         return
     with EmbeddedRedis(settings.home) as embedded:
         yield embedded.url

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.errors import SettingsError
 from service.limits import InputLimits
+from service.setting_names import check_names
 
 MOST_CONNECTIONS = 10_000
 LEAST_AT_ONCE = 256 << 10  # bytes of JSON that are read in one go, however small bodies must be
@@ -30,7 +31,12 @@ def without_password(url: str) -> str:
     return f"{scheme}://{user}{at if user else ''}{place}"
 
 
-def _redis_url(url: str) -> str:
+def checked_redis_url(url: str) -> str:
+    """The URL.
+
+    Raises:
+        ValueError: it is not one; without its text, which may hold a password.
+    """
     try:
         redis.Redis.from_url(url).close()  # parses, and does not connect
     except ValueError:  # whose text may hold a part of the password
@@ -92,14 +98,22 @@ class Settings(BaseSettings):
     home: Path = Path(".afm")
     """Where the embedded Redis keeps its data, and published bundles are."""
 
-    redis_url: Annotated[str, AfterValidator(_redis_url)] | None = None
+    redis_url: Annotated[str, AfterValidator(checked_redis_url)] | None = None
     """The Redis to use; none means an embedded one under `home`."""
+
+    redis_url_file: Path | None = None
+    """A file that holds the Redis URL, read again for each connection, so that a password is
+    changed without a restart; instead of `redis_url`.
+    """
 
     redis_timeout_ms: int = Field(default=1000, ge=1)
     """How long one Redis command, or connecting, may take."""
 
     model: str = Field(default="default", pattern=NAME)
     """The model that is served, and whose versions the commands speak of."""
+
+    example: bool = False
+    """Serve the made-up example, the model `example`, until `model` has a version of its own."""
 
     bundles: Annotated[Path, AfterValidator(_local_directory)] | None = None
     """The bundle store: a directory; none means `bundles` under `home`."""
@@ -134,11 +148,18 @@ class Settings(BaseSettings):
     cors_origins: str | None = None
     """Pages that may ask from a browser: `https://demo.example,https://other.example`, or `*`."""
 
+    published_host: str | None = None
+    """The address at which others reach `host`, such as the one that a container's port is
+    published on; none means `host` itself.
+    """
+
     port: int = Field(default=8000, ge=0, le=65535)
     """The port to listen on; 0 takes a free one."""
 
     api_keys: Path | None = None
-    """A file of hashed API keys (`afm-serve key`); none lets in whoever reaches the address."""
+    """A file of hashed API keys (`afm-serve key`), or a folder with a file `keys`; none lets in
+    whoever reaches the address.
+    """
 
     allow_anonymous: bool = False
     """Listen beyond this machine although no API key is asked for."""
@@ -247,8 +268,10 @@ class Settings(BaseSettings):
         """From the environment; what is `chosen` and not None wins.
 
         Raises:
-            SettingsError: a setting that cannot be used; names variable and value.
+            SettingsError: a setting that cannot be used; names variable and value. Or a variable
+                that is no setting; names the setting that is nearest.
         """
+        check_names(cls.model_fields)
         try:
             return cls(**{key: value for key, value in chosen.items() if value is not None})
         except ValidationError as error:
@@ -257,6 +280,16 @@ class Settings(BaseSettings):
             value = without_password(str(fault["input"])) if key == "redis_url" else fault["input"]
             message = fault["msg"].removeprefix("Value error, ")
             raise SettingsError(f"AFM_{key.upper()}: {message} (value {value!r})") from error
+
+    @property
+    def reached_at(self) -> str:
+        """The address at which callers reach the service."""
+        return self.host if self.published_host is None else self.published_host
+
+    @property
+    def redis(self) -> str | Path | None:
+        """The URL of the Redis to use, or the file that holds it; None means an embedded one."""
+        return self.redis_url if self.redis_url_file is None else self.redis_url_file
 
     @property
     def bundle_directory(self) -> Path:

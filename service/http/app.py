@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -27,28 +28,33 @@ from service.scoring.redis_lookups import Lookups
 from service.settings import Settings
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
-from service.versions.follower import Follower
+from service.versions.follower import EXAMPLE, Follower
 from service.versions.shadow import Shadow
 
 FIRST_POLL_SECONDS = 60.0  # a worker that listens sooner would answer 503 to its first requests
 
 
-def create_app(settings: Settings, redis_url: str, *, replaces: bool = False) -> FastAPI:
+def create_app(settings: Settings, redis: str | Path, *, replaces: bool = False) -> FastAPI:
     """The app, which follows the active version of `settings.model` while its lifespan lasts.
-    `replaces`: its process stands in for one that died.
+    `redis`: the URL of Redis, or a file that holds it. `replaces`: its process stands in for one
+    that died.
 
     Raises:
         SettingsError: the file of API keys cannot be used.
     """
     telemetry = Telemetry()
-    store = VersionStore(redis_url, settings.model, settings.redis_timeout_ms / 1000)
-    bundles = BundleStore(settings.bundle_directory, settings.home / "notes")
     redis_timeout = settings.redis_timeout_ms / 1000
-    lookups = Lookups(redis_url, settings.live_timeout_ms / 1000, redis_timeout)
+    store = VersionStore(redis, settings.model, redis_timeout)
+    example = None
+    if settings.example and settings.model != EXAMPLE:
+        example = VersionStore(redis, EXAMPLE, redis_timeout)
+    bundles = BundleStore(settings.bundle_directory, settings.home / "notes")
+    lookups = Lookups(redis, settings.live_timeout_ms / 1000, redis_timeout)
     shadow = Shadow(settings.shadow_limits)
     follower = Follower(
         *(store, bundles, telemetry, settings.poll_seconds, settings.ad_cache, lookups, shadow),
         replaces=replaces,
+        example=example,
     )
 
     keys = None if settings.api_keys is None else ApiKeys(settings.api_keys)

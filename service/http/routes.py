@@ -28,7 +28,7 @@ from service.scoring.admission import Admission
 from service.scoring.payloads import PayloadDecoder
 from service.scoring.predictor import Explanations, Predictor, Probabilities, View
 from service.settings import Settings
-from service.versions.follower import Follower
+from service.versions.follower import EXAMPLE, Follower
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # which some tools put first; RFC 8259 lets it be ignored
 PATHS = frozenset((*SCORING, *STATUS_PATHS))
@@ -179,7 +179,8 @@ def _status_routes(follower: Follower, telemetry: Telemetry, drain: Drain) -> AP
         if refusal:
             refused = {k: getattr(refusal, k) for k in ("version", "code", "reason")}
         state: dict[str, Any] = {
-            "model": follower.model,
+            "model": follower.live.model if follower.live else follower.model,
+            "example": follower.live is not None and follower.live.model == EXAMPLE,
             "version": follower.live.version if follower.live else None,
             "active": follower.active,
             "redis": follower.redis_fault or follower.redis_warning or "ok",
@@ -202,6 +203,7 @@ def _status_routes(follower: Follower, telemetry: Telemetry, drain: Drain) -> AP
         manifest = live.bundle.manifest
         return {
             "model": live.model,
+            "example": live.model == EXAMPLE,
             "version": live.version,
             "net": manifest.net,
             "task": manifest.task,

@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from service.errors import SettingsError
 from service.http.access.api_keys import ApiKeys
@@ -21,8 +22,9 @@ from service.settings import Settings
 FILES = 100  # that a worker may have open beside its connections
 
 
-def serve(settings: Settings, redis_url: str) -> None:
-    """Serve until SIGTERM or SIGINT; workers that die are replaced.
+def serve(settings: Settings, redis: str | Path) -> None:
+    """Serve until SIGTERM or SIGINT; workers that die are replaced. `redis`: the URL of Redis, or
+    a file that holds it.
 
     Raises:
         SettingsError: the address cannot be listened on, or not without API keys; the files of TLS
@@ -42,7 +44,9 @@ def serve(settings: Settings, redis_url: str) -> None:
         configure_logging(settings)
         # a core file would hold the callers' values, and the password of Redis
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        os.environ.update(settings.environment() | {"AFM_REDIS_URL": redis_url})
+        os.environ.update(settings.environment())
+        if isinstance(redis, str):
+            os.environ["AFM_REDIS_URL"] = redis
         with _shared_metrics(settings.workers):
             if settings.workers == 1:
                 run_worker(sockets)
@@ -64,9 +68,10 @@ def _end(number: int, frame: object) -> None:  # noqa: ARG001 - a handler's two 
 def _check_access(settings: Settings) -> None:
     if settings.api_keys is not None:
         ApiKeys(settings.api_keys)  # else each worker would say what is wrong, and start again
-    elif not settings.allow_anonymous and not is_local(settings.host):
+    elif not settings.allow_anonymous and not is_local(settings.reached_at):
+        name = "AFM_HOST" if settings.published_host is None else "AFM_PUBLISHED_HOST"
         raise SettingsError(
-            f"AFM_HOST: {settings.host} is reached from other machines: set AFM_API_KEYS "
+            f"{name}: {settings.reached_at} is reached from other machines: set AFM_API_KEYS "
             "(afm-serve key makes one), or AFM_ALLOW_ANONYMOUS=1 to serve whoever comes"
         )
 

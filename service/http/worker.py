@@ -137,11 +137,11 @@ def run_worker(sockets: list[socket.socket], parent: Pipe | None = None) -> None
     if parent is not None:
         _stay_with(parent, lambda: server is not None and server.started)
     sys.setswitchinterval(SWITCH_SECONDS)
-    if settings.redis_url is None:
+    if settings.redis is None:
         raise RuntimeError("AFM_REDIS_URL is not set; afm-serve run sets it")
     from service.http.app import create_app  # the workers' parent does without all that it needs
 
-    app = create_app(settings, settings.redis_url, replaces=_is_one_more(settings.workers))
+    app = create_app(settings, settings.redis, replaces=_is_one_more(settings.workers))
     server = Server(_config(app, settings), app.state.drain, alone=parent is None)
     server.run(sockets)
 

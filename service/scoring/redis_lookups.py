@@ -10,10 +10,11 @@ import queue
 import threading
 import time
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from service.errors import StoreUnavailable
-from service.store.redis_client import redis_client
+from service.store.redis_client import RedisLink
 
 PAUSE_SECONDS = 0.7  # after a failure nobody waits for Redis, nor is it asked
 
@@ -31,9 +32,9 @@ class Lookups:
     `redis_timeout`, in seconds: when a round trip is given up.
     """
 
-    def __init__(self, url: str, most_seconds: float, redis_timeout: float) -> None:
+    def __init__(self, address: str | Path, most_seconds: float, redis_timeout: float) -> None:
         self._most_seconds = most_seconds
-        self._redis = redis_client(url, redis_timeout)
+        self._link = RedisLink(address, redis_timeout)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._asked_at: float | None = None  # of the round trip under way
         self._again_at = 0.0
@@ -67,7 +68,7 @@ class Lookups:
         if self._thread is not None:
             self._jobs.put(None)
             self._thread.join(timeout=5)
-        self._redis.close()
+        self._link.close()
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -87,6 +88,7 @@ class Lookups:
             found: Found | None = self._ask(jobs)
         except Exception:  # a thread that ends would answer nobody ever again
             found = None
+            self._link.close()  # its password may have been changed
             self._again_at = time.monotonic() + PAUSE_SECONDS
         self._asked_at = None
         for job in jobs:
@@ -101,7 +103,7 @@ class Lookups:
             for key, values in job.wanted.items():
                 merged.setdefault(key, set()).update(values)
         asked = {key: sorted(values) for key, values in merged.items()}
-        pipe = self._redis.pipeline(transaction=False)
+        pipe = self._link.client().pipeline(transaction=False)
         for key, values in asked.items():
             pipe.hmget(key, values)
         replies: list[list[Any]] = pipe.execute()

@@ -5,13 +5,59 @@ for without end; here it is for a whole reply, and longer only as more of it arr
 """
 
 import time
+from pathlib import Path
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from service.errors import StoreUnavailable
+from service.settings import checked_redis_url, without_password
+
 SLOWEST = 1 << 20  # bytes a second: a reply that comes slower than that is given up
+
+
+class RedisLink:
+    """The way to one Redis. `address`: its URL, or the file that holds it, which is read again
+    whenever the link was closed: so a password may change, and the file may come later.
+    """
+
+    def __init__(self, address: str | Path, timeout: float) -> None:
+        self._address = address
+        self._timeout = timeout
+        self._client: Any = None
+        self.shown = without_password(address) if isinstance(address, str) else str(address)
+
+    def client(self) -> Any:
+        """The client, made when first used.
+
+        Raises:
+            StoreUnavailable: the file cannot be read, or holds no URL.
+        """
+        if self._client is None:
+            url = self._address
+            if isinstance(url, Path):
+                url = _url_in(url)
+                self.shown = without_password(url)
+            self._client = redis_client(url, self._timeout)
+        return self._client
+
+    def close(self) -> None:
+        """Close the connection; it is made anew when next used."""
+        if self._client is not None:
+            self._client.close()
+        if isinstance(self._address, Path):
+            self._client = None
+
+
+def _url_in(path: Path) -> str:
+    try:
+        return checked_redis_url(path.read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise StoreUnavailable(f"AFM_REDIS_URL_FILE: {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise StoreUnavailable(f"AFM_REDIS_URL_FILE: {path}: {error}") from None
 
 
 def redis_client(url: str, timeout: float) -> Any:  # its types mix up str and bytes, sync and async

@@ -25,15 +25,15 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import redis
 
 from service.errors import StoreError, StoreUnavailable, VersionError
-from service.settings import without_password
 from service.store.records import FORCED, Record, Refused, Unjudged
-from service.store.redis_client import redis_client
+from service.store.redis_client import RedisLink
 
 WAYS_BACK = 1000
 KEPT_REFUSALS = 10_000  # entries of the stream
@@ -42,17 +42,31 @@ KEPT_REFUSALS = 10_000  # entries of the stream
 class VersionStore:
     """The versions of one model in Redis. Each method may raise StoreUnavailable.
 
-    Connects when first used; `timeout` in seconds is for one command. Not shared between threads.
+    `address`: the URL of Redis, or a file that holds it. Connects when first used; `timeout` in
+    seconds is for one command. Not shared between threads.
     """
 
-    def __init__(self, url: str, model: str, timeout: float = 1.0) -> None:
-        self.url = without_password(url)
+    def __init__(self, address: str | Path, model: str, timeout: float = 1.0) -> None:
         self.model = model
-        self.redis = redis_client(url, timeout)
+        self._link = RedisLink(address, timeout)
+
+    @property
+    def redis(self) -> Any:
+        """The client.
+
+        Raises:
+            StoreUnavailable: the file with the URL of Redis cannot be read.
+        """
+        return self._link.client()
+
+    @property
+    def url(self) -> str:
+        """The URL of Redis, without its password."""
+        return self._link.shown
 
     def close(self) -> None:
         """Close the connection; it is made anew when next used."""
-        self.redis.close()
+        self._link.close()
 
     def key(self, *parts: str) -> str:
         """A key of this model."""

@@ -35,6 +35,7 @@ RECONNECT_SECONDS = 0.25  # from a poll that did not reach Redis to the next, be
 CONNECTION_SECONDS = 1.0  # its age: an old server may answer on it long after another took its name
 RETIRED_SECONDS = 2.0  # for the requests that still use it: the last user frees the graphs
 NICENESS = 5  # of the thread: a third of a request's share where there are too few cores
+EXAMPLE = "example"  # the model that is trained on the made-up log of `afm-train simulate`
 PATIENCE_SECONDS = 10.0  # of a worker that started: for requests, or for what others make of theirs
 
 log = structlog.get_logger()
@@ -50,7 +51,8 @@ class Follower:
 
     `confirmed`: Redis named what is live; it did not where the service started without it. `shadow`
     has the recent requests that judge a new one. `replaces`: this worker stands in for one that
-    died, and others may be judging.
+    died, and others may be judging. `example`: of the made-up example, which stands in until the
+    model has a version of its own, and never again after.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Follower:
         shadow: Shadow | None = None,
         *,
         replaces: bool = False,
+        example: VersionStore | None = None,
     ) -> None:
         self.live: Live | None = None
         self.active: str | None = None
@@ -72,7 +75,8 @@ class Follower:
         self.redis_warning: str | None = None
         self.model = store.model
         self.shadow = shadow or Shadow()
-        self._store = store
+        self._store = self._own = store
+        self._example = example
         self._bundles = bundles
         self._telemetry = telemetry
         self._poll_seconds = poll_seconds
@@ -128,8 +132,8 @@ class Follower:
         if self.active is not None:
             return f"version {self.active} is being loaded"
         return (
-            f"nothing is published as model {self.model!r}: run afm-serve publish BUNDLE "
-            f"--model {self.model}"
+            f"nothing is published as model {self._own.model!r}: run afm-serve publish BUNDLE "
+            f"--model {self._own.model}"
         )
 
     def _run(self) -> None:
@@ -149,6 +153,7 @@ class Follower:
         self._drop_retired()
         self._renew_connection()
         try:
+            self._choose_model()
             self.active = self._store.active()
             if self.redis_fault is not None:
                 self._reached_redis()
@@ -163,6 +168,37 @@ class Follower:
             self._lost_redis(str(error))
         if self.live is None:
             self._fall_back([one.version for one in self._bundles.noted(self.model)])
+        if self.live is None and self._example is not None and self._store is self._own:
+            self._fall_back_to_example(self._example)
+
+    def _choose_model(self) -> None:
+        if self._example is None:
+            return
+        if self._bundles.noted(self._own.model) or self._own.active() is not None:
+            self._follow(self._own)
+            self._example = None
+        elif self._store is self._own and self._example.active() is not None:
+            self._follow(self._example)
+
+    def _fall_back_to_example(self, example: VersionStore) -> None:
+        # without Redis, and nothing else was ever active beside these bundles
+        noted = self._bundles.noted(example.model)
+        if self.redis_fault is not None and noted and not self._bundles.noted(self._own.model):
+            self._follow(example)
+            self._fall_back_at = 0.0
+            self._fall_back([one.version for one in noted])
+
+    def _follow(self, store: VersionStore) -> None:
+        if store is self._store:
+            return
+        self._store.close()
+        self._store, self.model = store, store.model
+        self._refusals = Refusals(store, self._bundles, self._telemetry)
+        self._spare = None
+
+    def _is_stood_in_for(self) -> bool:
+        # by another model, whose scores and requests say nothing of this one
+        return self.live is not None and self.live.model != self.model
 
     def _tell(self) -> None:
         self._refusals.tell(None if self.live is None else self.live.version)
@@ -177,6 +213,10 @@ class Follower:
         return self.refusal.judged and self._unjudged(version) is not None
 
     def _activate(self, version: str) -> None:
+        if self._is_stood_in_for():
+            self._load_and_judge(version)
+            self.shadow.forget()
+            return
         if self.live is None or (self._is_kept(version) and self._unjudged(version) is not None):
             self._load_and_judge(version)
             return
@@ -219,7 +259,10 @@ class Follower:
         bundle = self._bundles.open(self.model, version)
         held = self._store.vocabularies(version)
         values = self._live_values(bundle)
-        return make_live(self.model, bundle, held, self._ad_cache, values, self.live)
+        return make_live(self.model, bundle, held, self._ad_cache, values, self._before())
+
+    def _before(self) -> Live | None:
+        return None if self._is_stood_in_for() else self.live
 
     def _live_values(self, bundle: Bundle) -> LiveValues | None:
         if self._lookups is None:
@@ -293,7 +336,9 @@ class Follower:
         self._telemetry.went_live(facts, old.version if old else None)
         if old is not None:
             self._retired.append((time.monotonic() + RETIRED_SECONDS, old))
-            self._spare = old
+            self._spare = old if old.model == new.model else None
+        if new.model == EXAMPLE:
+            log.warning("this is the made-up example, not a model of yours", model=EXAMPLE)
         log.info(
             "version is live",
             model=self.model,
@@ -306,7 +351,7 @@ class Follower:
 
     def _judge(self, new: Live, *, fresh: bool) -> dict[str, float] | None:
         # what recent requests say of it; None where nobody asks them
-        if self.live is None:
+        if self.live is None or self._is_stood_in_for():
             return None
         unjudged = self._unjudged(new.version)
         if unjudged is not None:
@@ -335,6 +380,8 @@ class Follower:
                 raise _GivenUpError
 
     def _knows_little(self, version: str) -> bool:
+        if self._is_stood_in_for():
+            return False
         shadow = self.shadow
         return shadow.judges and not shadow.suffices() and self._unjudged(version) is None
 

@@ -57,6 +57,11 @@ class Shadow:
         while len(self._requests) > self._limits.requests or self._bytes > MOST_BYTES:
             self._bytes -= self._requests.popleft()[1]
 
+    def forget(self) -> None:
+        """Drop what is kept: it was asked of another model."""
+        self._requests.clear()
+        self._bytes = 0
+
     @property
     def judges(self) -> bool:
         """Whether requests are kept at all."""

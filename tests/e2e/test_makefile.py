@@ -34,7 +34,9 @@ def commands(recipe: str) -> list[str]:
 
 def test_make_alone_lists_every_target_with_its_help(house: Path) -> None:
     listed = re.findall(r"^  make (\w+) +\S", make(cwd=house).stdout, flags=re.MULTILINE)
-    assert listed == ["help", "install", "run", "test", "lint", "bench", "faults", "soak", "audit"]
+    assert listed[:4] == ["help", "install", "run", "test"]
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert listed == re.findall(r"^([a-z0-9]+):.*## ", text, flags=re.MULTILINE)
 
 
 def test_run_goes_from_example_data_to_a_service(house: Path) -> None:

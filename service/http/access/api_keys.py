@@ -21,7 +21,8 @@ from service.errors import SettingsError
 from service.settings import NAME
 
 RIGHTS = ("predict", "explain", "admin")
-WATCH_SECONDS = 1.0  # between two looks at the file
+KEYS = "keys"  # the name of the file where a folder is given
+WATCH_SECONDS = 0.5  # between two looks at the file
 
 log = structlog.get_logger()
 
@@ -34,6 +35,13 @@ class ApiKey(NamedTuple):
     rights: frozenset[str]
 
 
+class _Stamp(NamedTuple):
+    changed: int
+    size: int
+    number: int
+    names: int  # none: the file was replaced or removed, and is still open or mounted
+
+
 class ApiKeys:
     """The keys in a file.
 
@@ -43,7 +51,7 @@ class ApiKeys:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = path = key_file(path)
         self._stamp = _stamp(path)
         self._keys = _read(path)
         self._fault: str | None = None
@@ -63,6 +71,11 @@ class ApiKeys:
         A file that cannot be used leaves the keys as they are, and is logged once.
         """
         stamp = _stamp(self._path)
+        if stamp is not None and not stamp.names and self._fault is None:
+            # a file that a container was given by itself, and that was replaced outside
+            self._fault = f"{self._path} was replaced where this process cannot see it"
+            log.error("api keys are old; mount their folder, not the file", reason=self._fault)
+            return False
         if stamp == self._stamp:
             return self._fault is None
         self._stamp = stamp
@@ -92,12 +105,18 @@ class ApiKeys:
             task.cancel()
 
 
+def key_file(path: Path) -> Path:
+    """The file of keys that a setting names, itself or by its folder."""
+    return path / KEYS if path.is_dir() else path
+
+
 def make_key(path: Path, name: str, rights: list[str]) -> str:
     """Add a new key to the file, which is made when absent, and return it: nobody has it but you.
 
     Raises:
         SettingsError: the file cannot be used, has this name, or name or rights are none.
     """
+    path = key_file(path)
     key = f"afm_{secrets.token_urlsafe(32)}"
     line = f"{name} {hashlib.sha256(key.encode()).hexdigest()} {','.join(rights)}"
     _parse(line, "afm-serve key")
@@ -145,12 +164,12 @@ def _parse(text: str, source: str) -> tuple[ApiKey, ...]:
     return tuple(keys.values())
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _stamp(path: Path) -> _Stamp | None:
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return _Stamp(found.st_mtime_ns, found.st_size, found.st_ino, found.st_nlink)
 
 
 def _why(error: OSError | UnicodeDecodeError) -> str:

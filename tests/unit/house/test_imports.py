@@ -15,7 +15,7 @@ FLOORS = {
         ["scoring"],
         ["store", "observe"],
         ["settings"],
-        ["limits"],
+        ["limits", "setting_names"],
         ["errors"],
     ],
     "training": [

@@ -6,6 +6,7 @@ import hmac
 import os
 import re
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -140,3 +141,21 @@ def test_the_file_is_watched_and_its_state_told(path, monkeypatch):
                 pass
 
     asyncio.run(asyncio.wait_for(live(), 10))
+
+
+def test_a_folder_stands_for_the_file_keys_in_it(tmp_path):
+    key = make_key(tmp_path, "shop", ["predict"])
+    assert (tmp_path / "keys").exists()
+    found = ApiKeys(tmp_path).find(key.encode())
+    assert found is not None
+    assert found.name == "shop"
+
+
+def test_keys_are_not_current_where_their_file_was_replaced_out_of_sight(tmp_path):
+    make_key(tmp_path / "keys", "shop", ["predict"])
+    with (tmp_path / "keys").open() as mounted:  # as a container has one file that it was given
+        keys = ApiKeys(Path(f"/proc/self/fd/{mounted.fileno()}"))
+        assert keys.refresh()
+        (tmp_path / "new").write_text("")
+        (tmp_path / "new").replace(tmp_path / "keys")
+        assert not keys.refresh()

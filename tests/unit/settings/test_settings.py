@@ -135,3 +135,21 @@ def test_every_setting_has_a_sentence():
         assert isinstance(behind, ast.Expr), name
         assert isinstance(behind.value, ast.Constant), name
         assert behind.value.value.rstrip().endswith("."), name
+
+
+def test_a_variable_that_is_no_setting_is_an_error_that_names_the_nearest(monkeypatch):
+    monkeypatch.setenv("AFM_WORKER", "2")
+    with pytest.raises(SettingsError, match=r"^AFM_WORKER: .* nearest one is AFM_WORKERS$"):
+        Settings.load()
+
+
+def test_a_file_stands_in_for_the_url_of_redis_and_may_come_later(tmp_path):
+    settings = Settings.load(redis_url_file=tmp_path / "url")
+    assert settings.redis == tmp_path / "url"
+    assert Settings.load(redis_url="redis://h").redis == "redis://h"
+    assert Settings.load().redis is None
+
+
+def test_callers_reach_the_published_address():
+    assert Settings.load(host="::").reached_at == "::"
+    assert Settings.load(host="::", published_host="127.0.0.1").reached_at == "127.0.0.1"

@@ -1,0 +1,28 @@
+"""Which `AFM_*` variables there are: an unknown one is an error, not silence."""
+
+import difflib
+import os
+from collections.abc import Iterable
+
+from service.errors import SettingsError
+
+# of docker-compose.yml: its trainer, its ports and its limits; they may stand beside the settings
+OF_CONTAINERS = (
+    *("AFM_BIND", "AFM_CONFIG", "AFM_CPUS", "AFM_DATA", "AFM_EXAMPLE_ROWS", "AFM_FIT"),
+    *("AFM_MEMORY", "AFM_REDIS_MEMORY", "AFM_SCHEMA", "AFM_SERVICE_PORT", "AFM_TEST"),
+    *("AFM_TRAIN", "AFM_TRAINER_CPUS", "AFM_TRAINER_MEMORY"),
+)
+OF_TESTS = ("AFM_TEST_DATA",)
+
+
+def check_names(settings: Iterable[str]) -> None:
+    """Look at every variable of the environment that begins as a setting does.
+
+    Raises:
+        SettingsError: there is no such setting; names the one that is nearest.
+    """
+    known = [*(f"AFM_{name.upper()}" for name in settings), *OF_CONTAINERS]
+    for name in sorted(os.environ):
+        if name.startswith("AFM_") and name not in (*known, *OF_TESTS):
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise SettingsError(f"{name}: there is no such setting; the nearest one is {near}")
