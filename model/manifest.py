@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.errors import BundleError
+from model.held_out import HeldOut
 
 FORMAT = 1
 
@@ -77,6 +78,7 @@ class Manifest(_Part):
     training: dict[str, Any] = {}  # seed, configuration, epochs
     warnings: list[str] = []  # what its fit must not pass over in silence, a line each
     files: dict[str, FileRecord]
+    held_out: HeldOut | None = None  # the rule of the rows it was never trained on, where known
 
     def dumps(self) -> bytes:
         """As JSON for people and programs."""

@@ -52,7 +52,7 @@ def _publish(arguments: argparse.Namespace) -> None:
         bundles = BundleStore(settings.bundle_directory)
         # what nobody is answered by yet is told its faults, and not refused
         force = arguments.force or not arguments.activate
-        gate = Gate(settings.gate_calibration, arguments.on, force)
+        gate = Gate(settings.gate_calibration, arguments.on, force, settings.gate_loss)
         done = publish(
             arguments.bundle,
             store,
@@ -73,7 +73,7 @@ def _say_published(done: "Published", model: str) -> None:
     state = "is active" if done.active else f"not active: afm-serve activate {version}"
     print(f"{version} ({net}) {what} as model {model!r}; {state}")
     for line in done.saw:
-        print(f"  {'in spite of: ' if line in done.faults else ''}{line}")
+        print(f"  {'although: ' if line in done.faults else ''}{line}")
 
 
 def _wait(store: "VersionStore", version: str, seconds: float) -> None:

@@ -126,9 +126,14 @@ class Settings(BaseSettings):
     live_timeout_ms: float = Field(default=5.0, gt=0)
     """How long a request waits for such values; then they count as unknown."""
 
-    gate_calibration: float = Field(default=1.25, gt=1)
+    gate_calibration: float = Field(default=1.2, gt=1)
     """`publish` refuses probabilities that sum to more clicks than this many times the real ones,
     or to less than the real ones over it.
+    """
+
+    gate_loss: float = Field(default=0.01, ge=0)
+    """`publish` refuses a bundle whose loss is larger than the active version's by more than this
+    share of it, beyond the luck of few rows: two fits of one log differ by as much.
     """
 
     host: str = "127.0.0.1"

@@ -16,7 +16,7 @@ CONTEXT.set_forkserver_preload(
     [
         "service.versions.publish",
         "service.versions.publish_gate",
-        "service.store.version_store",
+        "service.store.publication",
     ]
 )
 
@@ -26,7 +26,7 @@ class Publisher(CONTEXT.Process):
 
     def __init__(self, bundle: Path, env: dict[str, str], file_limit: int | None = None) -> None:
         super().__init__()
-        self._arguments = ["publish", "--force", str(bundle)]
+        self._arguments = ["publish", "--force", "--no-wait", str(bundle)]
         self._env = env
         self._file_limit = file_limit
         handle, name = tempfile.mkstemp()

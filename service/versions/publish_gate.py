@@ -1,24 +1,30 @@
 """The gate: a bundle against the active one on the same labelled rows, before it is published.
 
-Both score the raw rows through their own encoder, as they would be served. The bundle is refused
-when the paired bootstrap says that it is worse, or when its probabilities are off as a whole.
+Both score the raw rows through their own encoder, as they would be served: the rows that the active
+version held out, and those that the bundle did. The bundle is refused when the paired bootstrap
+says that it is worse by more than a tolerance, when the two sets of rows contradict each other,
+when its probabilities are off as a whole, or when a field has lost its values.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.bundle.bundle import Bundle
 from model.bundle.labelled_rows import LabelledRows
 from model.errors import BundleError, InputError
-from model.metrics.bootstrap import Resampled, differences, intervals, resample
+from model.metrics.bootstrap import Difference, Resampled, differences, intervals
 from model.metrics.metrics import JUDGED_BY, is_loss
 from service.errors import GateError
+from service.versions.gate_fields import emptied_fields, shared_fields
+from service.versions.gate_rows import Judge, judge_of
+from service.versions.gate_scoring import Opened, skew
 
-RESAMPLES = 500
-SEED = 1
+ODD = 0.02  # of the figure: so much worse on the one set of rows, and better on the other
+OWN, ACTIVE_S = "the held-out rows of the bundle", "the held-out rows of the active version"
+BOTH = "the rows that both held out"
 
 
 @dataclass
@@ -34,16 +40,25 @@ class Verdict:
         self.faults.append(line)
 
 
+class _Compared(NamedTuple):
+    # `worse`: by what share of the active version's figure the bundle is; below 0 it is better.
+    # `luck`: how far the interval of this share reaches
+    worse: float
+    luck: float
+
+
 @dataclass(frozen=True)
 class Gate:
     """`calibration`: mean probability over click rate must lie within 1 / calibration and
-    calibration. `rows`: a file of labelled rows to compare on; none means the bundle's own held-out
-    ones. `force`: say what is wrong, and let it pass.
+    calibration. `rows`: a file of labelled rows to compare on; none means what both bundles held
+    out. `force`: say what is wrong, and let it pass. `loss`: the share of the active version's
+    figure that the bundle may be worse by, beyond the luck of few rows.
     """
 
-    calibration: float = 1.25
+    calibration: float = 1.2
     rows: Path | None = None
     force: bool = False
+    loss: float = 0.01
 
     def check(self, bundle: Bundle, active: Bundle | BundleError | None) -> Verdict:
         """Compare a bundle with the active one, or say why it cannot be opened.
@@ -67,88 +82,174 @@ class Gate:
         if isinstance(active, Bundle) and active.version == bundle.version:
             verdict.saw.append("not compared: it is the active version")
             return verdict
-        if isinstance(active, Bundle) and active.manifest.task != bundle.manifest.task:
-            verdict.against(
-                f"task {bundle.manifest.task}, the active version {active.version} is of task "
-                f"{active.manifest.task}"
-            )
+        if isinstance(active, Bundle) and not _is_comparable(verdict, bundle, active):
             active = None
-        rows = bundle.validation() if self.rows is None else _read(self.rows)
-        if rows is None:
+        own = bundle.validation() if self.rows is None else _read(self.rows)
+        if own is None:
             verdict.saw.append("not compared: the bundle holds no validation rows; give --on FILE")
             return verdict
-        try:
-            ours = _resampled(bundle, rows)
-        except InputError as error:
-            raise BundleError(f"{rows.source}: row {_row(error)}: {error}") from error
-        if bundle.manifest.task == "click":
-            self._judge_calibration(verdict, ours, len(rows))
-        if isinstance(active, Bundle):
-            _compare(verdict, active, ours, rows)
-        elif isinstance(active, BundleError):
-            verdict.saw.append(f"not compared: the active version cannot be opened: {active}")
+        new = Opened(bundle)
+        if not isinstance(active, Bundle):
+            self._judge_alone(verdict, new, Judge(OWN, own))
+            if isinstance(active, BundleError):
+                verdict.saw.append(f"not compared: the active version cannot be opened: {active}")
+            return verdict
+        if self.rows is not None:
+            self._judge_by(verdict, new, Opened(active), [Judge(f"{self.rows}", own)])
+        else:
+            before = active.validation()
+            for line in emptied_fields(bundle, active, own, before):
+                verdict.against(line)
+            judges = _judges(verdict, bundle, active, own, before)
+            self._judge_by(verdict, new, Opened(active), judges)
+        strange = sorted(bundle.schema.sources.keys() - active.schema.sources.keys())
+        if strange:
+            verdict.saw.append(f"the active version does not know the field {', '.join(strange)}")
         return verdict
 
-    def _judge_calibration(self, verdict: Verdict, ours: Resampled, rows: int) -> None:
+    def _judge_alone(self, verdict: Verdict, new: Opened, judge: Judge) -> None:
+        scored = self._scored(verdict, new, judge)
+        if new.bundle.manifest.task == "click":
+            self._judge_calibration(verdict, scored, judge, None)
+
+    def _scored(self, verdict: Verdict, new: Opened, judge: Judge) -> Resampled:
+        try:
+            scored = new.resampled(judge.rows)
+        except InputError as error:
+            raise BundleError(f"{judge.rows.source}: row {_row(error)}: {error}") from error
+        if judge.name in (OWN, BOTH) and (said := skew(new.bundle, scored, len(judge.rows))):
+            verdict.against(said)
+        return scored
+
+    def _judge_by(self, verdict: Verdict, new: Opened, active: Opened, judges: list[Judge]) -> None:
+        found = {}
+        for judge in judges:
+            ours = self._scored(verdict, new, judge)
+            theirs: Resampled | InputError
+            try:
+                theirs = active.resampled(judge.rows)
+            except InputError as error:
+                theirs = error
+            known = theirs if isinstance(theirs, Resampled) else None
+            if new.bundle.manifest.task == "click":
+                self._judge_calibration(verdict, ours, judge, known)
+            if isinstance(theirs, InputError):
+                verdict.saw.append(
+                    f"not compared: the active version {active.bundle.version} cannot read row "
+                    f"{_row(theirs)} of {judge.rows.source}: {theirs}"
+                )
+            else:
+                found[judge.name.startswith(ACTIVE_S)] = self._compare(
+                    verdict, ours, theirs, active.bundle, judge
+                )
+        before, own = found.get(True), found.get(False)
+        if before is None or own is None:
+            return
+        beyond_luck = before.worse - own.worse > np.hypot(before.luck, own.luck)
+        if beyond_luck and before.worse > ODD and own.worse < -ODD:
+            verdict.against(
+                f"its log contradicts the active version's: worse on {ACTIVE_S} "
+                f"({before.worse:+.1%}), better on its own ({own.worse:+.1%})"
+            )
+
+    def _judge_calibration(
+        self, verdict: Verdict, ours: Resampled, judge: Judge, theirs: Resampled | None
+    ) -> None:
         ratio, interval = ours.whole["calibration_ratio"], intervals(ours)["calibration_ratio"]
         if np.isnan(ratio) or interval is None:
-            verdict.saw.append(f"calibration: not known, too few clicks in {rows} rows")
+            verdict.saw.append(f"calibration: not known, too few clicks in {len(judge.rows)} rows")
             return
         low, high = 1 / self.calibration, self.calibration
         line = (
-            f"calibration: mean probability is {ratio:.3f} of the click rate "
-            f"(95 %: {interval[0]:.3f} to {interval[1]:.3f}, {rows} rows)"
+            f"calibration: mean probability is {ratio:.3f} of the click rate of {judge.name} "
+            f"(95 %: {interval[0]:.3f} to {interval[1]:.3f}, {len(judge.rows)} rows)"
         )
-        # outside by more than the luck of few clicks
-        if not low <= ratio <= high and not interval[0] <= 1 <= interval[1]:
+        # by more than the luck of few clicks, which a comparison on the same rows has in both
+        beyond_luck = not interval[0] <= 1 <= interval[1]
+        if theirs is not None and (old := theirs.whole["calibration_ratio"]) > 0:
+            apart = not low <= ratio / old <= high and abs(np.log(ratio)) > abs(np.log(old))
+            beyond_luck = beyond_luck or apart
+            line += f", {ratio / old:.3f} of the active version's"
+        if not low <= ratio <= high and beyond_luck:
             verdict.against(f"{line}, allowed is {low:.3f} to {high:.3f}")
         else:
             verdict.saw.append(line)
 
-
-def _compare(verdict: Verdict, active: Bundle, ours: Resampled, rows: LabelledRows) -> None:
-    name = JUDGED_BY[active.manifest.task]
-    try:
-        theirs = _resampled(active, rows)
-    except InputError as error:
-        verdict.saw.append(
-            f"not compared: the active version {active.version} cannot read row {_row(error)} of "
-            f"{rows.source}: {error}"
+    def _compare(
+        self, verdict: Verdict, ours: Resampled, theirs: Resampled, active: Bundle, judge: Judge
+    ) -> _Compared | None:
+        name = JUDGED_BY[active.manifest.task]
+        found = differences([theirs], [ours])[name]
+        if found is None:
+            verdict.saw.append(f"not compared: {name} is not defined on {judge.rows.source}")
+            return None
+        compared = _compared(name, found, ours, theirs)
+        low, high = found.interval
+        line = (
+            f"{name} {ours.whole[name]:.5f}, of the active version {active.version} "
+            f"{theirs.whole[name]:.5f}: {found.value:+.5f} (95 %: {low:+.5f} to {high:+.5f}, "
+            f"{len(judge.rows)} rows) on {judge.name}"
         )
-        return
-    found = differences([theirs], [ours])[name]
-    if found is None:
-        verdict.saw.append(f"not compared: {name} is not defined on {rows.source}")
-        return
-    low, high = found.interval
-    line = (
-        f"{name} {ours.whole[name]:.5f}, of the active version {active.version} "
-        f"{theirs.whole[name]:.5f}: {found.value:+.5f} (95 %: {low:+.5f} to {high:+.5f}, "
-        f"{len(rows)} rows)"
-    )
-    worse = found.significant and (found.value > 0) == is_loss(name)
-    if worse:
-        verdict.against(f"worse than the active version: {line}")
-    else:
-        verdict.saw.append(line)
-    if strange := sorted(
-        {name for row in rows.rows for name in row} - set(active.schema.sources.values())
-    ):
-        verdict.saw.append(f"the active version does not know the field {', '.join(strange)}")
+        if compared.worse - compared.luck > self.loss:
+            verdict.against(_worse(line, judge))
+        else:
+            verdict.saw.append(line + (f", although {judge.doubt}" if judge.doubt else ""))
+        return compared
 
 
-def _resampled(bundle: Bundle, rows: LabelledRows) -> Resampled:
-    predictions: NDArray[np.float32] = (
-        bundle.scorer().predict(bundle.encoder().encode(rows.rows)).predictions
-    )
-    return resample(
-        rows.labels,
-        predictions,
-        rows.weights,
-        rows.group,
-        task=bundle.manifest.task,
-        resamples=RESAMPLES,
-        seed=SEED,
+def _is_comparable(verdict: Verdict, bundle: Bundle, active: Bundle) -> bool:
+    if active.manifest.task != bundle.manifest.task:
+        verdict.against(
+            f"task {bundle.manifest.task}, the active version {active.version} is of task "
+            f"{active.manifest.task}"
+        )
+        return False
+    if not shared_fields(bundle, active):
+        verdict.against(
+            f"it has no field of the active version {active.version}: a model of its own needs a "
+            "name of its own (--model)"
+        )
+        return False
+    return True
+
+
+def _judges(
+    verdict: Verdict,
+    bundle: Bundle,
+    active: Bundle,
+    own: LabelledRows,
+    before: LabelledRows | None,
+) -> list[Judge]:
+    # the bundle's own rows, and the active version's where the bundle's fields are in them
+    found = [judge_of(bundle, own, active, OWN)]
+    if before is None:
+        verdict.saw.append("the active version holds no validation rows: not judged on them")
+        return found
+    columns = set(bundle.schema.sources.values())
+    if lacking := sorted(columns - {name for row in before.rows for name in row}):
+        verdict.saw.append(f"{ACTIVE_S} lack {', '.join(lacking)}: not judged on them")
+        return found
+    others = judge_of(active, before, bundle, ACTIVE_S)
+    if others.is_same_as(found[0]):
+        return [replace(found[0], name=BOTH)]
+    return [*found, others]
+
+
+def _compared(name: str, found: Difference, ours: Resampled, theirs: Resampled) -> _Compared:
+    sign, figure = (1 if is_loss(name) else -1), abs(theirs.whole[name])
+    low, high = sorted(sign * end for end in found.interval)
+    worse = sign * (ours.whole[name] - theirs.whole[name])
+    scale = figure or 1.0
+    return _Compared(worse / scale, max(worse - low, (high - low) / 2) / scale)
+
+
+def _worse(line: str, judge: Judge) -> str:
+    # whoever was trained on the rows had an advantage: a loss stands all the same
+    if judge.doubt is None or judge.name.startswith(ACTIVE_S):
+        return f"worse than the active version: {line}"
+    return (
+        f"it cannot be judged whether it is worse than the active version: {line}, but "
+        f"{judge.doubt}; give --on FILE of rows that neither was trained on"
     )
 
 

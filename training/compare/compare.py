@@ -55,7 +55,7 @@ def compare(
         require_peer(against, schema.task)
     with new_bundle(out) as directory:
         objective_of(config, schema)
-        train, valid = held_out(log, valid, schema, config, seeds[0])
+        train, valid = held_out(log, valid, schema, config)
         part, judged = ("valid", valid) if test is None else ("test", test)
         judged = weigh_negatives(judged, config.negatives_kept)
         runs = []

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from model.encoding import Encoded, Encoder
 from model.errors import DataError, InputError
+from model.held_out import HeldOut
 from model.values import Column, Value
 
 Ints = NDArray[np.int64]
@@ -20,8 +21,10 @@ class Log:
 
     `columns`: for each source of the schema its B values, ready for `Encoder.encode_columns`.
     `labels`: float32 [B]; NaN where the log was read without labels. `weights`: float32 [B], not
-    negative. `group`: int64 [B], a number for each distinct group. `time`: float64 [B], ascending
+    negative. `group`: int64 [B], a number for each distinct group,
+    the same in every log. `time`: float64 [B], ascending
     with time (seconds since 1970 where the log has dates). `source` names the log in errors.
+    `held_out`: the rule by which these rows were kept from training, where there was one.
     """
 
     columns: Mapping[str, Column]
@@ -30,6 +33,7 @@ class Log:
     group: Ints | None = None
     time: NDArray[np.float64] | None = None
     source: str = "log"
+    held_out: HeldOut | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -50,12 +54,16 @@ class Log:
         """These rows, and behind them those of another log of the same schema; its groups are
         others than these.
         """
-        first = 0 if self.group is None else int(self.group.max(initial=-1)) + 1
+        groups = None
+        if self.group is not None and other.group is not None:
+            mine = np.unique(self.group, return_inverse=True)[1]
+            others = np.unique(other.group, return_inverse=True)[1]
+            groups = np.concatenate([mine, others + mine.max(initial=-1) + 1])
         return Log(
             {name: [*column, *other.columns[name]] for name, column in self.columns.items()},
             np.concatenate([self.labels, other.labels]),
             _both(self.weights, other.weights),
-            _both(self.group, None if other.group is None else other.group + first),
+            groups,
             _both(self.time, other.time),
             self.source,
         )

@@ -1,13 +1,17 @@
 """The parts of a log: held out, sampled, weighed."""
 
 from dataclasses import replace
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import DataError
+from model.held_out import HeldOut, Keys, field_keys, number_keys
 from model.schema import Schema
 from training.data.log import Ints, Log
+
+MOST_HELD_OUT = 0.5
 
 
 def require_contrast(log: Log, task: str, what: str = "the log") -> None:
@@ -30,31 +34,78 @@ def require_contrast(log: Log, task: str, what: str = "the log") -> None:
             raise DataError(f"{log.source}: {what} needs a group whose labels differ")
 
 
-def split(log: Log, schema: Schema, *, share: float, seed: int) -> tuple[Log, Log]:
-    """Cut a log in two: what remains, and the part of about `share` held out.
+def split(log: Log, schema: Schema, *, share: float) -> tuple[Log, Log]:
+    """Cut a log in two: what remains, and the part of about `share` held out, which says by what
+    rule (`Log.held_out`).
 
-    With `schema.time` the last rows are held out, rows of one time staying together; else a random
-    part: whole groups where the schema has groups, the same share of each class where it has not.
+    The rule is a function of a row's content, see model/held_out.py: a longer log holds out the
+    same rows, and some of its new ones. Where `share` of so few rows, groups or times is too little
+    to judge on, it is doubled, to a half at most.
 
     Raises:
         DataError: a part would be empty, or tell nothing apart (see `require_contrast`).
     """
-    if schema.time is not None and log.time is not None:
-        held = _last(log.time, share)
-    elif log.group is not None:
-        held = _random_groups(log.group, share, seed)
-    else:
-        held = _random_rows(log.labels if schema.task == "click" else None, len(log), share, seed)
+    keys, rule = _keys(log, schema, share)
+    while True:
+        held = rule.holds_out(keys)
+        found = _cut(log, schema, held, rule)
+        larger = 2 * rule.share
+        if found is not None and 2 * held.sum() >= share * len(log):
+            return found
+        if larger > MOST_HELD_OUT:
+            break
+        rule = rule.model_copy(update={"share": larger})
     if held.all() or not held.any():
         raise DataError(f"{log.source}: {len(log)} rows cannot be split, {share:g} held out")
-    parts = log.take(np.flatnonzero(~held)), log.take(np.flatnonzero(held))
-    for part, what in zip(parts, ("the training part", "the part held out"), strict=True):
-        require_contrast(part, schema.task, what)
-    return parts
+    return found if found is not None else _refuse(log, schema, held)
+
+
+def without_held_out(log: Log, schema: Schema, *rules: HeldOut | None) -> Log:
+    """The rows of a log that none of the rules holds out; a rule of other keys than the schema
+    gives holds out nothing here.
+    """
+    keys, own = _keys(log, schema, 0.5)
+    held = np.zeros(len(log), np.bool_)
+    for rule in rules:
+        if rule is not None and rule.has_keys_of(own):
+            held |= rule.holds_out(keys)
+    return log.take(np.flatnonzero(~held)) if held.any() else log
+
+
+def _keys(log: Log, schema: Schema, share: float) -> tuple[Keys, HeldOut]:
+    if schema.group is not None and log.group is not None:
+        return number_keys(log.group), HeldOut(by="group", columns=[schema.group], share=share)
+    if schema.time is not None and log.time is not None:
+        return number_keys(log.time), HeldOut(by="time", columns=[schema.time], share=share)
+    keys = field_keys(log.columns, len(log))
+    return keys, HeldOut(by="fields", columns=sorted(log.columns), share=share)
+
+
+def _cut(
+    log: Log, schema: Schema, held: NDArray[np.bool_], rule: HeldOut
+) -> tuple[Log, Log] | None:
+    if held.all() or not held.any():
+        return None
+    train, valid = log.take(np.flatnonzero(~held)), log.take(np.flatnonzero(held))
+    try:
+        for part in (train, valid):
+            require_contrast(part, schema.task)
+    except DataError:
+        return None
+    return train, replace(valid, held_out=rule)
+
+
+def _refuse(log: Log, schema: Schema, held: NDArray[np.bool_]) -> NoReturn:
+    for part, what in ((~held, "the training part"), (held, "the part held out")):
+        require_contrast(log.take(np.flatnonzero(part)), schema.task, what)
+    raise AssertionError("one part has no contrast")
 
 
 def sample_negatives(log: Log, rate: float, seed: int) -> Log:
     """The log with each negative kept by chance `rate`, above 0 and up to 1; every click stays.
+
+    By chance and not by a hash of the row, as what is held out: of a row that comes often all
+    copies would be kept or none, and its click rate would be off.
 
     Raises:
         DataError: not a single negative is left.
@@ -88,31 +139,8 @@ def sample(log: Log, rows: int, seed: int) -> Log:
     return log.take(np.sort(drawn))
 
 
-def _last(time: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
-    # the cut between two different times that comes nearest to the share
-    ascending = np.sort(time)
-    cuts = np.flatnonzero(np.diff(ascending)) + 1
-    if not len(cuts):
-        return np.zeros(len(time), dtype=np.bool_)
-    cut = cuts[np.argmin(np.abs(cuts - len(time) * (1 - share)))]
-    held: NDArray[np.bool_] = time >= ascending[cut]
-    return held
-
-
 def _random_groups(group: Ints, share: float, seed: int) -> NDArray[np.bool_]:
     names, sizes = np.unique(group, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(names))
     drawn = np.cumsum(sizes[order]) <= max(share * len(group), sizes.min())
     return np.isin(group, names[order[drawn]])
-
-
-def _random_rows(
-    labels: NDArray[np.float32] | None, rows: int, share: float, seed: int
-) -> NDArray[np.bool_]:
-    rng = np.random.default_rng(seed)
-    held = np.zeros(rows, dtype=np.bool_)
-    classes = np.zeros(rows) if labels is None else labels
-    for label in np.unique(classes):
-        of_class = rng.permutation(np.flatnonzero(classes == label))
-        held[of_class[: round(share * len(of_class))]] = True
-    return held

@@ -10,8 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model.errors import DataError
+from model.held_out import text_number
 from model.schema import CategoricalField, Field, MultivalueField, NumericField, Schema
-from model.values import NUMERIC, PLAIN, Reading
+from model.values import NUMERIC, PLAIN, Reading, canonical
 from training.data.files import Data
 from training.data.log import Ints, Log
 from training.data.table import Table, bad_cell, label_array, plain, read_table
@@ -108,7 +109,8 @@ class _Columns:
         cells = cells.str.strip_chars().replace("", None)
         if cells.null_count():
             raise self._bad(name, int(cells.is_null().arg_max() or 0), "a group cannot be blank")
-        return cells.rank("dense").to_numpy().astype(np.int64) - 1
+        numbers = {text: text_number(canonical(text)) for text in cells.unique()}
+        return np.array([numbers[text] for text in cells], np.int64)
 
     def times(self, name: str) -> NDArray[np.float64]:
         series = self._frame[name]

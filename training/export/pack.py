@@ -15,6 +15,7 @@ from model.bundle.golden import GoldenCase
 from model.bundle.labelled_rows import LabelledRows
 from model.bundle.write import write_manifest
 from model.encoding import Encoded, Encoder
+from model.held_out import HeldOut
 from model.manifest import FORMAT, Calibration, Dimensions, Manifest
 from model.metrics.metrics import Metrics, metrics
 from model.nets import Net
@@ -43,6 +44,7 @@ def pack(
     train: Encoded,
     validation: Log | None = None,
     warnings: Sequence[str] = (),
+    held_out: HeldOut | None = None,
 ) -> tuple[Manifest, float]:
     """Write everything into the empty `directory`; returns the manifest and the parity reached.
 
@@ -50,7 +52,8 @@ def pack(
     manifest, and the first rows of "valid" among the golden ones. `train`: the encoded training
     rows, for the report. `validation`: the rows held out that the bundle is to keep, as they are.
     `warnings`: what must not pass in silence, a line each.
-    `calibration` is None where the task has no probability.
+    `held_out`: the rule of what the net was never trained on. `calibration` is None where the task
+    has no probability.
 
     Raises:
         ParityError: the graphs do not score as the net does.
@@ -92,13 +95,14 @@ def pack(
         metrics=measured,
         training=dict(training),
         warnings=list(warnings),
+        held_out=held_out,
     )
     return manifest, parity
 
 
 def _labelled(log: Log) -> LabelledRows:
     weights = np.ones(len(log)) if log.weights is None else log.weights.astype(np.float64)
-    return LabelledRows(log.rows(), log.labels.astype(np.float64), weights, log.group)
+    return LabelledRows(log.rows(), log.labels.astype(np.float64), weights, log.group, log.time)
 
 
 def measure(scorer: Scorer, encoded: Encoded, log: Log, task: str) -> Metrics:

@@ -7,6 +7,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from model.held_out import HeldOut
 from model.manifest import Calibration
 from model.schema import Schema
 from model.vocabulary import FieldVocabulary
@@ -34,8 +35,12 @@ class Beginning(ABC):
         """Whether Adam's moments continue."""
 
     @abstractmethod
-    def rows(self, log: Log, seed: int) -> Log:
-        """The rows to train on, before negatives are sampled."""
+    def rows(self, log: Log, schema: Schema, rule: HeldOut | None, seed: int) -> Log:
+        """The rows to train on, before negatives are sampled; `rule` held out the others."""
+
+    @abstractmethod
+    def held_out(self, rule: HeldOut | None) -> HeldOut | None:
+        """The rule of the rows that the net has never been trained on; `rule` is this fit's."""
 
     @abstractmethod
     def vocabularies(
@@ -81,8 +86,12 @@ class FromScratch(Beginning):
     moments_given = False
 
     @override
-    def rows(self, log: Log, seed: int) -> Log:
+    def rows(self, log: Log, schema: Schema, rule: HeldOut | None, seed: int) -> Log:
         return log
+
+    @override
+    def held_out(self, rule: HeldOut | None) -> HeldOut | None:
+        return rule
 
     @override
     def vocabularies(
@@ -136,8 +145,12 @@ class FromBundle(Beginning):
         return self.start.moments is not None
 
     @override
-    def rows(self, log: Log, seed: int) -> Log:
-        return self.start.rows(log, seed)
+    def rows(self, log: Log, schema: Schema, rule: HeldOut | None, seed: int) -> Log:
+        return self.start.rows(log, schema, rule, seed)
+
+    @override
+    def held_out(self, rule: HeldOut | None) -> HeldOut | None:
+        return self.start.held_out(rule)
 
     @override
     def vocabularies(

@@ -66,7 +66,7 @@ def fit(
         schema: the fields of the logs.
         config: the net and its steps.
         out: the directory of the bundle, which must not exist.
-        seed: of the net, the order of the rows and the part held out.
+        seed: of the net and the order of the rows.
         watcher: is called with the progress.
         start: the bundle to continue from.
         checkpointing: how the state of the fit is kept, so that a killed fit can be resumed.
@@ -84,8 +84,8 @@ def fit(
         start.check(schema, config)
     beginning: Beginning = FromScratch() if start is None else FromBundle(start)
     with new_bundle(out) as directory:  # first: an `out` that exists must not cost a fit
-        parts = prepare(log, valid, test, schema, config, seed)
-        given = beginning.rows(parts.train, seed)
+        parts = prepare(log, valid, test, schema, config)
+        given = beginning.rows(parts.train, schema, parts.valid.held_out, seed)
         train = sampled(given, config, seed)
         vocabularies = beginning.vocabularies(schema, parts.train, train, config, seed)
         encoder = Encoder(schema, vocabularies)
@@ -139,6 +139,7 @@ def fit(
             rows.fed,
             kept,
             warnings,
+            beginning.held_out(parts.valid.held_out),
         )
     if checkpoint is not None:
         checkpoint.remove()

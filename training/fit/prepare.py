@@ -28,9 +28,7 @@ class Parts:
     test: Log | None
 
 
-def prepare(
-    log: Log, valid: Log | None, test: Log | None, schema: Schema, config: Config, seed: int
-) -> Parts:
+def prepare(log: Log, valid: Log | None, test: Log | None, schema: Schema, config: Config) -> Parts:
     """Hold out a part of `log` where no `valid` is given, and weigh what is judged on.
 
     Raises:
@@ -38,7 +36,7 @@ def prepare(
         DataError: a log or a part that cannot be trained or judged on.
     """
     objective = objective_of(config, schema)
-    log, valid = held_out(log, valid, schema, config, seed)
+    log, valid = held_out(log, valid, schema, config)
     require_contrast(valid, schema.task, "the part held out")
     if test is not None and schema.task != "regression":
         require_contrast(test, schema.task, "the test part")
@@ -47,9 +45,7 @@ def prepare(
     return Parts(objective, log, weighed, judged)
 
 
-def held_out(
-    log: Log, valid: Log | None, schema: Schema, config: Config, seed: int
-) -> tuple[Log, Log]:
+def held_out(log: Log, valid: Log | None, schema: Schema, config: Config) -> tuple[Log, Log]:
     """The rows to train on, and `valid` or the part of `log` that is held out in its place.
 
     Raises:
@@ -58,7 +54,7 @@ def held_out(
     require_contrast(log, schema.task, "training")
     if valid is not None:
         return log, valid
-    return split(log, schema, share=config.valid_share, seed=seed)
+    return split(log, schema, share=config.valid_share)
 
 
 def vocabularies_of(schema: Schema, train: Log) -> dict[str, FieldVocabulary]:

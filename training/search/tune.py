@@ -93,7 +93,7 @@ def tune(
         if given is not None and not given > 0:
             raise ConfigError(f"{option} {given:g}: must be above 0")
     deadline = time.monotonic() + 60 * (float("inf") if minutes is None else minutes)
-    parts = prepare(log, valid, None, schema, config, seed)
+    parts = prepare(log, valid, None, schema, config)
     train = sampled(parts.train, config, seed)
     encoder = Encoder(schema, vocabularies_of(schema, train))
     encoded = encode_rows(encoder, train, parts.valid, None, schema.task)

@@ -24,6 +24,7 @@ from model.bundle.files import PREDICT, WEIGHTS
 from model.bundle.graph_files import PREFIX, read_parameters
 from model.encoding import Encoder
 from model.errors import BundleError, ConfigError
+from model.held_out import HeldOut, common
 from model.manifest import Manifest
 from model.nets import Net
 from model.schema import Schema
@@ -36,7 +37,7 @@ from model.vocabulary import (
 from training.config import Config
 from training.data.examples import Examples
 from training.data.log import Log
-from training.data.parts import sample
+from training.data.parts import sample, without_held_out
 from training.state.adam_moments import Moments, Stored, read_moments
 
 TABLES = ("linear", "embedding")  # the parameters with a row a value
@@ -153,12 +154,19 @@ class WarmStart:
                         f"{ours[key]} in the schema"
                     )
 
-    def rows(self, train: Log, seed: int) -> Log:
-        """The rows to train on: the new ones, and the sample of old ones after them."""
+    def rows(self, train: Log, schema: Schema, rule: HeldOut | None, seed: int) -> Log:
+        """The rows to train on: the new ones, and the sample of old ones after them, of which
+        neither the bundle nor `rule`, that of this fit, held out any.
+        """
         if self.replay is None:
             return train
         wanted = round(len(train) * self.replay_share / (1 - self.replay_share))
-        return train.joined(sample(self.replay, wanted, seed))
+        old = without_held_out(self.replay, schema, self.bundle.manifest.held_out, rule)
+        return train.joined(sample(old, wanted, seed))
+
+    def held_out(self, rule: HeldOut | None) -> HeldOut | None:
+        """The rule of what neither the bundle nor this fit, of `rule`, was trained on."""
+        return common(self.bundle.manifest.held_out, rule)
 
     def grow(self, schema: Schema, fresh: Log) -> dict[str, FieldVocabulary]:
         """What each field knows after the new rows that are trained on."""

@@ -33,7 +33,7 @@ def test_a_drafted_schema_takes_a_real_log_to_ids_and_values(test_data, name):
     log = read_log(path_of(test_data, name), schema)
     assert len(log) == rows
     assert log.labels.mean() == pytest.approx(clicks, abs=0.001)
-    train, held = split(log, schema, share=0.2, seed=1)
+    train, held = split(log, schema, share=0.2)
     assert held.labels.mean() == pytest.approx(clicks, abs=0.001)
     encoder = Encoder(schema, vocabularies_of(schema, train))
     encoded = encoder.encode_columns(held.columns, len(held))

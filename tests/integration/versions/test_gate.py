@@ -267,7 +267,7 @@ def test_a_forged_sample_is_refused_before_anything_is_compared(good, store, bun
         publish(copied, store, bundles, gate=Gate())
 
 
-def test_the_command_refuses_with_2_and_force_says_in_spite_of_what(
+def test_the_command_refuses_with_2_and_force_says_although_what(
     commands, good, constant, fresh, tenth
 ):
     assert commands.publish(good.directory) == good.version
@@ -279,7 +279,7 @@ def test_the_command_refuses_with_2_and_force_says_in_spite_of_what(
     for option in ("--no-activate", "--force"):
         done = commands.run("publish", str(constant.directory), option)
         assert done.returncode == 0
-        assert "\n  in spite of: worse than the active version" in done.stdout
+        assert "\n  although: worse than the active version" in done.stdout
     bounds = {"AFM_GATE_CALIBRATION": "1.05"}
     on = commands.run("publish", str(tenth.directory), "--on", str(fresh), **bounds)
     assert on.returncode == 2

@@ -50,7 +50,7 @@ def verify(store, bundles, version):
     bundle, record = bundles.open("ads", version), store.record(version)
     values = None
     if record.live:
-        values = LiveValues(record, store, None)
+        values = LiveValues(record, bundle.schema, store, None)
         values.learn(record, store, [r for c in bundle.golden() for r in c.request["instances"]])
     make_live("ads", bundle, store.vocabularies(version), values=values)
 

@@ -1,5 +1,6 @@
 """A log read by its schema, and cut in two."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 
 from model.encoding import Encoder
 from model.errors import DataError
+from model.held_out import HeldOut
 from model.schema import Schema
 from model.vocabulary import UNKNOWN, fit_vocabulary
 from training.data.log import Log
-from training.data.parts import require_contrast, sample, split
+from training.data.parts import require_contrast, sample, split, without_held_out
 from training.data.read_log import read_log
 
 FIELDS = """
@@ -186,7 +188,7 @@ def test_taking_rows_keeps_everything_of_them_in_the_order_asked(tmp_path):
     assert taken.group is not None
     assert taken.weights.tolist() == [5.0, 3.0]
     assert taken.time.tolist() == [20.0, 30.0]
-    assert taken.group.tolist() == [2, 0]
+    assert taken.group.tolist() == [log.group[2], log.group[0]]
 
 
 def numbered(labels, **more) -> Log:
@@ -199,60 +201,105 @@ def plain_schema(**more) -> Schema:
     return Schema.parse(f'label = "click"\n{head}[fields.row]\nkind = "categorical"\n')
 
 
-def test_a_random_split_holds_out_the_share_of_each_class_and_loses_no_row():
-    log = numbered([1] * 20 + [0] * 180)
-    train, held = split(log, plain_schema(), share=0.1, seed=3)
-    assert sorted([*train.columns["row"], *held.columns["row"]]) == list(range(200))
-    assert len(held) == 20
-    assert held.labels.sum() == 2
-    assert held.columns["row"] != list(range(len(held)))
+def drawn(rows: int, seed: int = 1, **more) -> Log:
+    """Rows that differ, half of them clicks."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(2, size=rows).astype(np.float32)
+    columns = {"row": [f"r{value}" for value in rng.integers(10**9, size=rows)]}
+    return Log(columns, labels, source="log.csv", **more)
 
 
-def test_the_seed_decides_the_split():
-    log = numbered([0, 1] * 100)
-    held = [split(log, plain_schema(), share=0.2, seed=s)[1].columns["row"] for s in (1, 1, 2)]
-    assert held[0] == held[1] != held[2]
+def test_split_holds_out_about_the_share_and_loses_no_row():
+    log = drawn(5000)
+    train, held = split(log, plain_schema(), share=0.1)
+    assert sorted([*train.columns["row"], *held.columns["row"]]) == sorted(log.columns["row"])
+    assert 400 < len(held) < 600
+    assert held.held_out == HeldOut(by="fields", columns=["row"], share=0.1)
+    assert train.held_out is None
 
 
-def test_with_a_time_the_last_rows_are_held_out():
-    time = np.array([5.0, 1.0, 4.0, 2.0, 3.0, 6.0, 8.0, 7.0, 9.0, 10.0])
-    log = numbered([0, 1] * 5, time=time)
-    train, held = split(log, plain_schema(time="t"), share=0.3, seed=1)
-    assert held.time is not None
-    assert train.time is not None
-    assert sorted(held.time) == [8.0, 9.0, 10.0]
-    assert train.time.max() < held.time.min()
+@pytest.mark.parametrize("by", ["fields", "group", "time"])
+def test_split_only_grows_with_the_log(by):
+    """What a shorter log held out, in another order, a longer one holds out as well."""
+    groups = {"group": np.arange(3000) // 3} if by == "group" else {}
+    times = {"time": np.arange(3000) / 7} if by == "time" else {}
+    schema = plain_schema(**({} if by == "fields" else {by: by}))
+    longer = drawn(3000, **groups, **times)
+    order = np.random.default_rng(2).permutation(1200)
+    first = split(longer.take(order), schema, share=0.1)
+    second = split(longer, schema, share=0.1)
+    held, trained = (set(part.columns["row"]) for part in (first[1], second[0]))
+    assert len(held) > 60
+    assert not held & trained
+    assert second[1].held_out == first[1].held_out
+    assert second[1].held_out.by == by
+    assert len(second[1]) > len(held)
 
 
-def test_rows_of_one_time_stay_together_nearest_to_the_share():
-    log = numbered([0, 1] * 5, time=np.array([1.0] * 4 + [2.0] * 3 + [3.0] * 3))
-    _, held = split(log, plain_schema(time="t"), share=0.4, seed=1)
-    assert held.time is not None
-    assert set(held.time) == {3.0}
+def test_split_keeps_copies_of_a_row_on_one_side_whatever_their_labels():
+    once = drawn(500)
+    twice = once.joined(replace(once, labels=1 - once.labels))
+    train, held = split(twice, plain_schema(), share=0.2)
+    assert not set(train.columns["row"]) & set(held.columns["row"])
+    assert len(held) % 2 == 0
 
 
-def test_a_group_is_never_cut():
-    group = np.repeat(np.arange(50), 4)
-    train, held = split(
-        numbered([0, 1] * 100, group=group), plain_schema(group="g"), share=0.2, seed=1
-    )
-    assert train.group is not None
-    assert held.group is not None
+def test_split_takes_one_value_for_one_in_whatever_form_it_is_written():
+    log = numbered([0, 1] * 200)
+    other = replace(log, columns={"row": [f"{value}.0" for value in log.columns["row"]]})
+    held, same = (split(one, plain_schema(), share=0.2)[1] for one in (log, other))
+    assert [float(value) for value in same.columns["row"]] == held.columns["row"]
+
+
+def test_split_never_cuts_a_time():
+    time = np.repeat(np.arange(200.0), 5)
+    train, held = split(drawn(1000, time=time), plain_schema(time="t"), share=0.1)
+    assert not set(train.time) & set(held.time)
+    assert len(held) % 5 == 0
+
+
+def test_split_never_cuts_a_group():
+    group = np.repeat(np.arange(250), 4)
+    train, held = split(drawn(1000, group=group), plain_schema(group="g"), share=0.2)
     assert not set(train.group) & set(held.group)
-    assert len(held) == 40
+    assert 120 < len(held) < 280
 
 
-def test_a_split_without_both_classes_in_a_part_is_refused():
-    log = numbered([0] * 8 + [1, 1], time=np.arange(10.0))
-    with pytest.raises(DataError, match=r"log\.csv: the training part needs both classes"):
-        split(log, plain_schema(time="t"), share=0.2, seed=1)
+def test_split_of_few_rows_takes_more_of_them_and_says_so():
+    """Of twelve rows the lowest tenth of all keys holds none, or all of one class."""
+    for seed in range(20):
+        train, held = split(drawn(24, seed), plain_schema(), share=0.1)
+        assert {len(set(train.labels)), len(set(held.labels))} == {2}
+        assert held.held_out.share in (0.1, 0.2, 0.4)
 
 
-@pytest.mark.parametrize("time", [None, np.ones(4)])
-def test_a_log_that_cannot_be_cut_is_refused(time):
-    schema = plain_schema() if time is None else plain_schema(time="t")
+def test_split_without_both_classes_in_a_part_is_refused():
+    log = numbered([0] * 8 + [0, 1], time=np.arange(10.0))
+    with pytest.raises(DataError, match=r"log\.csv: the .* needs both classes"):
+        split(log, plain_schema(time="t"), share=0.2)
+
+
+@pytest.mark.parametrize("by", [{"time": np.ones(4)}, {"group": np.zeros(4, np.int64)}])
+def test_split_of_what_cannot_be_cut_is_refused(by):
+    schema = plain_schema(**dict.fromkeys(by, "g"))
     with pytest.raises(DataError, match="4 rows cannot be split"):
-        split(numbered([0, 1, 0, 1], time=time), schema, share=0.1, seed=1)
+        split(numbered([0, 1, 0, 1], **by), schema, share=0.1)
+
+
+def test_rows_that_a_rule_holds_out_are_left_out_of_older_ones():
+    log, schema = drawn(1000), plain_schema()
+    rule = split(log, schema, share=0.1)[1].held_out
+    left = without_held_out(log, schema, rule, None)
+    assert left.columns == split(log, schema, share=0.1)[0].columns
+    other = HeldOut(by="fields", columns=["another"], share=0.1)
+    assert without_held_out(log, schema, other) is log
+
+
+def test_a_group_has_one_number_in_every_log(tmp_path):
+    one = read_log(written(tmp_path, "1,u,a,1,1,x,1", "0,u,a,1,1,7,1"), FULL)
+    other = read_log(written(tmp_path, "1,u,a,1,1,7.0,1", "0,u,a,1,1,y,1"), FULL)
+    assert one.group[1] == other.group[0]
+    assert len({*one.group, *other.group}) == 3
 
 
 def test_one_class_is_refused_and_two_are_not():

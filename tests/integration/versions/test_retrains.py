@@ -1,0 +1,219 @@
+"""Daily retrains on a growing log: honest ones go live and spoilt ones do not, in a short form of
+benchmarks/promises/retrains.py.
+"""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from altered import reseal, scale_output, whole
+from model.bundle.bundle import Bundle
+from model.bundle.labelled_rows import LabelledRows
+from model.schema import Schema
+from service.errors import GateError
+from service.versions.publish import publish
+from service.versions.publish_gate import Gate
+from tiny import TINY_SCHEMA, tiny_rows
+from training.config import Config, Step
+from training.data.log import Log
+from training.fit.fit import fit
+from training.fit.loop import Watcher
+from training.state.warm_start import WarmStart
+
+STEP = Step(epochs=4, batch=128, learning_rate=0.02)
+CONFIG = Config(net="fm", embedding=4, fit=STEP)
+SCHEMA = Schema.parse(TINY_SCHEMA)
+
+
+def log(rows, seed=5):
+    drawn = tiny_rows(rows, seed)
+    columns = {name: [row[name] for row in drawn] for name in SCHEMA.fields}
+    return Log(columns, np.array([row["click"] for row in drawn], np.float32))
+
+
+def made(out, data, schema=SCHEMA, valid=None, start=None, seed=1, **settings):
+    config = CONFIG.model_copy(update=settings)
+    fit(data, valid, None, schema, config, out, seed, Watcher(), start)
+    return Bundle.open(out)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("retrains")
+
+
+@pytest.fixture(scope="module")
+def whole_log():
+    return log(4000)
+
+
+@pytest.fixture(scope="module")
+def today(home, whole_log):
+    """What is active: the first 3,000 rows."""
+    return made(home / "today", whole_log.take(np.arange(3000)))
+
+
+@pytest.fixture(scope="module")
+def honest(home, whole_log):
+    """The retrain of the next day, on all 4,000."""
+    return made(home / "honest", whole_log, seed=2)
+
+
+def refusal(bundle, store, bundles, gate=None):
+    with pytest.raises(GateError) as caught:
+        publish(bundle.directory, store, bundles, gate=gate or Gate())
+    return str(caught.value)
+
+
+def shuffled(data):
+    return replace(data, labels=np.random.default_rng(3).permutation(data.labels))
+
+
+def rows_of(bundle):
+    return {str(sorted(row.items(), key=str)) for row in bundle.validation().rows}
+
+
+def test_a_longer_log_holds_out_what_the_shorter_one_did(today, honest):
+    assert today.manifest.held_out == honest.manifest.held_out
+    assert today.manifest.held_out.by == "fields"
+    assert rows_of(today) < rows_of(honest)
+
+
+def test_an_honest_retrain_on_a_longer_log_goes_live(today, honest, store, bundles):
+    publish(today.directory, store, bundles)
+    done = publish(honest.directory, store, bundles, gate=Gate())
+    assert store.active() == honest.version
+    assert not done.faults
+    assert sum("the held-out rows of the active version" in line for line in done.saw) == 2
+    assert sum("the held-out rows of the bundle" in line for line in done.saw) == 2
+    assert "although" not in str(done.saw)  # neither was trained on any of them
+
+
+def test_a_retrain_of_shuffled_labels_is_refused(home, today, whole_log, store, bundles):
+    """Its own held-out rows, whose labels are shuffled too, speak for it."""
+    publish(today.directory, store, bundles)
+    spoilt = made(home / "shuffled", shuffled(whole_log))
+    said = refusal(spoilt, store, bundles)
+    assert "worse than the active version" in said
+    assert "its log contradicts the active version's" in said
+    assert store.active() == today.version
+
+
+@pytest.mark.parametrize("field", ["ad", "price", "interests"])
+def test_a_retrain_without_a_field_s_values_is_refused(
+    field, home, today, whole_log, store, bundles
+):
+    """Whatever the field is worth, and whatever its kind."""
+    publish(today.directory, store, bundles)
+    columns = {**whole_log.columns, field: [None] * len(whole_log)}
+    spoilt = made(home / f"without-{field}", replace(whole_log, columns=columns))
+    assert f"field {field} is empty: 0.0% of its held-out rows" in refusal(spoilt, store, bundles)
+
+
+def test_a_retrain_that_learnt_one_value_of_a_field_is_refused(
+    home, today, whole_log, store, bundles
+):
+    publish(today.directory, store, bundles)
+    columns = {**whole_log.columns, "device": ["?"] * len(whole_log)}
+    spoilt = made(home / "constant", replace(whole_log, columns=columns))
+    assert "field device is lost: it learnt 1 of its values, the active version 3" in refusal(
+        spoilt, store, bundles
+    )
+
+
+def test_a_retrain_of_scaled_scores_is_refused(tmp_path, today, honest, store, bundles):
+    publish(today.directory, store, bundles)
+    spoilt = whole(honest, tmp_path / "scaled", "scaled", scores_times_1_3)
+    said = refusal(spoilt, store, bundles)
+    assert "it does not score as it was measured: logloss" in said
+    assert "calibration: mean probability is 1.3" in said
+
+
+def scores_times_1_3(directory):
+    for name in ("predict.onnx", "rank.onnx"):
+        scale_output(directory / name, 1.3)
+
+
+def test_a_first_bundle_that_does_not_score_as_measured_is_refused(
+    tmp_path, honest, store, bundles
+):
+    spoilt = whole(honest, tmp_path / "scaled", "scaled", scores_times_1_3)
+    assert "does not score as it was measured" in refusal(spoilt, store, bundles)
+
+
+def test_a_bundle_without_a_field_of_the_active_one_is_refused(
+    home, today, whole_log, store, bundles
+):
+    publish(today.directory, store, bundles)
+    text = TINY_SCHEMA
+    for name in SCHEMA.fields:
+        text = text.replace(f"[fields.{name}]", f"[fields.other_{name}]")
+    columns = {f"other_{name}": column for name, column in whole_log.columns.items()}
+    other = made(home / "other", replace(whole_log, columns=columns), Schema.parse(text))
+    said = refusal(other, store, bundles)
+    assert f"it has no field of the active version {today.version}" in said
+    assert "--model" in said
+
+
+def old_manifest(bundle, out):
+    """The bundle as one was made before held-out rows had a rule."""
+    shutil.copytree(bundle.directory, out)
+    reseal(out, version="old", held_out=None)
+    return Bundle.open(out)
+
+
+def test_an_active_version_without_a_rule_is_judged_on_the_rows_that_both_keep(
+    tmp_path, today, honest, store, bundles
+):
+    """What stands in both samples neither was trained on, whatever their manifests say."""
+    old = old_manifest(today, tmp_path / "old")
+    publish(old.directory, store, bundles)
+    saw = publish(honest.directory, store, bundles, gate=Gate()).saw
+    assert len(old.validation()) < len(honest.validation())
+    assert f"{len(old.validation())} rows) on the rows that both held out" in saw[-1]
+    assert "although" not in str(saw)
+
+
+def test_a_retrain_that_is_worse_where_the_active_one_may_have_been_trained_cannot_be_judged(
+    tmp_path, home, whole_log, store, bundles
+):
+    """The active version has learnt the very rows by heart that the bundle held out."""
+    first, rest = whole_log.take(np.arange(500)), whole_log.take(np.arange(500, 4000))
+    heart = Step(epochs=30, batch=32, learning_rate=0.05, l2_embedding=0.0, patience=30)
+    clever = made(home / "clever", first, valid=first, fit=heart, calibration="none")
+    assert clever.manifest.held_out is None
+    active = with_rows(clever, tmp_path / "clever", rest.take(np.arange(100)))
+    publish(active.directory, store, bundles)
+    fresh = made(home / "fresh", rest, valid=first)
+    said = refusal(fresh, store, bundles)
+    assert "it cannot be judged whether it is worse than the active version" in said
+    assert "may have been trained on them (its manifest does not say what it held out)" in said
+    assert "--on FILE" in said
+    assert publish(fresh.directory, store, bundles, gate=Gate(force=True)).active
+
+
+def with_rows(bundle, out, rows):
+    """The bundle with other validation rows."""
+    shutil.copytree(bundle.directory, out)
+    kept = LabelledRows(rows.rows(), rows.labels.astype(float), np.ones(len(rows)))
+    (out / "validation.jsonl").write_bytes(kept.dumps())
+    reseal(out)
+    return Bundle.open(out)
+
+
+def test_a_warm_start_replays_none_of_the_rows_that_are_held_out(home, today, whole_log):
+    """The rows that it went on from were held out once, and are held out in the replay."""
+    new = whole_log.take(np.arange(3000, 4000))
+    old = whole_log.take(np.arange(3000))
+    start = WarmStart.open(today.directory).with_replay(old, 0.7)
+    rule = today.manifest.held_out
+    replayed = start.rows(new, SCHEMA, rule, seed=1)
+    rows = [str(sorted(row.items(), key=str)) for row in replayed.rows()[len(new) :]]
+    assert len(rows) > 2000
+    assert not set(rows) & rows_of(today)
+    made_so = made(home / "warm", new, start=start)
+    assert made_so.manifest.held_out == rule
+    given = made(home / "given", new, valid=old, start=start)
+    assert given.manifest.held_out is None
