@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from service.store.version_store import VersionStore
     from service.versions.publish import Published
 
+MOST_DAYS = 36_500.0
 WAIT_SECONDS = 10.0  # a worker with traffic takes some seconds to judge a version
 
 
@@ -42,6 +44,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _publish(arguments: argparse.Namespace) -> None:
     from service.store.bundle_store import BundleStore
+    from service.versions.prune import prune
     from service.versions.publish import publish
     from service.versions.publish_gate import Gate
 
@@ -65,6 +68,9 @@ def _publish(arguments: argparse.Namespace) -> None:
         _say_published(done, settings.model)
         if done.active and arguments.wait > 0:
             _wait(store, done.record.version, arguments.wait)
+        if settings.keep_versions is not None:
+            for version in prune(store, bundles, settings.keep_versions):
+                print(f"  {version} is removed")
 
 
 def _say_published(done: "Published", model: str) -> None:
@@ -116,6 +122,22 @@ def _versions(arguments: argparse.Namespace) -> None:
         print("  ".join(cells).rstrip())
     for line in refused:
         print(line)
+
+
+def _prune(arguments: argparse.Namespace) -> None:
+    from service.store.bundle_store import BundleStore
+    from service.versions.prune import prune
+
+    if arguments.keep < 0 or not 0 <= arguments.older_than <= MOST_DAYS:
+        raise SettingsError("--keep and --older-than: 0 or more")
+    settings = Settings.load(model=arguments.model)
+    with _store(settings) as store:
+        bundles = BundleStore(settings.bundle_directory)
+        removed = prune(store, bundles, arguments.keep, timedelta(days=arguments.older_than))
+    for version in removed:
+        print(f"{version} is removed")
+    if not removed:
+        print("nothing to remove")
 
 
 def _refused(store: "VersionStore") -> list[str]:
@@ -219,6 +241,15 @@ def _parser() -> argparse.ArgumentParser:
         "rollback", parents=[model], help="back to the version that was active before"
     )
     rollback.set_defaults(run=_rollback)
+
+    prune = commands.add_parser(
+        "prune", parents=[model], help="remove old versions that nobody answers by"
+    )
+    prune.add_argument("--keep", type=int, default=10, metavar="N", help="of the latest (10)")
+    prune.add_argument(
+        "--older-than", type=float, default=0.0, metavar="DAYS", help="no younger ones (0)"
+    )
+    prune.set_defaults(run=_prune)
 
     key = commands.add_parser("key", help="make an API key, kept as a hash in AFM_API_KEYS")
     key.add_argument("name", metavar="NAME", help="who gets it")

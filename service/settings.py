@@ -136,6 +136,11 @@ class Settings(BaseSettings):
     share of it, beyond the luck of few rows: two fits of one log differ by as much.
     """
 
+    keep_versions: int | None = Field(default=None, ge=1)
+    """`publish` removes the versions beyond so many latest ones that nobody answers by; none keeps
+    all.
+    """
+
     host: str = "127.0.0.1"
     """The address to listen on: a name, an address, or `unix:/path` for a socket there."""
 

@@ -90,6 +90,23 @@ class BundleStore:
         """Note that a version is in Redis: its copy stays until somebody removes it."""
         (self._root / model / f"{UNLISTED}{version}").unlink(missing_ok=True)
 
+    def remove(self, model: str, version: str) -> None:
+        """Remove a version's bundle: it is whole or not there, whoever looks meanwhile.
+
+        Raises:
+            BundleError: the directory cannot be written.
+        """
+        target = self._root / self.location(model, version)
+        with _turn(target.parent):
+            try:
+                # a name that the next copy sweeps, should this be killed
+                gone = target.rename(target.parent / f".{version}.removed")
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                raise BundleError(f"{target}: cannot be removed: {error.strerror}") from error
+            shutil.rmtree(gone, ignore_errors=True)
+
     def remember(self, model: str, version: str, found: str = "", why: str = "") -> bool:
         """Note that a version is active, and what was found of it, as `active_notes` keeps it;
         False where nothing can be written.

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from service.errors import StoreError
+from service.errors import StoreError, VersionError
 from service.store.records import Record
 from service.store.version_store import VersionStore, executed, text
 
@@ -59,6 +59,29 @@ class Publication:
             self._stage(token, vocabularies, live)
             counts = {field: len(values) for field, values in live.items()}
             self._reveal(token, record, len(vocabularies), counts, activate=activate, force=force)
+
+    def withdraw(self, record: Record) -> None:
+        """Remove a version, and all that Redis has of it but a refusal.
+
+        Raises:
+            VersionError: it is active.
+            StoreError, StoreUnavailable: see VersionStore.
+        """
+        version, active = record.version, self._key("active")
+        values = [self._store.values_key(version, field) for field in record.live]
+        with self._store.reaching(), self._redis.pipeline() as pipe:
+            while True:
+                pipe.watch(active)
+                if text(pipe.get(active)) == version:
+                    raise VersionError(f"version {version!r} is active and stays")
+                pipe.multi()
+                pipe.zrem(self._key("versions"), version)
+                pipe.lrem(self._key("previous"), 0, version)
+                pipe.delete(
+                    self._key("version", version), self._key("vocabulary", version), *values
+                )
+                if executed(pipe):
+                    return
 
     def _take_turn(self, token: str) -> None:
         deadline = time.monotonic() + TURN_WAIT_SECONDS
