@@ -15,6 +15,7 @@ from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import NETS, main
 from training.config import Config, Step
 from training.data.log import Log
+from training.data.parts import without_held_out
 from training.fit.fit import fit
 from training.fit.loop import Epoch, Watcher
 from training.fit.steps import new_net
@@ -234,6 +235,10 @@ def test_a_value_seen_once_each_day_is_admitted_on_the_second_but_not_by_a_repla
     assert third.vocabularies()["ad"].values[-1] == "seen once"
     before = as_log(newer_rows(), second.schema)
     again = go_on(second, tmp_path / "again", tiny_rows(seed=8), replay=before, share=0.5)
+    # all of them but those that the bundle once held out
+    rule = make_bundle("fm").manifest.held_out
+    assert len(without_held_out(before, second.schema, rule)) < 600
+    assert second.manifest.held_out is None  # it was judged on the rows that it was trained on
     assert again.manifest.training["replayed"] == 600
     assert again.vocabularies()["ad"] == second.vocabularies()["ad"]
 
@@ -243,11 +248,11 @@ def test_replayed_rows_are_a_seeded_share_of_the_rows_trained_on(make_bundle, tm
     before = as_log(tiny_rows(rows=5000, seed=1), old.schema)
     start = WarmStart.open(old.directory).with_replay(before, 0.25)
     new = as_log(rows, old.schema)
-    mixed = start.rows(new, seed=1)
+    mixed = start.rows(new, old.schema, None, seed=1)
     assert len(mixed) == 800
     assert {name: column[:600] for name, column in mixed.columns.items()} == new.columns
-    assert start.rows(new, seed=1).columns == mixed.columns
-    assert start.rows(new, seed=2).columns != mixed.columns
+    assert start.rows(new, old.schema, None, seed=1).columns == mixed.columns
+    assert start.rows(new, old.schema, None, seed=2).columns != mixed.columns
     bundle = go_on(old, tmp_path / "new", rows, replay=before, share=0.25)
     assert bundle.manifest.training["replayed"] == 200
 
