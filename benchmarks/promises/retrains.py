@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from results import say
+from training.data.draft_schema import write_draft
 
 from model.bundle.bundle import Bundle
 from model.schema import Schema
@@ -32,7 +33,6 @@ from service.store.version_store import VersionStore
 from service.versions.publish import publish
 from service.versions.publish_gate import Gate
 from training.config import Config
-from training.data.draft_schema import write_draft
 from training.data.log import Log
 from training.data.read_log import read_log
 from training.data.simulate import simulate, simulate_days
