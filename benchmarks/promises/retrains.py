@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from results import say
-from training.data.draft_schema import write_draft
 
 from model.bundle.bundle import Bundle
 from model.schema import Schema
@@ -36,6 +35,7 @@ from training.config import Config
 from training.data.log import Log
 from training.data.read_log import read_log
 from training.data.simulate import simulate, simulate_days
+from training.draft.draft_schema import write_draft
 from training.fit.fit import fit
 from training.fit.loop import Watcher
 from training.fit.malloc import keep_freed_memory
