@@ -75,6 +75,7 @@ def test_wait_ends_when_each_worker_has_decided_and_not_before(redis_url, store)
     assert (found.workers, found.live, found.refused) == (2, 1, [MEAN])
     for one in workers:
         one.close()
+    until(lambda: RefusalBoard(store).workers() == [])
     assert wait_for_workers(RefusalBoard(store), "v2", 0.1).workers == 0
 
 
