@@ -199,7 +199,7 @@ def difference(reading: Reading, answers: list[tuple[int, object]]) -> str | Non
         if not left:
             return None if due.optional else f"request {number} has no answer"
         status, mark = left.pop(0)
-        statuses = {one for one, wanted in due.answers if wanted is None or due.bodiless}
+        statuses = {one for one, wanted in due.answers if None in (wanted, mark) or due.bodiless}
         if (status, mark) in due.answers or status in statuses:
             if due.last:
                 break

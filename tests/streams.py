@@ -235,8 +235,8 @@ def answered(got: bytes, bodiless: list[bool]) -> list[tuple[int, object]]:
         length = re.search(rb"\r\ncontent-length: (\d+)", head, re.IGNORECASE)
         without = len(found) < len(bodiless) and bodiless[len(found)]
         size = 0 if without or length is None else int(length[1])
-        if len(rest) < size:
-            break
+        if rest and len(rest) < size:
+            break  # a refused HEAD has no body at all
         found.append((number, mark(rest[:size])))
         got = rest[size:]
     return found
