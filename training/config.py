@@ -11,6 +11,15 @@ from model.toml_files import parse, read_text
 
 Width = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
+Auto = Literal["auto"]
+
+# What the step `fit` is tried with: the penalty on |V|^2 beside the loss *summed* over the rows
+# trained on, and the dropout of pair vectors. Logs of few values a field want the first two, logs
+# of ids that come again and again the last.
+TRIED = ((5.0, 0.0), (2.0, 0.0), (0.5, 0.3))
+FEWEST_TO_CHOOSE = 5000  # rows trained on; of fewer, those held out cannot tell which is better
+SMALLEST_BATCH, LARGEST_BATCH, BATCHES = 256, 4096, 200
+SMALLEST_BATCH_RATE = 2e-3  # the learning rate that goes with the smallest batch
 
 
 class _Part(BaseModel):
@@ -24,20 +33,64 @@ class Step(_Part):
     l2_attention |W|^2 + l2_hidden |W_l|^2: squared norms of whole tensors, without a half; of the
     attention network W alone (the paper's eq. 7), of NFM's layers their weights. For a loss summed
     over n rows, as the paper has it, multiply by n. A net without a part has no penalty on it.
+
+    "auto" is by the number n of rows trained on, see `sized`; the penalty of V is then what has the
+    lowest loss on the rows held out, of a few values, see `tried`.
     """
 
     epochs: int = Field(default=60, ge=0)  # at most; 0 leaves the step out
-    batch: int = Field(default=256, ge=1)
-    learning_rate: float = Field(default=2e-3, gt=0)
+    batch: Annotated[int, Field(ge=1)] | Auto = "auto"
+    learning_rate: Annotated[float, Field(gt=0)] | Auto = "auto"
     cut: float = Field(default=0.5, gt=0, le=1)  # of the learning rate, after an epoch without gain
     patience: int = Field(default=3, ge=1)  # epochs without gain before it ends
-    dropout: float = Field(default=0.0, ge=0, lt=1)  # of pair vectors, or of NFM's pooled one
+    # of pair vectors, or of NFM's pooled one
+    dropout: Annotated[float, Field(ge=0, lt=1)] | Auto = "auto"
     dropout_hidden: float = Field(default=0.2, ge=0, lt=1)  # of the outputs of NFM's layers
     l2_linear: float = Field(default=0.0, ge=0)
-    l2_embedding: float = Field(default=5e-4, ge=0)
+    l2_embedding: Annotated[float, Field(ge=0)] | Auto = "auto"
     l2_attention: float = Field(default=0.0, ge=0)
     l2_hidden: float = Field(default=0.0, ge=0)
     unknown_rate: float = Field(default=0.02, ge=0, lt=1)  # of the values, fed as unknown ones
+
+    def sized(self, rows: int) -> "SizedStep":
+        """With a number for each "auto", for `rows` rows trained on.
+
+        `batch` is the power of two from SMALLEST_BATCH to LARGEST_BATCH of which an epoch has about
+        BATCHES or more, and `learning_rate` grows with its root. `l2_embedding` falls with the
+        rows: a prior says the same of the embeddings however many rows there are. A penalty beside
+        the mean loss that stayed would weigh more against each of them, until no embedding is worth
+        its cost.
+        """
+        wanted = 1 << max(rows // BATCHES, 1).bit_length() - 1
+        fitting = min(max(wanted, SMALLEST_BATCH), LARGEST_BATCH)
+        batch = fitting if self.batch == "auto" else self.batch
+        found = {
+            "batch": batch,
+            "learning_rate": SMALLEST_BATCH_RATE * (batch / SMALLEST_BATCH) ** 0.5,
+            "l2_embedding": TRIED[0][0] / max(rows, 1),
+            "dropout": TRIED[0][1],
+        }
+        given = {key: value for key, value in self.model_dump().items() if value != "auto"}
+        return SizedStep(**found | given)
+
+    def tried(self, rows: int) -> tuple["SizedStep", ...]:
+        """The steps of which the one with the lowest loss on the rows held out is kept: one for
+        each of TRIED where `l2_embedding` is "auto" and `rows` are enough to choose, else one.
+        """
+        if self.l2_embedding != "auto" or rows < FEWEST_TO_CHOOSE:
+            return (self.sized(rows),)
+        each = ({"l2_embedding": prior / rows, "dropout": dropout} for prior, dropout in TRIED)
+        kept = {} if self.dropout == "auto" else {"dropout": self.dropout}
+        return tuple(self.model_copy(update=one | kept).sized(rows) for one in each)
+
+
+class SizedStep(Step):
+    """A step whose settings are all numbers."""
+
+    batch: int
+    learning_rate: float
+    dropout: float
+    l2_embedding: float
 
 
 class AFMPlusParts(_Part):
@@ -91,6 +144,17 @@ class Config(_Part):
     def last_step(self) -> Step:
         """The step that fits the configured net itself, and ends the fit."""
         return self.attention if self.first_steps else self.fit
+
+    def settled(self, rows: int, fit: SizedStep | None = None) -> "Config":
+        """With a number for each "auto" of the steps, for `rows` rows trained on. `fit`: what was
+        chosen for that step; attention has the penalty of V and the dropout of it, where it has
+        none of its own.
+        """
+        chosen = fit or self.fit.sized(rows)
+        of_fit = {"l2_embedding": chosen.l2_embedding, "dropout": chosen.dropout}
+        unsaid = {key: of_fit[key] for key in of_fit if getattr(self.attention, key) == "auto"}
+        attention = self.attention.model_copy(update=unsaid).sized(rows)
+        return self.model_copy(update={"fit": chosen, "attention": attention})
 
     @classmethod
     def load(cls, path: Path | None) -> "Config":

@@ -104,6 +104,7 @@ def fit(
             config, encoder, rows.seen, rows.held_out, watcher, parts.objective, checkpoint, moments
         )
         trained = beginning.train(steps, vocabularies)
+        config = config.settled(len(rows.seen), trained.step)
         training: dict[str, Any] = {
             "seed": seed,
             "config": config.model_dump(mode="json"),

@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.nets import Net
-from training.config import Step
+from training.config import SizedStep, Step
 from training.data.examples import Examples
 from training.fit.objective import Objective
 from training.state.adam_moments import Moments
@@ -75,6 +75,9 @@ class Watcher:
     def epoch(self, epoch: Epoch) -> None:
         """An epoch is done."""
 
+    def tries(self, step: str, settings: SizedStep) -> None:
+        """Of several settings of a step these come next; `step` is what its epochs are called."""
+
     def diverged(self, step: str, number: int, learning_rate: float) -> None:
         """The losses of an epoch are not finite: it begins again from the best one so far, at this
         learning rate.
@@ -125,12 +128,13 @@ def run_step(
     state, and begins again with a much smaller step. Returns the epochs, and whether Ctrl-C cut it
     short.
     """
-    optimiser = _adam(net, step, step.learning_rate)
+    sized = step.sized(len(train))
+    optimiser = _adam(net, sized, sized.learning_rate)
     if moments is not None:
         moments.restore(net, optimiser)
     for key, dropout in net.dropouts().items():
-        dropout.set_rate(getattr(step, key))
-    watcher.begin(name, -(-len(train) // step.batch), step.epochs)
+        dropout.set_rate(getattr(sized, key))
+    watcher.begin(name, -(-len(train) // sized.batch), step.epochs)
     epochs: list[Epoch] = []
     start = logits(net, valid)
     # any finite loss is a gain over one that is not
@@ -143,17 +147,17 @@ def run_step(
         net.load_state_dict(kept.net)
         torch.set_rng_state(kept.random)
         watcher.resumed(name, epochs)
+        if moments is not None and kept.moments is not None:
+            moments.states = kept.moments
         if kept.optimiser is None or kept.best is None:  # it was done
             return epochs, False
         optimiser.load_state_dict(kept.optimiser)
         best_loss, best_state, without_gain = kept.best_loss, kept.best, kept.without_gain
-        if moments is not None and kept.moments is not None:
-            moments.states = kept.moments
     try:
         for _ in range(len(epochs) + sum(epoch.diverged for epoch in epochs), step.epochs):
             number = len(epochs) + 1
             began = time.perf_counter()
-            train_loss = _one_epoch(net, optimiser, step.batch, train, drop, watcher, objective)
+            train_loss = _one_epoch(net, optimiser, sized.batch, train, drop, watcher, objective)
             if mend is not None:
                 mend(net)
             rate = optimiser.param_groups[0]["lr"]
@@ -164,7 +168,7 @@ def run_step(
                     break
                 net.load_state_dict(best_state)
                 rate *= DIVERGED_CUT
-                optimiser = _adam(net, step, rate)  # the moments are ruined as well
+                optimiser = _adam(net, sized, rate)  # the moments are ruined as well
                 watcher.diverged(name, number, rate)
                 continue
             valid_loss, auc = objective.judge(scores, valid)
@@ -205,11 +209,12 @@ def run_step(
     finally:
         net.load_state_dict(best_state)
     if checkpoint is not None:
-        checkpoint.finish(name, _state(net, epochs))
+        done = _state(net, epochs)
+        checkpoint.finish(name, done if moments is None else replace(done, moments=moments.states))
     return epochs, False
 
 
-def _adam(net: Net, step: Step, learning_rate: float) -> torch.optim.Adam:
+def _adam(net: Net, step: SizedStep, learning_rate: float) -> torch.optim.Adam:
     return torch.optim.Adam(parameter_groups(net, step), lr=learning_rate, fused=True)
 
 
@@ -240,7 +245,7 @@ def _one_epoch(
     return total / seen
 
 
-def parameter_groups(net: Net, step: Step) -> list[dict[str, object]]:
+def parameter_groups(net: Net, step: SizedStep) -> list[dict[str, object]]:
     """What the optimiser fits, each parameter with the weight decay that is its penalty.
 
     Parameters that the net keeps fixed are left out.

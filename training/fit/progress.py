@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from training.config import SizedStep
 from training.fit.loop import Epoch, Watcher
 
 
@@ -19,6 +20,13 @@ class _Lines(Watcher):
             f"{epoch.step} epoch {epoch.number:>2}  train loss {epoch.train_loss:.4f}  "
             f"valid loss {epoch.valid_loss:.4f}  auc {auc}  "
             f"{epoch.seconds:.1f} s{'  best' if epoch.best else ''}",
+            highlight=False,
+        )
+
+    def tries(self, step: str, settings: SizedStep) -> None:
+        self.console.print(
+            f"{step}: tried with l2_embedding {settings.l2_embedding:.2g}, "
+            f"dropout {settings.dropout:g}",
             highlight=False,
         )
 

@@ -1,7 +1,7 @@
 """The steps of a fit: the first one's nets, and the one that ends it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from model.encoding import Encoder
 from model.nets import Net, Settings, build
 from model.vocabulary import FIRST, UNKNOWN
-from training.config import Config, Step
+from training.config import Config, SizedStep, Step
 from training.data.examples import Examples
 from training.fit.bias_level import settle_level
 from training.fit.loop import CLICK, Epoch, UnknownDrop, Watcher, logits, run_step
@@ -32,6 +32,16 @@ class Trained(NamedTuple):
     interrupted: bool
     first: NDArray[np.float32] | None = None
     base: str = ""
+    step: SizedStep | None = None  # the settings chosen of the step `fit`, where it was run
+
+
+class Fitted(NamedTuple):
+    """A net of the step `fit` at its best epoch, and the settings chosen."""
+
+    net: Net
+    epochs: list[Epoch]
+    interrupted: bool
+    step: SizedStep
 
 
 @dataclass(frozen=True)
@@ -51,16 +61,48 @@ class Steps:
     checkpoint: Checkpoint | None = None
     moments: Moments | None = None  # of the last step, see `run_step`
 
-    def first(self, name: str) -> tuple[Net, list[Epoch], bool]:
-        """The step `fit` of a net of its own; see `run_step`."""
-        net = new_net(name, self.encoder, self.config)
-        with torch.no_grad():
-            net.bias.fill_(self.objective.start(self.train))
-        return net, *self._run(name, net, self.config.fit)
+    def first(self, name: str) -> Fitted:
+        """The step `fit` of a net of its own; see `run_step`. Where several settings are tried, all
+        begin alike, and the one with the lowest loss is kept; Ctrl-C ends the trying too.
+        """
+        tried = self.config.fit.tried(len(self.train))
+        if name == "lr":  # it has no embeddings
+            tried = tried[:1]
+        best: tuple[float, Fitted] | None = None
+        states = None
+        for number, step in enumerate(tried, 1):
+            called = name if number == 1 else f"{name} {number}"
+            if len(tried) > 1:
+                self.watcher.tries(called, step)
+            if self.moments is not None:
+                self.moments.states = {}
+            net = new_net(name, self.encoder, self.config)
+            with torch.no_grad():
+                net.bias.fill_(self.objective.start(self.train))
+            epochs, interrupted = self._run(called, net, step)
+            loss = self.objective.judge(logits(net, self.valid), self.valid).loss
+            if best is None or loss < best[0]:
+                named = [replace(epoch, step=name) for epoch in epochs]
+                best = loss, Fitted(net, named, interrupted, step)
+                states = None if self.moments is None else self.moments.states
+            if interrupted:
+                break
+        assert best is not None  # noqa: S101  there is a step
+        if self.moments is not None and states is not None:
+            self.moments.states = states
+        return best[1]._replace(interrupted=interrupted)
 
-    def last(self, net: Net, mend: Callable[[Net], None] | None = None) -> tuple[list[Epoch], bool]:
-        """The step that ends a fit of the configured net, in place; see `run_step`."""
-        return self._run(self.config.net, net, self.config.last_step, mend)
+    def last(
+        self,
+        net: Net,
+        mend: Callable[[Net], None] | None = None,
+        after: SizedStep | None = None,
+    ) -> tuple[list[Epoch], bool]:
+        """The step that ends a fit of the configured net, in place; see `run_step`. `after`: the
+        settings chosen of the step before it.
+        """
+        step = self.config.settled(len(self.train), after).last_step
+        return self._run(self.config.net, net, step, mend)
 
     def _run(
         self, name: str, net: Net, step: Step, mend: Callable[[Net], None] | None = None
@@ -73,7 +115,8 @@ class Steps:
 
         drop = _unknown_drop(self.encoder, step.unknown_rate)
         how = self.watcher, self.objective, mended, self.checkpoint
-        moments = self.moments if name == self.config.net else None
+        last = not self.config.first_steps or name == self.config.net
+        moments = self.moments if last else None
         return run_step(name, net, step, self.train, self.valid, drop, *how, moments)
 
 
@@ -84,13 +127,15 @@ def fit_net(steps: Steps) -> Trained:
     """
     config, train = steps.config, steps.train
     if not config.first_steps:
-        return Trained(*steps.first(config.net))
+        only = steps.first(config.net)
+        return Trained(only.net, only.epochs, only.interrupted, step=only.step)
     epochs: list[Epoch] = []
-    best: tuple[float, str, Net, NDArray[np.float32]] | None = None
+    best: tuple[float, str, Fitted, NDArray[np.float32]] | None = None
     for name in config.first_steps:
-        fitted, more, interrupted = steps.first(name)
-        epochs += more
-        first = logits(fitted, steps.valid)
+        fitted = steps.first(name)
+        epochs += fitted.epochs
+        interrupted = fitted.interrupted
+        first = logits(fitted.net, steps.valid)
         loss = steps.objective.judge(first, steps.valid).loss
         if best is None or loss < best[0]:
             best = loss, name, fitted, first
@@ -99,11 +144,11 @@ def fit_net(steps: Steps) -> Trained:
     assert best is not None  # noqa: S101  there is a first step
     _, base, fitted, first = best
     net = new_net(config.net, steps.encoder, config)
-    net.start_from(fitted, train.ids[SAMPLE], train.values[SAMPLE])
+    net.start_from(fitted.net, train.ids[SAMPLE], train.values[SAMPLE])
     if not interrupted:
-        more, interrupted = steps.last(net)
+        more, interrupted = steps.last(net, after=fitted.step)
         epochs += more
-    return Trained(net, epochs, interrupted, first, base)
+    return Trained(net, epochs, interrupted, first, base, fitted.step)
 
 
 def new_net(name: str, encoder: Encoder, config: Config) -> Net:

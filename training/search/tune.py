@@ -95,6 +95,7 @@ def tune(
     deadline = time.monotonic() + 60 * (float("inf") if minutes is None else minutes)
     parts = prepare(log, valid, None, schema, config)
     train = sampled(parts.train, config, seed)
+    config = config.settled(len(train))  # what is searched from are numbers
     encoder = Encoder(schema, vocabularies_of(schema, train))
     encoded = encode_rows(encoder, train, parts.valid, None, schema.task)
     rows, held_out = encoded.seen, encoded.held_out

@@ -205,7 +205,7 @@ def test_a_penalty_adds_its_squared_norm_to_the_mean_loss_and_so_n_of_it_to_a_su
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     given = dict.fromkeys(net.penalised(), 0.05)
-    step = Step(l2_embedding=0.0).model_copy(update=given)
+    step = Step(l2_embedding=0.0).sized(400).model_copy(update=given)
 
     def loss(reduction):
         logit = net(train.ids, train.values)

@@ -1,0 +1,45 @@
+"""Settings that are "auto": by the rows trained on, or of a few that are tried."""
+
+import pytest
+
+from training.config import FEWEST_TO_CHOOSE, TRIED, Config, Step
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch"),
+    [(1, 256), (9_000, 256), (102_399, 256), (102_400, 512), (10**6, 4096), (10**9, 4096)],
+)
+def test_a_batch_is_larger_where_there_are_more_rows(rows, batch):
+    sized = Step().sized(rows)
+    assert sized.batch == batch
+    assert sized.learning_rate == pytest.approx(2e-3 * (batch / 256) ** 0.5)
+
+
+def test_the_penalty_beside_the_summed_loss_is_the_same_for_every_log():
+    assert Step().sized(1000).l2_embedding * 1000 == pytest.approx(TRIED[0][0])
+    assert Step().sized(10**6).l2_embedding * 10**6 == pytest.approx(TRIED[0][0])
+
+
+def test_a_setting_that_is_given_stays_and_sized_steps_stay_as_they_are():
+    given = Step(batch=7, learning_rate=0.3, dropout=0.2, l2_embedding=0.01)
+    sized = given.sized(10**6)
+    assert sized.model_dump() == given.model_dump()
+    assert sized.sized(10) == sized
+
+
+def test_several_penalties_are_tried_where_none_is_given_and_rows_are_enough():
+    rows = FEWEST_TO_CHOOSE
+    tried = Step().tried(rows)
+    assert [(s.l2_embedding * rows, s.dropout) for s in tried] == [pytest.approx(t) for t in TRIED]
+    assert [step.dropout for step in Step(dropout=0.1).tried(rows)] == [0.1] * len(TRIED)
+    assert Step().tried(rows - 1) == (Step().sized(rows - 1),)
+    assert Step(l2_embedding=0.1).tried(rows) == (Step(l2_embedding=0.1).sized(rows),)
+
+
+def test_attention_takes_what_was_chosen_before_it_unless_it_has_its_own():
+    fit = Step(l2_embedding=0.25, dropout=0.5).sized(100)
+    settled = Config().settled(100, fit)
+    assert settled.fit == fit
+    assert (settled.attention.l2_embedding, settled.attention.dropout) == (0.25, 0.5)
+    own = Config(attention=Step(l2_embedding=0.0)).settled(100, fit).attention
+    assert (own.l2_embedding, own.dropout) == (0.0, 0.5)
