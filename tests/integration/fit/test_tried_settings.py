@@ -1,0 +1,57 @@
+"""Several settings of a step are tried where none is given; the best one is kept and recorded."""
+
+import numpy as np
+import pytest
+import torch
+
+from model.encoding import Encoder
+from model.schema import Schema
+from model.vocabulary import fit_vocabulary
+from training.config import FEWEST_TO_CHOOSE, TRIED, Config, Step
+from training.data.examples import Examples
+from training.fit.loop import CLICK, Watcher, logits
+from training.fit.steps import Steps, fit_net
+
+SCHEMA = Schema.parse(
+    'label = "y"\n[fields.site]\nkind = "categorical"\n[fields.ad]\nkind = "categorical"\n'
+)
+
+
+class Seen(Watcher):
+    """What was tried, and the loss of each epoch by what its step was called."""
+
+    def __init__(self):
+        self.settings, self.losses = {}, {}
+
+    def tries(self, step, settings):
+        self.settings[step] = settings
+
+    def epoch(self, epoch):
+        self.losses.setdefault(epoch.step, []).append(epoch.valid_loss)
+
+
+@pytest.mark.parametrize("net", ["fm", "afm"])
+def test_of_the_settings_tried_the_one_with_the_lowest_loss_is_kept(net):
+    rng = np.random.default_rng(1)
+    rows = FEWEST_TO_CHOOSE
+    names = {"site": rng.integers(0, 9, rows), "ad": rng.integers(0, 9, rows)}
+    clicks = (rng.random(rows) < 0.1 + 0.8 * (names["site"] == names["ad"])).astype(np.float32)
+    columns = {name: [f"v{n}" for n in numbers] for name, numbers in names.items()}
+    known = {name: fit_vocabulary(f, columns[name]) for name, f in SCHEMA.fields.items()}
+    encoder = Encoder(SCHEMA, known)
+    train = Examples.of(encoder.encode_columns(columns, rows), clicks, None)
+    torch.manual_seed(1)
+    seen, last = Seen(), Step(epochs=1)
+    config = Config(net=net, embedding=4, fit=Step(epochs=2), attention=last)
+    trained = fit_net(Steps(config, encoder, train, train, seen))
+    assert list(seen.settings) == ["fm", "fm 2", "fm 3"]
+    lowest = {name: min(seen.losses[name]) for name in seen.settings}
+    best = min(lowest, key=lowest.__getitem__)
+    assert trained.step == seen.settings[best]
+    assert (trained.step.l2_embedding * rows, trained.step.dropout) in [
+        pytest.approx(one) for one in TRIED
+    ]
+    kept = [epoch.valid_loss for epoch in trained.epochs if epoch.step == "fm"]
+    assert kept == seen.losses[best]
+    if net == "fm":
+        assert CLICK.judge(logits(trained.net, train), train).loss == pytest.approx(lowest[best])
