@@ -17,6 +17,7 @@ Auto = Literal["auto"]
 # trained on, and the dropout of pair vectors. Logs of few values a field want the first two, logs
 # of ids that come again and again the last.
 TRIED = ((5.0, 0.0), (2.0, 0.0), (0.5, 0.3))
+MOST_PENALTY = 5e-4  # however few the rows, where there is no choosing
 FEWEST_TO_CHOOSE = 5000  # rows trained on; of fewer, those held out cannot tell which is better
 SMALLEST_BATCH, LARGEST_BATCH, BATCHES = 256, 4096, 200
 SMALLEST_BATCH_RATE = 2e-3  # the learning rate that goes with the smallest batch
@@ -67,7 +68,7 @@ class Step(_Part):
         found = {
             "batch": batch,
             "learning_rate": SMALLEST_BATCH_RATE * (batch / SMALLEST_BATCH) ** 0.5,
-            "l2_embedding": TRIED[0][0] / max(rows, 1),
+            "l2_embedding": min(TRIED[0][0] / max(rows, 1), MOST_PENALTY),
             "dropout": TRIED[0][1],
         }
         given = {key: value for key, value in self.model_dump().items() if value != "auto"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.config import FEWEST_TO_CHOOSE, TRIED, Config, Step
+from training.config import FEWEST_TO_CHOOSE, MOST_PENALTY, TRIED, Config, Step
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,8 @@ def test_a_batch_is_larger_where_there_are_more_rows(rows, batch):
 
 
 def test_the_penalty_beside_the_summed_loss_is_the_same_for_every_log():
-    assert Step().sized(1000).l2_embedding * 1000 == pytest.approx(TRIED[0][0])
+    assert Step().sized(10**4).l2_embedding * 10**4 == pytest.approx(TRIED[0][0])
+    assert Step().sized(100).l2_embedding == MOST_PENALTY
     assert Step().sized(10**6).l2_embedding * 10**6 == pytest.approx(TRIED[0][0])
 
 
