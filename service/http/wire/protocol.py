@@ -102,7 +102,9 @@ class OneWriteProtocol(HttpToolsProtocol):
             self.expect_100_continue = False  # RFC 9110, 10.1.1
         super().on_headers_complete()
         if version == "1.0":
-            self.cycle.keep_alive = self.parser.should_keep_alive()
+            # the parser lets `keep-alive` win over `close`, and RFC 9112, 9.3 does not
+            closes = any(b"close" in tokens(v) for n, v in self.headers if n == b"connection")
+            self.cycle.keep_alive = self.parser.should_keep_alive() and not closes
         self.headers = []  # trailers are none of the request's headers
         self._in_head = False
         self.request_began()
@@ -228,6 +230,11 @@ class OneWriteProtocol(HttpToolsProtocol):
     def speaks_http2(self) -> bool:
         """Whether the connection began with the preface of HTTP/2."""
         return self.cycle is None and self.parser.get_method() == b"PRI"
+
+
+def tokens(value: bytes) -> list[bytes]:
+    """The tokens of a header that is a list of them, in small letters."""
+    return [token.strip().lower() for token in value.split(b",")]
 
 
 def whole_post(data: bytes) -> tuple[str, int] | None:

@@ -309,6 +309,14 @@ def test_keep_alive_of_http_1_0_is_honoured_where_it_is_asked_for(head, caller):
     assert caller.answer() is None
 
 
+@pytest.mark.parametrize("value", ["keep-alive, close", "Close , keep-alive"])
+def test_close_of_http_1_0_wins_over_keep_alive(value, head, caller):
+    old = head(f"content-length: {len(BODY)}\r\n", f"connection: {value}\r\n")
+    caller.send(old.replace(b"HTTP/1.1", b"HTTP/1.0") + BODY)
+    assert is_scored(caller.answer())
+    assert caller.answer() is None
+
+
 def test_a_pipelining_caller_that_leaves_writes_no_line(served, head, caller):
     before = len(served.log.read_text().splitlines())
     for _ in range(20):
