@@ -26,7 +26,7 @@ def measure() -> list[tuple[str, str, str]]:
         home = Path(folder)
         commands = Commands(home)
         keys = {right: make_key(home / "keys", right, [right]) for right in ("predict", "admin")}
-        commands.publish(tiny_bundle(home / "tiny").directory, "--force")
+        commands.publish(tiny_bundle(home / "tiny").directory)
         limits = {"AFM_API_KEYS": str(home / "keys"), "AFM_MAX_BODY_BYTES": str(MOST_BODY)}
         with commands.serving(**limits) as served:
             served.wait_until("/readyz", lambda answer: answer.status_code == 200)
