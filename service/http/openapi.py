@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from service.http.headers import deadline
 from service.http.status_answers import Alive, ModelAnswer, NotReady, Problem, Ready
 from service.scoring.answers import ExplainAnswer, PredictAnswer
 from service.scoring.payloads import DEFAULT_TOP, Timeout, Top
@@ -111,7 +112,7 @@ _SCORING = {
     422: "Not a request, or a value that a field cannot hold; names row and field.",
     429: "Overloaded; see the headers for when to ask again.",
     503: "No version is live, or the service sheds load where it is set to answer so.",
-    504: "`timeout_ms`, or the default deadline, has passed.",
+    504: "`timeout_ms`, of body or header, or the default deadline, has passed.",
 }
 _HEADERS: dict[int, dict[str, Any]] = {
     401: {
@@ -245,6 +246,7 @@ def _scoring(
         "operationId": name,
         "tags": ["scoring"],
         "summary": summary,
+        "parameters": [deadline.PARAMETER],
         "requestBody": {
             "required": True,
             "content": {JSON: {"schema": body, "examples": _EXAMPLES}},

@@ -5,6 +5,7 @@ from io import BytesIO
 from time import perf_counter
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -20,6 +21,7 @@ from service.errors import (
     MediaTypeError,
 )
 from service.http.access.auth import STRANGER
+from service.http.headers import deadline
 from service.http.problems import problem
 from service.http.wire.drain import Drain
 from service.http.wire.protocol import RECEIVED_AT, SENDER, Sender
@@ -70,14 +72,19 @@ class ScoringEndpoint:
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             coding = as_text(headers[b"content-encoding"])
             raise CompressedBody(f"the body must be sent without a content-encoding, not {coding}")
+        named = deadline.timeout_ms(scope["headers"]) if deadline.NAME in headers else None
         size = announced_bytes(headers, self._most_bytes)
         self._admission.check(self._entrance, self._entrance.judged(size))
-        body = (await self._read(headers, receive, started)).removeprefix(BYTE_ORDER_MARK)
+        body = await self._read(headers, receive, started, named or self._timeout_ms)
+        body = body.removeprefix(BYTE_ORDER_MARK)
         if not body or body.isspace():
             raise MalformedBody("the body is empty")
         live = self._follower.require()
         read_at = perf_counter()
         asked = self._decoder.decode(body)
+        if named is not None:
+            least = deadline.smaller(named, asked.timeout_ms)
+            asked = msgspec.structs.replace(asked, timeout_ms=least)
         self._decode_seconds.observe(perf_counter() - read_at)
         with self._admission.inside(self._entrance, len(asked.rows), len(body)):
             answer = await self._predictor.answer(live, asked, started, sender)
@@ -95,16 +102,22 @@ class ScoringEndpoint:
         )
         await send({"type": "http.response.body", "body": answer})
 
-    async def _read(self, headers: dict[bytes, bytes], receive: Receive, started: float) -> bytes:
-        # within the default deadline: the request's own, if it has one, is in the body
-        if self._timeout_ms is None:
+    async def _read(
+        self,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        started: float,
+        timeout_ms: float | None,
+    ) -> bytes:
+        # within the header's deadline, or else the default one: the body's is not known before
+        if timeout_ms is None:
             return await read_body(headers, receive, self._most_bytes)
-        left = started + self._timeout_ms / 1000 - perf_counter()
+        left = started + timeout_ms / 1000 - perf_counter()
         try:
             async with asyncio.timeout(max(left, 0.0)):
                 return await read_body(headers, receive, self._most_bytes)
         except TimeoutError:
-            raise DeadlinePassed(f"{self._timeout_ms:g} ms were over before all was sent") from None
+            raise DeadlinePassed(f"{timeout_ms:g} ms were over before all was sent") from None
 
 
 def _require_json(content_type: bytes) -> None:

@@ -25,12 +25,12 @@ public class Main {
         request.setContext(context);
         request.setCandidates(List.of(Map.of("ad", "a1"), Map.of("ad", "a2")));
         ScoringApi scoring = new ScoringApi(client);
-        PredictAnswer answer = scoring.predict(new PredictRequest(request));
+        PredictAnswer answer = scoring.predict(new PredictRequest(request), null);
         System.out.println(answer.getProbabilities().size());
         System.out.println(new OperationApi(client).readyz().getStatus());
         request.setCandidates(List.of(Map.of("price", "3.5 EUR")));
         try {
-            scoring.predict(new PredictRequest(request));
+            scoring.predict(new PredictRequest(request), null);
         } catch (ApiException refused) {
             Problem problem = client.getObjectMapper().readValue(refused.getResponseBody(), Problem.class);
             System.out.println(refused.getCode() + " " + problem.getCode() + " " + problem.getField());

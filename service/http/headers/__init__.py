@@ -1,0 +1,1 @@
+"""What a caller says in headers beside its request."""
