@@ -266,6 +266,11 @@ class Settings(BaseSettings):
     shutdown_seconds: int = Field(default=10, ge=1)
     """How long a stopping worker waits for requests in flight."""
 
+    access_log: bool = False
+    """One line for each request, by its end: status, route, seconds, rows, and what the caller
+    finds it by (`x-request-id`, `traceparent`); no values.
+    """
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least level that is logged; debug shows what libraries say as well; never the
     values of a request."""

@@ -19,9 +19,10 @@ from service.http.pages.docs import add_docs_page
 from service.http.problems import Known, LastResort, add_handlers
 from service.http.request_metrics import RequestMetrics
 from service.http.routes import PATHS, add_routes
-from service.http.wire.connection import ConnectionRules, Room
+from service.http.wire.connection import ConnectionRules
 from service.http.wire.drain import Drain
 from service.http.wire.refusals import Refusals
+from service.http.wire.room import Room
 from service.observe.metrics import Telemetry
 from service.scoring.admission import Admission
 from service.scoring.redis_lookups import Lookups
@@ -64,7 +65,7 @@ def create_app(settings: Settings, redis: str | Path, *, replaces: bool = False)
         most_rows=settings.max_rows_in_flight,
         refusal=Unavailable if settings.overload_status == "503" else Overloaded,
     )
-    refusals = Refusals(admission, telemetry)
+    refusals = Refusals(admission, telemetry, access_log=settings.access_log)
     drain = Drain(settings.drain_seconds)
     rules = ConnectionRules(
         settings.max_head_bytes,
@@ -72,6 +73,7 @@ def create_app(settings: Settings, redis: str | Path, *, replaces: bool = False)
         drain,
         telemetry.cut,
         Room(settings.connections),
+        settings.access_log,
     )
 
     @asynccontextmanager
@@ -101,14 +103,19 @@ def create_app(settings: Settings, redis: str | Path, *, replaces: bool = False)
     add_handlers(app)
     add_docs_page(app)
     routes = add_routes(app, settings, follower, telemetry, admission, drain)
+    counting: dict[str, Any] = {
+        "telemetry": telemetry,
+        "routes": PATHS,
+        "access_log": settings.access_log,
+    }
     for path, endpoint in routes.items():
         guarded = endpoint if keys is None else Guard(endpoint, keys)
-        app.shortcuts[path] = RequestMetrics(LastResort(Known(guarded)), telemetry, PATHS)
+        app.shortcuts[path] = RequestMetrics(LastResort(Known(guarded)), **counting)
     if keys is not None:
         app.add_middleware(Guard, keys=keys)
         app.add_middleware(Known)
     app.add_middleware(LastResort)
-    app.add_middleware(RequestMetrics, telemetry=telemetry, routes=PATHS)
+    app.add_middleware(RequestMetrics, **counting)
     if settings.cors_origins:
         _allow_pages(app, settings.cors_origins)
     app.state.follower = follower
@@ -121,7 +128,7 @@ def _allow_pages(app: "_App", origins: str) -> None:
         "allow_origins": [origin.strip() for origin in origins.split(",")],
         "allow_methods": ["GET", "POST"],
         "allow_headers": ["*"],
-        "expose_headers": ["retry-after", "retry-after-ms", "x-request-id"],
+        "expose_headers": ["retry-after", "retry-after-ms", "x-request-id", "traceparent"],
     }
     app.add_middleware(CORSMiddleware, **allowed)  # type: ignore[arg-type]  # a dict of both kinds
     for path, endpoint in app.shortcuts.items():

@@ -1,4 +1,4 @@
-"""ASGI middleware that counts and times answers."""
+"""ASGI middleware that counts, times and, where asked for, logs answers."""
 
 from functools import cache
 from time import perf_counter
@@ -6,16 +6,28 @@ from time import perf_counter
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.http.wire.protocol import REFUSED_AS
+from service.observe.access_log import note_access
 from service.observe.metrics import Telemetry
+
+ROWS = "rows"  # in a request's state: how many it has
 
 
 class RequestMetrics:
-    """Counts and times the answers of each known route."""
+    """Counts and times the answers of each known route; by `access_log`, logs each."""
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry, routes: frozenset[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        telemetry: Telemetry,
+        routes: frozenset[str],
+        *,
+        access_log: bool = False,
+    ) -> None:
         self._app = app
         self._telemetry = telemetry
         self._routes = routes
+        self._access_log = access_log
         self._labelled = cache(self._labels)  # to look labels up costs more than to count
 
     def _labels(self, route: str, status: str) -> tuple[Counter, Histogram]:
@@ -41,6 +53,11 @@ class RequestMetrics:
         finally:
             # a path of the caller's making must not become a label
             route = scope["path"] if scope["path"] in self._routes else "unknown"
+            took = perf_counter() - started
+            if status == "none":  # or it was answered at the socket
+                status = scope.get("state", {}).get(REFUSED_AS, status)
             answers, seconds = self._labelled(route, status)
             answers.inc()
-            seconds.observe(perf_counter() - started)
+            seconds.observe(took)
+            if self._access_log:
+                note_access(status, route, took, scope.get("state", {}).get(ROWS))

@@ -23,8 +23,9 @@ from service.errors import (
 from service.http.access.auth import STRANGER
 from service.http.headers import deadline
 from service.http.problems import problem
+from service.http.request_metrics import ROWS
 from service.http.wire.drain import Drain
-from service.http.wire.protocol import RECEIVED_AT, SENDER, Sender
+from service.http.wire.protocol import BY_NAME, RECEIVED_AT, SENDER, Sender
 from service.observe.metrics import SCORING, STATUS_PATHS, Telemetry
 from service.scoring.admission import Admission
 from service.scoring.payloads import PayloadDecoder
@@ -67,7 +68,7 @@ class ScoringEndpoint:
         state = scope.get("state", {})
         started = state.get(RECEIVED_AT) or perf_counter()
         sender = state.get(SENDER) or Sender()
-        headers = dict(scope["headers"])
+        headers = state.get(BY_NAME) or dict(scope["headers"])
         _require_json(headers.get(b"content-type", b""))
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             coding = as_text(headers[b"content-encoding"])
@@ -82,6 +83,7 @@ class ScoringEndpoint:
         live = self._follower.require()
         read_at = perf_counter()
         asked = self._decoder.decode(body)
+        state[ROWS] = len(asked.rows)
         if named is not None:
             least = deadline.smaller(named, asked.timeout_ms)
             asked = msgspec.structs.replace(asked, timeout_ms=least)

@@ -6,79 +6,22 @@ import asyncio
 import select
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from itertools import islice
-from time import monotonic
 from typing import Any
 
-import structlog
 from prometheus_client import Counter
 from starlette.responses import Response
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
+from service.http.headers.correlation import echo_of, for_log
 from service.http.problems import CODES, problem
 from service.http.wire.drain import Drain
-from service.http.wire.protocol import GOAWAY, OneWriteProtocol
+from service.http.wire.protocol import ECHO, GOAWAY, REFUSED_AS, OneWriteProtocol
+from service.http.wire.room import Room
+from service.observe.access_log import note_access
 
-LOOKED_AT = 8  # connections, of those that may make room, before the first of them must
 NEWCOMER_SECONDS = 0.5  # a worker that stops waits so long for a connection's first request
-SAID_SECONDS = 60.0  # the log says at most so often that connections are too many
-
-log = structlog.get_logger()
-
-
-class Room:
-    """The connections of one worker, at most `most`. What makes room for one more is the oldest
-    that waits for a whole request: of those that never sent one first, then of the idle ones.
-    """
-
-    def __init__(self, most: float = float("inf")) -> None:
-        self._most = most
-        self._open: set[Connection] = set()
-        self._new: dict[Connection, None] = {}  # in their order, as in _idle
-        self._idle: dict[Connection, None] = {}
-        self._said = float("-inf")
-
-    def enter(self, connection: "Connection") -> None:
-        """Take a new connection, and end another one, or this, where it is one too many."""
-        self._open.add(connection)
-        self._new[connection] = None
-        if len(self._open) > self._most:
-            self._make_room(connection)
-
-    def busy(self, connection: "Connection") -> None:
-        """Note that its request is whole."""
-        self._new.pop(connection, None)
-        self._idle.pop(connection, None)
-
-    def idle(self, connection: "Connection") -> None:
-        """Note that it was answered."""
-        if connection in self._open:
-            self.busy(connection)
-            self._idle[connection] = None
-
-    def leave(self, connection: "Connection") -> None:
-        """Forget it."""
-        self.busy(connection)
-        self._open.discard(connection)
-
-    def _make_room(self, newest: "Connection") -> None:
-        older = [one for one in islice(self._new, LOOKED_AT) if one is not newest]
-        older += islice(self._idle, LOOKED_AT - len(older))
-        # a request that is here unread, or an answer on its way, would be lost
-        chosen = next((one for one in older if one.is_quiet()), older[0] if older else newest)
-        for one in older:  # those that were spared are not looked at again so soon
-            if one is chosen:
-                break
-            group = self._new if one in self._new else self._idle
-            group[one] = group.pop(one)
-        self.leave(chosen)
-        chosen.make_room()
-        now = monotonic()
-        if now - self._said >= SAID_SECONDS:
-            self._said = now
-            log.warning("too many connections: the oldest without a request ends", most=self._most)
 
 
 @dataclass(frozen=True)
@@ -87,6 +30,7 @@ class ConnectionRules:
 
     `head_bytes`: of a request's line and headers. `seconds`: to send a whole request, and to read
     an answer. `cut`: counts by reason those that were ended before their time. `room`: for them.
+    `access_log`: whether what is refused before the app sees it leaves a line.
     """
 
     head_bytes: int = 16 << 10
@@ -94,6 +38,7 @@ class ConnectionRules:
     drain: Drain = field(default_factory=lambda: Drain(0))
     cut: Counter | None = None
     room: Room = field(default_factory=Room)
+    access_log: bool = False
 
 
 class _Headers:
@@ -186,6 +131,9 @@ class Connection(OneWriteProtocol):
         if self._last or self._rules.drain.begun:
             self.cycle.keep_alive = False
         more = self._stays if self.cycle.scope["http_version"] == "1.1" else self._stays[1:]
+        echo = self.cycle.scope["state"].get(ECHO)
+        if echo:
+            self.cycle.default_headers = [*self.cycle.default_headers, *echo]
         self.cycle.default_headers = _Headers(self.cycle, more)  # type: ignore[assignment]  # as uvicorn uses it
 
     def on_body(self, body: bytes) -> None:
@@ -279,9 +227,19 @@ class Connection(OneWriteProtocol):
 
     def _refuse(self, reason: str, answer: Response) -> None:
         self._count(reason)
-        phrase = HTTPStatus(answer.status_code).phrase.encode()
-        headers = [*self.server_state.default_headers, *answer.raw_headers]
-        lines = [b"HTTP/1.1 %d %s\r\n" % (answer.status_code, phrase)]
+        status = answer.status_code
+        state = self.request_at_work()
+        if state is not None:
+            state[REFUSED_AS] = str(status)
+            echo = state.get(ECHO, [])
+        else:
+            echo = echo_of(dict(self.headers)) if self._in_head else []
+            if self._rules.access_log:
+                seconds = 0.0 if self._began is None else self.loop.time() - self._began
+                more = {"reason": reason, **for_log(echo)}
+                note_access(str(status), "unknown", seconds, more=more)
+        headers = [*self.server_state.default_headers, *answer.raw_headers, *echo]
+        lines = [b"HTTP/1.1 %d %s\r\n" % (status, HTTPStatus(status).phrase.encode())]
         lines += [b"%s: %s\r\n" % header for header in (*headers, (b"connection", b"close"))]
         body = b"" if self.url and self.parser.get_method() == b"HEAD" else bytes(answer.body)
         self.end_with(b"".join((*lines, b"\r\n", body)))

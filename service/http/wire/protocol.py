@@ -7,7 +7,6 @@ three requests would cost the fourth.
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -15,23 +14,18 @@ from typing import TYPE_CHECKING, Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from service.http.headers.correlation import Echo, echo_of, echo_of_unparsed, logging_as
 from service.http.wire.transport import Gathering, PipelinedFlow
+from service.http.wire.unparsed import whole_post
 
 if TYPE_CHECKING:
     from service.http.wire.refusals import Refusals
 
-# In a request's state: when its first bytes came, by `perf_counter`; and who sent them.
-RECEIVED_AT, SENDER = "received_at", "sender"
+# In a request's state: when its first bytes came, by `perf_counter`; who sent them; its headers by
+# name; those that its answer echoes; and the status that was sent past the app, where one was.
+RECEIVED_AT, SENDER, BY_NAME = "received_at", "sender", "headers_by_name"
+ECHO, REFUSED_AS = "echo", "refused_as"
 
-HEAD_END = b"\r\n\r\n"
-POSTS = (b"POST /predict HTTP/1.1\r\n", b"POST /explain HTTP/1.1\r\n")
-# every header that says where a message ends or what becomes of its connection, however written,
-# and every line that goes on with the one before
-FRAMING = re.compile(
-    rb"[\r\n](?:([ \t])|(content-length|transfer-encoding|connection|expect|upgrade)"
-    rb"[ \t]*:[ \t]*([^\r\n]*))",
-    re.IGNORECASE,
-)
 # RFC 9113: an empty SETTINGS frame, then GOAWAY with the code HTTP_1_1_REQUIRED
 NOT_HTTP2 = b"this service speaks HTTP/1.1"
 GOAWAY = b"\0\0\0\x04\0\0\0\0\0" + b"\0\0%c\x07\0\0\0\0\0" % (8 + len(NOT_HTTP2))
@@ -61,6 +55,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._deaf = False  # whether what still comes is no request any more
         self._last_words: bytes | None = None  # to be written when all before is answered
         self._received_at = 0.0
+        self._unparsed = b""  # the request that is refused, or held to be
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
@@ -71,8 +66,10 @@ class OneWriteProtocol(HttpToolsProtocol):
             found = whole_post(data) if self._is_idle() else None
             if found is not None:
                 self._unset_keepalive_if_required()
+                self._unparsed = data
                 if self._refusals.refuses(self, *found):
                     return
+                self._unparsed = b""
         self._received_at = perf_counter()
         try:
             self._feed(data)
@@ -100,6 +97,11 @@ class OneWriteProtocol(HttpToolsProtocol):
         self.check_head(method, version)
         if version == "1.0":
             self.expect_100_continue = False  # RFC 9110, 10.1.1
+        state = self.scope["state"]
+        by_name = state[BY_NAME] = dict(self.headers)
+        echo = echo_of(by_name)
+        if echo:
+            state[ECHO] = echo
         super().on_headers_complete()
         if version == "1.0":
             # the parser lets `keep-alive` win over `close`, and RFC 9112, 9.3 does not
@@ -161,6 +163,17 @@ class OneWriteProtocol(HttpToolsProtocol):
         else:
             self._say(answer or b"")
 
+    def request_at_work(self) -> dict[str, Any] | None:
+        """The state of the request whose body is coming, where the app is at work on it and has not
+        answered; None where `end_with` answers what no app knows of.
+        """
+        if self._between or self._in_head or self.cycle.response_started:
+            return None
+        if self.pipeline and self.pipeline[0][0] is self.cycle:
+            return None
+        state: dict[str, Any] = self.cycle.scope["state"]
+        return state
+
     def _say(self, words: bytes) -> None:
         self._last_words = None
         if words:
@@ -197,6 +210,9 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._at_work = cycle
         if cycle.waiting_for_100_continue or cycle.scope["http_version"] == "1.0":
             app = _saying_what_follows(cycle, app)
+        echo = cycle.scope["state"].get(ECHO)
+        if echo:
+            app = logging_as(echo, app)
         super()._start_asgi_task(cycle, app)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -210,9 +226,15 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     def refuse(self, line: bytes, rest: bytes) -> None:
         """See Refusals."""
-        headers = [b"%s: %s\r\n" % header for header in self.server_state.default_headers]
+        echo = self.unparsed_echo()
+        self._unparsed = b""
+        headers = [b"%s: %s\r\n" % one for one in (*self.server_state.default_headers, *echo)]
         self._gathering.write_now(b"".join((line, *headers, rest)))
         self.on_response_complete()
+
+    def unparsed_echo(self) -> Echo:
+        """See Refusals."""
+        return echo_of_unparsed(self._unparsed)
 
     def is_held(self) -> bool:
         """Whether it has sent a request of which the refusal is still to come."""
@@ -235,29 +257,6 @@ class OneWriteProtocol(HttpToolsProtocol):
 def tokens(value: bytes) -> list[bytes]:
     """The tokens of a header that is a list of them, in small letters."""
     return [token.strip().lower() for token in value.split(b",")]
-
-
-def whole_post(data: bytes) -> tuple[str, int] | None:
-    """The path of the scoring request that `data` is, whole and nothing else, and its body's bytes;
-    None for anything else, and for all whose end is not beyond doubt.
-    """
-    if not data.startswith(POSTS):
-        return None
-    end = data.find(HEAD_END)
-    if end < 0:
-        return None
-    size = None
-    for folded, name, value in FRAMING.findall(data, 0, end):
-        name, value = name.lower(), value.strip()
-        if folded:
-            return None
-        if name == b"content-length" and size is None and value.isdigit() and len(value) < 12:
-            size = int(value)
-        elif name != b"connection" or value.lower() != b"keep-alive":
-            return None
-    if size is None or len(data) != end + len(HEAD_END) + size:
-        return None
-    return ("/predict" if data.startswith(POSTS[0]) else "/explain"), size
 
 
 def _saying_what_follows(cycle: RequestResponseCycle, app: Any) -> Any:

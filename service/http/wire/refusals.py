@@ -11,7 +11,9 @@ from functools import cache
 from typing import Protocol
 
 from service.errors import Overloaded
+from service.http.headers.correlation import Echo, for_log
 from service.http.problems import STATUS, milliseconds, overloaded_as_sent
+from service.observe.access_log import note_access
 from service.observe.metrics import Telemetry
 from service.scoring.admission import Admission
 
@@ -30,17 +32,26 @@ class Caller(Protocol):
         have, by the rest.
         """
 
+    def unparsed_echo(self) -> Echo:
+        """What its request is found by again."""
+
 
 class Refusals:
-    """The refusals of one worker; `status` and metrics are those that the app would give."""
+    """The refusals of one worker; status, metrics and, by `access_log`, lines are those that the
+    app would give.
+    """
 
-    def __init__(self, admission: Admission, telemetry: Telemetry) -> None:
+    def __init__(
+        self, admission: Admission, telemetry: Telemetry, *, access_log: bool = False
+    ) -> None:
         self._admission = admission
         self._telemetry = telemetry
         self._wait = min(admission.most_wait, LONGEST_SECONDS)
         # by the time they came, which is the order in which their refusals are due
         self._held: dict[Caller, tuple[float, str, Overloaded]] = {}
+        self._access_log = access_log
         self._counter = cache(telemetry.requests.labels)  # to look labels up costs more
+        self._seconds = cache(telemetry.seconds.labels)
         self._refused: list[Caller] = []  # in this round of the loop
         self._last = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -56,7 +67,7 @@ class Refusals:
             if self._timer is None:
                 self._look_later()
         else:
-            self._give(caller, route, refusal)
+            self._give(caller, route, refusal, 0.0)
         return True
 
     def holds(self, caller: Caller) -> bool:
@@ -65,19 +76,26 @@ class Refusals:
 
     def give_now(self, caller: Caller) -> None:
         """Refuse a caller that is to wait no longer."""
-        _, route, refusal = self._held.pop(caller)
-        self._give(caller, route, refusal)
+        came, route, refusal = self._held.pop(caller)
+        self._give(caller, route, refusal, asyncio.get_running_loop().time() - came)
 
     def forget(self, caller: Caller) -> None:
         """Note that a caller has left."""
         held = self._held.pop(caller, None)
         if held is not None:
-            self._counter(held[1], "none").inc()
+            came, route, _ = held
+            self._note(caller, route, "none", asyncio.get_running_loop().time() - came)
 
-    def _give(self, caller: Caller, route: str, refusal: Overloaded) -> None:
+    def _note(self, caller: Caller, route: str, status: str, seconds: float) -> None:
+        self._counter(route, status).inc()
+        self._seconds(route).observe(seconds)
+        if self._access_log:
+            note_access(status, route, seconds, more=for_log(caller.unparsed_echo()))
+
+    def _give(self, caller: Caller, route: str, refusal: Overloaded, seconds: float) -> None:
         kind = type(refusal)
         self._telemetry.shed.inc()
-        self._counter(route, str(STATUS[kind])).inc()
+        self._note(caller, route, str(STATUS[kind]), seconds)
         if not self._refused:
             asyncio.get_running_loop().call_soon(self._end_round)
         self._refused.append(caller)

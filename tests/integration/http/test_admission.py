@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.errors import Overloaded
-from service.http.wire.protocol import whole_post
+from service.http.wire.unparsed import whole_post
 from service.observe.metrics import Telemetry
 from service.scoring.admission import Admission
 
@@ -172,9 +172,10 @@ def ask(port, data, parts=1):
 @pytest.mark.parametrize("parts", [1, 3])
 def test_what_would_wait_too_long_is_429_and_its_connection_goes_on(flooded, parts):
     port = flooded.base_url.port
-    seen = ask(port, request(), parts)
+    seen = ask(port, request(more=b"X-Request-Id: r-1\r\n"), parts)
     # whole requests are refused unparsed, others by the app: nobody can tell
     assert {status for status, _, _ in seen} == {200, 429}
+    assert all(b"\r\nx-request-id: r-1\r\n" in head for _, head, _ in seen)
     head, body = next((head, body) for status, head, body in seen if status == 429)
     assert re.search(rb"\r\nretry-after-ms: [1-9][0-9]*\r\n", head)
     assert b"\r\nretry-after:" not in head  # whole seconds, of which the wait is less than one

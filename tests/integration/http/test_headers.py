@@ -1,8 +1,11 @@
-"""What a caller says in headers beside its request: a deadline."""
+"""What a caller says in headers beside its request: a deadline, and what it finds it by again."""
 
 import socket
 
 import pytest
+import structlog
+
+from until import until
 
 BODY = {"instances": [{"device": "ios", "ad": "a1", "price": 3.5}]}
 ROWS = [{**BODY["instances"][0], "price": n / 7} for n in range(3000)]
@@ -40,3 +43,76 @@ def test_deadline_header_holds_for_sending_the_body_before_the_default_does(serv
     with socket.create_connection(("127.0.0.1", client.base_url.port), 10) as connection:
         connection.sendall(head)
         assert connection.recv(65536).startswith(b"HTTP/1.1 504 ")
+
+
+IDS = {"x-request-id": "r-1", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad-01"}
+LOGGED = {"request_id": IDS["x-request-id"], "traceparent": IDS["traceparent"]}
+
+
+def raw(client, data):
+    """What comes back for these bytes, up to the end of the connection."""
+    with socket.create_connection(("127.0.0.1", client.base_url.port), 10) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        found = b""
+        while part := connection.recv(65536):
+            found += part
+    return found
+
+
+def test_correlation_headers_come_back_on_every_answer_and_none_is_made_up(served):
+    client = served(max_head_bytes=600)
+    for method, path, body, status in (
+        ("POST", "/predict", BODY, 200),
+        ("POST", "/predict", {}, 422),
+        ("POST", "/explain", BODY, 200),
+        ("GET", "/predict", None, 405),
+        ("GET", "/nothing", None, 404),
+        ("HEAD", "/healthz", None, 200),
+        ("GET", f"/healthz?{'x' * 600}", None, 431),
+    ):
+        answer = client.request(method, path, json=body, headers=IDS)
+        assert answer.status_code == status
+        assert {name: answer.headers.get(name) for name in IDS} == IDS, (path, status)
+    assert not client.post("/predict", json=BODY).headers.keys() & IDS.keys()
+    assert "x-request-id" not in client.get("/x", headers={"x-request-id": "x" * 129}).headers
+
+
+def test_correlation_headers_of_pipelined_requests_stay_with_their_answers(served):
+    asked = [b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-request-id: n%d\r\n\r\n" % n for n in range(5)]
+    found = raw(served(), b"".join([*asked, b"nonsense\r\n\r\n"]))
+    heads = found.split(b"HTTP/1.1 ")[1:7]
+    assert [head[:3] for head in heads] == [b"200"] * 5 + [b"400"]
+    for number, head in enumerate(heads[:5]):
+        assert b"\r\nx-request-id: n%d\r\n" % number in head
+    assert b"x-request-id" not in heads[5]
+
+
+def test_access_log_has_a_line_for_each_request_and_no_value_of_it(served):
+    client = served(access_log=True, caller_seconds=0.4, max_head_bytes=600)
+    with structlog.testing.capture_logs(
+        processors=[structlog.contextvars.merge_contextvars]
+    ) as lines:
+        client.post("/predict", json={"instances": ROWS[:3]}, headers=IDS)
+        client.get("/secret", headers=IDS)
+        client.get(f"/healthz?secret={'x' * 600}", headers=IDS)
+        client.get("/healthz")
+        head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        with socket.create_connection(("127.0.0.1", client.base_url.port), 10) as connection:
+            connection.sendall(head + b"x-request-id: r-1\r\ncontent-length: 9\r\n\r\n{")
+            answer = connection.recv(65536)
+        assert b" 408 " in answer
+        assert b"\r\nx-request-id: r-1\r\n" in answer
+        until(lambda: len([one for one in lines if one["event"] == "request"]) == 5)
+    lines = [one for one in lines if one["event"] == "request"]
+    said = [(one["status"], one["route"], one.get("rows"), one.get("request_id")) for one in lines]
+    assert said == [
+        ("200", "/predict", 3, "r-1"),
+        ("404", "unknown", None, "r-1"),
+        ("431", "unknown", None, "r-1"),
+        ("200", "/healthz", None, None),
+        ("408", "/predict", None, "r-1"),
+    ]
+    assert LOGGED.items() <= lines[0].items()
+    assert "secret" not in str(lines)
+    assert "ios" not in str(lines)

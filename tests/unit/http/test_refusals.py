@@ -7,6 +7,7 @@ import selectors
 from collections import Counter
 
 import pytest
+import structlog
 
 from service.http.wire.refusals import AT_ONCE_SECONDS, LONGEST_SECONDS, Refusals
 from service.observe.metrics import Telemetry
@@ -42,6 +43,11 @@ class Worker:
         self.refusals = Refusals(self.admission, self.telemetry)
         self.tasks = set()
 
+    def timed(self):
+        """How many requests the histogram has, and their seconds."""
+        found = self.telemetry.seconds.labels("/predict")
+        return sum(bucket.get() for bucket in found._buckets), found._sum.get()
+
     def count(self, status):
         return self.telemetry.requests.labels("/predict", status)._value.get()
 
@@ -75,6 +81,9 @@ class Caller:
             task = asyncio.get_running_loop().create_task(self.worker.work(self))
             self.worker.tasks.add(task)
             task.add_done_callback(self.worker.tasks.discard)
+
+    def unparsed_echo(self):
+        return [(b"x-request-id", b"r-1")]
 
     def refuse(self, line, rest):
         assert rest
@@ -239,3 +248,24 @@ def test_a_held_refusal_can_be_given_before_its_time(run):
         return [status for status, _, _ in caller.seen], worker.refusals.holds(caller)
 
     assert run(main) == ([429], False)
+
+
+def test_refusals_are_timed_as_often_as_they_are_counted_and_each_leaves_a_line(run):
+    async def main(worker):
+        await full(worker)
+        worker.refusals._access_log = True
+        at_once, late, leaver = Caller(worker), Caller(worker), Caller(worker)
+        late.refused_at = leaver.refused_at = worker.clock.now
+        for caller in (at_once, late, leaver):
+            caller.ask()
+        worker.refusals.forget(leaver)
+        with structlog.testing.capture_logs() as lines:
+            await asyncio.sleep(2 * MOST_WAIT)
+        return worker.count("429") + worker.count("none"), *worker.timed(), lines
+
+    count, timed, seconds, lines = run(main)
+    assert (count, timed) == (3, 3)
+    assert seconds == pytest.approx(MOST_WAIT, rel=0.1)
+    (line,) = lines
+    assert (line["status"], line["route"], line["request_id"]) == ("429", "/predict", "r-1")
+    assert line.keys() == {"event", "log_level", "status", "route", "seconds", "request_id"}

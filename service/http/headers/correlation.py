@@ -1,0 +1,49 @@
+"""What a caller finds its request by again: `x-request-id` and `traceparent`, echoed on its answer
+and on every log line of its request.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from structlog.contextvars import bind_contextvars
+
+REQUEST_ID, TRACEPARENT = b"x-request-id", b"traceparent"
+_KEYS = {REQUEST_ID: "request_id", TRACEPARENT: "traceparent"}
+_FINE = re.compile(rb"[\x20-\x7e]{1,128}")
+_UNPARSED = re.compile(
+    rb"\r?\n(%s|%s)[ \t]*:[ \t]*([^\r\n]*)" % (REQUEST_ID, TRACEPARENT), re.IGNORECASE
+)
+
+Echo = list[tuple[bytes, bytes]]
+
+
+def echo_of(headers: Mapping[bytes, bytes]) -> Echo:
+    """Those of these headers that are echoed: of printable ASCII, and not too long."""
+    if REQUEST_ID not in headers and TRACEPARENT not in headers:
+        return []
+    found = ((name, headers.get(name, b"").strip()) for name in _KEYS)
+    return [(name, value) for name, value in found if _FINE.fullmatch(value)]
+
+
+def echo_of_unparsed(data: bytes) -> Echo:
+    """The same of a request as it was sent."""
+    head = data.partition(b"\r\n\r\n")[0]
+    return echo_of({name.lower(): value for name, value in _UNPARSED.findall(head)})
+
+
+def for_log(echo: Echo) -> dict[str, str]:
+    """As keys of a log line."""
+    return {_KEYS[name]: value.decode() for name, value in echo}
+
+
+def logging_as(echo: Echo, app: Any) -> Any:
+    """An ASGI app whose log lines have what is echoed; each request must have a task of its own."""
+
+    async def bound(
+        scope: Any, receive: Any, send: Callable[[dict[str, Any]], Awaitable[None]]
+    ) -> None:
+        bind_contextvars(**for_log(echo))
+        await app(scope, receive, send)
+
+    return bound
