@@ -186,6 +186,9 @@ class Settings(BaseSettings):
     max_explain_rows: int = Field(default=1000, ge=1)
     """An /explain of more rows gets 413; an explained row is a hundred times as dear."""
 
+    gzip_bytes: int = Field(default=16_384, ge=0)
+    """Answers of at least so many bytes are gzip where the caller takes it; 0 for none."""
+
     max_connections: int | None = Field(default=None, ge=1)
     """Connections of one worker; for one more, the oldest that waits for a request is closed. None
     means half of the files that a process may open, and 10000 at most.

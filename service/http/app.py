@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.errors import Overloaded, Unavailable
 from service.http.access.api_keys import ApiKeys
 from service.http.access.auth import Guard
+from service.http.headers.coding import Compressed, Gzip
 from service.http.openapi import document
 from service.http.pages.docs import add_docs_page
 from service.http.problems import Known, LastResort, add_handlers
@@ -33,6 +34,8 @@ from service.versions.follower import EXAMPLE, Follower
 from service.versions.shadow import Shadow
 
 FIRST_POLL_SECONDS = 60.0  # a worker that listens sooner would answer 503 to its first requests
+
+COMPRESSED = frozenset(("/metrics", "/openapi.json"))  # beside the scoring paths
 
 
 def create_app(settings: Settings, redis: str | Path, *, replaces: bool = False) -> FastAPI:
@@ -111,6 +114,7 @@ def create_app(settings: Settings, redis: str | Path, *, replaces: bool = False)
     for path, endpoint in routes.items():
         guarded = endpoint if keys is None else Guard(endpoint, keys)
         app.shortcuts[path] = RequestMetrics(LastResort(Known(guarded)), **counting)
+    app.add_middleware(Compressed, gzip=Gzip(settings.gzip_bytes), paths=COMPRESSED)
     if keys is not None:
         app.add_middleware(Guard, keys=keys)
         app.add_middleware(Known)

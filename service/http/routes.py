@@ -22,6 +22,7 @@ from service.errors import (
 )
 from service.http.access.auth import STRANGER
 from service.http.headers import deadline
+from service.http.headers.coding import Gzip, Headers
 from service.http.problems import problem
 from service.http.request_metrics import ROWS
 from service.http.wire.drain import Drain
@@ -34,6 +35,7 @@ from service.settings import Settings
 from service.versions.follower import EXAMPLE, Follower
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # which some tools put first; RFC 8259 lets it be ignored
+NO_HEADERS: Headers = []
 PATHS = frozenset((*SCORING, *STATUS_PATHS))
 
 
@@ -52,6 +54,7 @@ class ScoringEndpoint:
         self._admission = admission
         self._most_bytes = settings.max_body_bytes
         self._timeout_ms = settings.timeout_ms
+        self._gzip = Gzip(settings.gzip_bytes)
         self._explains = explains = isinstance(view, Explanations)
         most_rows = settings.max_explain_rows if explains else settings.max_rows
         self._entrance = admission.entrance(
@@ -92,6 +95,9 @@ class ScoringEndpoint:
             answer = await self._predictor.answer(live, asked, started, sender)
         if not self._explains:
             self._follower.shadow.note(asked, len(body))
+        more = NO_HEADERS
+        if len(answer) >= self._gzip.least:
+            answer, more = await self._gzip.coded(scope["headers"], answer)
         await send(
             {
                 "type": "http.response.start",
@@ -99,6 +105,7 @@ class ScoringEndpoint:
                 "headers": [
                     (b"content-type", b"application/json"),
                     (b"content-length", b"%d" % len(answer)),
+                    *more,
                 ],
             }
         )

@@ -1,5 +1,6 @@
-"""What a caller says in headers beside its request: a deadline, and what it finds it by again."""
+"""What a caller says in headers: a deadline, what finds its request again, the coding it takes."""
 
+import gzip
 import socket
 
 import pytest
@@ -43,6 +44,50 @@ def test_deadline_header_holds_for_sending_the_body_before_the_default_does(serv
     with socket.create_connection(("127.0.0.1", client.base_url.port), 10) as connection:
         connection.sendall(head)
         assert connection.recv(65536).startswith(b"HTTP/1.1 504 ")
+
+
+def as_sent(client, method, path, accepted, **more):
+    """Headers and undecoded body of an answer."""
+    headers = {"accept-encoding": accepted}
+    with client.stream(method, path, headers=headers, **more) as answer:
+        assert answer.status_code == 200
+        return answer.headers, b"".join(answer.iter_raw())
+
+
+def test_large_explanation_is_gzip_of_the_plain_one(served):
+    client = served()
+    asked = {"json": {"instances": ROWS[:100], "top": None}}
+    plain_headers, plain = as_sent(client, "POST", "/explain", "identity", **asked)
+    headers, small = as_sent(client, "POST", "/explain", "br, gzip;q=0.5", **asked)
+    assert gzip.decompress(small) == plain
+    assert len(small) < len(plain) / 3
+    assert headers["content-encoding"] == "gzip"
+    assert int(headers["content-length"]) == len(small)
+    assert headers["vary"] == plain_headers["vary"] == "accept-encoding"
+    assert "content-encoding" not in plain_headers
+
+
+def test_gzip_is_for_large_answers_of_every_such_path_and_can_be_off(served):
+    client, off = served(gzip_bytes=500), served(gzip_bytes=0)
+    large = {"json": {"instances": ROWS[:100]}}
+    for method, path, more, coded in (
+        ("POST", "/predict", large, True),
+        ("POST", "/predict", {"json": BODY}, False),
+        ("GET", "/metrics", {}, True),
+        ("GET", "/openapi.json", {}, True),
+        ("GET", "/healthz", {}, False),
+        ("GET", "/docs", {}, False),
+    ):
+        headers, body = as_sent(client, method, path, "gzip", **more)
+        assert (headers.get("content-encoding") == "gzip") == coded, path
+        assert ("vary" in headers) == coded
+        if coded:
+            assert int(headers["content-length"]) == len(body)
+            assert gzip.decompress(body)
+        assert "content-encoding" not in as_sent(off, method, path, "gzip", **more)[0]
+    assert client.get("/openapi.json").json() == off.get("/openapi.json").json()
+    head = client.head("/openapi.json")
+    assert (head.status_code, head.headers["content-encoding"]) == (200, "gzip")
 
 
 IDS = {"x-request-id": "r-1", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad-01"}
