@@ -1,6 +1,7 @@
 """HTTP to values and back; every error is a row of the table in `http_errors`."""
 
 import asyncio
+import re
 from io import BytesIO
 from time import perf_counter
 from typing import Any
@@ -129,12 +130,17 @@ class ScoringEndpoint:
             raise DeadlinePassed(f"{timeout_ms:g} ms were over before all was sent") from None
 
 
+MEDIA_TYPE = re.compile(rb"[\w.+-]{1,60}/[\w.+-]{1,60}( *; *[\w-]+=[\w.-]+)*")
+
+
 def _require_json(content_type: bytes) -> None:
     kind = content_type.partition(b";")[0].strip().lower()
     if kind != b"application/json" and not (
         kind.startswith(b"application/") and kind.endswith(b"+json")
     ):
-        sent = f"as {as_text(content_type)}" if content_type else "without one"
+        # a header that is no media type may be anything, a secret at the wrong place included
+        shown = as_text(content_type) if MEDIA_TYPE.fullmatch(content_type) else "something else"
+        sent = f"as {shown}" if content_type else "without one"
         raise MediaTypeError(
             f"the body must be sent with content-type: application/json; it was sent {sent}"
         )

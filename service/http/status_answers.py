@@ -36,6 +36,9 @@ class _State(msgspec.Struct, kw_only=True):
         bool | UnsetType, Meta(description="Whether Redis named the live version as active.")
     ] = UNSET
     refused: Refused | UnsetType | None = UNSET
+    example: Annotated[
+        bool | UnsetType, Meta(description="Whether the made-up example model is served.")
+    ] = UNSET
 
 
 class Ready(_State, kw_only=True):
@@ -52,6 +55,7 @@ class ModelAnswer(msgspec.Struct):
     net: str
     task: str
     created: str
+    example: Annotated[bool, Meta(description="Whether it is the made-up example model.")]
     schema: Annotated[
         dict[str, Any],
         Meta(description="`fields.NAME.kind` and `fields.NAME.role`, and the schema's other keys."),

@@ -65,7 +65,7 @@ def test_two_nets_with_two_seeds_end_to_end(home, capsys):
     ]
 
     results = json.loads((out / "results.json").read_text())
-    assert (results["part"], results["rows"]) == ("test", {"train": 540, "valid": 60, "test": 400})
+    assert (results["part"], results["rows"]) == ("test", {"train": 539, "valid": 61, "test": 400})
     assert results["runs"].keys() == names
     table = {(row["metric"], row["net"]): row for row in results["table"]}
     bundles = {name: Bundle.open(out / name) for name in names}
@@ -95,7 +95,7 @@ def test_two_nets_with_two_seeds_end_to_end(home, capsys):
     assert 'href="fm-2/report.html"' in page
     assert "http" not in page
     assert f"{table['auc', 'fm']['difference']:+.4f}" in page
-    assert "One split; rows: 540 train, 60 valid, 400 test. Seeds: 1, 2." in page
+    assert "One split; rows: 539 train, 61 valid, 400 test. Seeds: 1, 2." in page
 
 
 def test_the_runs_share_one_split_and_differ_by_seed_alone(home):

@@ -10,6 +10,7 @@ from model.metrics.bootstrap import intervals, resample
 from model.metrics.ranked_rows import NAMES
 from tiny import tiny_rows
 from training.cli import main
+from training.data.read_log import read_log
 
 
 def cells(row):
@@ -130,7 +131,8 @@ def test_groups_of_the_schema_are_drawn_whole(tmp_path, capsys):
     printed = json.loads(capsys.readouterr().out)["intervals"]
     bundle = Bundle.open(out)
     scores = bundle.scorer().predict(bundle.encoder().encode(repeated))
-    labels, visits = ([row[name] for row in repeated] for name in ("click", "visit"))
+    labels = [row["click"] for row in repeated]
+    visits = read_log(log, bundle.schema).group  # in their order: the draws depend on it
     grouped = intervals(resample(labels, scores.probabilities, group=visits))
     alone = intervals(resample(labels, scores.probabilities))
     assert printed["logloss"] == pytest.approx(grouped["logloss"])

@@ -14,6 +14,8 @@ label = "click"
 kind = "categorical"
 [fields.noise]
 kind = "categorical"
+[fields.user]
+kind = "categorical"
 [fields.revenue]
 kind = "numeric"
 """
@@ -30,6 +32,7 @@ def home(tmp_path_factory):
         "click": clicks,
         "device": device,
         "noise": rng.choice(["x", "y", "z"], 1500),
+        "user": rng.choice([f"u{n}" for n in range(40)], 1500),  # rows of their own to hold out
         "revenue": clicks * rng.random(1500),
     }
     frame = pl.DataFrame(columns)
@@ -86,8 +89,8 @@ def test_a_dropped_field_is_gone_and_each_that_is_left_has_its_worth(home, capsy
 @pytest.mark.parametrize(
     ("names", "error"),
     [
-        (["price"], "no field 'price' to drop; there are 'device', 'noise', 'revenue'"),
-        (["device", "noise", "revenue"], "no field is left when all are dropped"),
+        (["price"], "no field 'price' to drop; there are 'device', 'noise', 'user', 'revenue'"),
+        (["device", "noise", "user", "revenue"], "no field is left when all are dropped"),
     ],
 )
 def test_a_field_that_cannot_be_dropped_is_one_line(home, capsys, names, error):

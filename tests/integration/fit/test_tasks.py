@@ -259,8 +259,10 @@ def test_the_report_says_which_calibration_was_chosen_and_by_what(home):
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
     home = tmp_path_factory.mktemp("simulated") / "log"
-    write_simulation(home, 50_000, 1, 0.05)
-    (home / "fast.toml").write_text(FAST.replace("batch = 128", "batch = 512"))
+    # so many rows, and so gentle a fit, that what is off is not the luck of the part held out
+    write_simulation(home, 150_000, 1, 0.05)
+    gentle = FAST.replace("learning_rate = 0.02", "learning_rate = 0.005").replace("s = 4", "s = 3")
+    (home / "fast.toml").write_text(gentle.replace("batch = 128", "batch = 512"))
     return home
 
 
@@ -273,7 +275,7 @@ def test_sampled_negatives_give_calibrated_probabilities(simulated, capsys):
     assert fit(simulated, "--net", "fm", "--negatives-rate", "0.1", data="train.parquet") == 0
     bundle = Bundle.open(simulated / "bundle")
     assert bundle.manifest.calibration.rate == 0.1
-    assert bundle.manifest.metrics["valid"]["rows"] > 3500, "the part held out stays whole"
+    assert bundle.manifest.metrics["valid"]["rows"] > 10_500, "the part held out stays whole"
     measured = evaluate(simulated, capsys, data="test.parquet")
     assert inside(measured), measured
     assert measured["auc"] > 0.6

@@ -280,7 +280,7 @@ def test_a_log_of_other_rows_is_refused_though_it_has_as_many_of_each_class(home
     frame = pl.read_csv(home / "log.csv")
     frame.with_columns(pl.col("ad").reverse()).write_csv(home / "log.csv")
     capsys.readouterr()
-    refused(capsys, tune(home, "--trials", 2), "trials.sqlite", "was begun with log ")
+    refused(capsys, tune(home, "--trials", 2), "trials.sqlite", "was begun with rows ")
     assert len(trials(home)) == 1
 
 

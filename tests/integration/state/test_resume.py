@@ -37,7 +37,7 @@ dropout = 0.2
 def home(tmp_path):
     rows = [
         {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
-        for row in tiny_rows(600)
+        for row in tiny_rows(2000)  # so many that the first epochs gain
     ]
     pl.DataFrame(rows, infer_schema_length=None).write_csv(tmp_path / "log.csv")
     (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
