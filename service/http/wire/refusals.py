@@ -2,8 +2,9 @@
 
 At once, so that a caller can still ask elsewhere. But who asks again at once after a refusal would
 be refused thousands of times a second, and the worker would do little else: such a caller, of which
-a closed loop has as many as connections, waits for its next refusal as long as it would wait for an
-answer, or longer, so that all of these together take a small share of the worker's time.
+a closed loop has as many as connections, waits for its next refusal. It waits for some hundredths of
+a second only: a caller of an open loop that takes its connections in turn looks the same, and its
+pool must not be used up by refusals that are to come.
 """
 
 import asyncio
@@ -19,7 +20,10 @@ from service.scoring.admission import Admission
 
 AT_ONCE_SECONDS = 0.02  # who asks again within so long after a refusal does not wait by itself
 APART_SECONDS = 0.001  # between the late refusals of a worker: one costs some 50 us
-LONGEST_SECONDS = 1.0  # that a late refusal is late, however many there are
+LATE_SECONDS = 0.01  # that a late refusal is late
+LONGEST_SECONDS = (
+    0.02  # the same where there are so many that they would not be APART_SECONDS apart
+)
 
 
 class Caller(Protocol):
@@ -46,7 +50,7 @@ class Refusals:
     ) -> None:
         self._admission = admission
         self._telemetry = telemetry
-        self._wait = min(admission.most_wait, LONGEST_SECONDS)
+        self._wait = min(admission.most_wait, LATE_SECONDS)
         # by the time they came, which is the order in which their refusals are due
         self._held: dict[Caller, tuple[float, str, Overloaded]] = {}
         self._access_log = access_log

