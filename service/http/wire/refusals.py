@@ -2,9 +2,9 @@
 
 At once, so that a caller can still ask elsewhere. But who asks again at once after a refusal would
 be refused thousands of times a second, and the worker would do little else: such a caller, of which
-a closed loop has as many as connections, waits for its next refusal. It waits for some hundredths of
-a second only: a caller of an open loop that takes its connections in turn looks the same, and its
-pool must not be used up by refusals that are to come.
+a closed loop has as many as connections, waits for its next refusal. It waits for a hundredth of a
+second or two only: a caller of an open loop that takes its connections in turn looks the same, and
+its pool must not be used up by refusals that are to come.
 """
 
 import asyncio
