@@ -43,7 +43,11 @@ def judged(tmp_path_factory):
     *days, first_again = [
         read_log(home / f"{number}.parquet", schema) for number in range(len(frames))
     ]
-    config = Config(net="fm", embedding=8, fit=Step(epochs=8, patience=2), validation_rows=0)
+    # the settings that FORGOTTEN was measured with
+    step = Step(
+        epochs=8, patience=2, batch=256, learning_rate=0.002, l2_embedding=5e-4, dropout=0.0
+    )
+    config = Config(net="fm", embedding=8, fit=step, validation_rows=0)
 
     def evening(way, day, log, start=None):
         out = home / f"{way}-{day}"
