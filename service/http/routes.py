@@ -1,4 +1,4 @@
-"""HTTP to values and back; every error is a row of the table in `http_errors`."""
+"""HTTP to values and back; every error is a row of the table in `problems`."""
 
 import asyncio
 import re
