@@ -17,7 +17,7 @@ def app():
     @app.command(epilog=epilog("tool fit log.csv --epochs 3"))
     def fit(log: Path, epochs: Annotated[int, typer.Option(min=1, max=9)] = 1) -> None:
         """Fit a net."""
-        print(log, epochs)
+        typer.echo(f"{log} {epochs}")
 
     @app.command()
     def refuse() -> None:
