@@ -14,6 +14,7 @@ from functools import reduce
 from pathlib import Path
 
 import numpy as np
+from worlds import simulate_days
 
 from model.bundle.bundle import Bundle
 from model.metrics.metrics import metrics
@@ -21,10 +22,10 @@ from model.schema import Schema
 from training.config import Config, Step
 from training.data.log import Log, encode
 from training.data.read_log import read_log
-from training.data.simulate import simulate, simulate_days
 from training.fit.fit import fit
 from training.fit.loop import Watcher
 from training.fit.malloc import keep_freed_memory
+from training.simulate.simulation import simulate
 from training.state.adam_moments import moments_path
 from training.state.warm_start import WarmStart
 

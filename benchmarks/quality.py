@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
+from worlds import PLAIN, World, simulate_world
 
 from model.bundle.bundle import Bundle
 from model.encoding import Encoded, Slate
@@ -33,7 +34,6 @@ from training.config import AFMPlusParts, Config
 from training.data.examples import examples
 from training.data.log import Log, encode
 from training.data.read_log import read_log
-from training.data.simulate import PLAIN, World, simulate, write_simulation
 from training.draft.draft_schema import write_draft
 from training.evaluation.faithfulness import faithfulness
 from training.evaluation.pair_effects import by_fields, pair_terms, sample
@@ -41,6 +41,7 @@ from training.fit.fit import fit
 from training.fit.loop import Watcher, logits
 from training.fit.malloc import keep_freed_memory
 from training.fit.steps import new_net
+from training.simulate.simulation import write_simulation
 from training.state.warm_start import WarmStart
 
 CONFIGS = Path(__file__).parents[1] / "training" / "configs"
@@ -309,7 +310,7 @@ def simulated_logs(
 ) -> Iterator[tuple[int, Log, Log, Schema]]:
     """Simulated logs in their two parts."""
     for seed in seeds:
-        drawn = simulate(rows, seed, unseen, world)
+        drawn = simulate_world(rows, seed, unseen, world)
         with tempfile.TemporaryDirectory() as scratch:
             home = Path(scratch)
             for part in ("train", "test"):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -26,12 +25,11 @@ from model.values import PLAIN, Column, Reading
 Role = Literal["context", "candidate"]
 Missing = Literal["token", "absent"]
 Transform = Literal["standardise", "log1p", "quantile", "none"]
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 # TOML has arrays; a schema is hashable and never changes
 Texts = Annotated[tuple[str, ...], Setting(strict=False)]
 
-_MARKS = (("thousands", ""), ("decimal", "."))  # written out where they are others
+USUAL_MARKS = {"thousands": "", "decimal": "."}
 
 Task = Literal["click", "regression", "ranking"]
 Targets = Literal["as_given", "plus_minus_one"]
@@ -290,20 +288,6 @@ class Schema(BaseModel):
         """
         return parse(cls, text, source, SchemaError)
 
-    def dumps(self) -> str:
-        """The schema as TOML, each setting written out; `parse` reads it back equal."""
-        head = self.model_dump(exclude={"fields"}, exclude_none=True)
-        lines = [f"{key} = {_toml(value)}" for key, value in head.items() if value != ()]
-        for name, field in self.fields.items():
-            lines += ["", f"[fields.{name if _BARE_KEY.fullmatch(name) else _toml(name)}]"]
-            settings = field.model_dump(exclude_none=True)
-            for key, usual in (("null_values", self.null_values), ("as_text", False), *_MARKS):
-                if settings.get(key) == usual:
-                    del settings[key]
-            order = ["kind", *(key for key in settings if key != "kind")]
-            lines += [f"{key} = {_toml(settings[key])}" for key in order]
-        return "\n".join(lines) + "\n"
-
 
 def _with(field: Any, null_values: Any) -> Any:
     # a field as it was given, with the schema's null values where it names none
@@ -312,17 +296,3 @@ def _with(field: Any, null_values: Any) -> Any:
     if "null_values" in field.model_fields_set:
         return field
     return field.model_copy(update={"null_values": tuple(null_values)})
-
-
-def _toml(value: str | int | bool | tuple[str, ...]) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, int):
-        return str(value)
-    escaped = "".join(
-        f"\\u{ord(c):04x}" if ord(c) < 0x20 or ord(c) == 0x7F else c
-        for c in value.replace("\\", "\\\\").replace('"', '\\"')
-    )
-    return f'"{escaped}"'

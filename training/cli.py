@@ -36,7 +36,7 @@ def _schema(arguments: argparse.Namespace) -> None:
 
 
 def _simulate(arguments: argparse.Namespace) -> None:
-    from training.data.simulate import write_simulation
+    from training.simulate.simulation import write_simulation
 
     seed = _seed("--seed", arguments.seed)
     write_simulation(arguments.out, arguments.rows, seed, arguments.unseen)

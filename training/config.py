@@ -1,9 +1,9 @@
 """How a net is fitted: one frozen object, read from a TOML file, each key with a default."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
+import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
 from model.errors import ConfigError
@@ -170,13 +170,4 @@ class Config(_Part):
 
     def dumps(self) -> str:
         """The text of a file that `load` reads back as this configuration, every key in it."""
-        dumped = self.model_dump(mode="json")
-        tables = {key: value for key, value in dumped.items() if isinstance(value, dict)}
-        lines = [_line(key, value) for key, value in dumped.items() if key not in tables]
-        for name, table in tables.items():
-            lines += ["", f"[{name}]", *(_line(key, value) for key, value in table.items())]
-        return "\n".join(lines) + "\n"
-
-
-def _line(key: str, value: object) -> str:
-    return f"{key} = {json.dumps(value)}"  # of these kinds, JSON is TOML
+        return tomli_w.dumps(self.model_dump(mode="json"))

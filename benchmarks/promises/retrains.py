@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from results import say
+from worlds import simulate_days
 
 from model.bundle.bundle import Bundle
 from model.schema import Schema
@@ -34,11 +35,11 @@ from service.versions.publish_gate import Gate
 from training.config import Config
 from training.data.log import Log
 from training.data.read_log import read_log
-from training.data.simulate import simulate, simulate_days
 from training.draft.draft_schema import write_draft
 from training.fit.fit import fit
 from training.fit.loop import Watcher
 from training.fit.malloc import keep_freed_memory
+from training.simulate.simulation import simulate
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
 from altered import scale_output, whole

@@ -14,7 +14,7 @@ from servers import clean_environment
 
 from model.bundle.bundle import Bundle
 from model.bundle.files import WEIGHTS
-from training.data.simulate import write_simulation
+from training.simulate.simulation import write_simulation
 
 KILLS, ROWS, EVERY = 30, 20_000, 5  # kills on the way to one bundle
 

@@ -21,6 +21,7 @@ from model.schema import (
 )
 from training.data.files import Data
 from training.data.leaks import leak, strength
+from training.data.schema_text import schema_text
 from training.data.table import label_array, plain, read_table, require_columns
 from training.draft.seen_column import SeenColumn
 
@@ -74,7 +75,7 @@ def draft_schema(
     if not fields:
         raise DataError(f"{path}: no column is left for a field ({'; '.join(left_out) or 'none'})")
     schema = Schema(label=label, weight=weight, group=group, time=time, fields=fields)
-    head, *blocks = schema.dumps().strip("\n").split("\n\n")
+    head, *blocks = schema_text(schema).strip("\n").split("\n\n")
     text = [
         f"# Drafted from {_shown(table.data.name)}, {len(frame)} rows. Check each kind and role.",
         head,

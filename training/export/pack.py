@@ -24,6 +24,7 @@ from model.scorer import Scorer
 from model.values import Row, Value
 from model.vocabulary import FieldVocabulary, to_bytes
 from training.data.log import Log
+from training.data.schema_text import schema_text
 from training.export.onnx_graphs import check_parity, edge_cases, export
 from training.report.fit_report import Fit, report
 
@@ -67,7 +68,7 @@ def pack(
     real = encoded.slice(0, GATE_ROWS)
     cases = edge_cases(real.ids, real.values, encoder.offsets, encoder.rows, schema.candidate_slots)
     parity = check_parity(net, calibration, scorer, cases)
-    (directory / SCHEMA).write_text(schema.dumps(), encoding="utf-8")
+    (directory / SCHEMA).write_text(schema_text(schema), encoding="utf-8")
     (directory / "vocabulary").mkdir()
     for field, vocabulary in vocabularies.items():
         (directory / vocabulary_file(field)).write_bytes(to_bytes(vocabulary))

@@ -18,6 +18,7 @@ from training.config import Config
 from training.data.examples import Examples
 from training.data.log import Log
 from training.data.parts import sample
+from training.data.schema_text import schema_text
 from training.evaluation import cautions
 from training.evaluation.baseline import against_baseline, baseline_words
 from training.export.pack import pack
@@ -171,7 +172,7 @@ def _inputs(
 ) -> dict[str, str]:
     # what decides how the fit goes: a checkpoint of other inputs is not resumed
     return {
-        "schema": schema.dumps(),
+        "schema": schema_text(schema),
         "configuration": config.model_dump_json(),
         "seed": str(seed),
         "bundle to go on from": beginning.name,

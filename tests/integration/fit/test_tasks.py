@@ -12,7 +12,7 @@ from model.schema import Schema
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import NETS, main
 from training.data.read_log import read_log
-from training.data.simulate import write_simulation
+from training.simulate.simulation import write_simulation
 
 FAST = """
 embedding = 4

@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+from worlds import simulate_days
 
 from model.bundle.bundle import Bundle
 from model.metrics.metrics import metrics
 from training.config import Config, Step
 from training.data.log import encode
 from training.data.read_log import read_log
-from training.data.simulate import simulate, simulate_days
 from training.fit.fit import fit
 from training.fit.loop import Watcher
+from training.simulate.simulation import simulate
 from training.state.warm_start import WarmStart
 
 ROWS, HELD = 6000, 1500  # of a day; of the first, held back

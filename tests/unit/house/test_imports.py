@@ -26,7 +26,7 @@ FLOORS = {
         ["report"],
         ["state"],
         ["evaluation"],
-        ["draft"],
+        ["draft", "simulate"],
         ["data"],
         ["config"],
     ],

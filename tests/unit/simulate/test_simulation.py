@@ -6,20 +6,18 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from worlds import LAUNCHED, simulate_days
 
 from model.errors import DataError
 from model.metrics.metrics import metrics
 from model.schema import Schema
 from training.data.read_log import read_log
-from training.data.simulate import (
+from training.simulate.impressions import MAIN, PAIRS
+from training.simulate.simulation import (
     CLICK,
     CLICK_RATE,
-    LAUNCHED,
-    MAIN,
-    PAIRS,
     Simulation,
     simulate,
-    simulate_days,
     write_simulation,
 )
 

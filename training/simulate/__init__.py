@@ -1,0 +1,1 @@
+"""A click log whose truth is known, drawn instead of recorded."""
