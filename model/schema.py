@@ -185,6 +185,8 @@ class Schema(BaseModel):
     weight: str | None = None
     group: str | None = None
     time: str | None = None
+    # of the times, as strptime has it; without one they are numbers or ISO dates
+    time_format: str | None = Setting(default=None, min_length=1)
     task: Task = "click"
     targets: Targets = "as_given"  # regression: plus_minus_one takes labels 0 and 1 as -1 and 1
     strict: bool = False  # a list longer than max_values is an error instead of being cut
@@ -215,11 +217,13 @@ class Schema(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _task_has_what_it_needs(self) -> "Schema":
+    def _settings_have_what_they_need(self) -> "Schema":
         if self.task == "ranking" and self.group is None:
             raise ValueError(
                 "task ranking needs a group: the column that says what is ranked together"
             )
+        if self.time_format is not None and self.time is None:
+            raise ValueError("a time_format goes with a time: the column that has it")
         if self.targets != "as_given" and self.task != "regression":
             raise ValueError(f"targets {self.targets} are for task regression, not {self.task}")
         return self

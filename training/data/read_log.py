@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model.errors import DataError
 from model.held_out import text_number
+from model.moments import moment
 from model.schema import CategoricalField, Field, MultivalueField, NumericField, Schema
 from model.values import NUMERIC, PLAIN, Reading, canonical
 from training.data.files import Data
@@ -45,7 +46,7 @@ def read_log(path: Path | Data, schema: Schema, *, labelled: bool = True) -> Log
         label_array(frame[schema.label], schema.task, table, schema.targets),
         read.weights(schema.weight) if schema.weight else None,
         read.groups(schema.group) if schema.group else None,
-        read.times(schema.time) if schema.time else None,
+        read.times(schema.time, schema.time_format) if schema.time else None,
         str(table),
     )
 
@@ -112,8 +113,10 @@ class _Columns:
         numbers = {text: text_number(canonical(text)) for text in cells.unique()}
         return np.array([numbers[text] for text in cells], np.int64)
 
-    def times(self, name: str) -> NDArray[np.float64]:
+    def times(self, name: str, form: str | None) -> NDArray[np.float64]:
         series = self._frame[name]
+        if form is not None:
+            return self._moments(name, plain(series, self._table), form)
         if series.dtype in (pl.Date, pl.Datetime):
             return self._present(series.cast(pl.Datetime("us")).to_physical() / 1e6, "time")
         if series.dtype == pl.String:
@@ -122,11 +125,22 @@ class _Columns:
                 return np.array([self._moment(name, row, cell) for row, cell in enumerate(series)])
         return self._present(series, "time")
 
+    def _moments(self, name: str, cells: pl.Series, form: str) -> NDArray[np.float64]:
+        known: dict[Any, float] = {}
+        for row, cell in enumerate(cells.to_list()):
+            if cell in known:
+                continue
+            try:
+                known[cell] = moment("" if cell is None else cell, form).timestamp()
+            except ValueError:
+                raise self._bad(name, row, f"expected a time of the form {form}") from None
+        return np.array([known[cell] for cell in cells], np.float64)
+
     def _moment(self, name: str, row: int, cell: str | None) -> float:
         try:
             moment = datetime.fromisoformat((cell or "").strip())
         except ValueError:
-            wanted = "a time must be a number or an ISO date"
+            wanted = "a time must be a number or an ISO date, or of the schema's time_format"
             raise self._bad(name, row, wanted) from None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 

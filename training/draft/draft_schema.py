@@ -74,7 +74,14 @@ def draft_schema(
     fields, left_out = columns.fields, columns.left_out
     if not fields:
         raise DataError(f"{path}: no column is left for a field ({'; '.join(left_out) or 'none'})")
-    schema = Schema(label=label, weight=weight, group=group, time=time, fields=fields)
+    schema = Schema(
+        label=label,
+        weight=weight,
+        group=group,
+        time=time,
+        time_format=columns.time_format,
+        fields=fields,
+    )
     head, *blocks = schema_text(schema).strip("\n").split("\n\n")
     text = [
         f"# Drafted from {_shown(table.data.name)}, {len(frame)} rows. Check each kind and role.",
@@ -123,6 +130,7 @@ class _Columns:
         self.fields: dict[str, Field] = {}
         self.seen: dict[str, str] = {}
         self.left_out: list[str] = []
+        self.time_format: str | None = None
 
     def look_at(self, cells: pl.Series) -> None:
         name = cells.name
@@ -136,6 +144,8 @@ class _Columns:
     def look_at_time(self, cells: pl.Series) -> None:
         column = SeenColumn(cells, self._labels.astype(np.float64))
         why, found = self._parts(column, cells.name) or ("", {})
+        if column.moments is not None and column.moments.is_text:
+            self.time_format = column.moments.format
         self._add(found, f"{_summary(column)}; {why}")
 
     def _add(self, found: dict[str, Field], seen: str) -> None:

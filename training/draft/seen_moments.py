@@ -67,6 +67,11 @@ class Moments:
     dated: bool
     odd: tuple[str, ...] = ()
 
+    @property
+    def is_text(self) -> bool:
+        """Whether they are texts of a form of their own, neither numbers nor ISO dates."""
+        return self.format is not None and self.format not in _DIGITS
+
     def parts(self) -> list[Part]:
         """The parts that come again, and that were seen to differ: what a model can learn of."""
         span = self.high - self.low

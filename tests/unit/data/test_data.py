@@ -8,13 +8,14 @@ import polars as pl
 import pytest
 
 from model.encoding import Encoder
-from model.errors import DataError
+from model.errors import DataError, SchemaError
 from model.held_out import HeldOut
 from model.schema import Schema
 from model.vocabulary import UNKNOWN, fit_vocabulary
 from training.data.log import Log
 from training.data.parts import require_contrast, sample, split, without_held_out
 from training.data.read_log import read_log
+from training.data.schema_text import schema_text
 
 FIELDS = """
 [fields.user]
@@ -147,6 +148,21 @@ def test_a_date_that_is_none_is_named(tmp_path):
     path = written(tmp_path, "0,u,a,1,1,x,2024-05-01", "0,u,a,1,1,x,2024-99-01")
     with pytest.raises(DataError, match="row 2: a time must be a number or an ISO date"):
         read_log(path, FULL)
+
+
+def test_times_are_read_by_the_schemas_form(tmp_path):
+    form = 'time = "t"\ntime_format = "%d/%m/%Y %H:%M"'
+    schema = Schema.parse(schema_text(FULL).replace('time = "t"', form))
+    path = written(tmp_path, "0,u,a,1,1,x,28/11/2026 09:30", "1,u,a,1,1,x,01/12/2026 00:00")
+    assert read_log(path, schema).time.tolist() == [1795858200.0, 1796083200.0]
+    path = written(tmp_path, "0,u,a,1,1,x,28/11/2026 09:30", "0,u,a,1,1,x,2026-11-28")
+    with pytest.raises(DataError, match=r"'t', row 2: expected a time of the form %d/%m/%Y %H:%M"):
+        read_log(path, schema)
+
+
+def test_a_form_of_times_needs_a_time():
+    with pytest.raises(SchemaError, match="time_format goes with a time"):
+        Schema.parse('label = "click"\ntime_format = "%d/%m/%Y"\n' + FIELDS)
 
 
 def test_weights_of_nothing_are_refused(tmp_path):

@@ -266,6 +266,18 @@ def test_a_time_named_as_such_gives_its_parts_too(tmp_path):
     assert read_log(path, schema).time is not None
 
 
+@pytest.mark.parametrize("pattern", ["%d/%m/%Y %H:%M", "%m/%d/%Y %I:%M %p", "%d.%m.%Y"])
+def test_a_time_of_any_form_that_the_draft_knows_is_read_as_the_moment(tmp_path, pattern):
+    path = tmp_path / "log.csv"
+    written = form(pattern)
+    columns = {"click": CLICKS, "ts": written, "device": CATEGORICAL["device"]}
+    pl.DataFrame(columns).write_csv(path)
+    schema = Schema.parse(draft_schema(path, "click", time="ts"))
+    assert schema.time_format == pattern
+    moments = [datetime.strptime(t, pattern).replace(tzinfo=UTC).timestamp() for t in written]
+    assert read_log(path, schema).time.tolist() == moments
+
+
 @pytest.mark.parametrize("name", ["unix", "C14", "grouped", "json", "iso", "price"])
 def test_parquet_is_drafted_as_csv_is(tmp_path, schema, name):
     cells = TIMES if name == "iso" else DRAWN[name]
