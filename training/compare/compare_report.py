@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from markupsafe import Markup
+
 from model.metrics.bootstrap import RESAMPLES
 from training.compare.comparison import Comparison, Row, Run
 from training.evaluation.curves import reliability, roc
 from training.report.fit_report import HEADLINE, LABELS, flat
 from training.report.page import (
-    Html,
     charts,
     element,
     figure,
-    joined,
     page,
     paragraph,
     section,
@@ -130,7 +130,7 @@ def _caution(compared: Comparison) -> list[str]:
     ]
 
 
-def _table_section(compared: Comparison, rows: Sequence[Row]) -> Html:
+def _table_section(compared: Comparison, rows: Sequence[Row]) -> Markup:
     head = ["figure", "net", "mean", "deviation", f"minus {compared.nets[0]}", "95 % interval", ""]
     cells = []
     for row in rows:
@@ -145,7 +145,7 @@ def _table_section(compared: Comparison, rows: Sequence[Row]) -> Html:
     return section("Figures", paragraph(note, class_="note"), table(head, cells, texts=2))
 
 
-def _differences_section(compared: Comparison, rows: Sequence[Row]) -> Html:
+def _differences_section(compared: Comparison, rows: Sequence[Row]) -> Markup:
     drawn = []
     for metric in CHARTED:
         of_metric = [
@@ -161,16 +161,16 @@ def _differences_section(compared: Comparison, rows: Sequence[Row]) -> Html:
     return (
         section("Differences", paragraph(note, class_="note"), charts(*drawn))
         if drawn
-        else Html("")
+        else Markup("")
     )
 
 
-def _learning_section(compared: Comparison) -> Html:
+def _learning_section(compared: Comparison) -> Markup:
     runs = [run for run in _first_runs(compared) if run.epochs]
     if not runs:
-        return Html("")
+        return Markup("")
 
-    def curves(key: str) -> Html:
+    def curves(key: str) -> Markup:
         series = []
         for run in runs:
             known = [(i + 1.0, e[key]) for i, e in enumerate(run.epochs) if e[key] is not None]
@@ -188,10 +188,10 @@ def _learning_section(compared: Comparison) -> Html:
     return section("Learning", charts(*drawn))
 
 
-def _scores_section(compared: Comparison) -> Html:
+def _scores_section(compared: Comparison) -> Markup:
     runs = [run for run in _first_runs(compared) if run.scored.has_both_classes]
     if not runs:
-        return Html("")
+        return Markup("")
     names = [run.net for run in runs]
     note = f"seed {compared.seeds[0]}"
     rates, honest = [], []
@@ -235,11 +235,11 @@ def _scores_section(compared: Comparison) -> Html:
     )
 
 
-def _runs_section(compared: Comparison) -> Html:
+def _runs_section(compared: Comparison) -> Markup:
     rows = []
     headline = HEADLINE[compared.runs[0].bundle.schema.task][:2]
     for run in compared.runs:
-        link = Html(f'<a href="{quote(run.name)}/report.html">{joined([run.name])}</a>')
+        link = element("a", run.name, href=f"{quote(run.name)}/report.html")
         size = sum(record.size for record in run.bundle.manifest.files.values())
         shown = (run.resampled.whole[name] for name in headline)
         cells = [f"{value:.4f}" if value == value else "–" for value in shown]
@@ -248,7 +248,7 @@ def _runs_section(compared: Comparison) -> Html:
     return section("Runs", table(head, rows))
 
 
-def _settings_section(compared: Comparison) -> Html:
+def _settings_section(compared: Comparison) -> Markup:
     config = compared.runs[0].bundle.manifest.training["config"]
     settings = {key: value for key, value in config.items() if key != "net"}
     return section("Settings of all runs", table(["key", "value"], flat(settings)))

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
 from model.encoding import Encoded, Encoder
 from model.metrics.bootstrap import intervals, resample
 from model.metrics.metrics import Metrics
@@ -20,7 +22,6 @@ from training.evaluation.baseline import baseline_words
 from training.evaluation.coverage import Coverage, coverage
 from training.report.importance_section import importance_section
 from training.report.page import (
-    Html,
     charts,
     details,
     element,
@@ -106,7 +107,7 @@ def report(fit: Fit) -> str:
     lead = f"Task {fit.task}, {len(schema.fields)} fields, rows: {counts}."
     return page(
         f"{fit.net}: report of a fit",
-        element("h1", joined([element("code", fit.net), Html(": report of a fit")], "")),
+        element("h1", joined([element("code", fit.net), ": report of a fit"], "")),
         paragraph(lead, class_="lead"),
         words(said),
         _figures_section(fit, scored),
@@ -172,10 +173,10 @@ def _baseline_words(fit: Fit) -> list[str]:
     return [f"Served, each with its own calibration: {words}."]
 
 
-def growth_section(training: Mapping[str, Any]) -> Html:
+def growth_section(training: Mapping[str, Any]) -> Markup:
     """What a warm start went on from, and what came to its vocabularies; empty for another fit."""
     if "from" not in training:
-        return Html("")
+        return Markup("")
     said = f"This fit went on from the bundle of version {training['from']}"
     if training["replayed"]:
         said += f", with {training['replayed']:,} older rows replayed"
@@ -204,7 +205,7 @@ def _auc(epoch: Mapping[str, Any]) -> str:
     return "" if epoch["valid_auc"] is None else f", AUC {epoch['valid_auc']:.4f}"
 
 
-def _figures_section(fit: Fit, scored: Mapping[str, Scored]) -> Html:
+def _figures_section(fit: Fit, scored: Mapping[str, Scored]) -> Markup:
     found = {}
     for name, one in scored.items():
         drawn = resample(one.labels, one.probabilities, one.weights, one.log.group, task=fit.task)
@@ -234,11 +235,11 @@ def _figures_section(fit: Fit, scored: Mapping[str, Scored]) -> Html:
     return section("Figures", table(head, rows), paragraph(note, class_="note"))
 
 
-def learning_section(training: Mapping[str, Any]) -> Html:
+def learning_section(training: Mapping[str, Any]) -> Markup:
     """Loss and AUC by epoch, over all steps of a fit; empty where no epoch was run."""
     epochs: Sequence[Mapping[str, Any]] = training.get("epochs", [])
     if not epochs:
-        return Html("")
+        return Markup("")
     criterion = f"valid {training.get('criterion', 'logloss')}"
     numbers = [float(i + 1) for i in range(len(epochs))]
     starts = [i for i, e in enumerate(epochs) if i == 0 or e["step"] != epochs[i - 1]["step"]]
@@ -278,7 +279,7 @@ def learning_section(training: Mapping[str, Any]) -> Html:
     return section("Learning", charts(*drawn), details("Every epoch", table(head, rows)))
 
 
-def _coverage_section(fit: Fit) -> Html:
+def _coverage_section(fit: Fit) -> Markup:
     parts = {"train": fit.train, **{name: encoded for name, (encoded, _) in fit.parts.items()}}
     found = {name: coverage(encoded, fit.encoder) for name, encoded in parts.items()}
     head: list[object] = ["field", "kind", "known values"]
@@ -304,12 +305,12 @@ def _coverage_section(fit: Fit) -> Html:
 _RATES = ("missing", "unknown")
 
 
-def _rate_cell(found: Coverage, what: str) -> Html:
+def _rate_cell(found: Coverage, what: str) -> Markup:
     share = found.missing if what == "missing" else found.unknown
     return heat_cell(share, "–" if share is None else f"{100 * share:.2f} %")
 
 
-def _timings_section(fit: Fit, encoded: Encoded) -> Html:
+def _timings_section(fit: Fit, encoded: Encoded) -> Markup:
     epochs: Sequence[Mapping[str, Any]] = fit.training.get("epochs", [])
     rows: list[Sequence[object]] = []
     for step in dict.fromkeys(epoch["step"] for epoch in epochs):
@@ -328,7 +329,7 @@ def _timings_section(fit: Fit, encoded: Encoded) -> Html:
     return section("Timings", table(head, rows), paragraph(note, class_="note"))
 
 
-def _settings_section(training: Mapping[str, Any]) -> Html:
+def _settings_section(training: Mapping[str, Any]) -> Markup:
     told = ("epochs", "baseline", "from", "replayed", "grown")  # elsewhere
     settings = {key: value for key, value in training.items() if key not in told}
     return section("Settings", table(["key", "value"], list(flat(settings))))

@@ -1,17 +1,23 @@
 """The part of a report that tells what each field is worth."""
 
+from markupsafe import Markup
+
 from model.encoding import Encoded, Encoder
 from model.metrics.bootstrap import Difference
 from model.metrics.metrics import JUDGED_BY
 from model.scorer import Scorer
 from training.data.log import Log
 from training.evaluation.importance import MOST_ROWS, importances
-from training.report.page import Html, paragraph, section, table
+from training.report.page import (
+    paragraph,
+    section,
+    table,
+)
 
 
 def importance_section(
     scorer: Scorer, encoder: Encoder, encoded: Encoded, log: Log, part: str, seed: int
-) -> Html:
+) -> Markup:
     """Each field with what the figures lose when its values are permuted over the rows."""
     name = JUDGED_BY[encoder.schema.task]
     figures = ["auc", name] if encoder.schema.task == "click" else [name]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from markupsafe import Markup
 
 from model.encoding import Encoded, Encoder
 from model.scorer import Scorer
@@ -18,7 +19,6 @@ from training.evaluation.pair_effects import (
     sample,
 )
 from training.report.page import (
-    Html,
     charts,
     element,
     figure,
@@ -42,7 +42,7 @@ def pairs_section(
     encoded: Encoded,
     name: str,
     seed: int,
-) -> tuple[Html, list[str]]:
+) -> tuple[Markup, list[str]]:
     """Heat maps by field, the strongest pairs of values, and removals; and the same in words."""
     title = f"Pairs ({name})"
     terms = pair_terms(scorer, sample(encoded, seed))
@@ -75,7 +75,7 @@ def pairs_section(
     return section(title, *parts), said
 
 
-def _heat_maps(names: Sequence[str], fields: FieldPairs) -> Html:
+def _heat_maps(names: Sequence[str], fields: FieldPairs) -> Markup:
     contribution = figure(
         "Mean |contribution| by pair of fields",
         heat_map(names, fields.contribution, "mean absolute contribution by pair of fields"),
@@ -95,7 +95,7 @@ def _heat_maps(names: Sequence[str], fields: FieldPairs) -> Html:
     return charts(attention, contribution)
 
 
-def _strongest(pairs: Sequence[ValuePair], terms: PairTerms) -> Html:
+def _strongest(pairs: Sequence[ValuePair], terms: PairTerms) -> Markup:
     if not pairs:
         return paragraph(f"No pair of values stands in {FEWEST} rows or more.", class_="note")
     attention = terms.attention is not None
@@ -124,7 +124,7 @@ def _strongest(pairs: Sequence[ValuePair], terms: PairTerms) -> Html:
     )
 
 
-def _removals(tried: Faithfulness) -> Html:
+def _removals(tried: Faithfulness) -> Markup:
     def series(removal: Removal) -> Series:
         return Series(
             np.arange(1.0, len(removal.mean) + 1), removal.mean, removal.low, removal.high

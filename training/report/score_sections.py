@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from model.metrics.ranked_rows import Floats
@@ -16,7 +17,6 @@ from training.evaluation.calibration_bins import (
 )
 from training.evaluation.curves import Bin, histogram, precision_recall, roc, target_bins
 from training.report.page import (
-    Html,
     charts,
     details,
     element,
@@ -65,11 +65,11 @@ class Scored:
         return self.task == "click" and set(np.unique(self.labels[self.weights > 0])) == {0.0, 1.0}
 
 
-def ranking_section(scored: Scored) -> Html:
+def ranking_section(scored: Scored) -> Markup:
     """ROC, precision and recall, and the scores of each class."""
     title = f"Ranking ({scored.name})"
     if scored.task != "click":
-        return Html("")  # its curves are a classifier's
+        return Markup("")  # its curves are a classifier's
     if not scored.has_both_classes:
         return section(title, paragraph("These rows do not hold clicks and non-clicks: no curves."))
     y, p, w = scored.labels, scored.probabilities, scored.weights
@@ -121,13 +121,13 @@ def ranking_section(scored: Scored) -> Html:
     )
 
 
-def calibration_section(scored: Scored, schema: Schema) -> tuple[Html, list[str]]:
+def calibration_section(scored: Scored, schema: Schema) -> tuple[Markup, list[str]]:
     """Reliability by decile and by the values of each field; and the same in words."""
     title = f"Calibration ({scored.name})"
     if scored.task == "regression":
         return targets_section(scored), []
     if scored.task == "ranking":
-        return Html(""), []
+        return Markup(""), []
     if not scored.has_both_classes:
         reason = "These rows do not hold clicks and non-clicks: no click rate to compare with."
         return section(title, paragraph(reason)), []
@@ -190,7 +190,7 @@ def _cells(one: Bin) -> list[object]:
     ]
 
 
-def targets_section(scored: Scored) -> Html:
+def targets_section(scored: Scored) -> Markup:
     """Mean prediction against mean target, by decile of the predictions."""
     bins = target_bins(scored.labels, scored.probabilities, scored.weights)
     ends = [end for one in bins for end in (one.prediction, one.low, one.high)]
@@ -226,7 +226,7 @@ def targets_section(scored: Scored) -> Html:
     )
 
 
-def _by_field(told: CalibrationReport) -> list[Html]:
+def _by_field(told: CalibrationReport) -> list[Markup]:
     parts = []
     for name in dict.fromkeys(one.field for one in told.values):
         rows: list[list[object]] = [

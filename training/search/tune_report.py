@@ -4,10 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from training.config import Config
 from training.report.fit_report import flat
 from training.report.page import (
-    Html,
     charts,
     element,
     figure,
@@ -88,7 +89,7 @@ def _words(tuned: Tuned) -> list[str]:
     return said
 
 
-def _charts(tuned: Tuned) -> list[Html]:
+def _charts(tuned: Tuned) -> list[Markup]:
     complete = [trial for trial in tuned.trials if trial.state == "complete"]
     if not complete:
         return []
@@ -139,7 +140,7 @@ def _by_parameter(
     losses: Sequence[float],
     criterion: str,
     y_range: tuple[float, float],
-) -> Html:
+) -> Markup:
     values = [trial.parameters[key] for trial in complete]
     within = _within(losses, y_range)
     if all(isinstance(value, int | float) for value in values) and len(set(values)) > 1:
@@ -154,9 +155,9 @@ def _by_parameter(
     return figure(key, drawing, note)
 
 
-def _table(tuned: Tuned) -> Html:
+def _table(tuned: Tuned) -> Markup:
     if not tuned.trials:
-        return Html("")
+        return Markup("")
     keys = list(tuned.trials[0].parameters)
     pruned = [trial for trial in tuned.trials if trial.state != "complete"]
     rows = [
