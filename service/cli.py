@@ -44,9 +44,9 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _publish(arguments: argparse.Namespace) -> None:
     from service.store.bundle_store import BundleStore
+    from service.versions.gate.publish_gate import Gate
     from service.versions.prune import prune
     from service.versions.publish import publish
-    from service.versions.publish_gate import Gate
 
     if not arguments.wait >= 0:
         raise SettingsError(f"--wait {arguments.wait:g}: seconds, 0 or more")

@@ -2,7 +2,6 @@
 has `AFM_` before its name.
 """
 
-import resource
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -12,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.errors import SettingsError
 from service.limits import InputLimits
+from service.runtime import open_files_limit
 from service.setting_names import check_names
 
 MOST_CONNECTIONS = 10_000
@@ -319,7 +319,7 @@ class Settings(BaseSettings):
         """How many connections a worker of this process's limits has."""
         if self.max_connections is not None:
             return self.max_connections
-        return min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        return min(MOST_CONNECTIONS, open_files_limit() // 2)
 
     @property
     def ad_cache(self) -> CacheLimits:

@@ -15,7 +15,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
         "service.versions.publish",
-        "service.versions.publish_gate",
+        "service.versions.gate.publish_gate",
         "service.store.publication",
     ]
 )

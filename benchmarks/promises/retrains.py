@@ -30,8 +30,8 @@ from service.settings import Settings
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
 from service.store.version_store import VersionStore
+from service.versions.gate.publish_gate import Gate
 from service.versions.publish import publish
-from service.versions.publish_gate import Gate
 from training.config import Config
 from training.data.log import Log
 from training.data.read_log import read_log

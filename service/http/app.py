@@ -30,7 +30,8 @@ from service.scoring.redis_lookups import Lookups
 from service.settings import Settings
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
-from service.versions.follower import EXAMPLE, Follower
+from service.versions.follower import Follower, Times
+from service.versions.model_choice import EXAMPLE
 from service.versions.shadow import Shadow
 
 FIRST_POLL_SECONDS = 60.0  # a worker that listens sooner would answer 503 to its first requests
@@ -56,7 +57,13 @@ def create_app(settings: Settings, redis: str | Path, *, replaces: bool = False)
     lookups = Lookups(redis, settings.live_timeout_ms / 1000, redis_timeout)
     shadow = Shadow(settings.shadow_limits)
     follower = Follower(
-        *(store, bundles, telemetry, settings.poll_seconds, settings.ad_cache, lookups, shadow),
+        store,
+        bundles,
+        telemetry,
+        Times(poll=settings.poll_seconds),
+        cache=settings.ad_cache,
+        lookups=lookups,
+        shadow=shadow,
         replaces=replaces,
         example=example,
     )

@@ -33,7 +33,8 @@ from service.scoring.admission import Admission
 from service.scoring.payloads import PayloadDecoder
 from service.scoring.predictor import Explanations, Predictor, Probabilities, View
 from service.settings import Settings
-from service.versions.follower import EXAMPLE, Follower
+from service.versions.follower import Follower
+from service.versions.model_choice import EXAMPLE
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # which some tools put first; RFC 8259 lets it be ignored
 NO_HEADERS: Headers = []
@@ -84,7 +85,7 @@ class ScoringEndpoint:
         body = body.removeprefix(BYTE_ORDER_MARK)
         if not body or body.isspace():
             raise MalformedBody("the body is empty")
-        live = self._follower.require()
+        live = self._follower.status.require()
         read_at = perf_counter()
         asked = self._decoder.decode(body)
         state[ROWS] = len(asked.rows)
@@ -198,27 +199,28 @@ def _status_routes(follower: Follower, telemetry: Telemetry, drain: Drain) -> AP
 
     @router.get("/readyz", summary="A verified, warm version is live", response_model=None)
     async def readyz(request: Request) -> Response | dict[str, Any]:
+        status = follower.status  # one value: no part of it is older than another
         if request.scope.get(STRANGER):
-            if follower.live is None:
+            if status.live is None:
                 return problem(503, "no_model", "no version is live")
             return {"status": "ready"}
-        refusal = follower.refusal
+        refusal = status.refusal
         refused = None
         if refusal:
             refused = {k: getattr(refusal, k) for k in ("version", "code", "reason")}
         state: dict[str, Any] = {
-            "model": follower.live.model if follower.live else follower.model,
-            "example": follower.live is not None and follower.live.model == EXAMPLE,
-            "version": follower.live.version if follower.live else None,
-            "active": follower.active,
-            "redis": follower.redis_fault or follower.redis_warning or "ok",
-            "confirmed": follower.confirmed,
+            "model": status.live.model if status.live else status.model,
+            "example": status.live is not None and status.live.model == EXAMPLE,
+            "version": status.live.version if status.live else None,
+            "active": status.active,
+            "redis": status.redis_fault or status.redis_warning or "ok",
+            "confirmed": status.confirmed,
             "refused": refused,
         }
         if drain.unready:
             return problem(503, "stopping", "this process is about to stop", **state)
-        if follower.live is None:
-            return problem(503, "no_model", follower.why_not_ready(), **state)
+        if status.live is None:
+            return problem(503, "no_model", status.why_not_ready(), **state)
         return {"status": "ready", **state}
 
     @router.get("/metrics", summary="Prometheus' text format", response_class=Response)
@@ -227,7 +229,7 @@ def _status_routes(follower: Follower, telemetry: Telemetry, drain: Drain) -> AP
 
     @router.get("/model", summary="The live version")
     async def model() -> dict[str, Any]:
-        live = follower.require()
+        live = follower.status.require()
         manifest = live.bundle.manifest
         return {
             "model": live.model,

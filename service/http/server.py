@@ -1,7 +1,6 @@
 """`afm-serve run`: whether it may, and then one worker or several."""
 
 import os
-import resource
 import shutil
 import signal
 import tempfile
@@ -17,6 +16,7 @@ from service.http.tls import tls_context
 from service.http.worker import run_worker
 from service.observe.logs import configure_logging
 from service.observe.metrics import MULTIPROCESS
+from service.runtime import open_as_many_files_as_allowed, write_no_core
 from service.settings import Settings
 
 FILES = 100  # that a worker may have open beside its connections
@@ -30,7 +30,7 @@ def serve(settings: Settings, redis: str | Path) -> None:
         SettingsError: the address cannot be listened on, or not without API keys; the files of TLS
             cannot be used; or the settings want more open files than this process may have.
     """
-    files = _raise_file_limit()
+    files = open_as_many_files_as_allowed()
     if settings.connections + FILES > files and settings.max_connections is not None:
         raise SettingsError(
             f"AFM_MAX_CONNECTIONS: {settings.max_connections} connections and {FILES} other files "
@@ -43,7 +43,7 @@ def serve(settings: Settings, redis: str | Path) -> None:
         signal.signal(signal.SIGINT, _end)
         configure_logging(settings)
         # a core file would hold the callers' values, and the password of Redis
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        write_no_core()
         os.environ.update(settings.environment())
         if isinstance(redis, str):
             os.environ["AFM_REDIS_URL"] = redis
@@ -52,12 +52,6 @@ def serve(settings: Settings, redis: str | Path) -> None:
                 run_worker(sockets)
             else:
                 Supervisor(sockets, settings.workers).run()
-
-
-def _raise_file_limit() -> int:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return most
 
 
 def _end(number: int, frame: object) -> None:  # noqa: ARG001 - a handler's two arguments

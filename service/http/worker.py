@@ -3,7 +3,6 @@
 import asyncio
 import multiprocessing
 import os
-import resource
 import signal
 import socket
 import sys
@@ -24,11 +23,11 @@ from service.http.wire.connection import Connection
 from service.http.wire.drain import Drain
 from service.observe.logs import configure_logging
 from service.observe.metrics import MULTIPROCESS
+from service.runtime import open_files_limit, switch_threads_often
 from service.settings import Settings
 
 BACKLOG = 2048  # connections that wait to be accepted
 STARTED = "started-"  # the begin of a file's name, beside the workers' metrics; then its process
-SWITCH_SECONDS = 0.0005  # Python's 5 ms are what a request would wait while a version is loaded
 BEAT_SECONDS = 0.5  # between two signs of life
 HURRY = signal.SIGUSR1  # as SIGINT, but a second one is no more than the first
 CANNOT_START = 3  # a worker's exit status, when another one would end like it
@@ -136,7 +135,7 @@ def run_worker(sockets: list[socket.socket], parent: Pipe | None = None) -> None
     server: Server | None = None
     if parent is not None:
         _stay_with(parent, lambda: server is not None and server.started)
-    sys.setswitchinterval(SWITCH_SECONDS)
+    switch_threads_often()
     if settings.redis is None:
         raise RuntimeError("AFM_REDIS_URL is not set; afm-serve run sets it")
     from service.http.app import create_app  # the workers' parent does without all that it needs
@@ -147,7 +146,6 @@ def run_worker(sockets: list[socket.socket], parent: Pipe | None = None) -> None
 
 
 def _config(app: object, settings: Settings) -> uvicorn.Config:
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     tls = tls_context(settings.tls_cert, settings.tls_key)
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # FastAPI's own types say that it is one
@@ -161,7 +159,7 @@ def _config(app: object, settings: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         # all that wait are accepted in one round, before any can make room for another
-        backlog=min(BACKLOG, files // 4),
+        backlog=min(BACKLOG, open_files_limit() // 4),
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.shutdown_seconds,
         ssl_context_factory=None if tls is None else lambda *_: tls,

@@ -14,7 +14,7 @@ from service.store.bundle_store import BundleStore
 from service.store.publication import Publication
 from service.store.records import Record
 from service.store.version_store import VersionStore
-from service.versions.publish_gate import Gate, Verdict
+from service.versions.gate.publish_gate import Gate, Verdict
 
 
 @dataclass(frozen=True)

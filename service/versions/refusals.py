@@ -38,16 +38,24 @@ class Refusal:
     judged: bool = False
 
 
-class Refusals:
-    """The one that stands, if any: `standing` is of the version that is active, or that the worker
-    would start on.
+class RefusalTracker:
+    """The refusal that stands, if any: `standing` is of the version that is active, or that the
+    worker would start on. A version that was refused for the first time is tried again after
+    `first_retry` seconds.
     """
 
-    def __init__(self, store: VersionStore, bundles: BundleStore, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        store: VersionStore,
+        bundles: BundleStore,
+        telemetry: Telemetry,
+        first_retry: float = FIRST_RETRY_SECONDS,
+    ) -> None:
         self.standing: Refusal | None = None
         self._store = store
         self._bundles = bundles
         self._telemetry = telemetry
+        self._first_retry = first_retry
         self._board = RefusalBoard(store)
         self._unrecorded: Refused | None = None  # that Redis does not have yet
         self._warned = False
@@ -97,14 +105,16 @@ class Refusals:
         if self.of(version) is not None:
             self.standing = None
 
-    def note(self, version: str, error: Exception, active: str | None, live: str | None) -> None:
-        """Refuse a version for what went wrong; it is tried again, later with each time."""
+    def refuse(self, version: str, error: Exception, active: str | None, live: str | None) -> None:
+        """Refuse a version for what went wrong; it is tried again, later with each time. `active`
+        and `live` are the versions that are so meanwhile.
+        """
         reason = str(error)
         if not isinstance(error, AfmError):  # whose text may hold anything
             reason = f"{type(error).__name__} at {last_frames(error)[-1]}"
         judged = isinstance(error, ShadowError)
         code = error.code if isinstance(error, BundleError | ShadowError) else "unforeseen"
-        delay = FIRST_RETRY_SECONDS
+        delay = self._first_retry
         before = self.of(version)
         if before is not None:
             delay = min(2 * before.delay, LAST_RETRY_SECONDS)

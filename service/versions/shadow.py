@@ -25,7 +25,7 @@ from service.settings import NO_SHADOW, ShadowLimits
 MOST_BYTES = 4 << 20  # of the bodies of what is kept
 MOST_ROWS = 100  # of a request
 FEWEST_ROWS = 100  # in all, to judge on
-REST = 3.0  # takes so many times as long as the step before it
+PAUSE_FACTOR = 3.0  # a pause takes so many times as long as the step before it
 UNREADABLE = 0.01  # of the requests that the live version answers, the new one may refuse
 CODES = frozenset(
     f"shadow_{what}" for what in ("schema", "input", "mean", "rank", "unknown", "latency")
@@ -41,10 +41,15 @@ class _Found(NamedTuple):
 
 
 class Shadow:
-    """The last requests, and what they say. `note` is for the event loop, `judge` for a thread."""
+    """The last requests, and what they say. `note` is for the event loop, `judge` for a thread.
+    After each step of a judgement it pauses for `pause_factor` times as long as the step took.
+    """
 
-    def __init__(self, limits: ShadowLimits = NO_SHADOW) -> None:
+    def __init__(
+        self, limits: ShadowLimits = NO_SHADOW, pause_factor: float = PAUSE_FACTOR
+    ) -> None:
         self._limits = limits
+        self._pause_factor = pause_factor
         self._requests: deque[tuple[Asked, int]] = deque()
         self._bytes = 0
 
@@ -101,17 +106,21 @@ class Shadow:
             )
         kept = self._requests.copy()  # in one step, while the event loop adds to them
         live = live.without_ads()
+
+        def rest(seconds: float) -> None:
+            pause(self._pause_factor * seconds)
+
         judged = new if fresh else new.without_ads()
         ours: list[_Found] = []
         theirs: list[_Found] = []
         unreadable = 0
         for asked, _ in kept:
             try:
-                found = _score(live, asked, pause)
+                found = _score(live, asked, rest)
             except InputError:  # of an older version's making
                 continue
             try:
-                theirs.append(_score(judged, asked, pause))
+                theirs.append(_score(judged, asked, rest))
                 ours.append(found)
             except InputError:
                 unreadable += 1
@@ -160,19 +169,19 @@ class Shadow:
             )
 
 
-def _score(live: Live, asked: Asked, pause: Callable[[float], Any]) -> _Found:
+def _score(live: Live, asked: Asked, rest: Callable[[float], None]) -> _Found:
     # as it is served, in two steps: a scheduler may leave a thread its core until it sleeps,
     # whoever wakes meanwhile, so shorter steps make for shorter waits
     encoder, scorer = live.encoder, live.scorer
     rows = asked.rows
     encoded: Encoded | Slate | None = None
-    with _then_rest(pause):
+    with _then_rest(rest):
         if isinstance(rows, RawRows):
             context = encoder.encode_context(asked.context)
             encoded = None if context is None else live.slate(context, rows, 0, MOST_ROWS)
         if encoded is None:
             encoded = encoder.encode_request(asked.context, rows[:MOST_ROWS])
-    with _then_rest(pause):
+    with _then_rest(rest):
         began = thread_time()  # this thread's own: waiting for a core does not count
         predictions = scorer.predict(encoded).predictions
         seconds = thread_time() - began
@@ -186,13 +195,13 @@ def _score(live: Live, asked: Asked, pause: Callable[[float], Any]) -> _Found:
 
 
 @contextmanager
-def _then_rest(pause: Callable[[float], Any]) -> Iterator[None]:
+def _then_rest(rest: Callable[[float], None]) -> Iterator[None]:
     # also after what could not be read
     began = perf_counter()
     try:
         yield
     finally:
-        pause(REST * (perf_counter() - began))
+        rest(perf_counter() - began)
 
 
 def _compared(ours: Sequence[_Found], theirs: Sequence[_Found], *, mean: bool) -> dict[str, float]:

@@ -157,7 +157,6 @@ def test_a_broken_file_of_keys_stops_the_service_before_it_starts(commands, tmp_
 
 def test_no_route_takes_or_fetches_a_model(redis_url, tmp_path):
     app = create_app(Settings.load(home=tmp_path), redis_url)
-    app.state.follower._store.close()
     taking = {
         (route.path, method)
         for route in every(app)

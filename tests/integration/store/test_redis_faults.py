@@ -19,7 +19,7 @@ from service.store.active_notes import LIVE, NOTE, Noted, noted, remember
 from service.store.bundle_store import BundleStore
 from service.store.redis_client import redis_client
 from service.store.version_store import VersionStore
-from service.versions.follower import Follower
+from service.versions.follower import Follower, Times
 from service.versions.publish import publish
 
 ROWS = [{"device": "ios", "hour": 21, "ad": f"a{i}", "price": i / 2} for i in range(6)]
@@ -183,12 +183,14 @@ def test_a_damaged_last_version_is_refused_at_a_start_without_redis(
     assert bundles.noted("ads") == [Noted(bundle.version)]
     weights = next(tmp_path.rglob("weights.bin"))
     weights.write_bytes(b"\0" * weights.stat().st_size)
-    follower = Follower(VersionStore("redis://127.0.0.1:1", "ads"), bundles, Telemetry(), 0.02)
+    follower = Follower(
+        VersionStore("redis://127.0.0.1:1", "ads"), bundles, Telemetry(), Times(poll=0.02)
+    )
     follower.start()
     follower.wait(30)
     follower.stop()
-    assert follower.live is None
-    assert "sha256" in follower.why_not_ready()
+    assert follower.status.live is None
+    assert "sha256" in follower.status.why_not_ready()
 
 
 @pytest.mark.parametrize("read_only", [True, False])
@@ -203,12 +205,14 @@ def test_a_start_without_redis_goes_back_to_the_last_good_version(
     publish(second.directory, VersionStore(redis_url, "ads"), bundles)
     weights = tmp_path / "ads" / second.version / "weights.bin"
     weights.write_bytes(b"\0" * weights.stat().st_size)
-    follower = Follower(VersionStore("redis://127.0.0.1:1", "ads"), bundles, Telemetry(), 0.02)
+    follower = Follower(
+        VersionStore("redis://127.0.0.1:1", "ads"), bundles, Telemetry(), Times(poll=0.02)
+    )
     follower.start()
     follower.wait(30)
     follower.stop()
-    assert follower.live.version == first.version
-    assert not follower.confirmed
+    assert follower.status.live.version == first.version
+    assert not follower.status.confirmed
 
 
 @pytest.mark.parametrize("line", ["", "..", "../ads/v1", " v1", "/tmp"])  # noqa: S108  never opened

@@ -20,7 +20,7 @@ from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
 from service.store.refusal_board import RefusalBoard
 from service.store.version_store import VersionStore
-from service.versions.follower import Follower
+from service.versions.follower import Follower, Times
 from service.versions.publish import publish
 from until import until
 
@@ -53,13 +53,16 @@ class House:
         )
 
     def scores(self):
-        live = self.follower.require()
+        live = self.follower.status.require()
         return live.scorer.predict(live.encoder.encode(ROWS)).probabilities.tolist()
 
     def roll_back(self):
         assert self.store.rollback() == self.good
         until(
-            lambda: self.follower.live.version == self.good and not RefusalBoard(self.store).told()
+            lambda: (
+                self.follower.status.live.version == self.good
+                and not RefusalBoard(self.store).told()
+            )
         )
 
 
@@ -70,7 +73,7 @@ def house(make_bundle, tmp_path_factory):
     with EmbeddedRedis(home / "redis") as server:
         store, telemetry = VersionStore(server.url, "ads"), Telemetry()
         bundles = BundleStore(home / "bundles")
-        follower = Follower(VersionStore(server.url, "ads"), bundles, telemetry, 0.02)
+        follower = Follower(VersionStore(server.url, "ads"), bundles, telemetry, Times(poll=0.02))
         made = House(server.url, store, bundles, telemetry, follower, good.version)
         made.put(good, good.version)
         store.activate(good.version)
@@ -83,15 +86,15 @@ def house(make_bundle, tmp_path_factory):
 
 
 def is_refused_and_told(house, version, code, says, capsys, monkeypatch):
-    good, before = house.follower.live, house.scores()
+    good, before = house.follower.status.live, house.scores()
     counted = house.refusals()
     with structlog.testing.capture_logs() as logged:
         house.store.activate(version)
         until(RefusalBoard(house.store).told)
-    assert house.follower.require() is good
+    assert house.follower.status.require() is good
     assert house.scores() == before
-    assert house.follower.refusal.version == version
-    assert says in house.follower.refusal.reason
+    assert house.follower.status.refusal.version == version
+    assert says in house.follower.status.refusal.reason
     (entry,) = [entry for entry in logged if entry["event"] == "version refused"]
     assert (entry["version"], entry["code"]) == (version, code)
     assert says in entry["reason"]
@@ -104,7 +107,7 @@ def is_refused_and_told(house, version, code, says, capsys, monkeypatch):
     assert told.startswith(f"{version} is refused by 1 worker ({code}): ")
     assert says in told
     house.roll_back()
-    assert house.follower.require() is good
+    assert house.follower.status.require() is good
     assert main(["versions", "--model", "ads"]) == 0
     assert "refused by" not in capsys.readouterr().out
 
@@ -128,7 +131,7 @@ def test_a_vocabulary_that_is_not_the_bundle_s_never_goes_live(
 def test_what_is_unharmed_goes_live(house, make_bundle):
     house.put(make_bundle(seed=2), "unharmed")
     house.store.activate("unharmed")
-    until(lambda: house.follower.live.version == "unharmed")
+    until(lambda: house.follower.status.live.version == "unharmed")
     assert RefusalBoard(house.store).told() == []
     house.roll_back()
 

@@ -12,8 +12,8 @@ from model.bundle.labelled_rows import LabelledRows
 from model.errors import BundleError
 from model.schema import Schema
 from service.errors import GateError
+from service.versions.gate.publish_gate import Gate
 from service.versions.publish import publish
-from service.versions.publish_gate import Gate
 from tiny import TINY_SCHEMA, tiny_rows
 from training.config import Config, Step
 from training.data.log import Log

@@ -2,7 +2,6 @@
 
 import gc
 import json
-import sys
 import time
 
 import numpy as np
@@ -10,22 +9,18 @@ import pytest
 import structlog
 
 from altered import scale_output, slow_down, whole
-from app_server import client_of
 from model.bundle.bundle import Bundle
 from model.bundle.files import vocabulary_file
-from service.cli import main
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
 from service.scoring.payloads import PayloadDecoder, RawRows
-from service.settings import NO_CACHE, CacheLimits, Settings, ShadowLimits
+from service.settings import CacheLimits, Settings, ShadowLimits
 from service.store.active_notes import NOTE
 from service.store.refusal_board import RefusalBoard
 from service.store.version_store import VersionStore
-from service.versions import follower as follower_module
-from service.versions import shadow
-from service.versions.follower import Follower
+from service.versions.follower import Follower, Times
 from service.versions.publish import publish
-from service.versions.shadow import Shadow
+from service.versions.shadow import PAUSE_FACTOR, Shadow
 from tiny import tiny_rows
 from training.config import Config, Step
 from training.data.log import Log
@@ -37,6 +32,19 @@ OPEN = ShadowLimits(200, mean=1e9, rank=-1, unknown=1, latency=1e9, latency_ms=0
 LIVE, REFUSED = "version is live", "version refused"
 UNJUDGED = "version goes live unjudged by recent requests"
 GRAPHS = ("predict.onnx", "rank.onnx")
+
+
+class WatchedShadow(Shadow):
+    """Says whether a judgement is under way."""
+
+    judging = False
+
+    def judge(self, *given, **how):
+        self.judging = True
+        try:
+            return super().judge(*given, **how)
+        finally:
+            self.judging = False
 
 
 def bodies(count=60):
@@ -137,13 +145,14 @@ def started(bundles, redis_url):
     """
     running = []
 
-    def start(limits=OPEN, poll_seconds=0.02, *, replaces=None):
+    def start(
+        limits=OPEN, poll_seconds=0.02, *, replaces=None, pause_factor=PAUSE_FACTOR, patience=10.0
+    ):
         own = VersionStore(redis_url, "ads")
-        how = {
-            "shadow": Shadow(limits),
-            "replaces": bool(running) if replaces is None else replaces,
-        }
-        follower = Follower(own, bundles, Telemetry(), poll_seconds, NO_CACHE, **how)
+        times = Times(poll=poll_seconds, patience=patience)
+        replaces = bool(running) if replaces is None else replaces
+        shadow = WatchedShadow(limits, pause_factor)
+        follower = Follower(own, bundles, Telemetry(), times, shadow=shadow, replaces=replaces)
         running.append(follower)
         follower.start()
         follower.wait(30)
@@ -159,9 +168,9 @@ def started(bundles, redis_url):
 def served(fitted, store, bundles, started):
     """Starts a follower with these limits on which `fitted(1)` is live."""
 
-    def start(limits=OPEN, requests=60, poll_seconds=0.02):
+    def start(limits=OPEN, requests=60, poll_seconds=0.02, **how):
         publish(fitted(1).directory, store, bundles)
-        follower = started(limits, poll_seconds)
+        follower = started(limits, poll_seconds, **how)
         noted(follower.shadow, bodies(requests))
         return follower
 
@@ -223,7 +232,7 @@ def test_only_a_version_that_never_was_live_is_judged_as_fresh(
     monkeypatch.setattr(follower.shadow, "judge", watched)
     decided(store, bundles, fitted(2))
     store.activate(fitted(1).version)
-    until(lambda: follower.live.version == fitted(1).version)
+    until(lambda: follower.status.live.version == fitted(1).version)
     assert fresh == [True, False]
 
 
@@ -241,11 +250,11 @@ def test_a_version_that_differs_too_much_on_recent_requests_is_refused(
     name, limits, code, says, changed, store, bundles, served
 ):
     follower = served(OPEN._replace(**limits))
-    before = follower.live
+    before = follower.status.live
     entry = only(decided(store, bundles, changed(name)), REFUSED)
-    assert entry["code"] == follower.refusal.code == code
+    assert entry["code"] == follower.status.refusal.code == code
     assert says in entry["reason"]
-    assert follower.live is before
+    assert follower.status.live is before
     until(RefusalBoard(store).told)
     assert RefusalBoard(store).told()[0].code == code
 
@@ -255,7 +264,7 @@ def test_each_of_them_is_refused_by_the_limits_as_they_stand(changed, store, bun
     for name in CHANGES:
         assert "shadow_" in only(decided(store, bundles, changed(name)), REFUSED)["code"], name
         store.rollback()
-        until(lambda: follower.refusal is None)
+        until(lambda: follower.status.refusal is None)
 
 
 def test_a_good_retrain_passes(fitted, store, bundles, served):
@@ -263,7 +272,7 @@ def test_a_good_retrain_passes(fitted, store, bundles, served):
     entry = only(decided(store, bundles, fitted(2)), LIVE)
     assert entry["judged"]["rows"] == 1200
     assert entry["judged"]["rank"] < 1  # it is another net, of other rows
-    assert follower.live.version == fitted(2).version
+    assert follower.status.live.version == fitted(2).version
 
 
 def test_what_was_seen_stands_in_the_log_and_is_right(changed, store, bundles, served):
@@ -280,7 +289,7 @@ def test_force_makes_it_live_and_the_log_says_who(changed, store, bundles, serve
     decided(store, bundles, bad)
     with structlog.testing.capture_logs() as logged:
         store.activate(bad.version, force=True)  # it is active already, and refused
-        until(lambda: follower.live.version == bad.version)
+        until(lambda: follower.status.live.version == bad.version)
     entry = only(logged, UNJUDGED)
     assert (entry["version"], entry["why"]) == (bad.version, "force")
     assert "@" in entry["by"]
@@ -291,7 +300,7 @@ def test_a_rollback_is_not_judged(changed, fitted, store, bundles, served):
     only(decided(store, bundles, changed("scores x 1.3"), force=True), UNJUDGED)
     with structlog.testing.capture_logs() as logged:
         assert store.rollback() == fitted(1).version
-        until(lambda: follower.live.version == fitted(1).version)
+        until(lambda: follower.status.live.version == fitted(1).version)
     assert only(logged, UNJUDGED)["why"] == "rollback"
 
 
@@ -300,10 +309,10 @@ def test_a_version_activated_later_is_judged_again(changed, fitted, store, bundl
     bad = changed("scores x 1.3")
     decided(store, bundles, bad, force=True)
     store.rollback()
-    until(lambda: follower.live.version == fitted(1).version)
+    until(lambda: follower.status.live.version == fitted(1).version)
     store.activate(bad.version)
-    until(lambda: follower.refusal is not None)
-    assert follower.refusal.code == "shadow_mean"
+    until(lambda: follower.status.refusal is not None)
+    assert follower.status.refusal.code == "shadow_mean"
 
 
 def test_too_little_traffic_judges_nothing(changed, store, bundles, served):
@@ -313,32 +322,30 @@ def test_too_little_traffic_judges_nothing(changed, store, bundles, served):
 
 
 def test_a_version_that_was_given_up_while_it_was_judged_does_not_go_live(
-    changed, fitted, store, bundles, served, monkeypatch
+    changed, fitted, store, bundles, served
 ):
-    follower = served(OPEN)
-    monkeypatch.setattr(shadow, "REST", 30.0)
+    follower = served(OPEN, pause_factor=30.0)
     with structlog.testing.capture_logs() as logged:
         publish(changed("scores x 1.3").directory, store, bundles)
-        until(lambda: judging(follower))
+        until(lambda: follower.shadow.judging)
         store.rollback()
-        until(lambda: not judging(follower))
+        until(lambda: not follower.shadow.judging)
         time.sleep(0.2)
-    assert follower.live.version == fitted(1).version
+    assert follower.status.live.version == fitted(1).version
     assert [entry["event"] for entry in logged if entry["event"] in (LIVE, REFUSED)] == []
 
 
 def test_a_rollback_while_a_version_is_judged_takes_effect_within_a_second(
-    changed, fitted, store, bundles, served, monkeypatch
+    changed, fitted, store, bundles, served
 ):
-    follower = served(poll_seconds=Settings.load().poll_seconds)
+    follower = served(poll_seconds=Settings.load().poll_seconds, pause_factor=30.0)
     decided(store, bundles, fitted(2), force=True)
-    monkeypatch.setattr(shadow, "REST", 30.0)
     publish(changed("scores x 1.3").directory, store, bundles)
-    until(lambda: judging(follower))
+    until(lambda: follower.shadow.judging)
     store.rollback()
     store.rollback()
     began = time.monotonic()
-    until(lambda: follower.live.version == fitted(1).version)
+    until(lambda: follower.status.live.version == fitted(1).version)
     assert time.monotonic() - began < 1
 
 
@@ -349,10 +356,10 @@ def test_a_restarted_worker_does_not_serve_what_requests_refused(
     only(decided(store, bundles, changed("scores x 1.3")), REFUSED)
     first.stop()
     second = started(Settings.load().shadow_limits)
-    until(lambda: second.refusal is not None)
-    assert (second.live.version, second.confirmed) == (fitted(1).version, False)
-    assert second.refusal.code == "shadow_mean"
-    assert "on the last 60 requests" in second.refusal.reason
+    until(lambda: second.status.refusal is not None)
+    assert (second.status.live.version, second.status.confirmed) == (fitted(1).version, False)
+    assert second.status.refusal.code == "shadow_mean"
+    assert "on the last 60 requests" in second.status.refusal.reason
 
 
 def test_a_new_worker_does_not_serve_what_the_others_requests_refused(
@@ -365,9 +372,9 @@ def test_a_new_worker_does_not_serve_what_the_others_requests_refused(
     note = tmp_path / "bundles" / "ads" / NOTE
     note.write_text(f"{changed('scores x 1.3').version}\n{fitted(1).version}\n")
     second = started(Settings.load().shadow_limits)
-    until(lambda: second.live is not None)
-    assert second.live.version == fitted(1).version
-    assert second.refusal.code == "shadow_mean"
+    until(lambda: second.status.live is not None)
+    assert second.status.live.version == fitted(1).version
+    assert second.status.refusal.code == "shadow_mean"
 
 
 def test_a_worker_without_requests_hears_first_what_the_others_found(
@@ -378,9 +385,9 @@ def test_a_worker_without_requests_hears_first_what_the_others_found(
     idle = started(limits, poll_seconds=0.2)
     busy = served(limits, poll_seconds=0.2)
     publish(changed("scores x 1.3").directory, store, bundles)
-    until(lambda: busy.refusal is not None and idle.refusal is not None)
-    assert idle.refusal.code == "shadow_mean"
-    assert {busy.live.version, idle.live.version} == {fitted(1).version}
+    until(lambda: busy.status.refusal is not None and idle.status.refusal is not None)
+    assert idle.status.refusal.code == "shadow_mean"
+    assert {busy.status.live.version, idle.status.live.version} == {fitted(1).version}
 
 
 def test_a_restarted_worker_waits_for_requests_to_judge_on(
@@ -389,13 +396,13 @@ def test_a_restarted_worker_waits_for_requests_to_judge_on(
     served().stop()
     publish(changed("scores x 1.3").directory, store, bundles)
     second = started(Settings.load().shadow_limits)
-    assert second.live.version == fitted(1).version
+    assert second.status.live.version == fitted(1).version
     time.sleep(0.3)
-    assert (second.live.version, second.refusal) == (fitted(1).version, None)
+    assert (second.status.live.version, second.status.refusal) == (fitted(1).version, None)
     noted(second.shadow, bodies(60))
-    until(lambda: second.refusal is not None)
-    assert second.refusal.code == "shadow_mean"
-    assert second.live.version == fitted(1).version
+    until(lambda: second.status.refusal is not None)
+    assert second.status.refusal.code == "shadow_mean"
+    assert second.status.live.version == fitted(1).version
 
 
 def test_a_service_that_starts_anew_takes_what_is_active_at_once(
@@ -404,91 +411,20 @@ def test_a_service_that_starts_anew_takes_what_is_active_at_once(
     served().stop()
     publish(fitted(2).directory, store, bundles)
     second = started(Settings.load().shadow_limits, replaces=False)
-    assert second.live.version == fitted(2).version
+    assert second.status.live.version == fitted(2).version
 
 
-def test_a_restarted_worker_does_not_wait_for_ever(
-    fitted, store, bundles, served, started, monkeypatch
-):
-    monkeypatch.setattr(follower_module, "PATIENCE_SECONDS", 0.3)
+def test_a_restarted_worker_does_not_wait_for_ever(fitted, store, bundles, served, started):
     served().stop()
     publish(fitted(2).directory, store, bundles)
-    second = started(Settings.load().shadow_limits)
-    assert second.live.version == fitted(1).version
-    until(lambda: second.live.version == fitted(2).version)
+    second = started(Settings.load().shadow_limits, patience=0.3)
+    assert second.status.live.version == fitted(1).version
+    until(lambda: second.status.live.version == fitted(2).version)
 
 
-def test_a_restarted_worker_takes_what_is_forced_at_once(
-    changed, store, bundles, served, started, monkeypatch
-):
-    monkeypatch.setattr(follower_module, "PATIENCE_SECONDS", 1e9)
+def test_a_restarted_worker_takes_what_is_forced_at_once(changed, store, bundles, served, started):
     served(Settings.load().shadow_limits).stop()
     bad = changed("scores x 1.3")
     publish(bad.directory, store, bundles, force=True)
-    assert started(Settings.load().shadow_limits).live.version == bad.version
-
-
-def judging(follower):
-    """Whether its thread is in the judge."""
-    frame = sys._current_frames().get(follower._thread.ident)
-    while frame is not None:
-        if frame.f_code is Shadow.judge.__code__:
-            return True
-        frame = frame.f_back
-    return False
-
-
-def test_the_oldest_make_room_by_number_and_by_bytes():
-    kept = Shadow(ShadowLimits(3))
-    some = bodies(5)
-    noted(kept, some)
-    assert [size for _, size in kept._requests] == [len(body) for body in some[2:]]
-    asked = PayloadDecoder(1000).decode(some[0])
-    kept.note(asked, shadow.MOST_BYTES + 1)
-    assert len(kept._requests) == 3
-    kept.note(asked, shadow.MOST_BYTES)
-    assert [size for _, size in kept._requests] == [shadow.MOST_BYTES]
-    assert kept._bytes == shadow.MOST_BYTES
-
-
-def test_without_the_setting_nothing_is_kept():
-    kept = Shadow()
-    noted(kept, bodies(3))
-    assert not kept._requests
-
-
-def test_requests_over_http_judge_and_their_values_stay_in_memory(
-    changed, fitted, store, bundles, redis_url, tmp_path, capfd
-):
-    publish(fitted(1).directory, store, bundles)
-    bad = changed("scores x 1.3")
-    with client_of(redis_url, tmp_path) as client:
-        for body in bodies(30):
-            told = json.loads(body.replace(b"ios", b"private-4711"))
-            assert client.post("/predict", json=told).status_code == 200
-            client.post("/explain", json=told)
-        publish(bad.directory, store, bundles)
-        until(lambda: client.get("/readyz").json()["refused"] is not None)
-        refused = client.get("/readyz").json()["refused"]
-        assert (refused["version"], refused["code"]) == (bad.version, "shadow_mean")
-        assert "on the last 30 requests" in refused["reason"]
-        metrics = client.get("/metrics").text
-    assert 'code="shadow_mean"' in metrics
-    out = capfd.readouterr()
-    assert "private-4711" not in out.out + out.err + metrics
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert not [path for path in files if b"private-4711" in path.read_bytes()]
-
-
-def test_the_command_activates_by_force(
-    changed, fitted, store, bundles, redis_url, monkeypatch, capsys
-):
-    publish(fitted(1).directory, store, bundles)
-    publish(changed("scores x 1.3").directory, store, bundles, activate=False)
-    monkeypatch.setenv("AFM_REDIS_URL", redis_url)
-    version = changed("scores x 1.3").version
-    assert main(["activate", version, "--model", "ads"]) == 0
-    assert store.unjudged() is None
-    assert main(["activate", version, "--model", "ads", "--force"]) == 0
-    assert "unjudged" in capsys.readouterr().out
-    assert (store.unjudged().version, store.unjudged().why) == (version, "force")
+    second = started(Settings.load().shadow_limits, patience=1e9)
+    assert second.status.live.version == bad.version

@@ -1,6 +1,5 @@
 """Following the active version: verified before it goes live, swapped whole, never worse off."""
 
-import dataclasses
 import gc
 import hashlib
 import json
@@ -20,9 +19,7 @@ from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
 from service.store.refusal_board import RefusalBoard
 from service.store.version_store import VersionStore
-from service.versions import follower as follower_module
-from service.versions import refusals
-from service.versions.follower import Follower
+from service.versions.follower import Follower, Times
 from service.versions.publish import publish
 
 POLL_SECONDS = 0.02
@@ -34,8 +31,19 @@ def telemetry():
 
 
 @pytest.fixture
-def follower(redis_url, bundles, telemetry):
-    made = Follower(VersionStore(redis_url, "ads", 0.5), bundles, telemetry, POLL_SECONDS)
+def times():
+    return Times(poll=POLL_SECONDS)
+
+
+@pytest.fixture
+def own(redis_url):
+    """The store of the follower."""
+    return VersionStore(redis_url, "ads", 0.5)
+
+
+@pytest.fixture
+def follower(own, bundles, telemetry, times):
+    made = Follower(own, bundles, telemetry, times)
     yield made
     made.stop()
     gc.unfreeze()
@@ -64,7 +72,7 @@ def test_the_active_version_is_live_after_the_first_poll(tiny_bundle, store, bun
     publish(tiny_bundle.directory, store, bundles)
     follower.start()
     follower.wait(30)
-    assert follower.require().version == tiny_bundle.version
+    assert follower.status.require().version == tiny_bundle.version
 
 
 def test_what_is_live_scores_as_the_bundle_does(tiny_bundle, store, bundles, follower):
@@ -73,7 +81,7 @@ def test_what_is_live_scores_as_the_bundle_does(tiny_bundle, store, bundles, fol
     follower.wait(30)
     rows = [{"device": "ios", "ad": "a1", "price": 3.5}, {"ad": "never seen"}]
     expected = tiny_bundle.scorer().predict(tiny_bundle.encoder().encode(rows))
-    live = follower.require()
+    live = follower.status.require()
     found = live.scorer.predict(live.encoder.encode(rows))
     assert found.probabilities.tolist() == expected.probabilities.tolist()
 
@@ -82,15 +90,15 @@ def test_nothing_published_says_what_to_run(follower):
     follower.start()
     follower.wait(30)
     with pytest.raises(NoModel, match="afm-serve publish BUNDLE --model ads"):
-        follower.require()
+        follower.status.require()
 
 
 def test_a_version_published_later_goes_live(tiny_bundle, store, bundles, follower):
     follower.start()
     follower.wait(30)
     publish(tiny_bundle.directory, store, bundles)
-    until(lambda: follower.live is not None)
-    assert follower.live.version == tiny_bundle.version
+    until(lambda: follower.status.live is not None)
+    assert follower.status.live.version == tiny_bundle.version
 
 
 def test_a_swap_and_a_rollback_are_followed(make_bundle, store, bundles, follower, telemetry):
@@ -99,27 +107,25 @@ def test_a_swap_and_a_rollback_are_followed(make_bundle, store, bundles, followe
     follower.start()
     follower.wait(30)
     publish(second.directory, store, bundles)
-    until(lambda: follower.live.version == second.version)
+    until(lambda: follower.status.live.version == second.version)
     store.rollback()
-    until(lambda: follower.live.version == first.version)
+    until(lambda: follower.status.live.version == first.version)
     assert metric(telemetry, "afm_live_version", version=first.version) == 1
     assert metric(telemetry, "afm_live_version", version=second.version) == 0
 
 
-def test_the_old_version_is_freed_away_from_the_requests(
-    make_bundle, store, bundles, follower, monkeypatch
-):
-    monkeypatch.setattr(follower_module, "RETIRED_SECONDS", 0.1)
+@pytest.mark.parametrize("times", [Times(poll=POLL_SECONDS, retired=0.1)])
+def test_the_old_version_is_freed_away_from_the_requests(make_bundle, store, bundles, follower):
     first, second, third = make_bundle(), make_bundle(net="fm", seed=2), make_bundle(net="fm")
     publish(first.directory, store, bundles)
     follower.start()
     follower.wait(30)
     freed_by = []
-    graphs = follower.live.scorer
+    graphs = follower.status.live.scorer
     old = weakref.ref(graphs, lambda _: freed_by.append(threading.current_thread().name))
     del graphs
     publish(second.directory, store, bundles)
-    until(lambda: follower.live.version == second.version)
+    until(lambda: follower.status.live.version == second.version)
     assert old() is not None  # for a rollback
     publish(third.directory, store, bundles)
     until(lambda: old() is None)  # by its count alone: the collector does not see frozen objects
@@ -162,34 +168,36 @@ def test_a_damaged_bundle_is_refused_by_name_and_the_live_version_stays(
     named = harm_bundle(kind, stored(tmp_path, second.version))
     with structlog.testing.capture_logs() as logged:
         store.activate(second.version)
-        until(lambda: follower.refusal is not None)
-    assert follower.live.version == first.version
-    assert named in follower.refusal.reason
+        until(lambda: follower.status.refusal is not None)
+    assert follower.status.live.version == first.version
+    assert named in follower.status.refusal.reason
     (entry,) = [entry for entry in logged if entry["event"] == "version refused"]
     assert entry["version"] == second.version
     assert named in entry["reason"]
-    assert metric(telemetry, "afm_refused_activations_total", code=follower.refusal.code) == 1
+    assert (
+        metric(telemetry, "afm_refused_activations_total", code=follower.status.refusal.code) == 1
+    )
     store.rollback()
-    until(lambda: follower.active == first.version)
-    assert follower.live.version == first.version
+    until(lambda: follower.status.active == first.version)
+    assert follower.status.live.version == first.version
 
 
+@pytest.mark.parametrize("times", [Times(poll=POLL_SECONDS, first_retry=2.0)])
 def test_a_refused_version_is_not_tried_in_a_hot_loop_but_again_later(
-    tiny_bundle, store, bundles, follower, telemetry, tmp_path, monkeypatch
+    tiny_bundle, store, bundles, follower, telemetry, tmp_path
 ):
     publish(tiny_bundle.directory, store, bundles)
     directory = stored(tmp_path, tiny_bundle.version)
     directory.rename(tmp_path / "away")  # a store that is not mounted yet
     follower.start()
-    until(lambda: follower.refusal is not None)
+    until(lambda: follower.status.refusal is not None)
     time.sleep(20 * POLL_SECONDS)
-    assert metric(telemetry, "afm_refused_activations_total", code=follower.refusal.code) == 1
+    assert (
+        metric(telemetry, "afm_refused_activations_total", code=follower.status.refusal.code) == 1
+    )
     (tmp_path / "away").rename(directory)
-    monkeypatch.setattr(refusals, "FIRST_RETRY_SECONDS", 0.0)
-    now = dataclasses.replace(follower.refusal, again_at=time.monotonic(), delay=0.0)
-    follower._refusals.standing = now
-    until(lambda: follower.live is not None)
-    assert follower.refusal is None
+    until(lambda: follower.status.live is not None)
+    assert follower.status.refusal is None
 
 
 @pytest.mark.parametrize("harm", ["changed", "missing"])
@@ -204,10 +212,10 @@ def test_a_vocabulary_in_redis_that_is_not_the_bundle_s_is_refused(
         raw_redis.hdel(key, "ad")
     follower.start()
     follower.wait(30)
-    assert follower.live is None
-    assert "'ad'" in follower.refusal.reason
+    assert follower.status.live is None
+    assert "'ad'" in follower.status.refusal.reason
     with pytest.raises(NoModel, match=r"was refused: vocabulary of 'ad'"):
-        follower.require()
+        follower.status.require()
 
 
 def test_golden_rows_that_differ_are_refused(tiny_bundle, tmp_path):
@@ -236,11 +244,11 @@ def test_without_redis_the_live_version_stays_and_the_fault_is_told(
     follower.wait(30)
     assert metric(telemetry, "afm_redis_up") == 1
     raw_redis.client_pause(1500)
-    until(lambda: follower.redis_fault is not None)
-    assert redis_url in follower.redis_fault
-    assert follower.require().version == tiny_bundle.version
+    until(lambda: follower.status.redis_fault is not None)
+    assert redis_url in follower.status.redis_fault
+    assert follower.status.require().version == tiny_bundle.version
     assert metric(telemetry, "afm_redis_up") == 0
-    until(lambda: follower.redis_fault is None)
+    until(lambda: follower.status.redis_fault is None)
     assert metric(telemetry, "afm_redis_up") == 1
 
 
@@ -251,8 +259,8 @@ def test_a_pointer_that_vanishes_takes_nothing_away(
     follower.start()
     follower.wait(30)
     raw_redis.flushall()
-    until(lambda: follower.active is None)
-    assert follower.require().version == tiny_bundle.version
+    until(lambda: follower.status.active is None)
+    assert follower.status.require().version == tiny_bundle.version
 
 
 def test_a_redis_that_may_drop_vocabularies_is_warned_of(
@@ -264,26 +272,26 @@ def test_a_redis_that_may_drop_vocabularies_is_warned_of(
     with structlog.testing.capture_logs() as logged:
         follower.start()
         follower.wait(30)
-    assert "allkeys-lru" in follower.redis_warning
+    assert "allkeys-lru" in follower.status.redis_warning
     assert any(entry["event"] == "redis may drop vocabularies" for entry in logged)
-    assert follower.require().version == tiny_bundle.version
+    assert follower.status.require().version == tiny_bundle.version
 
 
 def test_an_error_that_nobody_foresaw_does_not_end_the_following(
-    tiny_bundle, store, bundles, follower, monkeypatch
+    tiny_bundle, store, bundles, own, follower, monkeypatch
 ):
     publish(tiny_bundle.directory, store, bundles)
     faults = iter([RuntimeError("unforeseen")])
-    active = follower._store.active
+    active = own.active
 
     def sometimes():
         for fault in faults:
             raise fault
         return active()
 
-    monkeypatch.setattr(follower._store, "active", sometimes)
+    monkeypatch.setattr(own, "active", sometimes)
     follower.start()
-    until(lambda: follower.live is not None)
+    until(lambda: follower.status.live is not None)
 
 
 def test_a_version_that_was_live_before_needs_no_load_to_be_so_again(
@@ -293,16 +301,16 @@ def test_a_version_that_was_live_before_needs_no_load_to_be_so_again(
     publish(first.directory, store, bundles)
     follower.start()
     follower.wait(30)
-    kept = follower.live.ads
+    kept = follower.status.live.ads
     assert kept.encode([b"1", b"2"], lambda places: [{"ad": f"a{place}"} for place in places])
     publish(second.directory, store, bundles)
-    until(lambda: follower.live.version == second.version)
-    assert follower.live.ads is not kept
+    until(lambda: follower.status.live.version == second.version)
+    assert follower.status.live.ads is not kept
     shutil.rmtree(stored(tmp_path, first.version))
     store.rollback()
-    until(lambda: follower.live.version == first.version)
-    assert follower.refusal is None
-    assert follower.live.ads is kept  # and what it knows
+    until(lambda: follower.status.live.version == first.version)
+    assert follower.status.refusal is None
+    assert follower.status.live.ads is kept  # and what it knows
 
 
 def test_the_text_of_an_error_that_nobody_foresaw_is_told_to_nobody(
@@ -313,9 +321,9 @@ def test_the_text_of_an_error_that_nobody_foresaw_is_told_to_nobody(
     with structlog.testing.capture_logs() as logged:
         follower.start()
         until(RefusalBoard(store).told)
-    assert "KeyError at " in follower.refusal.reason
+    assert "KeyError at " in follower.status.refusal.reason
     assert "test_versions.py" in RefusalBoard(store).told()[0].reason
-    for said in (follower.refusal.reason, RefusalBoard(store).told()[0].reason, str(logged)):
+    for said in (follower.status.refusal.reason, RefusalBoard(store).told()[0].reason, str(logged)):
         assert "private-4711" not in said
 
 
@@ -327,11 +335,11 @@ def test_a_worker_that_starts_on_a_bad_version_answers_by_the_one_before(
         publish(bundle.directory, store, bundles)
     harm_bundle("a byte changed", stored(tmp_path, second.version))
     follower.start()
-    until(lambda: follower.live is not None)
-    assert (follower.live.version, follower.active) == (first.version, second.version)
-    assert follower.refusal.version == second.version
-    assert not follower.confirmed
+    until(lambda: follower.status.live is not None)
+    assert (follower.status.live.version, follower.status.active) == (first.version, second.version)
+    assert follower.status.refusal.version == second.version
+    assert not follower.status.confirmed
     assert metric(telemetry, "afm_unconfirmed_version") == 1
     store.rollback()
-    until(lambda: follower.confirmed)
+    until(lambda: follower.status.confirmed)
     assert metric(telemetry, "afm_unconfirmed_version") == 0

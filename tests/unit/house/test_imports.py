@@ -15,7 +15,7 @@ FLOORS = {
         ["scoring"],
         ["store", "observe"],
         ["settings"],
-        ["limits", "setting_names"],
+        ["limits", "setting_names", "runtime"],
         ["errors"],
     ],
     "training": [

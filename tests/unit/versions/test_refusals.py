@@ -8,7 +8,7 @@ from service.observe.metrics import Telemetry
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
 from service.versions import refusals
-from service.versions.refusals import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, Refusals
+from service.versions.refusals import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, RefusalTracker
 
 NO_REDIS = "redis://127.0.0.1:1/0"
 
@@ -21,7 +21,7 @@ def bundles(tmp_path):
 
 @pytest.fixture
 def noted(bundles):
-    return Refusals(VersionStore(NO_REDIS, "ads", 0.1), bundles, Telemetry())
+    return RefusalTracker(VersionStore(NO_REDIS, "ads", 0.1), bundles, Telemetry())
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def clock(monkeypatch):
 
 
 def refuse(noted, version, error=None, active="v1"):
-    noted.note(version, error or BundleError("a byte is not as it was", "damaged"), active, "v0")
+    noted.refuse(version, error or BundleError("a byte is not as it was", "damaged"), active, "v0")
 
 
 def test_it_is_tried_again_after_a_while_which_doubles_up_to_a_limit(noted, clock):

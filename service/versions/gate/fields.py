@@ -8,7 +8,7 @@ from model.bundle.bundle import Bundle
 from model.bundle.labelled_rows import LabelledRows
 from model.values import Row
 from model.vocabulary import FieldVocabulary, Vocabulary
-from service.versions.gate_rows import FEWEST_ROWS
+from service.versions.gate.rows import FEWEST_ROWS
 
 RARELY_FILLED = 0.05  # a field that so few rows have says little by its absence
 EMPTIED = 0.1  # of the share of rows that had the field

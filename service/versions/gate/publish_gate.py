@@ -18,9 +18,9 @@ from model.errors import BundleError, InputError
 from model.metrics.bootstrap import Difference, Resampled, differences, intervals
 from model.metrics.metrics import JUDGED_BY, is_loss
 from service.errors import GateError
-from service.versions.gate_fields import emptied_fields, shared_fields
-from service.versions.gate_rows import Judge, judge_of
-from service.versions.gate_scoring import Opened, skew
+from service.versions.gate.fields import emptied_fields, shared_fields
+from service.versions.gate.rows import Judge, judge_of
+from service.versions.gate.scoring import Opened, skew
 
 ODD = 0.02  # of the figure: so much worse on the one set of rows, and better on the other
 OWN, ACTIVE_S = "the held-out rows of the bundle", "the held-out rows of the active version"
