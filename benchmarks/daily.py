@@ -65,7 +65,7 @@ def days(home: Path, rows: int, seed: int, turn: float, schema: Schema) -> list[
 
 def judged(bundle: Bundle, log: Log) -> dict[str, float]:
     """AUC and logloss of a bundle's graph."""
-    probabilities = bundle.scorer().predict(encode(bundle.encoder(), log)).probabilities
+    probabilities = bundle.read_scorer().predict(encode(bundle.read_encoder(), log)).probabilities
     measured = metrics(log.labels, probabilities)
     return {name: float(measured[name] or np.nan) for name in ("auc", "logloss")}
 

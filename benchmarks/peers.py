@@ -121,7 +121,7 @@ def peer(name: str, home: Path, scratch: Path) -> Iterator[int]:
 def tensors(name: str, bundle: Bundle, request: bytes) -> bytes:
     """The request of the same rows for a peer: encoded."""
     asked = PayloadDecoder(1000).decode(request.partition(b"\r\n\r\n")[2])
-    encoded = bundle.encoder().encode_request(asked.context, asked.rows[:])
+    encoded = bundle.read_encoder().encode_request(asked.context, asked.rows[:])
     body: dict[str, object] = {"ids": encoded.ids.tolist(), "values": encoded.values.tolist()}
     if name == "mlserver":
         shape = list(encoded.ids.shape)

@@ -73,8 +73,8 @@ class Fitted:
         fit(log, valid, None, schema, config, home / "bundle", seed, Watcher())
         self.seconds = time.process_time() - began
         self.bundle = Bundle.open(home / "bundle")
-        self.scorer = self.bundle.scorer()
-        self.encoder = self.bundle.encoder()
+        self.scorer = self.bundle.read_scorer()
+        self.encoder = self.bundle.read_encoder()
         self.encoded = encode(self.encoder, test)
         predictions = self.scorer.predict(self.encoded).predictions
         self.resampled: Resampled = resample(
@@ -283,9 +283,9 @@ def unseen(data: Path | None, seeds: Sequence[int], rows: int) -> None:
                 out = Path(scratch) / "bundle"
                 fit(train, None, None, schema, Config(net="afm+"), out, seed, Watcher())
                 start = WarmStart.open(out)
-                encoder = start.bundle.encoder()
+                encoder = start.bundle.read_encoder()
                 net = new_net("afm+", encoder, start.config())
-                start.load(net, start.bundle.vocabularies())
+                start.load(net, start.bundle.read_vocabularies())
             rows_of = examples(encode(encoder, test), test)
             hit = encoder.unknown(rows_of.ids.numpy()).any(1)
             trained = logits(net, rows_of)[hit]

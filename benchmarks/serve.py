@@ -126,7 +126,11 @@ def bare_calls(bundle: Bundle, requests: dict[int, list[bytes]]) -> dict[int, Ca
     """For each number of candidates, what takes the seconds of one bare call of the graph that
     serves it, its inputs at hand, over all requests.
     """
-    encoder, scorer, decoder = bundle.encoder(), bundle.scorer(), PayloadDecoder(max(CANDIDATES))
+    encoder, scorer, decoder = (
+        bundle.read_encoder(),
+        bundle.read_scorer(),
+        PayloadDecoder(max(CANDIDATES)),
+    )
     found = {}
     for size, bodies in requests.items():
         slates = []
@@ -280,7 +284,11 @@ def parsing(bundle: Bundle, requests: dict[int, list[bytes]], rounds: int) -> st
     """From the bytes of a body to ids and values, in this process, beside the afternoon's."""
     os.environ |= {"BUNDLE": str(bundle.directory), "GRAPH": str(bundle.directory / "predict.onnx")}
     theirs = importlib.import_module("afternoon")
-    encoder, scorer, decoder = bundle.encoder(), bundle.scorer(), PayloadDecoder(max(CANDIDATES))
+    encoder, scorer, decoder = (
+        bundle.read_encoder(),
+        bundle.read_scorer(),
+        PayloadDecoder(max(CANDIDATES)),
+    )
     lines: list[list[object]] = []
     for size in (50, 100):
         bodies = [body.partition(b"\r\n\r\n")[2] for body in requests[size]]

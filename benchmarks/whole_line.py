@@ -123,7 +123,7 @@ def inside(bundle: Bundle, log: Log) -> tuple[np.ndarray, float, int]:
     """Probabilities by torch; how far attention over a row's present pairs is from 1 at most; how
     many absent pairs have any.
     """
-    encoder = bundle.encoder()
+    encoder = bundle.read_encoder()
     encoded = encode(encoder, log)
     manifest = bundle.manifest
     start = WarmStart.open(bundle.directory)
@@ -135,7 +135,7 @@ def inside(bundle: Bundle, log: Log) -> tuple[np.ndarray, float, int]:
             graph(torch.from_numpy(some.ids), torch.from_numpy(some.values))[0].numpy()
             for some in (encoded.slice(at, at + 1000) for at in range(0, len(encoded), 1000))
         ]
-    attention = bundle.scorer().explain(encoded).attention
+    attention = bundle.read_scorer().explain(encoded).attention
     if attention is None:
         return np.concatenate(found), 0.0, 0
     first, second = pair_slots(encoded.ids.shape[1])

@@ -40,9 +40,9 @@ def whole(
     change(out)
     reseal(out, version=version)
     changed = Bundle.open(out)
-    encoder, scorer = changed.encoder(), changed.scorer()
+    encoder, scorer = changed.read_encoder(), changed.read_scorer()
     lines = []
-    for case in changed.golden():
+    for case in changed.read_golden():
         scores = scorer.predict(encoder.encode(case.request["instances"]))
         lines.append(GoldenCase.of(case.case, case.request, scores).line())
     (out / "golden.jsonl").write_text("".join(lines))

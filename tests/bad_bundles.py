@@ -180,4 +180,4 @@ def put(store, bundles, bundle, version, harm=lambda _: None):
     harm(place)
     facts = {"net": "afm", "created": "2026-01-01", "published": "2026-01-02"}
     record = Record(version=version, bundle=f"{store.model}/{version}", **facts)
-    Publication(store).publish(record, bundle.vocabulary_bytes(), activate=False)
+    Publication(store).publish(record, bundle.read_vocabulary_bytes(), activate=False)

@@ -175,13 +175,13 @@ def _shuffled(directory: Path) -> None:
 def _slower(bundle: Bundle, home: Path, request: bytes) -> Bundle:
     # with as much more to do as makes its runs take twice as long
     asked = PayloadDecoder(SIZE).decode(request.partition(b"\r\n\r\n")[2])
-    encoder = bundle.encoder()
+    encoder = bundle.read_encoder()
     context, ads = encoder.encode_context(asked.context), encoder.encode_ads(asked.rows[:])
     assert context is not None
     assert ads is not None
 
     def seconds(one: Bundle) -> float:
-        scorer, took = one.scorer(), []
+        scorer, took = one.read_scorer(), []
         slate = Slate(context, ads, scorer.alone(ads))
         for _ in range(50):
             began = time.perf_counter()

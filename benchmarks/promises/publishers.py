@@ -21,6 +21,7 @@ from servers import clean_environment
 
 from model.bundle.files import WEIGHTS
 from model.bundle.golden import replay
+from model.encoding import Encoder
 from model.vocabulary import from_bytes
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
@@ -163,9 +164,9 @@ def _reader(url: str, bundles: BundleStore) -> Iterator[set[str]]:
                 try:
                     bundle = bundles.open(MODEL, version)
                     found = store.vocabularies(version)
-                    assert found == bundle.vocabulary_bytes()
+                    assert found == bundle.read_vocabulary_bytes()
                     read = {name: from_bytes(data, name) for name, data in found.items()}
-                    replay(bundle.golden(), bundle.encoder(read), bundle.scorer())
+                    replay(bundle.read_golden(), Encoder(bundle.schema, read), bundle.read_scorer())
                 except Exception as error:
                     faults.append((version, error))
                 proven.add(version)

@@ -124,15 +124,15 @@ def _lived(
     fields = bundle.schema.fields
     sizes = {
         name: len(vocabulary.values)
-        for name, vocabulary in bundle.vocabularies().items()
+        for name, vocabulary in bundle.read_vocabularies().items()
         if fields[name].kind == "categorical" and fields[name].role == "context"
     }
     field = max(sizes, key=lambda name: sizes[name])
     above = sorted(sizes.values())[-2]
     version = _publish(home, bundle, "live", redis, LIVE, live_above=above)
-    golden = [row for case in bundle.golden() for row in case.request["instances"]]
+    golden = [row for case in bundle.read_golden() for row in case.request["instances"]]
     met = {str(row.get(field)) for row in golden}
-    new = [value for value in bundle.vocabularies()[field].values if value not in met]
+    new = [value for value in bundle.read_vocabularies()[field].values if value not in met]
     bodies = [json.loads(request.partition(b"\r\n\r\n")[2]) for request in requests]
     unknown = np.array([_without(bundle, body, field) for body in bodies])
 
@@ -187,7 +187,9 @@ def _lived(
 def _without(bundle: Bundle, body: dict[str, Any], field: str) -> list[float]:
     context = {**body["context"], field: "never seen"}
     rows = [{**context, **ad} for ad in body["candidates"]]
-    found: list[float] = bundle.scorer().predict(bundle.encoder().encode(rows)).probabilities
+    found: list[float] = (
+        bundle.read_scorer().predict(bundle.read_encoder().encode(rows)).probabilities
+    )
     return list(found)
 
 

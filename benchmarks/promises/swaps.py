@@ -126,7 +126,7 @@ def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str, s
 
 
 def _answers(bundle: Bundle, request: bytes) -> list[NDArray[np.float32]]:
-    encoder, scorer = bundle.encoder(), bundle.scorer()
+    encoder, scorer = bundle.read_encoder(), bundle.read_scorer()
     asked = PayloadDecoder(SIZE).decode(request.partition(b"\r\n\r\n")[2])
     context, ads = encoder.encode_context(asked.context), encoder.encode_ads(asked.rows[:])
     assert context is not None

@@ -18,7 +18,6 @@ path that leads outside, no graph that reads any file but weights.bin. There is 
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +33,7 @@ from model.bundle.files import (
     SCHEMA,
     VALIDATION,
     WEIGHTS,
-    check_file,
-    check_names,
+    check_files,
     read_plain,
     vocabulary_file,
 )
@@ -70,13 +68,34 @@ class Bundle:
         Raises:
             BundleError: what is wrong, and with which file.
         """
+        return cls.open_with_vocabularies(directory)[0]
+
+    @classmethod
+    def open_copy(cls, directory: Path, original: "Bundle") -> "Bundle":
+        """Open what may be a copy of a verified bundle, which its digests prove; nothing else is
+        read then.
+
+        Raises:
+            BundleError: what is wrong, and with which file.
+        """
+        path = directory / MANIFEST
+        if directory.is_dir() and Manifest.parse(read_plain(path), str(path)) == original.manifest:
+            check_files(directory, original.manifest)
+            return cls(directory, original.manifest, original.schema)
+        return cls.open(directory)
+
+    @classmethod
+    def open_with_vocabularies(cls, directory: Path) -> "tuple[Bundle, dict[str, FieldVocabulary]]":
+        """Open a bundle as `open` does; with what each field learnt, which is verified as well.
+
+        Raises:
+            BundleError: what is wrong, and with which file.
+        """
         if not directory.is_dir():
             raise BundleError(f"{directory}: no bundle there: not a directory", "missing")
         path = directory / MANIFEST
         manifest = Manifest.parse(read_plain(path), str(path))
-        check_names(directory, manifest)
-        for name, record in manifest.files.items():
-            check_file(directory / name, record)
+        check_files(directory, manifest)
         try:
             schema = Schema.load(directory / SCHEMA)
         except SchemaError as error:
@@ -86,10 +105,9 @@ class Bundle:
                 f"{directory / SCHEMA}: not the schema that the manifest names", "schema"
             )
         bundle = cls(directory, manifest, schema)
-        bundle._check_contents()
-        return bundle
+        return bundle, bundle._checked_contents()
 
-    def _check_contents(self) -> None:
+    def _checked_contents(self) -> dict[str, FieldVocabulary]:
         of_fields = {vocabulary_file(name): name for name in self.schema.fields}
         in_manifest = {name for name in self.manifest.files if name.startswith("vocabulary/")}
         for name in sorted(of_fields.keys() ^ in_manifest):
@@ -99,7 +117,7 @@ class Bundle:
                 f"{'a' if name in of_fields else 'no'} field of the schema",
                 "fields",
             )
-        vocabularies = self.vocabularies()
+        vocabularies = self.read_vocabularies()
         rows = sum(vocabulary.size for vocabulary in vocabularies.values())
         dimensions = self.manifest.dimensions
         if (rows, len(self.schema.slots)) != (dimensions.rows, dimensions.slots):
@@ -116,8 +134,11 @@ class Bundle:
         # in one order, so that every worker names the same one
         for name in sorted({PREDICT, ADS, RANK, EXPLAIN} & self.manifest.files.keys()):
             check_graph(self.directory / name, WEIGHTS, dimensions.rows)
+        return vocabularies
 
-    def vocabulary_bytes(self) -> dict[str, bytes]:
+    # a bundle holds no contents of its files: each call of `read_` something reads them anew
+
+    def read_vocabulary_bytes(self) -> dict[str, bytes]:
         """Each field's vocabulary file as it is."""
         return {
             name: (self.directory / vocabulary_file(name)).read_bytes()
@@ -128,23 +149,23 @@ class Bundle:
         """What the digest of a field's vocabulary must be, wherever its bytes come from."""
         return self.manifest.files[vocabulary_file(field)].sha256
 
-    def vocabularies(self) -> dict[str, FieldVocabulary]:
+    def read_vocabularies(self) -> dict[str, FieldVocabulary]:
         """What each field learnt, in the order of the schema."""
         return {
             name: from_bytes(data, str(self.directory / vocabulary_file(name)))
-            for name, data in self.vocabulary_bytes().items()
+            for name, data in self.read_vocabulary_bytes().items()
         }
 
-    def encoder(self, vocabularies: Mapping[str, FieldVocabulary] | None = None) -> Encoder:
-        """The encoder; the service gives it the `vocabularies` that Redis holds."""
-        return Encoder(self.schema, self.vocabularies() if vocabularies is None else vocabularies)
+    def read_encoder(self) -> Encoder:
+        """An encoder with the bundle's own vocabularies."""
+        return Encoder(self.schema, self.read_vocabularies())
 
-    def scorer(self) -> Scorer:
+    def read_scorer(self) -> Scorer:
         """The graphs, ready to run."""
         slots = self.schema.candidate_slots
         return Scorer(self.directory, self.manifest.dimensions, self.manifest.bias, slots)
 
-    def golden(self) -> list[GoldenCase]:
+    def read_golden(self) -> list[GoldenCase]:
         """The requests with known answers."""
         path = self.directory / GOLDEN
         try:
@@ -155,7 +176,7 @@ class Bundle:
             raise BundleError(f"{path}: no golden case", "golden")
         return cases
 
-    def validation(self) -> LabelledRows | None:
+    def read_validation(self) -> LabelledRows | None:
         """Some of the rows held out when it was fitted; None where it was made without them."""
         if VALIDATION not in self.manifest.files:
             return None

@@ -33,7 +33,18 @@ def vocabulary_file(field: str) -> str:
     return f"vocabulary/{quote(field, safe='').replace('.', '%2E')}.json"
 
 
-def check_names(directory: Path, manifest: Manifest) -> None:
+def check_files(directory: Path, manifest: Manifest) -> None:
+    """Refuse a directory that holds other files than the manifest names, or other contents.
+
+    Raises:
+        BundleError: which file, and what is wrong with it.
+    """
+    _check_names(directory, manifest)
+    for name, record in manifest.files.items():
+        _check_file(directory / name, record)
+
+
+def _check_names(directory: Path, manifest: Manifest) -> None:
     """Refuse a directory whose files are not those that the manifest names.
 
     Raises:
@@ -55,7 +66,7 @@ def check_names(directory: Path, manifest: Manifest) -> None:
             raise BundleError(f"{path}: the manifest does not name it", code)
 
 
-def check_file(path: Path, record: FileRecord) -> None:
+def _check_file(path: Path, record: FileRecord) -> None:
     """Refuse a file that is not plain, or not of the size and digest that the manifest says.
 
     Raises:

@@ -91,10 +91,10 @@ def make_live(
         if hashlib.sha256(data).hexdigest() != bundle.vocabulary_sha256(field):
             raise BundleError(f"{source}: its sha256 is not the manifest's", "vocabulary")
         checked[field] = from_bytes(data, source)
-    encoder, scorer = bundle.encoder(checked), bundle.scorer()
+    encoder, scorer = Encoder(bundle.schema, checked), bundle.read_scorer()
     ads = AdCache(encoder, scorer, cache)
     live = Live(model, bundle, encoder, scorer, Explainer(encoder, scorer), ads, values)
-    golden = bundle.golden()
+    golden = bundle.read_golden()
     replay(golden, encoder, scorer)
     _check_graphs(encoder, scorer, golden)
     rows = [row for case in golden for row in case.request["instances"]]

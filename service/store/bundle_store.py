@@ -9,6 +9,7 @@ from pathlib import Path
 
 from model.bundle.bundle import Bundle
 from model.bundle.files import MANIFEST
+from model.bundle.opened import OpenedBundle
 from model.bundle.write import new_bundle
 from model.errors import BundleError
 from service.store.active_notes import LIVE, NOTE, Noted, noted, remember
@@ -43,12 +44,17 @@ class BundleStore:
         Raises:
             BundleError: it is not there or not what was published.
         """
-        bundle = Bundle.open(self._root / self.location(model, version))
-        if bundle.version != version:
-            raise BundleError(
-                f"{bundle.directory / MANIFEST}: holds version {bundle.version!r}", "manifest"
-            )
-        return bundle
+        return self.open_with_vocabularies(model, version).bundle
+
+    def open_with_vocabularies(self, model: str, version: str) -> OpenedBundle:
+        """The same, with what each field learnt.
+
+        Raises:
+            BundleError: it is not there or not what was published.
+        """
+        opened = OpenedBundle.open(self._root / self.location(model, version))
+        _check_version(opened.bundle, version)
+        return opened
 
     @contextmanager
     def turn(self, model: str, version: str, rest: Callable[[float], None]) -> Iterator[None]:
@@ -84,7 +90,9 @@ class BundleStore:
                 )
             if not target.exists():
                 _copy(bundle, target)
-        return self.open(model, bundle.version)
+        stored = Bundle.open_copy(target, bundle)
+        _check_version(stored, bundle.version)
+        return stored
 
     def listed(self, model: str, version: str) -> None:
         """Note that a version is in Redis: its copy stays until somebody removes it."""
@@ -128,6 +136,13 @@ class BundleStore:
         known = {one.version for one in own}
         both = own + [one for one in noted(self._root / model) if one.version not in known]
         return sorted(both, key=lambda one: one.found != LIVE)
+
+
+def _check_version(bundle: Bundle, version: str) -> None:
+    if bundle.version != version:
+        raise BundleError(
+            f"{bundle.directory / MANIFEST}: holds version {bundle.version!r}", "manifest"
+        )
 
 
 @contextmanager

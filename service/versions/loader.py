@@ -61,7 +61,7 @@ class Loader:
             BundleError: its files or its golden rows are not right.
         """
         bundle = self._bundles.open(model, version)
-        return make_live(model, bundle, bundle.vocabulary_bytes(), self._cache)
+        return make_live(model, bundle, bundle.read_vocabulary_bytes(), self._cache)
 
     def keep(self, version: Live | None) -> None:
         """Make a version the spare one, in place of another."""
@@ -88,6 +88,6 @@ class Loader:
         if not record.live:
             return None
         values = LiveValues(record, bundle.schema, store, self._lookups)
-        rows = [row for case in bundle.golden() for row in case.request["instances"]]
+        rows = [row for case in bundle.read_golden() for row in case.request["instances"]]
         values.learn(record, store, rows)
         return values

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from model.bundle.bundle import Bundle
 from model.bundle.golden import replay
+from model.bundle.opened import OpenedBundle
 from model.errors import BundleError
-from model.vocabulary import Vocabulary, from_bytes
+from model.vocabulary import FieldVocabulary, Vocabulary
 from service.errors import VersionError
 from service.store.bundle_store import BundleStore
 from service.store.publication import Publication
@@ -49,12 +49,13 @@ def publish(
         GateError: the gate refuses it.
         StoreError, StoreUnavailable: see Publication.publish.
     """
-    bundle = Bundle.open(directory)
-    replay(bundle.golden(), bundle.encoder(), bundle.scorer())
+    opened = OpenedBundle.open(directory)
+    bundle = opened.bundle
+    replay(bundle.read_golden(), opened.encoder, opened.scorer)
     before = _known(store, bundle.version)  # asks Redis before anything is copied
     verdict = Verdict()
     if gate is not None:
-        verdict = gate.check(bundle, _active(store, bundles))
+        verdict = gate.check(opened, _active(store, bundles))
     stored = bundles.add(store.model, bundle, _listed(store))
     record = before or Record(
         version=bundle.version,
@@ -63,11 +64,13 @@ def publish(
         published=datetime.now(UTC).isoformat(timespec="seconds"),
         bundle=bundles.location(store.model, bundle.version),
         metrics=bundle.manifest.metrics,
-        live=tuple(_live_fields(bundle, live_above)),
+        live=tuple(_live_fields(opened, live_above)),
     )
     # written anew even if it is known: so a publish also mends what Redis lost
-    held = stored.vocabulary_bytes()
-    live = {name: _values(held.pop(name), name) for name in record.live}
+    held = stored.read_vocabulary_bytes()
+    for name in record.live:
+        del held[name]
+    live = {name: _values(opened.vocabularies[name]) for name in record.live}
     Publication(store).publish(record, held, live, activate=activate, force=force)
     bundles.listed(store.model, bundle.version)
     active = store.active() == bundle.version
@@ -76,32 +79,30 @@ def publish(
     return Published(record, active, before is not None, verdict.saw, verdict.faults)
 
 
-def _live_fields(bundle: Bundle, above: int | None) -> Iterator[str]:
+def _live_fields(opened: OpenedBundle, above: int | None) -> Iterator[str]:
     if above is None:
         return
-    vocabularies = bundle.vocabularies()
-    for name, field in bundle.schema.fields.items():
+    for name, field in opened.bundle.schema.fields.items():
         # ads are cached as they are encoded, so theirs have to be known
         if field.kind == "categorical" and field.role == "context" and field.part is None:
-            found = vocabularies[name]
+            found = opened.vocabularies[name]
             # words for true and false are known by all words of the field, which are few
             words = isinstance(found, Vocabulary) and not field.as_text and found.words(0)
             if isinstance(found, Vocabulary) and len(found.values) > above and not words:
                 yield name
 
 
-def _values(data: bytes, field: str) -> Sequence[str]:
-    found = from_bytes(data, f"vocabulary of {field!r}")
+def _values(found: FieldVocabulary) -> Sequence[str]:
     assert isinstance(found, Vocabulary)  # noqa: S101  of a live field
     return found.values
 
 
-def _active(store: VersionStore, bundles: BundleStore) -> Bundle | BundleError | None:
+def _active(store: VersionStore, bundles: BundleStore) -> OpenedBundle | BundleError | None:
     version = store.active()
     if version is None:
         return None
     try:
-        return bundles.open(store.model, version)
+        return bundles.open_with_vocabularies(store.model, version)
     except BundleError as error:
         return error
 

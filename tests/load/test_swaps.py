@@ -37,7 +37,7 @@ def body_of(number):
 
 def answers_of(bundle):
     """What each request may be answered with: a context with its ads goes through either graph."""
-    encoder, scorer = bundle.encoder(), bundle.scorer()
+    encoder, scorer = bundle.read_encoder(), bundle.read_scorer()
     found = []
     for number in range(REQUESTS):
         ads = ads_of(number)

@@ -92,7 +92,7 @@ def _check(nets: Sequence[str], seeds: Sequence[int]) -> None:
 
 
 def _judged(net: str, seed: int, bundle: Bundle, part: str, log: Log) -> Run:
-    predictions = bundle.scorer().predict(encode(bundle.encoder(), log)).predictions
+    predictions = bundle.read_scorer().predict(encode(bundle.read_encoder(), log)).predictions
     task = bundle.schema.task
     resampled = resample(log.labels, predictions, log.weights, log.group, task=task)
     return Run(net, seed, bundle, Scored.of(part, log, predictions, task), resampled)

@@ -48,9 +48,9 @@ def evaluate(
         if task != "click":
             raise ConfigError(f"a rate of negatives is for task click, and this is {task}")
         log = weigh_negatives(log, negatives_kept)
-    encoder = opened.encoder()
+    encoder = opened.read_encoder()
     encoded = encode(encoder, log)
-    predictions = opened.scorer().predict(encoded).predictions
+    predictions = opened.read_scorer().predict(encoded).predictions
     measured = _measured(log, task, predictions, np.arange(len(log)), resamples)
     measured["warnings"] = of_values(encoded, encoder, as_data(data).name)
     if by is not None:
@@ -117,9 +117,9 @@ def predict(
         raise DataError(f"{out}: write .csv or .parquet")
     opened = Bundle.open(bundle)
     log = read_log(data, opened.schema, labelled=False)
-    encoder = opened.encoder()
+    encoder = opened.read_encoder()
     encoded = encode(encoder, log)
-    scores = opened.scorer().predict(encoded)
+    scores = opened.read_scorer().predict(encoded)
     column = "score" if scores.probabilities is None else "probability"
     if column in keep:
         raise DataError(f"{data}: column {column!r} cannot be kept: the scores have its name")

@@ -69,7 +69,7 @@ class WarmStart:
     vocabularies: Mapping[str, FieldVocabulary] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "vocabularies", self.bundle.vocabularies())
+        object.__setattr__(self, "vocabularies", self.bundle.read_vocabularies())
 
     @classmethod
     def open(cls, directory: Path) -> "WarmStart":
@@ -80,7 +80,7 @@ class WarmStart:
         """
         bundle = Bundle.open(directory)
         try:
-            bundle.encoder()
+            bundle.read_encoder()
         except TypeError as error:
             raise BundleError(f"{directory}: {error}") from error
         found = read_parameters(directory / PREDICT, directory / WEIGHTS)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from model.bundle.bundle import Bundle
 from model.bundle.labelled_rows import LabelledRows
+from model.bundle.opened import OpenedBundle
 from model.values import Row
 from model.vocabulary import FieldVocabulary, Vocabulary
 from service.versions.gate.rows import FEWEST_ROWS
@@ -20,13 +21,14 @@ def shared_fields(bundle: Bundle, active: Bundle) -> list[str]:
 
 
 def emptied_fields(
-    bundle: Bundle, active: Bundle, own: LabelledRows, before: LabelledRows | None
+    new: OpenedBundle, old: OpenedBundle, own: LabelledRows, before: LabelledRows | None
 ) -> list[str]:
-    """A line for each field that both have and only the active version can use. `own`: rows that
-    the bundle held out, `before`: rows that the active version did.
+    """A line for each field that both have and only the active version, `old`, can use. `own`: rows
+    that the new bundle held out, `before`: rows that the active version held out.
     """
     found = []
-    learnt, known = bundle.vocabularies(), active.vocabularies()
+    bundle, active = new.bundle, old.bundle
+    learnt, known = new.vocabularies, old.vocabularies
     for name in shared_fields(bundle, active):
         if bundle.schema.fields[name].kind != active.schema.fields[name].kind:
             continue

@@ -14,13 +14,14 @@ import numpy as np
 
 from model.bundle.bundle import Bundle
 from model.bundle.labelled_rows import LabelledRows
+from model.bundle.opened import OpenedBundle
 from model.errors import BundleError, InputError
 from model.metrics.bootstrap import Difference, Resampled, differences, intervals
 from model.metrics.metrics import JUDGED_BY, is_loss
 from service.errors import GateError
 from service.versions.gate.fields import emptied_fields, shared_fields
 from service.versions.gate.rows import Judge, judge_of
-from service.versions.gate.scoring import Opened, skew
+from service.versions.gate.scoring import resampled, skew
 
 ODD = 0.02  # of the figure: so much worse on the one set of rows, and better on the other
 OWN, ACTIVE_S = "the held-out rows of the bundle", "the held-out rows of the active version"
@@ -60,15 +61,15 @@ class Gate:
     force: bool = False
     loss: float = 0.01
 
-    def check(self, bundle: Bundle, active: Bundle | BundleError | None) -> Verdict:
-        """Compare a bundle with the active one, or say why it cannot be opened.
+    def check(self, new: OpenedBundle, active: OpenedBundle | BundleError | None) -> Verdict:
+        """Compare a new bundle with the active one, or say why that cannot be opened.
 
         Raises:
             BundleError: the file of rows cannot be used.
             GateError: the bundle is refused, and not forced.
         """
-        verdict = self._verdict(bundle, active)
-        again = isinstance(active, Bundle) and active.version == bundle.version
+        verdict = self._verdict(new, active)
+        bundle, again = new.bundle, _is_active(new, active)
         if bundle.manifest.training.get("untrained") and not again:
             verdict.against("the net is untrained: no epoch of its fit was better than the start")
         if verdict.faults and not self.force:
@@ -77,57 +78,58 @@ class Gate:
             )
         return verdict
 
-    def _verdict(self, bundle: Bundle, active: Bundle | BundleError | None) -> Verdict:
-        verdict = Verdict()
-        if isinstance(active, Bundle) and active.version == bundle.version:
+    def _verdict(self, new: OpenedBundle, active: OpenedBundle | BundleError | None) -> Verdict:
+        verdict, bundle = Verdict(), new.bundle
+        if _is_active(new, active):
             verdict.saw.append("not compared: it is the active version")
             return verdict
-        if isinstance(active, Bundle) and not _is_comparable(verdict, bundle, active):
+        if isinstance(active, OpenedBundle) and not _is_comparable(verdict, bundle, active.bundle):
             active = None
-        own = bundle.validation() if self.rows is None else _read(self.rows)
+        own = bundle.read_validation() if self.rows is None else _read(self.rows)
         if own is None:
             verdict.saw.append("not compared: the bundle holds no validation rows; give --on FILE")
             return verdict
-        new = Opened(bundle)
-        if not isinstance(active, Bundle):
+        if not isinstance(active, OpenedBundle):
             self._judge_alone(verdict, new, Judge(OWN, own))
             if isinstance(active, BundleError):
                 verdict.saw.append(f"not compared: the active version cannot be opened: {active}")
             return verdict
         if self.rows is not None:
-            self._judge_by(verdict, new, Opened(active), [Judge(f"{self.rows}", own)])
+            self._judge_by(verdict, new, active, [Judge(f"{self.rows}", own)])
         else:
-            before = active.validation()
-            for line in emptied_fields(bundle, active, own, before):
+            before = active.bundle.read_validation()
+            for line in emptied_fields(new, active, own, before):
                 verdict.against(line)
-            judges = _judges(verdict, bundle, active, own, before)
-            self._judge_by(verdict, new, Opened(active), judges)
-        strange = sorted(bundle.schema.sources.keys() - active.schema.sources.keys())
+            judges = _judges(verdict, bundle, active.bundle, own, before)
+            self._judge_by(verdict, new, active, judges)
+        strange = sorted(bundle.schema.sources.keys() - active.bundle.schema.sources.keys())
         if strange:
             verdict.saw.append(f"the active version does not know the field {', '.join(strange)}")
         return verdict
 
-    def _judge_alone(self, verdict: Verdict, new: Opened, judge: Judge) -> None:
+    def _judge_alone(self, verdict: Verdict, new: OpenedBundle, judge: Judge) -> None:
         scored = self._scored(verdict, new, judge)
         if new.bundle.manifest.task == "click":
             self._judge_calibration(verdict, scored, judge, None)
 
-    def _scored(self, verdict: Verdict, new: Opened, judge: Judge) -> Resampled:
+    def _scored(self, verdict: Verdict, new: OpenedBundle, judge: Judge) -> Resampled:
         try:
-            scored = new.resampled(judge.rows)
+            scored = resampled(new, judge.rows)
         except InputError as error:
             raise BundleError(f"{judge.rows.source}: row {_row(error)}: {error}") from error
         if judge.name in (OWN, BOTH) and (said := skew(new.bundle, scored, len(judge.rows))):
             verdict.against(said)
         return scored
 
-    def _judge_by(self, verdict: Verdict, new: Opened, active: Opened, judges: list[Judge]) -> None:
+    def _judge_by(
+        self, verdict: Verdict, new: OpenedBundle, active: OpenedBundle, judges: list[Judge]
+    ) -> None:
         found = {}
         for judge in judges:
             ours = self._scored(verdict, new, judge)
             theirs: Resampled | InputError
             try:
-                theirs = active.resampled(judge.rows)
+                theirs = resampled(active, judge.rows)
             except InputError as error:
                 theirs = error
             known = theirs if isinstance(theirs, Resampled) else None
@@ -195,6 +197,10 @@ class Gate:
         else:
             verdict.saw.append(line + (f", although {judge.doubt}" if judge.doubt else ""))
         return compared
+
+
+def _is_active(new: OpenedBundle, active: OpenedBundle | BundleError | None) -> bool:
+    return isinstance(active, OpenedBundle) and active.bundle.version == new.bundle.version
 
 
 def _is_comparable(verdict: Verdict, bundle: Bundle, active: Bundle) -> bool:

@@ -59,7 +59,7 @@ def _held_out_by(bundle: Bundle, rows: LabelledRows) -> NDArray[np.bool_]:
     if rule is not None and keys is not None:
         held = rule.holds_out(keys)
     # rows that stand in both: what it keeps it was not trained on, unless what it began from was
-    kept = bundle.validation()
+    kept = bundle.read_validation()
     if kept is not None and "from" not in bundle.manifest.training:
         held = held | np.isin(_contents(rows), _contents(kept))
     return held

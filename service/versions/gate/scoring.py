@@ -1,54 +1,37 @@
 """Labelled rows scored by a bundle as requests are, and resampled for the gate."""
 
-from functools import cached_property
-
 import numpy as np
 from numpy.typing import NDArray
 
 from model.bundle.bundle import Bundle
 from model.bundle.labelled_rows import LabelledRows
-from model.encoding import Encoder
+from model.bundle.opened import OpenedBundle
 from model.metrics.bootstrap import Resampled, resample
 from model.metrics.metrics import JUDGED_BY
-from model.scorer import Scorer
 
 RESAMPLES = 500
 SEED = 1
 SKEW = 1e-3  # of a figure that a bundle's manifest names, scored anew on the same rows
 
 
-class Opened:
-    """A bundle whose vocabularies are parsed and whose graphs are loaded once."""
+def resampled(opened: OpenedBundle, rows: LabelledRows) -> Resampled:
+    """The figures of labelled rows, scored by a bundle, and of their resamples.
 
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-
-    @cached_property
-    def _encoder(self) -> Encoder:
-        return self.bundle.encoder()
-
-    @cached_property
-    def _scorer(self) -> Scorer:
-        return self.bundle.scorer()
-
-    def resampled(self, rows: LabelledRows) -> Resampled:
-        """The figures of these rows.
-
-        Raises:
-            InputError: a row that the bundle cannot read.
-        """
-        predictions: NDArray[np.float32] = self._scorer.predict(
-            self._encoder.encode(rows.rows)
-        ).predictions
-        return resample(
-            rows.labels,
-            predictions,
-            rows.weights,
-            rows.group,
-            task=self.bundle.manifest.task,
-            resamples=RESAMPLES,
-            seed=SEED,
-        )
+    Raises:
+        InputError: a row that the bundle cannot read.
+    """
+    predictions: NDArray[np.float32] = opened.scorer.predict(
+        opened.encoder.encode(rows.rows)
+    ).predictions
+    return resample(
+        rows.labels,
+        predictions,
+        rows.weights,
+        rows.group,
+        task=opened.bundle.manifest.task,
+        resamples=RESAMPLES,
+        seed=SEED,
+    )
 
 
 def skew(bundle: Bundle, scored: Resampled, rows: int) -> str | None:

@@ -51,12 +51,12 @@ def test_a_whole_bundle_opens(copy, tiny_schema):
     assert bundle.schema == tiny_schema
     assert bundle.manifest.net == "afm"
     assert bundle.version == bundle.manifest.version
-    assert list(bundle.vocabularies()) == list(tiny_schema.fields)
+    assert list(bundle.read_vocabularies()) == list(tiny_schema.fields)
 
 
 def test_each_vocabularys_digest_is_that_of_its_bytes(copy):
     bundle = Bundle.open(copy)
-    for field, data in bundle.vocabulary_bytes().items():
+    for field, data in bundle.read_vocabulary_bytes().items():
         assert hashlib.sha256(data).hexdigest() == bundle.vocabulary_sha256(field)
 
 
@@ -224,20 +224,20 @@ def test_an_operator_that_onnxruntime_does_not_know_is_refused(copy):
 
     changed_graph(copy, change)
     with pytest.raises(BundleError, match=r"predict\.onnx: onnxruntime refuses the graph"):
-        Bundle.open(copy).scorer()
+        Bundle.open(copy).read_scorer()
 
 
 def test_golden_rows_that_score_differently_are_refused(copy):
     bundle = Bundle.open(copy)
-    cases = bundle.golden()
-    replay(cases, bundle.encoder(), bundle.scorer())
+    cases = bundle.read_golden()
+    replay(cases, bundle.read_encoder(), bundle.read_scorer())
     worse = GoldenCase("moved", cases[0].request, [p + 1e-4 for p in cases[0].probabilities])
     with pytest.raises(BundleError, match=r"'moved': a probability differs by 0\.0001"):
-        replay([worse], bundle.encoder(), bundle.scorer())
+        replay([worse], bundle.read_encoder(), bundle.read_scorer())
 
 
 def test_golden_rows_hold_one_case_of_each_kind(tiny_bundle):
-    assert [case.case for case in tiny_bundle.golden()] == [
+    assert [case.case for case in tiny_bundle.read_golden()] == [
         "real rows",
         "all fields missing",
         "all values unknown",
@@ -246,7 +246,7 @@ def test_golden_rows_hold_one_case_of_each_kind(tiny_bundle):
 
 
 def test_golden_cases_that_do_not_fit_their_request_are_refused(tiny_bundle):
-    case = tiny_bundle.golden()[0]
+    case = tiny_bundle.read_golden()[0]
     for bad in (
         GoldenCase("short", case.request, case.probabilities[:-1]),
         GoldenCase("no rows", {}, []),
@@ -254,7 +254,7 @@ def test_golden_cases_that_do_not_fit_their_request_are_refused(tiny_bundle):
         GoldenCase("nan", case.request, [float("nan")] * len(case.probabilities)),
     ):
         with pytest.raises(BundleError, match=bad.case):
-            replay([bad], tiny_bundle.encoder(), tiny_bundle.scorer())
+            replay([bad], tiny_bundle.read_encoder(), tiny_bundle.read_scorer())
 
 
 @pytest.mark.parametrize("text", ["", "{}\n", "not json\n"])
@@ -262,7 +262,7 @@ def test_a_golden_file_that_is_none_is_refused(copy, text):
     (copy / "golden.jsonl").write_text(text)
     reseal(copy)
     with pytest.raises(BundleError, match=r"golden\.jsonl"):
-        Bundle.open(copy).golden()
+        Bundle.open(copy).read_golden()
 
 
 def test_a_bundle_appears_in_one_step_and_leaves_nothing_when_its_making_fails(tmp_path):

@@ -13,12 +13,12 @@ ROWS = [{k: v for k, v in row.items() if k != "click"} for row in tiny_rows(150,
 
 @pytest.fixture(scope="module")
 def encoded(tiny_bundle):
-    return tiny_bundle.encoder().encode(ROWS)
+    return tiny_bundle.read_encoder().encode(ROWS)
 
 
 @pytest.fixture
 def scorer(tiny_bundle):
-    return tiny_bundle.scorer()
+    return tiny_bundle.read_scorer()
 
 
 @pytest.mark.parametrize("size", [1, 7, 149, 150, 151])
@@ -56,7 +56,7 @@ def test_scores_are_float32_vectors_and_probabilities_lie_between_0_and_1(scorer
 
 def test_a_task_without_probabilities_is_predicted_by_its_scores(make_bundle):
     bundle = make_bundle("fm", task="regression")
-    scores = bundle.scorer().predict(bundle.encoder().encode(ROWS))
+    scores = bundle.read_scorer().predict(bundle.read_encoder().encode(ROWS))
     assert scores.probabilities is None
     assert scores.predictions is scores.logits
 
@@ -83,8 +83,8 @@ def test_slices_are_never_so_small_that_calls_outweigh_the_work(scorer):
 @pytest.mark.parametrize("net", ["lr", "fm", "nfm", "afm", "afm+"])
 def test_terms_are_those_that_the_net_has(make_bundle, net):
     bundle = make_bundle(net)
-    encoded = bundle.encoder().encode(ROWS)
-    terms = bundle.scorer().explain(encoded)
+    encoded = bundle.read_encoder().encode(ROWS)
+    terms = bundle.read_scorer().explain(encoded)
     slots = encoded.ids.shape[1]
     pairs = 0 if net == "lr" else slots * (slots - 1) // 2
     assert terms.linear.shape == (150, slots)

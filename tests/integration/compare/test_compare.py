@@ -78,7 +78,7 @@ def test_two_nets_with_two_seeds_end_to_end(home, capsys):
     rows = tiny_rows(400, seed=9)
     labels = [row["click"] for row in rows]
     drawn = {
-        name: resample(labels, b.scorer().predict(b.encoder().encode(rows)).probabilities)
+        name: resample(labels, b.read_scorer().predict(b.read_encoder().encode(rows)).probabilities)
         for name, b in bundles.items()
     }
     expected = differences([drawn["lr-1"], drawn["lr-2"]], [drawn["fm-1"], drawn["fm-2"]])["auc"]
@@ -107,7 +107,7 @@ def test_the_runs_share_one_split_and_differ_by_seed_alone(home):
     assert first.manifest.files["weights.bin"] != second.manifest.files["weights.bin"]
     valid = [bundle.manifest.metrics["valid"] for bundle in (first, second)]
     assert valid[0]["positives"] == valid[1]["positives"]
-    rows = [next(iter(bundle.golden())).request for bundle in (first, second)]
+    rows = [next(iter(bundle.read_golden())).request for bundle in (first, second)]
     assert rows[0] == rows[1]
 
 

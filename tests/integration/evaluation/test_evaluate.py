@@ -130,7 +130,7 @@ def test_groups_of_the_schema_are_drawn_whole(tmp_path, capsys):
     assert main(["evaluate", str(out), str(log)]) == 0
     printed = json.loads(capsys.readouterr().out)["intervals"]
     bundle = Bundle.open(out)
-    scores = bundle.scorer().predict(bundle.encoder().encode(repeated))
+    scores = bundle.read_scorer().predict(bundle.read_encoder().encode(repeated))
     labels = [row["click"] for row in repeated]
     visits = read_log(log, bundle.schema).group  # in their order: the draws depend on it
     grouped = intervals(resample(labels, scores.probabilities, group=visits))

@@ -24,7 +24,7 @@ def bundle(request, make_bundle):
 @pytest.fixture
 def explained(bundle):
     """Every present pair of every row: (fields, values, attention, contribution, |R|)."""
-    encoder, scorer = bundle.encoder(), bundle.scorer()
+    encoder, scorer = bundle.read_encoder(), bundle.read_scorer()
     explanations = Explainer(encoder, scorer).explain(ROWS, encoder.encode(ROWS), None)
     return [
         (
@@ -38,8 +38,8 @@ def explained(bundle):
 
 
 def test_means_by_field_are_those_of_the_pairs_in_explanations(bundle, explained):
-    encoder = bundle.encoder()
-    found = by_fields(pair_terms(bundle.scorer(), encoder.encode(ROWS)), encoder)
+    encoder = bundle.read_encoder()
+    found = by_fields(pair_terms(bundle.read_scorer(), encoder.encode(ROWS)), encoder)
     sizes, weights = defaultdict(list), defaultdict(list)
     for fields, _, attention, contribution, pairs in explained:
         sizes[fields].append(abs(contribution))
@@ -60,9 +60,9 @@ def test_means_by_field_are_those_of_the_pairs_in_explanations(bundle, explained
 
 
 def test_means_by_value_are_those_of_the_pairs_in_explanations(bundle, explained):
-    encoder = bundle.encoder()
-    terms = pair_terms(bundle.scorer(), encoder.encode(ROWS))
-    found = by_values(terms, encoder, bundle.vocabularies(), most=10_000, fewest=5)
+    encoder = bundle.read_encoder()
+    terms = pair_terms(bundle.read_scorer(), encoder.encode(ROWS))
+    found = by_values(terms, encoder, bundle.read_vocabularies(), most=10_000, fewest=5)
     by_pair = defaultdict(list)
     for fields, values, _, contribution, _ in explained:
         if fields == ("device", "ad"):
@@ -77,26 +77,26 @@ def test_means_by_value_are_those_of_the_pairs_in_explanations(bundle, explained
     sizes = [abs(one.contribution) for one in found]
     assert sizes == sorted(sizes, reverse=True)
     assert all(one.rows >= 5 for one in found)
-    assert found[:3] == by_values(terms, encoder, bundle.vocabularies(), most=3, fewest=5)
+    assert found[:3] == by_values(terms, encoder, bundle.read_vocabularies(), most=3, fewest=5)
 
 
 def test_values_rarer_than_their_fields_min_count_are_not_shown(bundle):
-    encoder = bundle.encoder()
-    terms = pair_terms(bundle.scorer(), encoder.encode(ROWS))
+    encoder = bundle.read_encoder()
+    terms = pair_terms(bundle.read_scorer(), encoder.encode(ROWS))
     fields = dict(bundle.schema.fields)
     rarest = fields["ad"].model_copy(update={"min_count": 1000})
     fields["ad"] = rarest
     encoder.schema = Schema(label="click", fields=fields)
-    found = by_values(terms, encoder, bundle.vocabularies(), most=10_000, fewest=1)
+    found = by_values(terms, encoder, bundle.read_vocabularies(), most=10_000, fewest=1)
     assert found
     assert not any("ad" in one.fields for one in found)
 
 
 def test_two_values_of_one_field_are_one_pair_whatever_their_order(bundle):
-    encoder = bundle.encoder()
+    encoder = bundle.read_encoder()
     rows = [{"interests": ["cars", "food"]}, {"interests": ["food", "cars"]}] * 10
-    terms = pair_terms(bundle.scorer(), encoder.encode(rows))
-    found = by_values(terms, encoder, bundle.vocabularies(), most=100, fewest=20)
+    terms = pair_terms(bundle.read_scorer(), encoder.encode(rows))
+    found = by_values(terms, encoder, bundle.read_vocabularies(), most=100, fewest=20)
     (pair,) = (one for one in found if one.fields == ("interests", "interests"))
     assert set(pair.values) == {"cars", "food"}
     assert pair.rows == 20
@@ -104,14 +104,14 @@ def test_two_values_of_one_field_are_one_pair_whatever_their_order(bundle):
 
 def test_a_net_without_pairs_has_no_pair_terms(make_bundle):
     bundle = make_bundle("lr")
-    assert pair_terms(bundle.scorer(), bundle.encoder().encode(ROWS)) is None
+    assert pair_terms(bundle.read_scorer(), bundle.read_encoder().encode(ROWS)) is None
 
 
 def test_a_logit_that_is_not_the_sum_of_its_terms_gives_none(make_bundle):
     bundle = make_bundle("fm")
-    scorer = bundle.scorer()
+    scorer = bundle.read_scorer()
     scorer.bias += 0.01
-    assert pair_terms(scorer, bundle.encoder().encode(ROWS)) is None
+    assert pair_terms(scorer, bundle.read_encoder().encode(ROWS)) is None
 
 
 def test_a_sample_is_of_whole_rows_each_once_and_the_same_for_a_seed():
@@ -135,7 +135,7 @@ def test_a_value_of_each_kind_of_vocabulary_has_a_name():
 
 
 def test_coverage_counts_missing_rows_and_unknown_values(tiny_bundle):
-    encoder = tiny_bundle.encoder()
+    encoder = tiny_bundle.read_encoder()
     rows = [
         {"device": "ios", "interests": ["cars", "new"], "price": 0.0},
         {"device": "fridge", "interests": ["food"], "price": None},

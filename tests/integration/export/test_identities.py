@@ -186,7 +186,7 @@ def test_a_net_is_another_in_torch_in_onnxruntime_and_over_http(ask, tmp_path, t
     assert in_torch.tolist() == pytest.approx(expected.tolist(), abs=1e-5)
     calibration = Calibration() if task == "click" else None
     bundle = made.bundle(tmp_path / "made", net, name, calibration)
-    by_onnxruntime = bundle.scorer().predict(bundle.encoder().encode(ROWS)).logits
+    by_onnxruntime = bundle.read_scorer().predict(bundle.read_encoder().encode(ROWS)).logits
     assert by_onnxruntime.tolist() == pytest.approx(expected.tolist(), abs=1e-5)
     predicted, explained, ranked = ask(bundle)
     given = [one["logit"] for one in explained["explanations"]]

@@ -79,7 +79,7 @@ def test_fit_writes_a_bundle_that_scores_as_it_says(home, capsys):
     assert fit(home) == 0
     assert "parity: torch and onnxruntime agree" in capsys.readouterr().out
     bundle = Bundle.open(home / "bundle")
-    replay(bundle.golden(), bundle.encoder(), bundle.scorer())
+    replay(bundle.read_golden(), bundle.read_encoder(), bundle.read_scorer())
     assert bundle.manifest.net == "afm"
     assert 40 < bundle.manifest.metrics["valid"]["rows"] < 80  # a tenth of 600, by a hash
     assert bundle.manifest.held_out.share == 0.1
@@ -106,7 +106,7 @@ def test_the_vocabulary_comes_from_the_training_part_alone(home):
     write_csv(home / "valid.csv", held_out)
     assert fit(home, "--valid", home / "valid.csv", "--test", home / "valid.csv") == 0
     bundle = Bundle.open(home / "bundle")
-    assert set(bundle.vocabularies()["device"].values) == {"ios", "android", "web"}
+    assert set(bundle.read_vocabularies()["device"].values) == {"ios", "android", "web"}
     assert bundle.manifest.metrics["test"] == bundle.manifest.metrics["valid"]
 
 
@@ -123,7 +123,7 @@ def test_evaluate_predict_and_torch_free_scoring_agree(home, capsys, net):
         arguments = [str(home / "bundle"), str(home / "log.csv"), "--out", str(home / name)]
         assert main(["predict", *arguments]) == 0
     bundle = Bundle.open(home / "bundle")
-    by_rows = bundle.scorer().predict(bundle.encoder().encode(tiny_rows())).probabilities
+    by_rows = bundle.read_scorer().predict(bundle.read_encoder().encode(tiny_rows())).probabilities
     written = pl.read_parquet(home / "out.parquet")["probability"].to_numpy()
     assert np.array_equal(written, by_rows)
     text = pl.read_csv(home / "out.csv")["probability"].to_numpy()

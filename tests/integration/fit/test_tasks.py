@@ -78,8 +78,8 @@ def test_regression_predicts_on_the_scale_of_the_target(home, capsys, net):
     schema(home, "regression", label="spent")
     assert fit(home, "--net", net) == 0
     bundle = Bundle.open(home / "bundle")
-    replay(bundle.golden(), bundle.encoder(), bundle.scorer())
-    assert all(case.probabilities is None for case in bundle.golden())
+    replay(bundle.read_golden(), bundle.read_encoder(), bundle.read_scorer())
+    assert all(case.probabilities is None for case in bundle.read_golden())
     measured = evaluate(home, capsys)
     spent = pl.read_csv(home / "log.csv")["spent"].to_numpy()
     assert measured["rmse"] < 0.9 * spent.std()
@@ -110,7 +110,7 @@ def test_ranking_learns_the_order_within_groups(home, capsys, net, loss):
     (home / "fast.toml").write_text(f'loss = "{loss}"\n{FAST}')
     assert fit(home, "--net", net) == 0
     bundle = Bundle.open(home / "bundle")
-    replay(bundle.golden(), bundle.encoder(), bundle.scorer())
+    replay(bundle.read_golden(), bundle.read_encoder(), bundle.read_scorer())
     assert bundle.manifest.training["criterion"] == f"{loss} loss"
     assert "calibration" not in bundle.manifest.training
     measured = evaluate(home, capsys, "--bootstrap", "50", "--by", "device")
@@ -236,7 +236,7 @@ def test_each_calibration_is_in_the_bundle_and_its_graph(home, kind):
     (home / "fast.toml").write_text(f'calibration = "{kind}"\nvalid_share = 0.4\n{FAST}')
     assert fit(home, "--net", "fm", "--negatives-rate", "0.7") == 0
     bundle = Bundle.open(home / "bundle")
-    replay(bundle.golden(), bundle.encoder(), bundle.scorer())
+    replay(bundle.read_golden(), bundle.read_encoder(), bundle.read_scorer())
     calibration = bundle.manifest.calibration
     assert calibration.rate == 0.7
     assert bool(calibration.knots) == (kind == "isotonic")

@@ -48,7 +48,9 @@ def counted(client, name, **labels):
 
 
 def test_instances_get_the_probabilities_of_the_bundle(client, tiny_bundle):
-    expected = tiny_bundle.scorer().predict(tiny_bundle.encoder().encode(ROWS)).probabilities
+    expected = (
+        tiny_bundle.read_scorer().predict(tiny_bundle.read_encoder().encode(ROWS)).probabilities
+    )
     answer = client.post("/predict", json={"instances": ROWS})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -69,7 +71,7 @@ def test_a_context_counts_for_each_candidate_and_a_candidate_s_value_wins(client
 
 
 def test_golden_rows_come_back_over_http(client, tiny_bundle):
-    for case in tiny_bundle.golden():
+    for case in tiny_bundle.read_golden():
         found = client.post("/predict", json=case.request).json()["probabilities"]
         assert found == pytest.approx(case.probabilities, abs=1e-6)
 
@@ -167,12 +169,12 @@ def test_a_task_without_probabilities_is_served_by_its_scores(
     """onnxruntime = HTTP; that torch = onnxruntime the gate has seen when the bundle was made."""
     bundle = make_bundle(net, task=task)
     publish(bundle.directory, store, bundles)
-    expected = bundle.scorer().predict(bundle.encoder().encode(ROWS)).logits.tolist()
+    expected = bundle.read_scorer().predict(bundle.read_encoder().encode(ROWS)).logits.tolist()
     with client_of(redis_url, tmp_path) as client:
         assert client.get("/model").json()["task"] == task
         answer = client.post("/predict", json={"instances": ROWS}).json()
         explained = client.post("/explain", json={"instances": ROWS, "top": None}).json()
-        for case in bundle.golden():
+        for case in bundle.read_golden():
             found = client.post("/predict", json=case.request).json()["scores"]
             assert found == pytest.approx(case.scores, rel=1e-6, abs=1e-6)
     fits(answer, PredictAnswer)
@@ -202,7 +204,7 @@ def test_every_net_is_published_served_and_explained_by_the_same_contract(
 ):
     bundle = make_bundle(net)
     publish(bundle.directory, store, bundles)
-    expected = bundle.scorer().predict(bundle.encoder().encode(ROWS)).probabilities
+    expected = bundle.read_scorer().predict(bundle.read_encoder().encode(ROWS)).probabilities
     with client_of(redis_url, tmp_path) as client:
         assert client.get("/model").json()["net"] == net
         answer = client.post("/predict", json={"instances": ROWS}).json()

@@ -17,7 +17,7 @@ ROWS = [{"device": "ios", "hour": 21, "ad": f"a{i}", "price": i / 2} for i in ra
 
 
 def expected(bundle):
-    scores = bundle.scorer().predict(bundle.encoder().encode(ROWS))
+    scores = bundle.read_scorer().predict(bundle.read_encoder().encode(ROWS))
     return scores.probabilities.tolist()
 
 

@@ -13,8 +13,8 @@ def test_the_fields_of_the_planted_pair_are_worth_most_and_their_figures_get_wor
     rows = tiny_rows(1500, seed=1)
     columns = {name: [row[name] for row in rows] for name in bundle.schema.fields}
     log = Log(columns, np.array([row["click"] for row in rows], np.float32))
-    encoder: Encoder = bundle.encoder()
-    found = importances(bundle.scorer(), encoder, encode(encoder, log), log, 1)
+    encoder: Encoder = bundle.read_encoder()
+    found = importances(bundle.read_scorer(), encoder, encode(encoder, log), log, 1)
     assert [one.field for one in found] != list(bundle.schema.fields)
     assert {one.field for one in found} == set(bundle.schema.fields)
     assert {one.field for one in found[:2]} == {"device", "ad"}
@@ -22,5 +22,5 @@ def test_the_fields_of_the_planted_pair_are_worth_most_and_their_figures_get_wor
         assert one.auc.significant
         assert one.auc.value < 0 < one.judged.value
         assert one.auc.interval[0] <= one.auc.value <= one.auc.interval[1]
-    again = importances(bundle.scorer(), encoder, encode(encoder, log), log, 1)
+    again = importances(bundle.read_scorer(), encoder, encode(encoder, log), log, 1)
     assert again == found

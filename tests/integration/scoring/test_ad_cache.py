@@ -15,8 +15,8 @@ ROOM = CacheLimits(1000, 1 << 20)
 
 
 def cache_of(bundle, limits=ROOM):
-    scorer = bundle.scorer()
-    return AdCache(bundle.encoder(), scorer, limits), scorer
+    scorer = bundle.read_scorer()
+    return AdCache(bundle.read_encoder(), scorer, limits), scorer
 
 
 def ad(number, **more):
@@ -66,7 +66,7 @@ def test_what_is_kept_is_to_the_bit_what_is_computed_anew(make_bundle, net, data
     for drawn in data.draw(st.lists(numbers, min_size=1, max_size=6)):
         ads = [ad(number) for number in drawn]
         (encoded, alone), _ = asked(cache, *ads)
-        new = bundle.encoder().encode_ads(ads)
+        new = bundle.read_encoder().encode_ads(ads)
         assert encoded.ids.tolist() == new.ids.tolist()
         assert encoded.values.tolist() == new.values.tolist()
         assert alone.tolist() == scorer.alone(new).tolist()
@@ -74,8 +74,8 @@ def test_what_is_kept_is_to_the_bit_what_is_computed_anew(make_bundle, net, data
 
 
 def test_an_ads_own_part_has_the_same_bits_in_any_company(tiny_bundle):
-    scorer = tiny_bundle.scorer()
-    encoded = tiny_bundle.encoder().encode_ads([ad(number) for number in range(200)])
+    scorer = tiny_bundle.read_scorer()
+    encoded = tiny_bundle.read_encoder().encode_ads([ad(number) for number in range(200)])
     together = scorer.alone(encoded)
     for start, stop in ((0, 1), (3, 5), (7, 30), (31, 48), (50, 200)):
         assert scorer.alone(encoded.slice(start, stop)).tolist() == together[start:stop].tolist()
@@ -104,7 +104,7 @@ def test_more_ads_in_one_request_than_there_is_room_for_are_all_encoded(tiny_bun
     cache, _ = cache_of(tiny_bundle, CacheLimits(5, 1 << 20))
     ads = [ad(number % 40) for number in range(100)]
     (encoded, _), _ = asked(cache, *ads)
-    assert encoded.ids.tolist() == tiny_bundle.encoder().encode_ads(ads).ids.tolist()
+    assert encoded.ids.tolist() == tiny_bundle.read_encoder().encode_ads(ads).ids.tolist()
     assert len(cache) == 5
 
 
@@ -128,7 +128,7 @@ def test_other_bytes_are_another_ad(tiny_bundle):
     read = []
     for raw in (b'{"ad":"a1"}', b'{"ad": "a1"}', b'{"ad":"a2","ad":"a1"}'):
         found = cache.encode([raw], lambda _, raw=raw: read.append(raw) or [json.loads(raw)])
-        assert found[0].ids[0, 0] == tiny_bundle.encoder().encode_ads([{"ad": "a1"}]).ids[0, 0]
+        assert found[0].ids[0, 0] == tiny_bundle.read_encoder().encode_ads([{"ad": "a1"}]).ids[0, 0]
     assert len(read) == len(cache) == 3
 
 

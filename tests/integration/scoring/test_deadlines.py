@@ -21,7 +21,7 @@ ROW = {"device": "ios", "ad": "a1", "price": 3.5}
 
 @pytest.fixture(scope="module")
 def live(tiny_bundle):
-    return make_live("ads", tiny_bundle, tiny_bundle.vocabulary_bytes())
+    return make_live("ads", tiny_bundle, tiny_bundle.read_vocabulary_bytes())
 
 
 class Counted(Probabilities):

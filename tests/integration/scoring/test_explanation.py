@@ -22,7 +22,7 @@ ROWS = [
 
 
 def explained(bundle, rows, top=None):
-    encoder, scorer = bundle.encoder(), bundle.scorer()
+    encoder, scorer = bundle.read_encoder(), bundle.read_scorer()
     encoded = encoder.encode(rows)
     return Explainer(encoder, scorer).explain(rows, encoded, top), scorer.predict(encoded)
 
@@ -151,7 +151,7 @@ def test_an_explanation_is_plain_json(make_bundle, net):
 
 
 def test_no_rows_have_no_explanations(tiny_bundle):
-    encoder, scorer = tiny_bundle.encoder(), tiny_bundle.scorer()
+    encoder, scorer = tiny_bundle.read_encoder(), tiny_bundle.read_scorer()
     encoded = encoder.encode([])
     assert Explainer(encoder, scorer).explain([], encoded, None) == []
     assert np.array_equal(encoded.ids, np.empty((0, len(encoder.offsets))))

@@ -38,14 +38,14 @@ def asking(redis):
 
 def expected(bundle, context):
     rows = [{**context, **ad} for ad in ADS]
-    return bundle.scorer().predict(bundle.encoder().encode(rows)).probabilities.tolist()
+    return bundle.read_scorer().predict(bundle.read_encoder().encode(rows)).probabilities.tolist()
 
 
 def new_hour(bundle: Bundle) -> str:
     """One that no golden row has, so that no worker has looked it up."""
-    golden = [row for case in bundle.golden() for row in case.request["instances"]]
+    golden = [row for case in bundle.read_golden() for row in case.request["instances"]]
     met = {str(row.get("hour")) for row in golden}
-    return next(hour for hour in bundle.vocabularies()["hour"].values if hour not in met)
+    return next(hour for hour in bundle.read_vocabularies()["hour"].values if hour not in met)
 
 
 def forms(hour):

@@ -18,7 +18,7 @@ ROW = {"device": "ios", "ad": "a1", "price": 3.5}
 
 @pytest.fixture(scope="module")
 def live(tiny_bundle):
-    return make_live("ads", tiny_bundle, tiny_bundle.vocabulary_bytes())
+    return make_live("ads", tiny_bundle, tiny_bundle.read_vocabulary_bytes())
 
 
 def asked(rows, context=None, timeout_ms=None, top=20):

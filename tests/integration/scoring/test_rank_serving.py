@@ -42,7 +42,7 @@ def raw_rows(rows):
 
 
 def live_of(bundle, rank_from, cache=CACHE):
-    live = make_live("ads", bundle, bundle.vocabulary_bytes(), cache)
+    live = make_live("ads", bundle, bundle.read_vocabulary_bytes(), cache)
     live.scorer.rank_from = rank_from
     return live
 
@@ -110,7 +110,7 @@ def test_unknown_values_and_missing_fields_are_scored_by_the_rank_graph_too(tiny
 
 
 def test_warming_up_chooses_the_graphs_by_measurement(tiny_bundle):
-    chosen = make_live("ads", tiny_bundle, tiny_bundle.vocabulary_bytes()).scorer.rank_from
+    chosen = make_live("ads", tiny_bundle, tiny_bundle.read_vocabulary_bytes()).scorer.rank_from
     assert chosen is None or 1 <= chosen <= 64
 
 
@@ -121,7 +121,7 @@ def test_a_bundle_without_a_rank_graph_is_served_plainly(tiny_bundle, tmp_path):
     del manifest["files"][RANK]
     (copy / RANK).unlink()
     (copy / "manifest.json").write_text(json.dumps(manifest))
-    older = make_live("ads", Bundle.open(copy), tiny_bundle.vocabulary_bytes())
+    older = make_live("ads", Bundle.open(copy), tiny_bundle.read_vocabulary_bytes())
     assert not older.scorer.has_rank
     rows = ads(30)
     newer = answer(live_of(tiny_bundle, 1), CONTEXT, rows)["probabilities"]
@@ -148,5 +148,5 @@ def test_a_schema_of_context_fields_alone_is_fitted_and_served(tmp_path):
     fit(log, None, None, schema, config, tmp_path / "bundle", 1, Watcher())
     bundle = Bundle.open(tmp_path / "bundle")
     assert RANK not in bundle.manifest.files
-    live = make_live("ads", bundle, bundle.vocabulary_bytes())
+    live = make_live("ads", bundle, bundle.read_vocabulary_bytes())
     assert len(answer(live, CONTEXT, ads(3))["probabilities"]) == 3

@@ -134,7 +134,7 @@ def test_one_turn_without_a_core_does_not_look_like_overload_and_slower_work_doe
 
 
 def test_an_explanation_that_came_first_lets_a_probability_go_before_it(tiny_bundle):
-    live = make_live("ads", tiny_bundle, tiny_bundle.vocabulary_bytes())
+    live = make_live("ads", tiny_bundle, tiny_bundle.read_vocabulary_bytes())
     turns, order = Turns(), []
 
     async def one(view, rows):

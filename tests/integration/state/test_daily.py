@@ -58,7 +58,7 @@ def judged(tmp_path_factory):
     def figures(bundle):
         scored = []
         for log in (days[int(bundle.directory.name[-1])], first_again):
-            p = bundle.scorer().predict(encode(bundle.encoder(), log)).probabilities
+            p = bundle.read_scorer().predict(encode(bundle.read_encoder(), log)).probabilities
             scored.append(metrics(log.labels, p))
         return scored
 

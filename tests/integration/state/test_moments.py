@@ -37,7 +37,7 @@ def fitted(out, epochs, start=None, **more):
 
 
 def scores(bundle):
-    return bundle.scorer().predict(bundle.encoder().encode(tiny_rows())).logits
+    return bundle.read_scorer().predict(bundle.read_encoder().encode(tiny_rows())).logits
 
 
 def moments(bundle):
@@ -65,7 +65,7 @@ def test_a_value_s_moments_follow_its_row_and_a_new_value_has_none_yet(tmp_path)
     vocabularies = start.grow(SCHEMA, as_log(newer))
     assert vocabularies["device"].values[-1] == "glasses"
     grown = start.grown_moments(vocabularies).states
-    new_row = old.vocabularies()["device"].size
+    new_row = old.read_vocabularies()["device"].size
     for table in TABLES:
         for key in ("exp_avg", "exp_avg_sq"):
             before, after = start.moments[table][key], grown[table][key].numpy()

@@ -58,12 +58,12 @@ def go_on(bundle, out, rows, step=STILL, watcher=None, replay=None, share=0.2):
 
 def scores(bundle, rows):
     fields = [{name: row[name] for name in bundle.schema.fields} for row in rows]
-    return bundle.scorer().predict(bundle.encoder().encode(fields))
+    return bundle.read_scorer().predict(bundle.read_encoder().encode(fields))
 
 
 def table_row(bundle, table, field, number):
     """One row of a table by its id within the field."""
-    first = bundle.encoder().offsets[bundle.schema.slots.index(field)]
+    first = bundle.read_encoder().offsets[bundle.schema.slots.index(field)]
     return WarmStart.open(bundle.directory).parameters[table][first + number].tolist()
 
 
@@ -81,27 +81,27 @@ def test_before_the_first_step_every_row_scores_to_the_bit_as_it_did(make_bundle
 def test_a_bundle_has_every_parameter_of_its_net_to_the_bit(make_bundle, net):
     bundle = make_bundle(net)
     start = WarmStart.open(bundle.directory)
-    made = new_net(net, bundle.encoder(), start.config())
-    start.load(made, bundle.vocabularies())
-    encoded = bundle.encoder().encode([{"device": "ios", "ad": "a1", "price": 2.0}])
+    made = new_net(net, bundle.read_encoder(), start.config())
+    start.load(made, bundle.read_vocabularies())
+    encoded = bundle.read_encoder().encode([{"device": "ios", "ad": "a1", "price": 2.0}])
     with torch.no_grad():
         logit = made(torch.from_numpy(encoded.ids), torch.from_numpy(encoded.values))
     assert start.parameters.keys() == dict(made.named_parameters()).keys()
-    expected = bundle.scorer().predict(encoded).logits
+    expected = bundle.read_scorer().predict(encoded).logits
     assert logit.tolist() == pytest.approx(expected.tolist(), abs=1e-6)
 
 
 def test_known_values_keep_their_ids_and_new_ones_stand_behind_them(make_bundle, tmp_path):
     old = make_bundle("fm")
-    new = go_on(old, tmp_path / "new", newer_rows()).vocabularies()
-    for name, known in old.vocabularies().items():
+    new = go_on(old, tmp_path / "new", newer_rows()).read_vocabularies()
+    for name, known in old.read_vocabularies().items():
         if isinstance(known, Scaler):
             assert new[name] == known
         else:
             assert new[name].values[: len(known.values)] == known.values
     added = {
         name: new[name].values[len(known.values) :]
-        for name, known in old.vocabularies().items()
+        for name, known in old.read_vocabularies().items()
         if not isinstance(known, Scaler)
     }
     assert added == {"device": ("glasses",), "hour": (), "interests": (), "ad": ("a-new", "b-new")}
@@ -111,7 +111,7 @@ def test_known_values_keep_their_ids_and_new_ones_stand_behind_them(make_bundle,
 def test_a_new_value_starts_from_the_trained_unknown_row(make_bundle, tmp_path, net):
     old = make_bundle(net)
     new = go_on(old, tmp_path / "new", newer_rows())
-    ads = new.vocabularies()["ad"].values
+    ads = new.read_vocabularies()["ad"].values
     for table in TABLES[: 1 if net == "lr" else 2]:
         unknown = table_row(old, table, "ad", UNKNOWN)
         assert any(unknown), "it must be trained for this test to mean anything"
@@ -146,8 +146,8 @@ def test_a_row_that_the_new_log_does_not_feed_stays_to_the_bit_whatever_its_pena
     old = make_bundle("fm")
     strong = STEP.model_copy(update={"l2_embedding": 0.01, "l2_linear": 0.01})
     new = go_on(old, tmp_path / "new", newer_rows(), strong)
-    golf = FIRST + old.vocabularies()["interests"].values.index("golf")
-    food = FIRST + old.vocabularies()["interests"].values.index("food")
+    golf = FIRST + old.read_vocabularies()["interests"].values.index("golf")
+    food = FIRST + old.read_vocabularies()["interests"].values.index("food")
     for table in TABLES:
         assert table_row(new, table, "interests", golf) == table_row(old, table, "interests", golf)
         assert table_row(new, table, "interests", food) != table_row(old, table, "interests", food)
@@ -230,9 +230,9 @@ def test_a_value_seen_once_each_day_is_admitted_on_the_second_but_not_by_a_repla
     make_bundle, tmp_path
 ):
     second = go_on(make_bundle("fm"), tmp_path / "second", newer_rows())
-    assert "seen once" not in second.vocabularies()["ad"].values
+    assert "seen once" not in second.read_vocabularies()["ad"].values
     third = go_on(second, tmp_path / "third", newer_rows(seed=8))
-    assert third.vocabularies()["ad"].values[-1] == "seen once"
+    assert third.read_vocabularies()["ad"].values[-1] == "seen once"
     before = as_log(newer_rows(), second.schema)
     again = go_on(second, tmp_path / "again", tiny_rows(seed=8), replay=before, share=0.5)
     # all of them but those that the bundle once held out
@@ -240,7 +240,7 @@ def test_a_value_seen_once_each_day_is_admitted_on_the_second_but_not_by_a_repla
     assert len(without_held_out(before, second.schema, rule)) < 600
     assert second.manifest.held_out is None  # it was judged on the rows that it was trained on
     assert again.manifest.training["replayed"] == 600
-    assert again.vocabularies()["ad"] == second.vocabularies()["ad"]
+    assert again.read_vocabularies()["ad"] == second.read_vocabularies()["ad"]
 
 
 def test_replayed_rows_are_a_seeded_share_of_the_rows_trained_on(make_bundle, tmp_path):
@@ -395,7 +395,7 @@ def test_settings_that_change_no_row_of_the_table_may_differ(home):
     (home / "schema.toml").write_text(text)
     assert fit_command(home) == 0
     # the bundle's ads stay, and of the new ones each has 60 rows, or 54 without those held out
-    assert len(Bundle.open(home / "today").vocabularies()["ad"].values) == 14
+    assert len(Bundle.open(home / "today").read_vocabularies()["ad"].values) == 14
 
 
 def test_a_damaged_bundle_costs_one_line(home, capsys):
@@ -426,7 +426,9 @@ def test_a_running_service_goes_from_yesterday_to_today(home, commands):
             served.wait_until("/model", lambda answer, v=version: answer.json()["version"] == v)
             answer = httpx.post(served.url + "/predict", json={"instances": rows}).json()
             bundle = Bundle.open(home / day)
-            expected = bundle.scorer().predict(bundle.encoder().encode(rows)).probabilities
+            expected = (
+                bundle.read_scorer().predict(bundle.read_encoder().encode(rows)).probabilities
+            )
             assert answer["probabilities"] == expected.tolist()
-    known, grown, never = bundle.encoder().encode(rows).ids[:, -2].tolist()
+    known, grown, never = bundle.read_encoder().encode(rows).ids[:, -2].tolist()
     assert len({known, grown, never}) == 3, "a value of today has a row of its own"

@@ -84,7 +84,7 @@ def live(served, version):
 
 
 def expected(bundle):
-    return bundle.scorer().predict(bundle.encoder().encode(ROWS)).probabilities.tolist()
+    return bundle.read_scorer().predict(bundle.read_encoder().encode(ROWS)).probabilities.tolist()
 
 
 @contextmanager

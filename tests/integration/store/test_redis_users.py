@@ -77,7 +77,7 @@ def test_what_is_published_outlives_a_restart_of_redis(tmp_path, tiny_bundle, bu
     with guarded_redis(tmp_path) as port:
         store = VersionStore(logins_of(tmp_path, port)["service"], "ads")
         assert store.active() == tiny_bundle.version
-        assert store.vocabularies(tiny_bundle.version) == tiny_bundle.vocabulary_bytes()
+        assert store.vocabularies(tiny_bundle.version) == tiny_bundle.read_vocabulary_bytes()
         store.close()
         # Redis 7 replays transactions with the rights of its default user, and drops what it lacks
         with redis.Redis.from_url(logins_of(tmp_path, port)["operator"]) as client:

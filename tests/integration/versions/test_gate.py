@@ -77,8 +77,8 @@ def test_a_first_bundle_is_judged_by_its_calibration_alone(good, store, bundles)
     assert not done.faults
     (line,) = done.saw
     assert line.startswith("calibration: mean probability is ")
-    assert line.endswith(f"{len(good.validation())} rows)")
-    assert 0.25 < len(good.validation()) / 3000 < 0.35
+    assert line.endswith(f"{len(good.read_validation())} rows)")
+    assert 0.25 < len(good.read_validation()) / 3000 < 0.35
 
 
 def test_a_better_bundle_passes_and_both_figures_are_named(good, constant, store, bundles):
@@ -135,34 +135,38 @@ def test_a_file_of_rows_is_compared_on_instead(good, constant, fresh, store, bun
     done = publish(good.directory, store, bundles, gate=Gate(rows=fresh))
     assert all("2000 rows)" in line for line in done.saw)
     rows = LabelledRows.parse(fresh.read_bytes(), "fresh")
-    ours = good.scorer().predict(good.encoder().encode(rows.rows)).probabilities.astype(float)
+    ours = (
+        good.read_scorer()
+        .predict(good.read_encoder().encode(rows.rows))
+        .probabilities.astype(float)
+    )
     loss = -np.log(np.where(rows.labels == 1, ours, 1 - ours)).mean()
     assert f"logloss {loss:.5f}" in done.saw[1]
 
 
 def test_the_rows_kept_are_rows_held_out_with_their_labels(good):
-    rows = good.validation()
+    rows = good.read_validation()
     held = good.manifest.metrics["valid"]
     assert (len(rows), int(rows.labels.sum())) == (held["rows"], held["positives"])
-    scored = good.scorer().predict(good.encoder().encode(rows.rows)).probabilities
+    scored = good.read_scorer().predict(good.read_encoder().encode(rows.rows)).probabilities
     loss = -np.log(np.where(rows.labels == 1, scored, 1 - scored)).mean()
     assert loss == pytest.approx(held["logloss"], rel=1e-5)
 
 
 def test_as_many_rows_are_kept_as_are_configured(home):
-    assert len(made(home / "few", validation_rows=50).validation()) == 50
+    assert len(made(home / "few", validation_rows=50).read_validation()) == 50
 
 
 def test_weights_are_kept_with_their_rows(home):
     weights = np.linspace(0.5, 2, 3000).astype(np.float32)
-    kept = made(home / "weighed", data=log(weights=weights)).validation()
+    kept = made(home / "weighed", data=log(weights=weights)).read_validation()
     assert set(np.unique(kept.weights)) <= set(weights.astype(float))
     assert len(np.unique(kept.weights)) > 100
 
 
 def test_a_bundle_without_rows_passes_with_a_word(home, good, store, bundles):
     bare = made(home / "bare", validation_rows=0)
-    assert bare.validation() is None
+    assert bare.read_validation() is None
     assert VALIDATION not in bare.manifest.files
     publish(good.directory, store, bundles)
     done = publish(bare.directory, store, bundles, gate=Gate())

@@ -31,7 +31,7 @@ def test_a_published_bundle_is_active_and_opens_from_the_store(tiny_bundle, stor
 
 def test_redis_holds_the_vocabulary_files_to_the_byte(tiny_bundle, store, bundles):
     publish(tiny_bundle.directory, store, bundles)
-    assert store.vocabularies(tiny_bundle.version) == tiny_bundle.vocabulary_bytes()
+    assert store.vocabularies(tiny_bundle.version) == tiny_bundle.read_vocabulary_bytes()
 
 
 def test_the_record_tells_what_the_manifest_tells(tiny_bundle, store, bundles):
@@ -49,7 +49,7 @@ def test_publishing_again_keeps_the_record_and_mends_redis(tiny_bundle, store, b
     raw_redis.delete(f"afm:ads:vocabulary:{tiny_bundle.version}")
     assert publish(tiny_bundle.directory, store, bundles).again
     assert store.record(tiny_bundle.version) == first
-    assert store.vocabularies(tiny_bundle.version) == tiny_bundle.vocabulary_bytes()
+    assert store.vocabularies(tiny_bundle.version) == tiny_bundle.read_vocabulary_bytes()
 
 
 def test_a_version_can_be_published_for_later(make_bundle, store, bundles):

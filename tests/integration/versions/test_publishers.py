@@ -51,7 +51,9 @@ def verify(store, bundles, version):
     values = None
     if record.live:
         values = LiveValues(record, bundle.schema, store, None)
-        values.learn(record, store, [r for c in bundle.golden() for r in c.request["instances"]])
+        values.learn(
+            record, store, [r for c in bundle.read_golden() for r in c.request["instances"]]
+        )
     make_live("ads", bundle, store.vocabularies(version), values=values)
 
 

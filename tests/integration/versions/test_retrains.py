@@ -72,7 +72,7 @@ def shuffled(data):
 
 
 def rows_of(bundle):
-    return {str(sorted(row.items(), key=str)) for row in bundle.validation().rows}
+    return {str(sorted(row.items(), key=str)) for row in bundle.read_validation().rows}
 
 
 def test_a_longer_log_holds_out_what_the_shorter_one_did(today, honest):
@@ -171,8 +171,8 @@ def test_an_active_version_without_a_rule_is_judged_on_the_rows_that_both_keep(
     old = old_manifest(today, tmp_path / "old")
     publish(old.directory, store, bundles)
     saw = publish(honest.directory, store, bundles, gate=Gate()).saw
-    assert len(old.validation()) < len(honest.validation())
-    assert f"{len(old.validation())} rows) on the rows that both held out" in saw[-1]
+    assert len(old.read_validation()) < len(honest.read_validation())
+    assert f"{len(old.read_validation())} rows) on the rows that both held out" in saw[-1]
     assert "although" not in str(saw)
 
 

@@ -193,7 +193,7 @@ def only(logged, event):
 def test_a_judged_version_knows_the_ads_it_was_judged_on(fitted):
     limits = CacheLimits(entries=1000, bytes=1 << 20)
     live, new = (
-        make_live("ads", bundle, bundle.vocabulary_bytes(), limits)
+        make_live("ads", bundle, bundle.read_vocabulary_bytes(), limits)
         for bundle in (fitted(1), fitted(2))
     )
     live.scorer.rank_from = new.scorer.rank_from = 1
@@ -211,7 +211,9 @@ def test_a_judged_version_knows_the_ads_it_was_judged_on(fitted):
 
 
 def test_a_judgement_rests_after_each_of_its_steps(fitted):
-    live, new = (make_live("ads", one, one.vocabulary_bytes()) for one in (fitted(1), fitted(2)))
+    live, new = (
+        make_live("ads", one, one.read_vocabulary_bytes()) for one in (fitted(1), fitted(2))
+    )
     kept, rests = Shadow(OPEN), []
     noted(kept, bodies())
     seen = kept.judge(live, new, rests.append)

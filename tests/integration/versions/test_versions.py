@@ -80,7 +80,7 @@ def test_what_is_live_scores_as_the_bundle_does(tiny_bundle, store, bundles, fol
     follower.start()
     follower.wait(30)
     rows = [{"device": "ios", "ad": "a1", "price": 3.5}, {"ad": "never seen"}]
-    expected = tiny_bundle.scorer().predict(tiny_bundle.encoder().encode(rows))
+    expected = tiny_bundle.read_scorer().predict(tiny_bundle.read_encoder().encode(rows))
     live = follower.status.require()
     found = live.scorer.predict(live.encoder.encode(rows))
     assert found.probabilities.tolist() == expected.probabilities.tolist()
@@ -233,7 +233,7 @@ def test_golden_rows_that_differ_are_refused(tiny_bundle, tmp_path):
     (directory / "manifest.json").write_text(json.dumps(manifest))
     forged = Bundle.open(directory)
     with pytest.raises(BundleError, match="golden"):
-        make_live("ads", forged, forged.vocabulary_bytes())
+        make_live("ads", forged, forged.read_vocabulary_bytes())
 
 
 def test_without_redis_the_live_version_stays_and_the_fault_is_told(
