@@ -164,6 +164,7 @@ def _tune(arguments: argparse.Namespace) -> None:
         arguments.trials,
         arguments.minutes,
         lambda trial: print(told(trial), file=sys.stderr),
+        lambda line: _warn([line]),
     )
     print(printed(tuned))
     if tuned.interrupted:

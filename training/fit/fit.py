@@ -1,6 +1,6 @@
 """`afm-train fit`: logs and a schema in, a bundle out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from model.bundle.write import new_bundle
 from model.encoding import Encoder
 from model.manifest import Calibration, Manifest
 from model.schema import Schema
-from model.vocabulary import FieldVocabulary
 from training.config import Config
 from training.data.examples import Examples
 from training.data.log import Log
@@ -25,7 +24,7 @@ from training.export.pack import pack
 from training.fit.beginnings import Beginning, FromBundle, FromScratch
 from training.fit.calibration import apply, calibrate
 from training.fit.loop import Epoch, Watcher, logits
-from training.fit.prepare import Parts, Rows, encode_rows, prepare, sampled
+from training.fit.prepare import Rows, cautions_before, encode_rows, prepare, sampled
 from training.fit.steps import Steps, Trained
 from training.state.adam_moments import Moments, moments_path
 from training.state.checkpoint import Checkpoint, Checkpointing, checkpoint_path, digest
@@ -98,7 +97,7 @@ def fit(
             inputs = _inputs(schema, config, seed, beginning, rows, keep_optimiser=keep_optimiser)
             checkpoint = Checkpoint(checkpoint_path(out), inputs, checkpointing)
         moments = beginning.moments(vocabularies) or (Moments() if keep_optimiser else None)
-        warnings = _before(parts, vocabularies, rows)
+        warnings = cautions_before(parts, vocabularies, rows)
         for line in warnings:  # now, while there is time to end the fit
             watcher.warned(line)
         steps = Steps(
@@ -149,16 +148,6 @@ def fit(
         moments.write(moments_path(out), manifest.version)
         told.append(f"optimiser: {moments_path(out)}")
     return Fitted(manifest, trained.epochs, parity, trained.interrupted, told)
-
-
-def _before(parts: Parts, vocabularies: Mapping[str, FieldVocabulary], rows: Rows) -> list[str]:
-    # what is to be said before the first epoch
-    schema = rows.encoder.schema
-    said = cautions.of_rows(parts.train, schema.task)
-    said += cautions.of_vocabularies(schema, vocabularies)
-    for part, (encoded, _) in rows.parts.items():
-        said += cautions.of_values(encoded, rows.encoder, f"the {part} part")
-    return said
 
 
 def _inputs(

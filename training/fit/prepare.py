@@ -13,6 +13,7 @@ from training.config import Config
 from training.data.examples import Examples, examples
 from training.data.log import Log, encode
 from training.data.parts import require_contrast, sample_negatives, split, weigh_negatives
+from training.evaluation import cautions
 from training.fit.objective import Objective, objective_of
 
 
@@ -90,6 +91,18 @@ def encode_rows(encoder: Encoder, train: Log, valid: Log, test: Log | None, task
         parts["test"] = (encode(encoder, test), test)
     fed = encode(encoder, train)
     return Rows(encoder, fed, examples(fed, train, task), parts, examples(*parts["valid"], task))
+
+
+def cautions_before(
+    parts: Parts, vocabularies: Mapping[str, FieldVocabulary], rows: Rows
+) -> list[str]:
+    """What is to be said of a log before the first epoch, a line each."""
+    schema = rows.encoder.schema
+    said = cautions.of_rows(parts.train, schema.task)
+    said += cautions.of_vocabularies(schema, vocabularies)
+    for part, (encoded, _) in rows.parts.items():
+        said += cautions.of_values(encoded, rows.encoder, f"the {part} part")
+    return said
 
 
 def sampled(log: Log, config: Config, seed: int) -> Log:

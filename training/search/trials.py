@@ -6,7 +6,7 @@ it left running is drawn again, with the same parameters.
 """
 
 import fcntl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ class Ended:
 class Tuned:
     """What a search came to: its trials, the best of them with its configuration, and whether
     Ctrl-C or the end of its minutes interrupted a trial. Neither best nor configuration where no
-    trial was completed.
+    trial was completed. `warnings`: what must not pass in silence of the log, a line each.
     """
 
     criterion: str
@@ -55,6 +55,7 @@ class Tuned:
     best: Ended | None
     config: Config | None
     interrupted: bool
+    warnings: Sequence[str] = ()
 
 
 class Trials:

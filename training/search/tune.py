@@ -25,7 +25,13 @@ from training.data.examples import Examples
 from training.data.log import Log
 from training.fit.loop import Epoch, Watcher, logits
 from training.fit.objective import objective_of
-from training.fit.prepare import encode_rows, prepare, sampled, vocabularies_of
+from training.fit.prepare import (
+    cautions_before,
+    encode_rows,
+    prepare,
+    sampled,
+    vocabularies_of,
+)
 from training.fit.steps import Steps, fit_net
 from training.search.space import configured, first, space
 from training.search.trials import Ended, Trials, Tuned, best_of, open_trials
@@ -77,10 +83,12 @@ def tune(
     trials: int | None,
     minutes: float | None,
     ended: Callable[[Ended], None],
+    warned: Callable[[str], None],
 ) -> Tuned:
     """Search until there are `trials` ended ones, or for `minutes`; one of both must be given. With
     an `out` that holds a search of the same settings and rows it goes on, in the trial that it was
-    ended in. `ended` is told of each trial. Writes trials.sqlite, trials.json, report.html and,
+    ended in. `ended` is told of each trial, and `warned` of what
+    `fit` would warn of. Writes trials.sqlite, trials.json, report.html and,
     with a winner, best.toml.
 
     Raises:
@@ -96,8 +104,12 @@ def tune(
     parts = prepare(log, valid, None, schema, config)
     train = sampled(parts.train, config, seed)
     config = config.settled(len(train))  # what is searched from are numbers
-    encoder = Encoder(schema, vocabularies_of(schema, train))
+    vocabularies = vocabularies_of(schema, train)
+    encoder = Encoder(schema, vocabularies)
     encoded = encode_rows(encoder, train, parts.valid, None, schema.task)
+    warnings = cautions_before(parts, vocabularies, encoded)
+    for caution in warnings:
+        warned(caution)
     rows, held_out = encoded.seen, encoded.held_out
     settings = {
         "net": config.net,
@@ -126,7 +138,8 @@ def tune(
         of_all = found.ended()
     best = best_of(of_all)
     winner = None if best is None else configured(config, best.parameters)
-    tuned = Tuned(f"valid {parts.objective.criterion}", of_all, best, winner, interrupted)
+    judged_by = f"valid {parts.objective.criterion}"
+    tuned = Tuned(judged_by, of_all, best, winner, interrupted, warnings)
     if winner is not None:
         _write(out / BEST, winner.dumps())
     _write(out / TABLE, json.dumps(_as_json(tuned), indent=2) + "\n")
@@ -175,6 +188,7 @@ def _checkpoint(path: Path, inputs: dict[str, str]) -> Checkpoint:
 def _as_json(tuned: Tuned) -> dict[str, Any]:
     return {
         "criterion": tuned.criterion,
+        "warnings": tuned.warnings,
         "best": None if tuned.best is None else tuned.best.number,
         "trials": [asdict(trial) for trial in tuned.trials],
     }

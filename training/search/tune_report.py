@@ -63,7 +63,7 @@ def tune_report(tuned: Tuned, config: Config, settings: Mapping[str, Any]) -> st
             f"pruned. Rows: {sizes}. Seed {settings['seed']}.",
             class_="lead",
         ),
-        words(_words(tuned)),
+        words([*(f"Warning: {line}." for line in tuned.warnings), *_words(tuned)]),
         *_charts(tuned),
         _table(tuned),
         section("Settings that all trials share", table(["key", "value"], flat(settings))),

@@ -53,6 +53,17 @@ def told(home, out):
     return manifest["warnings"], (home / out / "report.html").read_text()
 
 
+def test_a_search_warns_of_a_leak_as_a_fit_does(home, capsys):
+    files = ["--schema", home / "schema.toml", "--config", home / "fast.toml"]
+    options = ["--out", home / "searched", "--trials", "1"]
+    assert main(["tune", *map(str, [home / "log.csv", *files, *options])]) == 0
+    error = capsys.readouterr().err
+    (leak,) = json.loads((home / "searched" / "trials.json").read_text())["warnings"]
+    assert leak.startswith("LEAK: column 'revenue'")
+    assert f"afm-train: warning: {leak}\n" in error
+    assert "LEAK: column" in (home / "searched" / "report.html").read_text()
+
+
 def test_a_leak_and_unknown_test_rows_are_named_everywhere(home, capsys):
     assert fit(home, "leaky", "--test", home / "strange.csv") == 0
     error = capsys.readouterr().err
