@@ -19,6 +19,7 @@ SEED = 20_262
 
 def repeated_ids(numbers: Floats, y: Floats) -> str | None:
     """Why whole numbers [B] with 0/1 labels [B] are taken for ids; None where they are amounts."""
+    numbers, y = _without_spike(numbers, y)
     values, codes, counts = np.unique(numbers, return_inverse=True, return_counts=True)
     if len(numbers) < ROWS_PER_VALUE * len(values):
         return _sparse(values, counts)
@@ -30,6 +31,16 @@ def repeated_ids(numbers: Floats, y: Floats) -> str | None:
     if _follows_order(counts, clicks, float(y.mean())) or _is_smooth(counts):
         return None
     return f"{seen}, and no order in the label"
+
+
+def _without_spike(numbers: Floats, y: Floats) -> tuple[Floats, Floats]:
+    # less the number that most rows have, a counter's 0 say: it would make all others seem to come
+    # again often, and leave them few of the bins
+    values, counts = np.unique(numbers, return_counts=True)
+    rest = numbers != values[counts.argmax()]
+    if len(values) < 3 or 2 * counts.max() < len(numbers) or len(set(y[rest].tolist())) < 2:
+        return numbers, y
+    return numbers[rest], y[rest]
 
 
 def _sparse(values: Floats, counts: Ints) -> str | None:

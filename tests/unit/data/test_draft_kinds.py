@@ -10,6 +10,7 @@ import pytest
 from model.schema import Schema
 from training.data.read_log import read_log
 from training.draft.draft_schema import draft_schema
+from training.draft.whole_numbers import repeated_ids
 
 ROWS = 6000
 RNG = np.random.default_rng(11)
@@ -286,3 +287,16 @@ def test_parquet_is_drafted_as_csv_is(tmp_path, schema, name):
     found = Schema.parse(draft_schema(path, "click"))
     wanted = {n: f for n, f in schema.fields.items() if name in (n, f.source)}
     assert {n: f for n, f in found.fields.items() if n != "device"} == wanted
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_counter_that_is_mostly_0_is_a_number_though_its_amounts_hardly_come_again(seed):
+    rng = np.random.default_rng(seed)
+    amount = np.ceil(rng.gamma(2.0, 900, 20_000)) * (rng.random(20_000) < 0.07)
+    chance = np.array([0.05, 0.02, 0.15, 0.5])[np.searchsorted([0.5, 900, 2500], amount)]
+    clicks = (rng.random(20_000) < chance).astype(np.float64)
+    assert repeated_ids(amount, clicks) is None
+    named = np.where(amount > 0, rng.choice(40, 20_000) * 37 % 997, 0)  # few ids, mostly one
+    rates = rng.random(997)
+    clicks = (rng.random(20_000) < rates[named]).astype(np.float64)
+    assert repeated_ids(named.astype(np.float64), clicks) is not None
