@@ -75,7 +75,7 @@ def test_a_leak_and_unknown_test_rows_are_named_everywhere(home, capsys):
     )
     for line in warnings:
         assert f"warning: {line}" in error
-    assert "Warning: LEAK: column &#x27;revenue&#x27;" in page
+    assert "Warning: LEAK: column &#39;revenue&#39;" in page
 
 
 def test_a_dropped_field_is_gone_and_each_that_is_left_has_its_worth(home, capsys):
