@@ -27,7 +27,7 @@ FIT ?= --config training/configs/example.toml --test $(EXAMPLE)/test.parquet
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test clients lint bench faults soak audit docs e2e up down logs ps upgrade rollback retrain backup restore rotate key sbom lock FORCE
+.PHONY: help install run test pages clients lint bench faults soak audit docs e2e up down logs ps upgrade rollback retrain backup restore rotate key sbom lock FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -36,11 +36,15 @@ install: $(INSTALLED) ## .venv with afm-train and afm-serve; PYTHON=python3.12 f
 
 run: export AFM_HOME := $(AFM_HOME)
 run: $(AFM_HOME)/fitted/published ## train on example data, publish, serve (HOST=, PORT=); own log: DATA=log.csv SCHEMA=schema.toml
-	@echo "serving on http://$(HOST):$(PORT); its pages: /docs; Ctrl-C ends it"
+	@echo "open http://$(HOST):$(PORT)/ to see why each ad scores as it does; the API: /docs; Ctrl-C ends it"
 	@AFM_LOG_FORMAT=$${AFM_LOG_FORMAT:-console} $(BIN)/afm-serve run --host $(HOST) --port $(PORT)
 
 test: $(INSTALLED) ## all tests; TESTS=tests/unit for some of them
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+pages: $(INSTALLED) ## the pages in a real browser: needs Chromium, installs what drives it
+	@$(PIP) -r tests/pages/requirements.txt
+	@$(BIN)/python -m pytest -n 1 tests/pages
 
 clients: $(INSTALLED) ## real clients and proxies against the service; INSTALL=1 installs them first
 	@[ -z "$(INSTALL)" ] || tests/clients/install.sh

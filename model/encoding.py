@@ -124,6 +124,10 @@ class Side:
             unknown,
         )
 
+    def readers(self, source: str) -> list[tuple[FieldEncoder, slice]]:
+        """The encoders that read this source, each with its slots."""
+        return [(encoder, slots) for encoder, slots in self._fields if encoder.source == source]
+
     def unknown(self, ids: NDArray[np.int64]) -> dict[str, int]:
         """How many of the ids [B, width] are the unknown row, by field."""
         found = ids == self._unknown
@@ -243,6 +247,10 @@ class Encoder:
                 raise InputError(
                     "no_known_field", "the row has no field that the model knows", row=position
                 )
+
+    def readers(self, source: str) -> list[tuple[FieldEncoder, slice]]:
+        """The encoders of the fields that read this source, each with its slots of the F."""
+        return self._whole.readers(source)
 
     def texts(self, row: Row) -> list[str | None]:
         """What stands in each of the F slots of one row, as text; None where nothing does."""

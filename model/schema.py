@@ -44,6 +44,7 @@ class _Field(BaseModel):
     )
     source: str | None = Setting(default=None, min_length=1)  # the column; None: the field's name
     null_values: Texts = ()  # what stands for null, beside the empty text; default: the schema's
+    private: bool = False  # no page and no file for people names it or shows a value of it
 
     @property
     def width(self) -> int:
@@ -235,6 +236,11 @@ class Schema(BaseModel):
     def sources(self) -> Mapping[str, str]:
         """The column of a log, or the key of a request's row, that each field reads."""
         return {name: field.source or name for name, field in self.fields.items()}
+
+    @cached_property
+    def private_sources(self) -> frozenset[str]:
+        """The sources that some private field reads."""
+        return frozenset(self.sources[n] for n, field in self.fields.items() if field.private)
 
     @cached_property
     def slots(self) -> tuple[str, ...]:

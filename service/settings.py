@@ -186,6 +186,11 @@ class Settings(BaseSettings):
     max_explain_rows: int = Field(default=1000, ge=1)
     """An /explain of more rows gets 413; an explained row is a hundred times as dear."""
 
+    max_whatif_rows: int = Field(default=100_000, ge=1000)
+    """How many changed rows one /whatif may have scored, behind other requests; of fields with more
+    values it takes the most frequent ones, and says how many it left out.
+    """
+
     gzip_bytes: int = Field(default=16_384, ge=0)
     """Answers of at least so many bytes are gzip where the caller takes it; 0 for none."""
 

@@ -13,11 +13,20 @@ from until import until
 
 BODY = {"instances": [{"device": "ios", "hour": 21, "ad": "a1"}]}
 RIGHTS = ("predict", "explain", "admin")
-NEEDED = {("POST", "/predict"): "predict", ("POST", "/explain"): "explain"}
+NEEDED = {
+    ("POST", "/predict"): "predict",
+    ("POST", "/explain"): "explain",
+    ("POST", "/explain/previous"): "explain",
+    ("POST", "/whatif"): "explain",
+    ("GET", "/whatif"): "explain",
+}
 CLOSED = [
     *NEEDED,
-    *(("GET", path) for path in ("/metrics", "/model", "/docs/", "/docs/files/x", "/new", "//")),
-    *(("POST", path) for path in ("/model", "/predict/", "//predict", "/PREDICT", "/readyz/")),
+    *(
+        ("GET", path)
+        for path in ("/metrics", "/model", "/docs/", "/docs/files/x", "/new", "/page/x")
+    ),
+    *(("POST", path) for path in ("/model", "/predict/", "/new/predict", "/PREDICT", "/readyz/")),
 ]
 VALUE = "private-4711"
 PASSWORD = "redis-secret-0815"  # noqa: S105  to be looked for

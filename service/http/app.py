@@ -17,6 +17,8 @@ from service.http.access.auth import Guard
 from service.http.headers.coding import Compressed, Gzip
 from service.http.openapi import document
 from service.http.pages.docs import add_docs_page
+from service.http.pages.explain_page import FILES, PAGES, add_explain_page
+from service.http.pages.what_if import add_what_if
 from service.http.problems import Known, LastResort, add_handlers
 from service.http.request_metrics import RequestMetrics
 from service.http.routes import PATHS, add_routes
@@ -36,7 +38,8 @@ from service.versions.shadow import Shadow
 
 FIRST_POLL_SECONDS = 60.0  # a worker that listens sooner would answer 503 to its first requests
 
-COMPRESSED = frozenset(("/metrics", "/openapi.json"))  # beside the scoring paths
+# beside the scoring paths
+COMPRESSED = frozenset(("/metrics", "/openapi.json", "/whatif", *PAGES, *FILES))
 
 
 def create_app(settings: Settings, redis: str | Path, *, replaces: bool = False) -> FastAPI:
@@ -112,7 +115,9 @@ def create_app(settings: Settings, redis: str | Path, *, replaces: bool = False)
     )
     add_handlers(app)
     add_docs_page(app)
+    add_explain_page(app, follower)
     routes = add_routes(app, settings, follower, telemetry, admission, drain)
+    routes |= add_what_if(app, settings, follower, telemetry, admission)
     counting: dict[str, Any] = {
         "telemetry": telemetry,
         "routes": PATHS,

@@ -7,81 +7,27 @@ object of any values, and the kinds stand in its description. A key that may be 
 without a format some send float32.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
 
 from service.http.headers import deadline
+from service.http.request_bodies import (
+    CandidatesRequest,
+    ExplainCandidatesRequest,
+    ExplainInstancesRequest,
+    InstancesRequest,
+    WhatIfCandidatesRequest,
+    WhatIfInstancesRequest,
+)
 from service.http.status_answers import Alive, ModelAnswer, NotReady, Problem, Ready
-from service.scoring.answers import ExplainAnswer, PredictAnswer
-from service.scoring.payloads import DEFAULT_TOP, Timeout, Top
+from service.scoring.answers import ExplainAnswer, PredictAnswer, WhatIfAnswer
 
 JSON, PROBLEM, TEXT = "application/json", "application/problem+json", "text/plain"
 
-Row = Annotated[
-    dict[str, Any],
-    Meta(
-        description="One value a field: a string, a number, a boolean or null; a list of strings "
-        "for a field of several values. A key that no field names is ignored and counted. A value "
-        "that was not seen in training is scored as unknown: it is no error."
-    ),
-]
-
-
-class _Options(msgspec.Struct, kw_only=True):
-    timeout_ms: Annotated[
-        Timeout | UnsetType,
-        Meta(
-            description="The answer is 504 once so many milliseconds have passed; null, or left "
-            "out: the service's default."
-        ),
-    ] = UNSET
-    strict: Annotated[
-        bool | UnsetType,
-        Meta(
-            description="Whether a row that cannot be scored fails the request (422). If false, "
-            "its answer is null and `errors` says why. Left out: true."
-        ),
-    ] = UNSET
-
-
-_Top = Annotated[
-    Top | UnsetType,
-    Meta(
-        description="How many pairs of a row are listed, largest contribution first; null for all. "
-        f"Left out: {DEFAULT_TOP}."
-    ),
-]
-
-
-class InstancesRequest(_Options, kw_only=True, forbid_unknown_fields=True):
-    """Rows that are complete by themselves."""
-
-    instances: Annotated[list[Row], Meta(min_length=1)]
-
-
-class CandidatesRequest(_Options, kw_only=True, forbid_unknown_fields=True):
-    """One context with N candidates. A field may stand in either; a candidate's value wins."""
-
-    context: Row
-    candidates: Annotated[list[Row], Meta(min_length=1)]
-
-
-class ExplainInstancesRequest(InstancesRequest, kw_only=True, forbid_unknown_fields=True):
-    """Rows to explain."""
-
-    top: _Top = UNSET
-
-
-class ExplainCandidatesRequest(CandidatesRequest, kw_only=True, forbid_unknown_fields=True):
-    """A context with candidates to explain."""
-
-    top: _Top = UNSET
-
-
 _STRUCTS: list[type[msgspec.Struct]] = [
     *(InstancesRequest, CandidatesRequest, ExplainInstancesRequest, ExplainCandidatesRequest),
+    *(WhatIfInstancesRequest, WhatIfCandidatesRequest, WhatIfAnswer),
     *(PredictAnswer, ExplainAnswer, Alive, Ready, NotReady, ModelAnswer, Problem),
 ]
 
@@ -176,6 +122,22 @@ def document(version: str) -> dict[str, Any]:
                     "Scores taken apart: what each feature and each pair contributes",
                     [ExplainInstancesRequest, ExplainCandidatesRequest],
                     ExplainAnswer,
+                )
+            },
+            "/explain/previous": {
+                "post": _scoring(
+                    "explain_previous",
+                    "The same by the version before, as far as the worker asked still holds it",
+                    [ExplainInstancesRequest, ExplainCandidatesRequest],
+                    ExplainAnswer,
+                )
+            },
+            "/whatif": {
+                "post": _scoring(
+                    "what_if",
+                    "What a row would be answered with after each single change",
+                    [WhatIfInstancesRequest, WhatIfCandidatesRequest],
+                    WhatIfAnswer,
                 )
             },
             "/healthz": {get: _operation("healthz", "The process lives", Alive)},

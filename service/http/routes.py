@@ -4,7 +4,7 @@ import asyncio
 import re
 from io import BytesIO
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Request
@@ -30,15 +30,47 @@ from service.http.wire.drain import Drain
 from service.http.wire.protocol import BY_NAME, RECEIVED_AT, SENDER, Sender
 from service.observe.metrics import SCORING, STATUS_PATHS, Telemetry
 from service.scoring.admission import Admission
+from service.scoring.live_version import Live
 from service.scoring.payloads import PayloadDecoder
-from service.scoring.predictor import Explanations, Predictor, Probabilities, View
+from service.scoring.predictor import Asker, Explanations, Predictor, Probabilities, View
 from service.settings import Settings
 from service.versions.follower import Follower
 from service.versions.model_choice import EXAMPLE
+from service.versions.shadow import Shadow
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # which some tools put first; RFC 8259 lets it be ignored
 NO_HEADERS: Headers = []
 PATHS = frozenset((*SCORING, *STATUS_PATHS))
+
+
+class Serving(Protocol):
+    """Has the version that answers."""
+
+    def require(self) -> Live:
+        """The version, or NoModel."""
+
+
+class Served(Protocol):
+    """What says which version answers; `shadow` keeps requests to judge new ones by."""
+
+    shadow: Shadow
+
+    @property
+    def status(self) -> Serving:
+        """As it is now."""
+
+
+class Answering(Protocol):
+    """What makes the body of an answer."""
+
+    async def answer(
+        self,
+        live: Live,
+        asked: Any,  # of the kind that its route decodes
+        started: float,
+        asker: Asker | None = None,
+    ) -> bytes:
+        """See `Predictor`."""
 
 
 class ScoringEndpoint:
@@ -47,7 +79,7 @@ class ScoringEndpoint:
     def __init__(
         self,
         view: View,
-        follower: Follower,
+        follower: Served,
         telemetry: Telemetry,
         admission: Admission,
         settings: Settings,
@@ -63,7 +95,7 @@ class ScoringEndpoint:
             view.route, view.step_rows, settings.max_rows / most_rows, later=view.later
         )
         self._decoder = PayloadDecoder(most_rows, settings.input_limits, explain=explains)
-        self._predictor = Predictor(
+        self._predictor: Answering = Predictor(
             view, telemetry, admission.turns, self._entrance.pace, settings.timeout_ms
         )
         self._decode_seconds = telemetry.stages["decode"]

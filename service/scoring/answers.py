@@ -2,10 +2,12 @@
 them.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+
+from model.changes import Alternative
 
 Numbers = list[float | None]
 
@@ -98,4 +100,44 @@ class ExplainAnswer(_Answer):
     errors: Annotated[
         list[RowError] | UnsetType,
         Meta(description="Of the rows that are answered with null; given where `strict` is false."),
+    ] = UNSET
+
+
+class LeastChange(msgspec.Struct, omit_defaults=True):
+    """The single change after which the candidate leads by the smallest margin."""
+
+    field: str
+    value: Alternative
+    answer: float
+    other: Annotated[float, Meta(description="The best answer of the other candidates then.")]
+    given: Annotated[
+        Any | UnsetType, Meta(description="What the row's source holds then, where it is no value.")
+    ] = UNSET
+
+
+class WhatIfAnswer(_Answer, kw_only=True):
+    """What a candidate would be answered with after single changes, and the least that puts it
+    first. An answer is a probability; where the task has none, a score.
+    """
+
+    row: Annotated[int, Meta(description="The candidate's place, counted from 0.")]
+    answer: Annotated[float, Meta(description="As it is.")]
+    first: Annotated[bool, Meta(description="Whether it has the highest answer as it is.")]
+    tried: Annotated[int, Meta(description="How many changes were scored.")]
+    left_out: Annotated[int, Meta(description="How many rare values were not, for their number.")]
+    least: Annotated[LeastChange | None, Meta(description="Null where no change does it.")]
+    field: str | UnsetType = UNSET
+    values: Annotated[
+        list[Alternative] | UnsetType,
+        Meta(description="Of the field that was named; null for missing."),
+    ] = UNSET
+    answers: Annotated[list[float] | UnsetType, Meta(description="One a value.")] = UNSET
+    ranks: Annotated[list[int] | UnsetType, Meta(description="Its rank then, from 1.")] = UNSET
+    others: Annotated[
+        list[float] | UnsetType,
+        Meta(description="The best other candidate's answer, one a value; or one for all of them."),
+    ] = UNSET
+    given: Annotated[
+        list[Any] | UnsetType,
+        Meta(description="What the row's source holds then, one a value, where it is no value."),
     ] = UNSET

@@ -44,6 +44,11 @@ class _ExplainBody(_Body, forbid_unknown_fields=True):
     top: Top = DEFAULT_TOP
 
 
+class _WhatIfBody(_Body, forbid_unknown_fields=True):
+    row: Annotated[int, msgspec.Meta(ge=0)] = 0
+    field: str | None = None
+
+
 class _Object(msgspec.Struct, gc=False):
     """Any object, of which nothing is kept."""
 
@@ -141,15 +146,29 @@ class Asked(msgspec.Struct, frozen=True):
     strict: bool = True
 
 
+class WhatIfAsked(Asked, frozen=True, kw_only=True):
+    """A request, which of its rows is changed, and the field whose values are listed; None for the
+    least change of all fields.
+    """
+
+    row: int = 0
+    field: str | None = None
+
+
 class PayloadDecoder:
     """Decodes the bodies of one route; `most_rows` and `limits` are what it takes."""
 
     def __init__(
-        self, most_rows: int, limits: InputLimits = DEFAULT_LIMITS, *, explain: bool = False
+        self,
+        most_rows: int,
+        limits: InputLimits = DEFAULT_LIMITS,
+        *,
+        explain: bool = False,
+        what_if: bool = False,
     ) -> None:
         self._most_rows = most_rows
         self._limits = limits
-        self._kind = _ExplainBody if explain else _Body
+        self._kind = _WhatIfBody if what_if else _ExplainBody if explain else _Body
         self._decoder: msgspec.json.Decoder[_Body] = msgspec.json.Decoder(self._kind)
 
     def decode(self, body: bytes) -> Asked:
@@ -175,7 +194,10 @@ class PayloadDecoder:
             parts = [_original(part, body, masked) for part in parts]
         kind = UnreadRows if key == "instances" else RawRows
         top = read.top if isinstance(read, _ExplainBody) else DEFAULT_TOP
-        return Asked(context, kind(parts, self._limits), read.timeout_ms, top, read.strict)
+        asked = context, kind(parts, self._limits), read.timeout_ms, top, read.strict
+        if isinstance(read, _WhatIfBody):
+            return WhatIfAsked(*asked, row=read.row, field=read.field)
+        return Asked(*asked)
 
     def _split(self, body: bytes) -> _Body:
         try:
@@ -253,6 +275,8 @@ _OPTIONS = {
     "timeout_ms": f"a number above 0 and up to {LONGEST_TIMEOUT_MS}, or null",
     "strict": "true or false",
     "top": "a whole number of at least 0, or null for all pairs",
+    "row": "a whole number of at least 0: the place of a row",
+    "field": "the name of a field, or null for all",
 }
 
 

@@ -14,6 +14,7 @@ import structlog
 
 from service.errors import StoreError, StoreUnavailable
 from service.observe.metrics import Telemetry
+from service.scoring.live_version import Live
 from service.scoring.redis_lookups import Lookups
 from service.settings import NO_CACHE, CacheLimits
 from service.store.bundle_store import BundleStore
@@ -95,6 +96,11 @@ class Follower:
     def status(self) -> Status:
         """What is live, and why."""
         return self._activation.status
+
+    @property
+    def previous(self) -> Live | None:
+        """Another version of the model in memory: the one before the live one, in most cases."""
+        return self._loader.spare
 
     def start(self) -> None:
         """Begin to poll."""

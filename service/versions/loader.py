@@ -35,6 +35,11 @@ class Loader:
         self._retired: list[tuple[float, Live]] = []
         self._spare: Live | None = None
 
+    @property
+    def spare(self) -> Live | None:
+        """The spare version."""
+        return self._spare
+
     def has(self, version: str) -> bool:
         """Whether the version is the spare one."""
         return self._spare is not None and self._spare.version == version

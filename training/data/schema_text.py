@@ -10,7 +10,7 @@ def schema_text(schema: Schema) -> str:
     `Schema.parse` reads it back equal.
     """
     head = schema.model_dump(exclude={"fields"}, exclude_none=True)
-    usual = {"null_values": schema.null_values, "as_text": False, **USUAL_MARKS}
+    usual = {"null_values": schema.null_values, "as_text": False, "private": False, **USUAL_MARKS}
     fields = {}
     for name, field in schema.fields.items():
         settings = field.model_dump(exclude_none=True)

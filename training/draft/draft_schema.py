@@ -31,6 +31,13 @@ CANDIDATE = frozenset({
     "price", "product", "seller", "sku", "title", "url",
 })  # fmt: skip
 
+# Names of what tells who somebody is, ID among them as user_id is the same thing.
+PERSON = frozenset({
+    "cookie", "cookies", "customer", "email", "gaid", "idfa", "ip", "mail", "member", "msisdn",
+    "phone", "ssn", "subscriber", "uid", "user", "visitor",
+})  # fmt: skip
+ID = frozenset({"address", "code", "hash", "id", "key", "no", "number"})
+
 REPEATED = 0.01  # a column with a smaller share of repeated values tells nothing of the next row
 ROWS_PER_BIN = 100  # fewer, and a number is a factor of one embedding rather than a bin
 HEAVY_TAIL = 3.0  # mean over median
@@ -139,6 +146,9 @@ class _Columns:
         why, found = (useless, {}) if useless else self._fields(column, name)
         if not found:
             self.left_out.append(f"{_shown(name)}: {why}")
+        if _is_of_a_person(column):
+            found = {n: field.model_copy(update={"private": True}) for n, field in found.items()}
+            why += "; private, as its name says it tells who somebody is"
         self._add(found, f"{_summary(column)}; {why}")
 
     def look_at_time(self, cells: pl.Series) -> None:
@@ -277,6 +287,12 @@ def _multivalue(column: SeenColumn, name: str, role: Role, separator: str) -> Fo
         null_values=column.nulls,
     )
     return f"up to {longest} values in a cell{cut}", {name: field}
+
+
+def _is_of_a_person(column: SeenColumn) -> bool:
+    # user, user_id, userId; but not user_age, which many share
+    words = frozenset(column.words)
+    return bool(words & PERSON) and words <= PERSON | ID
 
 
 def _why_categorical(column: SeenColumn) -> str:

@@ -4,12 +4,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Forbidden, Unauthenticated
 from service.http.access.api_keys import ApiKey, ApiKeys
-from service.http.pages.docs import FILES
+from service.http.pages import docs, explain_page
 
-# the page and its document hold no secret, and a browser has no way to send a key for them
-PAGE = ("/docs", *(f"/docs/files/{name}" for name in FILES), "/openapi.json")
-OPEN = frozenset(("/healthz", "/readyz", *PAGE))
-NEEDED = {"/predict": "predict", "/explain": "explain"}
+# the pages and the API's document hold no secret, and a browser has no way to send a key for them
+DOCS = ("/docs", *(f"/docs/files/{name}" for name in docs.FILES), "/openapi.json")
+OPEN = frozenset(("/healthz", "/readyz", *DOCS, *explain_page.PAGES, *explain_page.FILES))
+NEEDED = {
+    "/predict": "predict",
+    **dict.fromkeys(("/explain", "/explain/previous", "/whatif"), "explain"),
+}
 REST = "admin"  # of every other path: a new one is closed until somebody opens it
 STRANGER = "afm.stranger"  # in a scope: a caller who may not know what the service is made of
 

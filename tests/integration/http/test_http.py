@@ -295,7 +295,7 @@ def test_a_wrong_method_is_405_and_an_unknown_path_404(client):
     for method, path in (("GET", "/predict"), ("PUT", "/explain"), ("POST", "/model")):
         answer = client.request(method, path)
         assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed"), path
-    for path in ("/", "/predict/", "/v1/predict"):
+    for path in ("/nowhere", "/predict/", "/v1/predict"):
         answer = client.post(path, follow_redirects=False)
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_path"), path
 
@@ -414,7 +414,8 @@ def test_openapi_document_is_valid_and_says_what_generators_need(client):
         for path in document["paths"].values()
         for operation in path.values()
     }
-    assert set(operations) == {"predict", "explain", "healthz", "readyz", "model", "metrics"}
+    status = {"healthz", "readyz", "model", "metrics"}
+    assert set(operations) == {"predict", "explain", "explain_previous", "what_if"} | status
     for operation in operations.values():
         assert operation["tags"]
         assert {"200", "405", "500"} <= operation["responses"].keys()

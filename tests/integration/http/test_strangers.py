@@ -162,15 +162,16 @@ def test_no_route_takes_or_fetches_a_model(redis_url, tmp_path):
         for route in every(app)
         for method in route.methods - {"GET", "HEAD", "OPTIONS"}
     }
-    assert taking == {("/predict", "POST"), ("/explain", "POST")}
-    assert app.shortcuts.keys() == {"/predict", "/explain"}
+    scoring = {"/predict", "/explain", "/explain/previous", "/whatif"}
+    assert taking == {(path, "POST") for path in scoring}
+    assert app.shortcuts.keys() == scoring
     documented = app.openapi()["paths"]
     assert documented.keys() <= {route.path for route in every(app)}
     for path, operations in documented.items():
         for method, operation in operations.items():
             named = [(one["in"], one["name"]) for one in operation.get("parameters", ())]
             deadline = [("header", "x-timeout-ms")]  # a number, which leads to no model or URL
-            assert named == (deadline if path in ("/predict", "/explain") else []), path
+            assert named == (deadline if path in scoring else []), path
             assert ("requestBody" in operation) == ((path, method.upper()) in taking), path
             content = operation.get("requestBody", {}).get("content", {})
             assert content.keys() <= {"application/json"}, path

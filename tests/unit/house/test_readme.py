@@ -95,7 +95,7 @@ def all_codes() -> set[str]:
     written = {code for path in sources for code in named_codes(path)}
     classes = {kind.code for kind in STATUS if issubclass(kind, HttpError)}
     # payloads.py makes them of the key
-    options = {f"bad_{key}" for key in ("timeout_ms", "strict", "top")}
+    options = {f"bad_{key}" for key in ("timeout_ms", "strict", "top", "row", "field")}
     options |= {f"empty_{key}" for key in ("instances", "candidates")}
     return written | classes | options | set(CODES.values())
 
