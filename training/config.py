@@ -1,7 +1,7 @@
 """How a net is fitted: one frozen object, read from a TOML file, each key with a default."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +12,8 @@ from model.toml_files import parse, read_text
 Width = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Auto = Literal["auto"]
+NetName = Literal["lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+"]
+NETS: tuple[NetName, ...] = get_args(NetName)  # model.nets has them too, and torch with it
 
 # What the step `fit` is tried with: the penalty on |V|^2 beside the loss *summed* over the rows
 # trained on, and the dropout of pair vectors. Logs of few values a field want the first two, logs
@@ -113,7 +115,7 @@ class Config(_Part):
     `loss` is for task ranking; `calibration` and the two rates of negatives for task click.
     """
 
-    net: Literal["lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+"] = "afm"
+    net: NetName = "afm"
     embedding: int = Field(default=16, ge=1)  # K
     attention_size: int = Field(default=16, ge=1)  # T
     ffm_embedding: int = Field(default=4, ge=1)  # K of FFM, for each of a value's M vectors

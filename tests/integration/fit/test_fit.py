@@ -19,8 +19,8 @@ from model.encoding import Encoder
 from model.schema import Schema
 from model.vocabulary import fit_vocabulary
 from tiny import TINY_SCHEMA, tiny_rows
-from training.cli import NETS, main
-from training.config import AFMPlusParts, Config, Step
+from training.cli import main
+from training.config import NETS, AFMPlusParts, Config, Step
 from training.fit.loop import CLICK, Examples, Watcher, logits
 from training.fit.steps import Steps, fit_net
 

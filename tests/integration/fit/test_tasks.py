@@ -10,7 +10,8 @@ from model.bundle.bundle import Bundle
 from model.bundle.golden import replay
 from model.schema import Schema
 from tiny import TINY_SCHEMA, tiny_rows
-from training.cli import NETS, main
+from training.cli import main
+from training.config import NETS
 from training.data.read_log import read_log
 from training.simulate.simulation import write_simulation
 

@@ -14,7 +14,7 @@ from documented import fits
 from service.http.status_answers import Alive, ModelAnswer, NotReady, Problem, Ready
 from service.scoring.answers import ExplainAnswer, PredictAnswer
 from service.versions.publish import publish
-from training.cli import NETS
+from training.config import NETS
 
 ROWS = [
     {"device": "ios", "hour": 21, "interests": ["cars", "golf"], "ad": "a1", "price": 3.5},

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.explanation import Explainer
-from training.cli import NETS
+from training.config import NETS
 
 ROWS = [
     {"device": "ios", "hour": 21, "interests": ["cars", "golf"], "ad": "a1", "price": 3.5},

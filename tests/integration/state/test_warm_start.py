@@ -12,8 +12,8 @@ from model.bundle.bundle import Bundle
 from model.bundle.files import WEIGHTS
 from model.vocabulary import FIRST, MISSING, UNKNOWN, Scaler
 from tiny import TINY_SCHEMA, tiny_rows
-from training.cli import NETS, main
-from training.config import Config, Step
+from training.cli import main
+from training.config import NETS, Config, Step
 from training.data.log import Log
 from training.data.parts import without_held_out
 from training.fit.fit import fit

@@ -20,6 +20,7 @@ FLOORS = {
     ],
     "training": [
         ["cli"],
+        ["commands"],
         ["compare", "search"],
         ["fit"],
         ["export"],

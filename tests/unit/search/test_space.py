@@ -5,8 +5,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from model.errors import ConfigError
-from training.cli import NETS
-from training.config import Config
+from training.config import NETS, Config
 from training.search.space import configured, first, space
 
 

@@ -1,0 +1,135 @@
+"""`afm-train compare`, `folds` and `tune`: many fits of one log."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from training.commands.options import (
+    ConfigFile,
+    LogFiles,
+    Net,
+    OutFolder,
+    SchemaFile,
+    Seed,
+    Separator,
+    TestFiles,
+    ValidFiles,
+    at_least,
+    configuration,
+    data_given,
+    optional_log,
+    print_progress,
+    print_warnings,
+)
+from training.commands.options import seed as parser_of_seed
+
+
+def compare(
+    data: LogFiles,
+    schema: SchemaFile,
+    out: OutFolder,
+    nets: Annotated[
+        str, Option(metavar="NAMES", help="The others are compared with the first.")
+    ] = "fm,nfm,afm,afm+",
+    seeds: Annotated[str, Option(metavar="S,S", help="Each net is fitted with each.")] = "1,2,3",
+    against: Annotated[
+        str | None,
+        Option(
+            metavar="lightgbm",
+            help="Fit LightGBM on the same split, too: what does explaining cost?",
+        ),
+    ] = None,
+    valid: ValidFiles = None,
+    test: TestFiles = None,
+    config: ConfigFile = None,
+    separator: Separator = None,
+) -> None:
+    """Compare nets on one split, each fitted with several seeds."""
+    from model.schema import Schema
+    from training.compare.compare import compare as compare_nets
+    from training.compare.compare_report import printed
+    from training.data.read_log import read_log
+    from training.fit.malloc import keep_freed_memory
+    from training.fit.progress import watcher
+
+    keep_freed_memory()
+    numbers = [parser_of_seed("--seeds")(text) for text in seeds.split(",")]
+    fields, settings = Schema.load(schema), configuration(config, None)
+    names = [name.strip() for name in nets.split(",")]
+    log = read_log(data_given(data, separator), fields)
+    held_out = optional_log(valid, fields, separator)
+    tested = optional_log(test, fields, separator)
+    how = settings, names, numbers, out, watcher(), print_progress, against
+    compared = compare_nets(log, held_out, tested, fields, *how)
+    print(printed(compared))
+    print(f"{out}: report.html, results.json and {len(compared.runs)} bundles")
+
+
+def folds(
+    data: LogFiles,
+    schema: SchemaFile,
+    out: OutFolder,
+    net: Net = None,
+    folds: Annotated[
+        int,
+        Option(
+            parser=at_least("--folds", int, 2),
+            metavar="K",
+            help="With a time in the schema each is tested on what follows.",
+        ),
+    ] = 5,
+    seed: Seed = 1,
+    config: ConfigFile = None,
+    separator: Separator = None,
+) -> None:
+    """Fit one net on several parts of a log, and test it on the rest."""
+    from model.schema import Schema
+    from training.compare.folded import RESULTS, fit_folds, printed
+    from training.data.read_log import read_log
+    from training.fit.malloc import keep_freed_memory
+    from training.fit.progress import watcher
+
+    keep_freed_memory()
+    fields, settings = Schema.load(schema), configuration(config, net)
+    log = read_log(data_given(data, separator), fields)
+    figures = fit_folds(log, fields, settings, folds, out, seed, watcher(), print_progress)
+    print(printed(figures))
+    print(f"{out}: {RESULTS} and {folds} bundles")
+
+
+def tune(
+    data: LogFiles,
+    schema: SchemaFile,
+    out: Annotated[Path, Option(metavar="DIR", help="If it exists, its search is resumed.")],
+    net: Net = None,
+    trials: Annotated[int | None, Option(metavar="N", help="Of all runs together.")] = None,
+    minutes: Annotated[
+        float | None, Option(metavar="M", help="Of this run; a trial that is cut is resumed.")
+    ] = None,
+    valid: ValidFiles = None,
+    seed: Seed = 1,
+    config: ConfigFile = None,
+    separator: Separator = None,
+) -> None:
+    """Search for the settings of a net."""
+    from model.schema import Schema
+    from training.data.read_log import read_log
+    from training.fit.malloc import keep_freed_memory
+    from training.search.tune import BEST, REPORT
+    from training.search.tune import tune as search
+    from training.search.tune_report import printed, told
+
+    keep_freed_memory()
+    fields, settings = Schema.load(schema), configuration(config, net)
+    log = read_log(data_given(data, separator), fields)
+    held_out = optional_log(valid, fields, separator)
+    watchers = lambda trial: print_progress(told(trial)), lambda line: print_warnings([line])
+    tuned = search(
+        *(log, held_out, fields, settings, out, seed, trials, minutes), *watchers
+    )
+    print(printed(tuned))
+    if tuned.interrupted:
+        print_progress("interrupted: the same command goes on from here")
+    if tuned.best is not None:
+        print(f"{out / BEST}: trial {tuned.best.number}; see {out / REPORT}")

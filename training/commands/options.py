@@ -1,0 +1,129 @@
+"""What the commands have in common: the types of their options, and logs read as these say.
+
+>>> rate("--test-share")("0.2")
+0.2
+>>> seed("--seed")("-1")
+Traceback (most recent call last):
+model.errors.ConfigError: --seed '-1': a whole number from 0 to 2^63 - 1
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from typer import Argument, Option
+
+from model.errors import ConfigError
+from training.config import NetName
+
+if TYPE_CHECKING:
+    from model.schema import Schema
+    from training.config import Config
+    from training.data.files import Data
+    from training.data.log import Log
+
+Number = TypeVar("Number", int, float)
+
+
+def at_least(option: str, kind: Callable[[str], Number], least: Number) -> Callable[[str], Number]:
+    """A parser of numbers from `least` on."""
+    return _ranged(option, kind, lambda number: number >= least, f"{least} or more")
+
+
+def rate(option: str) -> Callable[[str], float]:
+    """A parser of shares above 0 and up to 1; NaN is refused as well."""
+    return _ranged(option, float, lambda share: 0 < share <= 1, "a number above 0 and up to 1")
+
+
+def _ranged(
+    option: str, kind: Callable[[str], Number], fits: Callable[[Number], bool], wanted: str
+) -> Callable[[str], Number]:
+    def parse(text: str) -> Number:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = None
+        if number is None or not fits(number):
+            raise ConfigError(f"{option} {text}: {wanted}")
+        return number
+
+    return parse
+
+
+def seed(option: str) -> Callable[[str], int]:
+    """A parser of seeds that numpy and torch both take."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = -1
+        if not 0 <= number < 2**63:
+            raise ConfigError(f"{option} {text!r}: a whole number from 0 to 2^63 - 1")
+        return number
+
+    return parse
+
+
+LogFiles = Annotated[
+    list[Path],
+    Argument(
+        metavar="DATA",
+        help="One log: files, folders or patterns of CSV, TSV, JSON lines or Parquet.",
+    ),
+]
+Separator = Annotated[str | None, Option(metavar="MARK", help="Between the cells of CSV files.")]
+SchemaFile = Annotated[Path, Option(metavar="FILE", help="TOML; `afm-train schema` drafts one.")]
+ConfigFile = Annotated[
+    Path | None, Option(metavar="FILE", help="TOML; docs/training.md has its keys.")
+]
+OutFolder = Annotated[Path, Option(metavar="DIR", help="The folder to write.")]
+BundleFolder = Annotated[Path, Argument(metavar="BUNDLE", help="A bundle that `fit` wrote.")]
+Net = Annotated[NetName | None, Option(help="Default: the configuration's, else afm.")]
+Seed = Annotated[int, Option(parser=seed("--seed"), metavar="S", help="Of all that is random.")]
+ValidFiles = Annotated[
+    list[Path] | None,
+    Option(metavar="DATA", help="Rows held out; may be repeated. Default: a part of DATA."),
+]
+TestFiles = Annotated[
+    list[Path] | None,
+    Option(metavar="DATA", help="Rows for the figures; may be repeated. Default: none."),
+]
+
+
+def data_given(files: list[Path], separator: str | None) -> "Data":
+    """The files of the argument DATA as one log's."""
+    from training.data.files import data_of
+
+    data = data_of(files, separator)
+    assert data is not None  # noqa: S101  of an argument that takes one or more
+    return data
+
+
+def optional_log(files: list[Path] | None, schema: "Schema", separator: str | None) -> "Log | None":
+    """The log of an option that may be absent."""
+    from training.data.files import data_of
+    from training.data.read_log import read_log
+
+    data = data_of(files or None, separator)
+    return None if data is None else read_log(data, schema)
+
+
+def configuration(path: Path | None, net: NetName | None) -> "Config":
+    """The configuration of a file, or the defaults, with the net that is given beside it."""
+    from training.config import Config
+
+    config = Config.load(path)
+    return config if net is None else config.model_copy(update={"net": net})
+
+
+def print_progress(line: str) -> None:
+    """A line about what runs now, on stderr."""
+    print(line, file=sys.stderr)
+
+
+def print_warnings(lines: Sequence[str]) -> None:
+    """Warnings, a line each, on stderr."""
+    for line in lines:
+        print_progress(f"afm-train: warning: {line}")

@@ -1,0 +1,73 @@
+"""`afm-train evaluate` and `afm-train predict`: a bundle on a log."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from training.commands.options import (
+    BundleFolder,
+    LogFiles,
+    Separator,
+    at_least,
+    data_given,
+    print_warnings,
+    rate,
+)
+
+
+def evaluate(
+    bundle: BundleFolder,
+    data: LogFiles,
+    by: Annotated[
+        str | None,
+        Option(metavar="COLUMN", help="Also by the values of this field or other column."),
+    ] = None,
+    bootstrap: Annotated[
+        int,
+        Option(
+            parser=at_least("--bootstrap", int, 0),
+            metavar="N",
+            help="Resamples for intervals; 0: none.",
+        ),
+    ] = 200,
+    negatives_kept: Annotated[
+        float,
+        Option(
+            parser=rate("--negatives-kept"),
+            metavar="RATE",
+            help="Of its negatives, that DATA holds.",
+        ),
+    ] = 1.0,
+    separator: Separator = None,
+) -> None:
+    """Print the metrics of a bundle on a log, as JSON."""
+    from training.evaluation.evaluate import evaluate as evaluate_bundle
+    from training.evaluation.evaluate import without_contrast
+
+    log = data_given(data, separator)
+    measured = evaluate_bundle(bundle, log, by, bootstrap, negatives_kept)
+    print(json.dumps(measured))
+    print_warnings(measured["warnings"])
+    if (said := without_contrast(measured)) is not None:
+        print(f"afm-train: {said}", file=sys.stderr)
+
+
+def predict(
+    bundle: BundleFolder,
+    data: LogFiles,
+    out: Annotated[Path, Option(metavar="FILE", help="CSV or Parquet, by the name's end.")],
+    keep: Annotated[
+        list[str] | None,
+        Option(metavar="COLUMN", help="Of DATA, beside the scores; may be repeated."),
+    ] = None,
+    separator: Separator = None,
+) -> None:
+    """Write the probabilities or scores of a log's rows, in its order."""
+    from training.evaluation.evaluate import predict as predict_log
+
+    rows, warnings = predict_log(bundle, data_given(data, separator), out, keep or [])
+    print_warnings(warnings)
+    print(f"{out}: {rows} rows scored")
