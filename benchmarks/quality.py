@@ -29,7 +29,7 @@ from model.encoding import Encoded, Slate
 from model.metrics.bootstrap import Difference, Resampled, differences, intervals, resample
 from model.schema import Schema
 from model.scorer import Scorer
-from model.vocabulary import UNKNOWN
+from model.values.ids import UNKNOWN
 from training.config import AFMPlusParts, Config
 from training.data.examples import examples
 from training.data.log import Log, encode

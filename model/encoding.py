@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from model.errors import InputError
 from model.fields import FieldEncoder, field_encoder
 from model.schema import NumericField, Schema
-from model.values import Column, Row
-from model.vocabulary import UNKNOWN, FieldVocabulary
+from model.values.ids import UNKNOWN
+from model.values.values import Column, Row
+from model.vocabulary import FieldVocabulary
 
 NO_ROW: Row = {}
 FEW = 8  # rows that are encoded one by one; more are faster by column

@@ -8,7 +8,7 @@ import numpy as np
 from model.encoding import Encoded, Encoder, Slate
 from model.pairs import pair_slots
 from model.scorer import Floats, Scorer, Scores, Terms
-from model.values import Row
+from model.values.values import Row
 
 # The `reason` that an explanation without pairs gives.
 NOT_ADDITIVE = (

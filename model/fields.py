@@ -8,17 +8,10 @@ from numpy.typing import NDArray
 
 from model.errors import InputError
 from model.schema import CategoricalField, Field, MultivalueField, NumericField
-from model.values import Column
-from model.vocabulary import (
-    ABSENT,
-    FIRST,
-    MISSING,
-    UNKNOWN,
-    Bins,
-    FieldVocabulary,
-    Scaler,
-    Vocabulary,
-)
+from model.values.ids import ABSENT, FIRST, MISSING, UNKNOWN
+from model.values.scales import Bins, Scaler
+from model.values.values import Column
+from model.vocabulary import FieldVocabulary, Vocabulary
 
 
 class FieldEncoder(ABC):

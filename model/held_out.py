@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from model.values import Column, canonical
+from model.values.values import Column, canonical
 
 SALT = "1"  # another one is another split: with each change of what a key is made of
 

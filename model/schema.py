@@ -8,19 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    PlainSerializer,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, model_validator
 from pydantic import Field as Setting
 
 from model.errors import SchemaError
-from model.moments import Part, part_of
-from model.toml_files import parse, read_text
-from model.values import PLAIN, Column, Reading
+from model.files.toml_files import parse, read_text
+from model.values.moments import Part, part_of
+from model.values.values import PLAIN, Column, Reading
 
 Role = Literal["context", "candidate"]
 Missing = Literal["token", "absent"]

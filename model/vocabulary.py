@@ -1,27 +1,24 @@
 """What a field learnt from the training split: its values' ids, its scale, or its bins.
 
-Ids within a field: 0 absent (padding), 1 missing (null, where the schema asks for a token),
-2 unknown, 3.. the vocabulary. A field takes `size` consecutive rows of the one embedding table.
+>>> vocabulary = Vocabulary.fit(["ios", "web", "ios"], min_count=2)
+>>> vocabulary.values, vocabulary.refused
+(('ios',), {'web': 1})
 """
 
 import json
-import math
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.errors import BundleError
 from model.schema import CategoricalField, Field, MultivalueField, NumericField
-from model.values import LETTERS, PLAIN, TRUTHS, Column, Reading, Scalar, truths
+from model.values.ids import FIRST
+from model.values.scales import Bins, Scaler
+from model.values.values import LETTERS, PLAIN, TRUTHS, Column, Reading, Scalar, truths
 
-Floats = NDArray[np.float64]
-
-ABSENT, MISSING, UNKNOWN, FIRST = 0, 1, 2, 3
 LEAST_KEPT = 1000  # values too rare so far whose counts are kept, however few a field has
 
 
@@ -118,113 +115,6 @@ def _typed(value: Scalar) -> tuple[type, Scalar]:
     return value.__class__, value
 
 
-@dataclass(frozen=True)
-class Scaler:
-    """A number as a factor of its field's one embedding: x = (f(v) - shift) / scale.
-
-    v is first moved into [low, high], the range seen in training: a number outside it is scored as
-    the nearest one seen, not extrapolated. f is sign(v) log(1 + |v|) where `log` is set, else v.
-    """
-
-    kind: ClassVar[str] = "scaler"
-    low: float
-    high: float
-    shift: float = 0.0
-    scale: float = 1.0
-    log: bool = False
-
-    @property
-    def size(self) -> int:
-        """Rows of the embedding table: one carries the number."""
-        return FIRST + 1
-
-    @classmethod
-    def fit(cls, numbers: NDArray[np.float64], transform: str) -> "Scaler":
-        """Learn range and scale. `transform`: standardise (mean 0, deviation 1), log1p (root mean
-        square 1, zero stays zero) or none.
-        """
-        if not len(numbers):
-            return cls(0.0, 0.0, log=transform == "log1p")
-        low, high = float(numbers.min()), float(numbers.max())
-        if transform == "none":
-            return cls(low, high)
-        if transform == "log1p":
-            logs = _log1p(numbers)
-            return cls(low, high, 0.0, float(np.sqrt((logs**2).mean())) or 1.0, log=True)
-        return cls(low, high, float(numbers.mean()), float(numbers.std()) or 1.0)
-
-    def transform(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Raw numbers to x."""
-        clipped = np.clip(numbers, self.low, self.high)
-        return ((_log1p(clipped) if self.log else clipped) - self.shift) / self.scale
-
-    def transform_one(self, number: float) -> float:
-        """What `transform` gives a finite number, without the overhead of an array."""
-        clipped = min(max(number, self.low), self.high)
-        if self.log:  # numpy's logarithm, since the C library's may differ in the last bit
-            clipped = float(_log1p(np.float64(clipped)))  # type: ignore[arg-type]  # 0-d does
-        return (clipped - self.shift) / self.scale
-
-
-@dataclass(frozen=True)
-class Bins:
-    """A number made categorical: id FIRST + how many of the ascending `edges` are <= it."""
-
-    kind: ClassVar[str] = "bins"
-    edges: tuple[float, ...]
-
-    @property
-    def size(self) -> int:
-        """Rows of the embedding table."""
-        return FIRST + len(self.edges) + 1
-
-    @classmethod
-    def fit(cls, numbers: NDArray[np.float64], bins: int) -> "Bins":
-        """A number that more than 1/`bins` of all are has a bin of its own; those between two of
-        them are cut at their quantiles, into a share of the bins that are left.
-
-        There is no bin without a number, whose row nothing would train: few distinct numbers give
-        few bins. Numbers on both sides of a frequent one may take a bin more than `bins`.
-        """
-        values, counts = np.unique(numbers, return_counts=True)
-        frequent = counts * bins > len(numbers)
-        left = bins - int(frequent.sum())
-        share = left / max(int(counts[~frequent].sum()), 1)
-        # a run: one frequent number, or those between two of them
-        starts = np.flatnonzero(frequent | np.roll(frequent, 1))
-        edges: list[float] = []
-        for run in np.split(np.arange(len(values)), starts):
-            if not len(run):
-                continue
-            edges += _first_edge(values, frequent, int(run[0]))
-            parts = max(1, round(share * int(counts[run].sum())))
-            edges += _quantiles(np.repeat(values[run], counts[run]), parts)
-        return cls(tuple(edges))
-
-    def locate(self, numbers: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Raw numbers to ids."""
-        return FIRST + np.searchsorted(np.asarray(self.edges), numbers, side="right")
-
-    def locate_one(self, number: float) -> int:
-        """What `locate` gives a number, without the overhead of an array."""
-        return FIRST + bisect_right(self.edges, number)
-
-
-def _first_edge(values: Floats, frequent: NDArray[np.bool_], run: int) -> list[float]:
-    # where the run that begins with the value numbered `run` begins: none at the very beginning, as
-    # nothing is below it. Behind a frequent number at once, so that its bin holds nothing else.
-    if run == 0:
-        return []
-    behind = frequent[run - 1] and not frequent[run]
-    return [float(np.nextafter(values[run - 1], np.inf) if behind else values[run])]
-
-
-def _quantiles(numbers: Floats, parts: int) -> list[float]:
-    # the inner edges of about equal parts, none of them empty
-    inner = np.quantile(numbers, np.arange(1, parts) / parts, method="higher")
-    return [float(edge) for edge in np.unique(inner) if edge > numbers.min()]
-
-
 FieldVocabulary = Vocabulary | Scaler | Bins
 
 
@@ -274,9 +164,9 @@ def from_bytes(data: bytes, source: str) -> FieldVocabulary:
                 refused = dict(body.get("refused", {}))
                 return _checked_values(Vocabulary(tuple(body["values"]), refused=refused))
             case "scaler":
-                return _checked_scaler(Scaler(**body))
+                return Scaler(**body).checked()
             case "bins":
-                return _checked_edges(Bins(tuple(body["edges"])))
+                return Bins(tuple(body["edges"])).checked()
             case kind:
                 raise ValueError(f"unknown kind {kind!r}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -291,21 +181,3 @@ def _checked_values(vocabulary: Vocabulary) -> Vocabulary:
     if not all(isinstance(count, int) and count > 0 for count in vocabulary.refused.values()):
         raise ValueError("a count that is not a whole number above 0")
     return vocabulary
-
-
-def _checked_scaler(scaler: Scaler) -> Scaler:
-    if not all(map(math.isfinite, (scaler.low, scaler.high, scaler.shift, scaler.scale))):
-        raise ValueError("a number that is not finite")
-    if scaler.scale <= 0 or scaler.low > scaler.high:
-        raise ValueError("a scale that is not positive, or an empty range")
-    return scaler
-
-
-def _checked_edges(bins: Bins) -> Bins:
-    if not all(map(math.isfinite, bins.edges)) or sorted(set(bins.edges)) != list(bins.edges):
-        raise ValueError("edges that do not ascend")
-    return bins
-
-
-def _log1p(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.sign(numbers) * np.log1p(np.abs(numbers))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from msgspec import Raw
 
 from model.errors import InputError
-from model.values import Row
+from model.values.values import Row
 
 BYTES_OF_A_VALUE = 20  # that many bytes of what may be read at once, or more, go with each value
 

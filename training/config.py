@@ -7,7 +7,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
 from model.errors import ConfigError
-from model.toml_files import parse, read_text
+from model.files.toml_files import parse, read_text
 
 Width = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from model.errors import BundleError
 from model.held_out import HeldOut, Keys, field_keys, number_keys
-from model.values import Row
+from model.values.values import Row
 
 
 @dataclass(frozen=True)

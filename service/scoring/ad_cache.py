@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from model.encoding import Encoded, Encoder
 from model.errors import InputError
 from model.scorer import Floats, Scorer
-from model.values import Row
+from model.values.values import Row
 from service.settings import CacheLimits
 
 Read = Callable[[Sequence[int]], Sequence[Row]]

@@ -17,7 +17,7 @@ import numpy as np
 from msgspec import UNSET, Raw, UnsetType
 
 from model.errors import InputError
-from model.values import Row
+from model.values.values import Row
 from service.errors import MalformedBody, TooManyRows
 from service.limits import InputLimits
 

@@ -13,7 +13,7 @@ import msgspec
 
 from model.encoding import Encoded, Slate
 from model.errors import InputError
-from model.values import Row
+from model.values.values import Row
 from service.errors import CallerLeft, DeadlinePassed
 from service.observe.metrics import Telemetry
 from service.scoring.answers import RowError

@@ -9,8 +9,9 @@ from typing import Any
 
 from model.errors import InputError
 from model.schema import Schema
-from model.values import Reading, Row
-from model.vocabulary import FIRST, Ids, Vocabulary
+from model.values.ids import FIRST
+from model.values.values import Reading, Row
+from model.vocabulary import Ids, Vocabulary
 from service.errors import MalformedBody, StoreUnavailable
 from service.scoring.payloads import Asked, UnreadRows
 from service.scoring.redis_lookups import Lookups

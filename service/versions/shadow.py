@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.encoding import Encoded, Slate
 from model.errors import InputError
-from model.values import Row
+from model.values.values import Row
 from service.errors import ShadowError
 from service.scoring.live_version import Live
 from service.scoring.payloads import Asked, RawRows

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from model.metrics.bootstrap import RESAMPLES
 from training.compare.comparison import Comparison, Row, Run
 from training.evaluation.curves import reliability, roc
-from training.report.fit_report import HEADLINE, LABELS, flat
+from training.report.labels import HEADLINE, LABELS, flat
 from training.report.page import (
     charts,
     element,

@@ -13,7 +13,7 @@ from model.encoding import Encoded, Encoder
 from model.errors import ConfigError
 from model.metrics.bootstrap import Resampled, resample
 from model.schema import MultivalueField, NumericField, Schema
-from model.vocabulary import FIRST
+from model.values.ids import FIRST
 from training.data.log import Log, encode
 from training.data.parts import weigh_negatives
 from training.fit.prepare import vocabularies_of

@@ -1,5 +1,5 @@
 """Reads JSON lines: an object a row, whose values are those of a request. A column comes as text,
-which has the same meaning (see model/values.py), since one may hold values of several types.
+which has the same meaning (see model/values/values.py), since one may hold values of several types.
 """
 
 import json

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from model.encoding import Encoded, Encoder
 from model.errors import DataError, InputError
 from model.held_out import HeldOut
-from model.values import Column, Value
+from model.values.values import Column, Value
 
 Ints = NDArray[np.int64]
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from model.errors import DataError
 from model.held_out import text_number
-from model.moments import moment
 from model.schema import CategoricalField, Field, MultivalueField, NumericField, Schema
-from model.values import NUMERIC, PLAIN, Reading, canonical
+from model.values.moments import moment
+from model.values.values import NUMERIC, PLAIN, Reading, canonical
 from training.data.files import Data
 from training.data.log import Ints, Log
 from training.data.table import Table, bad_cell, label_array, plain, read_table

@@ -2,49 +2,17 @@
 start to be read and edited, so each field stands with what was seen of it.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
-
 from model.errors import DataError, reason
 from model.schema import (
-    CategoricalField,
-    Field,
-    MultivalueField,
-    NumericField,
-    Role,
     Schema,
 )
 from training.data.files import Data
-from training.data.leaks import leak, strength
 from training.data.schema_text import schema_text
 from training.data.table import label_array, plain, read_table, require_columns
-from training.draft.seen_column import SeenColumn
-
-CANDIDATE = frozenset({
-    "ad", "ads", "advert", "advertiser", "banner", "bid", "brand", "campaign", "candidate",
-    "coupon", "creative", "description", "item", "keyword", "landing", "merchant", "offer",
-    "price", "product", "seller", "sku", "title", "url",
-})  # fmt: skip
-
-# Names of what tells who somebody is, ID among them as user_id is the same thing.
-PERSON = frozenset({
-    "cookie", "cookies", "customer", "email", "gaid", "idfa", "ip", "mail", "member", "msisdn",
-    "phone", "ssn", "subscriber", "uid", "user", "visitor",
-})  # fmt: skip
-ID = frozenset({"address", "code", "hash", "id", "key", "no", "number"})
-
-REPEATED = 0.01  # a column with a smaller share of repeated values tells nothing of the next row
-ROWS_PER_BIN = 100  # fewer, and a number is a factor of one embedding rather than a bin
-HEAVY_TAIL = 3.0  # mean over median
-MOST_VALUES = 8  # each value of a multi-valued field is one more of F slots, and pairs grow as F²
-STRONG = 0.8  # the AUC of one amount from which it may be known only after the click
-
-Found = tuple[str, dict[str, Field]]
+from training.draft.drafted_fields import DraftedFields, shown
 
 
 def draft_schema(
@@ -70,10 +38,10 @@ def draft_schema(
     labels = label_array(frame[label], "click", table)
     if labels.std() == 0:
         raise DataError(f"{path}: column {label!r} has one class, both 0 and 1 are needed")
-    columns = _Columns(frame.columns, labels)
+    columns = DraftedFields(frame.columns, labels)
     for name in frame.columns:
         if name in drop:
-            columns.left_out.append(f"{_shown(name)}: dropped as asked")
+            columns.left_out.append(f"{shown(name)}: dropped as asked")
         elif name == time:
             columns.look_at_time(plain(frame[name], table))
         elif name not in beside:
@@ -91,7 +59,7 @@ def draft_schema(
     )
     head, *blocks = schema_text(schema).strip("\n").split("\n\n")
     text = [
-        f"# Drafted from {_shown(table.data.name)}, {len(frame)} rows. Check each kind and role.",
+        f"# Drafted from {shown(table.data.name)}, {len(frame)} rows. Check each kind and role.",
         head,
         *(f"\n# {columns.seen[n]}\n{block}" for n, block in zip(fields, blocks, strict=True)),
         *(["", "# Left out:"] if left_out else []),
@@ -125,195 +93,3 @@ def write_draft(
         raise DataError(f"{out}: cannot write there: {reason(error)}") from error
     _, _, left_out = text.partition("\n# Left out:\n")
     return left_out.rstrip("\n")
-
-
-class _Columns:
-    # what the columns looked at so far come to
-
-    def __init__(self, names: Sequence[str], labels: NDArray[np.float32]) -> None:
-        self._names = frozenset(names)
-        self._labels = labels
-        self._same: dict[int, str] = {}
-        self.fields: dict[str, Field] = {}
-        self.seen: dict[str, str] = {}
-        self.left_out: list[str] = []
-        self.time_format: str | None = None
-
-    def look_at(self, cells: pl.Series) -> None:
-        name = cells.name
-        column = SeenColumn(cells, self._labels.astype(np.float64))
-        useless = self._useless(column, name)
-        why, found = (useless, {}) if useless else self._fields(column, name)
-        if not found:
-            self.left_out.append(f"{_shown(name)}: {why}")
-        if _is_of_a_person(column):
-            found = {n: field.model_copy(update={"private": True}) for n, field in found.items()}
-            why += "; private, as its name says it tells who somebody is"
-        self._add(found, f"{_summary(column)}; {why}")
-
-    def look_at_time(self, cells: pl.Series) -> None:
-        column = SeenColumn(cells, self._labels.astype(np.float64))
-        why, found = self._parts(column, cells.name) or ("", {})
-        if column.moments is not None and column.moments.is_text:
-            self.time_format = column.moments.format
-        self._add(found, f"{_summary(column)}; {why}")
-
-    def _add(self, found: dict[str, Field], seen: str) -> None:
-        self.fields |= found
-        self.seen |= dict.fromkeys(found, seen)
-
-    def _useless(self, column: SeenColumn, name: str) -> str | None:
-        # why the column cannot be a field
-        if not name:
-            return "a column without a name"
-        if column.cells.n_unique() == 1:
-            return "the same in every row"
-        if column.is_counter and column.moments is None:
-            return (
-                f"a counter of the rows: nearly every row has a value of its own "
-                f"({column.distinct} distinct)"
-            )
-        if (why := leak(column.cells, self._labels)) is not None:
-            return f"LEAK: {why}: it must be known only after the click"
-        content = hash(tuple(column.texts().to_list()))
-        if (first := self._same.setdefault(content, name)) != name:
-            return f"the same in every row as {_shown(first)}"
-        return None
-
-    def _fields(self, column: SeenColumn, name: str) -> Found:
-        # why the column is of that kind, and its fields: none where it has to be left out
-        role: Role = "context" if CANDIDATE.isdisjoint(column.words) else "candidate"
-        if (parts := self._parts(column, name)) is not None:
-            return parts
-        if column.is_version:
-            return "versions, of which 9.10 is not 9.1", {
-                name: CategoricalField(
-                    kind="categorical", role=role, as_text=True, null_values=column.nulls
-                )
-            }
-        if column.lists is not None:
-            return _multivalue(column, name, role, "|")
-        if column.numbers is not None and not column.is_truth:
-            if column.ids is None:
-                return self._numeric(column, name, role)
-        elif column.separator is not None:
-            return _multivalue(column, name, role, column.separator)
-        if column.repeated < REPEATED:
-            return f"nearly every row has a value of its own ({column.distinct} distinct)", {}
-        nulls = (*column.nulls, *(column.odd_texts if column.ids else ()))
-        field = CategoricalField(kind="categorical", role=role, null_values=nulls)
-        return _why_categorical(column), {name: field}
-
-    def _parts(self, column: SeenColumn, name: str) -> Found | None:
-        # the parts of a time that come again; no category, as tomorrow's would be new
-        moments = column.moments
-        if moments is None:
-            return None
-        what = "a time" if moments.hours > 1 else "a date"
-        parts = moments.parts()
-        if not parts:
-            short = f"{what} of too short a log for its parts, and the next will be new"
-            return f"{short}; if it is the time, name it by --time", {}
-        nulls = (*column.nulls, *moments.odd)
-        found: dict[str, Field] = {
-            self._free(f"{name}_{part}"): CategoricalField(
-                kind="categorical",
-                source=name,
-                part=part,
-                format=moments.format,
-                null_values=nulls,
-            )
-            for part in parts
-        }
-        form = f" written as {moments.format}" if moments.format else ""
-        return f"of {what}{form}, whose own next value will be new", found
-
-    def _free(self, name: str) -> str:
-        while name in self._names or name in self.fields:
-            name += "_"
-        return name
-
-    def _numeric(self, column: SeenColumn, name: str, role: Role) -> Found:
-        numbers = column.numbers
-        assert numbers is not None  # noqa: S101  its caller looked
-        nulls = (*column.nulls, *column.odd_texts, *column.null_numbers)
-        if column.null_numbers:
-            numbers = numbers.filter(numbers != float(column.null_numbers[0]))
-        low, high = _float(numbers.min()), _float(numbers.max())
-        why = f"numbers from {low:g} to {high:g}"
-        transform, bins = "standardise", min(32, len(numbers) // ROWS_PER_BIN)
-        mean, median = _float(numbers.mean()), _float(numbers.median())
-        if bins >= 8:
-            transform, why = "quantile", f"{why}, each bin with about as many rows"
-        elif low >= 0 and mean > HEAVY_TAIL * median:
-            transform, why = "log1p", f"{why}, a long tail"
-        if nulls:
-            blank = column.cells.null_count()
-            share = len(numbers) / max(len(column.cells) - blank + column.null_rows, 1)
-            why += f"; {100 * share:.0f} % of values are numbers; the others: {', '.join(nulls)}"
-        alone = strength(column.cells, self._labels) or 0.0
-        if alone > STRONG:
-            why += f"; alone it ranks the label with AUC {alone:.2f}: known before the click?"
-        thousands, decimal = column.marks
-        settings = {"bins": bins} if transform == "quantile" else {}
-        marks = {"thousands": thousands, "decimal": decimal} if decimal == "," or thousands else {}
-        field = NumericField.model_validate(
-            {
-                "kind": "numeric",
-                "role": role,
-                "transform": transform,
-                "null_values": nulls,
-                **settings,
-                **marks,
-            }
-        )
-        return why, {name: field}
-
-
-def _multivalue(column: SeenColumn, name: str, role: Role, separator: str) -> Found:
-    parts = column.parts(separator)
-    values = parts.explode().drop_nulls()
-    if values.n_unique() > (1 - REPEATED) * len(values):
-        return "lists of values that do not come again", {}
-    lengths = parts.list.len()
-    longest = int(_float(lengths.max())) or 1
-    width = min(longest, MOST_VALUES, max(2, int(lengths.quantile(0.99, "higher") or 1)))
-    cut = f", the first {width} of them used" if longest > width else ""
-    field = MultivalueField(
-        kind="multivalue",
-        role=role,
-        separator=separator,
-        max_values=width,
-        null_values=column.nulls,
-    )
-    return f"up to {longest} values in a cell{cut}", {name: field}
-
-
-def _is_of_a_person(column: SeenColumn) -> bool:
-    # user, user_id, userId; but not user_age, which many share
-    words = frozenset(column.words)
-    return bool(words & PERSON) and words <= PERSON | ID
-
-
-def _why_categorical(column: SeenColumn) -> str:
-    if column.is_truth:
-        return "true or false"
-    if column.ids is not None:
-        return column.ids
-    return "text" if column.known.dtype == pl.String else str(column.known.dtype).lower()
-
-
-def _summary(column: SeenColumn) -> str:
-    missing = column.cells.null_count() / len(column.cells)
-    share = f"{missing:.1%} missing" if missing else "none missing"
-    nulls = f" ({', '.join(column.nulls)})" if column.nulls else ""
-    return f"{column.distinct} distinct, {share}{nulls}"
-
-
-def _float(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _shown(name: str) -> str:
-    # TOML's comments allow no control characters
-    return json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")

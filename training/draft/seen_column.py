@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from model.metrics.ranked_rows import Floats
-from model.values import NUMERIC, canonical, members, truths
+from model.values.values import NUMERIC, canonical, members, truths
 from training.draft.seen_moments import Moments, seen_moments
 from training.draft.whole_numbers import repeated_ids
 
@@ -71,7 +71,7 @@ class SeenColumn:
         if cells.dtype == pl.String:
             cells = cells.str.strip_chars().replace("", None)
         blank = cells.null_count()
-        self.nulls = self._null_texts(cells)
+        self.nulls = _null_texts(cells)
         cells = cells.replace(list(self.nulls), [None] * len(self.nulls)) if self.nulls else cells
         self.null_rows = cells.null_count() - blank  # written as one of the nulls
         self.cells, self.known = cells, cells.drop_nulls()
@@ -256,17 +256,18 @@ class SeenColumn:
         form = {value: canonical(value) for value in self.known.unique().to_list()}
         return pl.Series([None if cell is None else form[cell] for cell in self.cells.to_list()])
 
-    def _null_texts(self, cells: pl.Series) -> tuple[str, ...]:
-        if cells.dtype != pl.String:
-            return ()
-        values = cells.drop_nulls().unique()
-        found = sorted(NULLS.intersection(values))
-        others = values.filter(~values.is_in(found))
-        if "NA" in found and len(others) > 9 and others.str.contains("^[A-Z]{2}$").all():
-            found.remove("NA")  # Namibia among countries
-        if "-" in found and "+" in set(others):
-            found.remove("-")
-        return tuple(found)
+
+def _null_texts(cells: pl.Series) -> tuple[str, ...]:
+    if cells.dtype != pl.String:
+        return ()
+    values = cells.drop_nulls().unique()
+    found = sorted(NULLS.intersection(values))
+    others = values.filter(~values.is_in(found))
+    if "NA" in found and len(others) > 9 and others.str.contains("^[A-Z]{2}$").all():
+        found.remove("NA")  # Namibia among countries
+    if "-" in found and "+" in set(others):
+        found.remove("-")
+    return tuple(found)
 
 
 def _spaced(mark: str, cells: pl.Series) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from model.moments import Part, moment
+from model.values.moments import Part, moment
 
 NAMES = frozenset({
     "at", "created", "date", "datetime", "day", "dt", "epoch", "moment", "time", "timestamp", "ts",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from model.metrics.ranked_rows import Floats
 from model.schema import Schema
-from model.values import Column
+from model.values.values import Column
 from training.evaluation.curves import Bin, rate_bin, reliability
 from training.evaluation.slices import slices
 

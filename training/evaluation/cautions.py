@@ -8,7 +8,9 @@ from typing import Any
 
 from model.encoding import Encoded, Encoder
 from model.schema import Schema
-from model.vocabulary import FIRST, Bins, FieldVocabulary, Vocabulary
+from model.values.ids import FIRST
+from model.values.scales import Bins
+from model.vocabulary import FieldVocabulary, Vocabulary
 from training.data.leaks import leaks
 from training.data.log import Log
 from training.evaluation.coverage import coverage

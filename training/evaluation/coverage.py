@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from model.encoding import Encoded, Encoder
-from model.vocabulary import ABSENT, MISSING, UNKNOWN
+from model.values.ids import ABSENT, MISSING, UNKNOWN
 
 
 class Coverage(NamedTuple):

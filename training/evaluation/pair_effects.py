@@ -14,15 +14,9 @@ from numpy.typing import NDArray
 from model.encoding import Encoded, Encoder
 from model.pairs import pair_slots
 from model.scorer import Scorer
-from model.vocabulary import (
-    ABSENT,
-    FIRST,
-    MISSING,
-    UNKNOWN,
-    Bins,
-    FieldVocabulary,
-    Vocabulary,
-)
+from model.values.ids import ABSENT, FIRST, MISSING, UNKNOWN
+from model.values.scales import Bins
+from model.vocabulary import FieldVocabulary, Vocabulary
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

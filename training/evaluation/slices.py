@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.schema import Field, MultivalueField, NumericField
-from model.values import Column
+from model.values.values import Column
 
 MOST = 10
 OTHER = "(other)"

@@ -14,14 +14,14 @@ from model.bundle.files import GOLDEN, REPORT, SCHEMA, VALIDATION, vocabulary_fi
 from model.bundle.golden import GoldenCase
 from model.bundle.labelled_rows import LabelledRows
 from model.bundle.write import write_manifest
-from model.encoding import Encoded, Encoder
+from model.encoding import Encoded, Encoder, Slate
 from model.held_out import HeldOut
 from model.manifest import FORMAT, Calibration, Dimensions, Manifest
 from model.metrics.metrics import Metrics, metrics
 from model.nets import Net
 from model.schema import Schema
 from model.scorer import Scorer
-from model.values import Row, Value
+from model.values.values import Row, Value
 from model.vocabulary import FieldVocabulary, to_bytes
 from training.data.log import Log
 from training.data.schema_text import schema_text
@@ -47,41 +47,35 @@ def pack(
     warnings: Sequence[str] = (),
     held_out: HeldOut | None = None,
 ) -> tuple[Manifest, float]:
-    """Write everything into the empty `directory`; returns the manifest and the parity reached.
+    """Write a bundle; returns its manifest and the parity reached.
 
-    `parts`: "valid" and perhaps "test", encoded rows with their log; their metrics go into the
-    manifest, and the first rows of "valid" among the golden ones. `train`: the encoded training
-    rows, for the report. `validation`: the rows held out that the bundle is to keep, as they are.
-    `warnings`: what must not pass in silence, a line each.
-    `held_out`: the rule of what the net was never trained on. `calibration` is None where the task
-    has no probability.
+    Args:
+        directory: an empty one.
+        net: the fitted net.
+        name: the net's name.
+        vocabularies, encoder: what each field learnt.
+        calibration: None where the task has no probability.
+        parts: "valid" and perhaps "test", encoded rows with their log; their metrics go into the
+            manifest, and the first rows of "valid" are golden rows.
+        training: facts of the fit, for the manifest and the report.
+        train: the encoded training rows, for the report.
+        validation: the rows held out that the bundle keeps, or None.
+        warnings: one line each, for the manifest and the report.
+        held_out: the rule of what the net was never trained on.
 
     Raises:
         ParityError: the graphs do not score as the net does.
     """
     schema = encoder.schema
-    export(net, calibration, schema.candidate_slots, directory)
-    dimensions = Dimensions(rows=encoder.rows, slots=len(encoder.offsets), **net.sizes)
-    bias = float(net.bias.detach())
-    scorer = Scorer(directory, dimensions, bias, schema.candidate_slots)
-    encoded, valid = parts["valid"]
-    real = encoded.slice(0, GATE_ROWS)
-    cases = edge_cases(real.ids, real.values, encoder.offsets, encoder.rows, schema.candidate_slots)
-    parity = check_parity(net, calibration, scorer, cases)
-    (directory / SCHEMA).write_text(schema_text(schema), encoding="utf-8")
-    (directory / "vocabulary").mkdir()
-    for field, vocabulary in vocabularies.items():
-        (directory / vocabulary_file(field)).write_bytes(to_bytes(vocabulary))
-    first = valid.take(np.arange(min(GOLDEN_ROWS, len(valid)))).rows()
-    golden = (_answered(*case, encoder, scorer).line() for case in golden_cases(first, schema))
-    (directory / GOLDEN).write_text("".join(golden), encoding="utf-8")
-    if validation is not None:
-        (directory / VALIDATION).write_bytes(_labelled(validation).dumps())
+    dimensions, scorer = _write_graphs(directory, net, calibration, encoder)
+    parity = check_parity(net, calibration, scorer, _gate_cases(parts["valid"][0], encoder))
+    _write_fields(directory, schema, vocabularies)
+    _write_rows(directory, parts["valid"][1], validation, encoder, scorer)
     measured = {part: measure(scorer, *rows, schema.task) for part, rows in parts.items()}
-    told = Fit(
+    of_fit = Fit(
         name, schema.task, encoder, vocabularies, scorer, train, parts, measured, training, warnings
     )
-    (directory / REPORT).write_text(report(told), encoding="utf-8")
+    (directory / REPORT).write_text(report(of_fit), encoding="utf-8")
     manifest = write_manifest(
         directory,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -99,6 +93,40 @@ def pack(
         held_out=held_out,
     )
     return manifest, parity
+
+
+def _write_graphs(
+    directory: Path, net: Net, calibration: Calibration | None, encoder: Encoder
+) -> tuple[Dimensions, Scorer]:
+    candidate = encoder.schema.candidate_slots
+    export(net, calibration, candidate, directory)
+    dimensions = Dimensions(rows=encoder.rows, slots=len(encoder.offsets), **net.sizes)
+    return dimensions, Scorer(directory, dimensions, float(net.bias.detach()), candidate)
+
+
+def _write_fields(
+    directory: Path, schema: Schema, vocabularies: Mapping[str, FieldVocabulary]
+) -> None:
+    (directory / SCHEMA).write_text(schema_text(schema), encoding="utf-8")
+    (directory / "vocabulary").mkdir()
+    for field, vocabulary in vocabularies.items():
+        (directory / vocabulary_file(field)).write_bytes(to_bytes(vocabulary))
+
+
+def _gate_cases(encoded: Encoded, encoder: Encoder) -> dict[str, Encoded | Slate]:
+    real, candidate = encoded.slice(0, GATE_ROWS), encoder.schema.candidate_slots
+    return edge_cases(real.ids, real.values, encoder.offsets, encoder.rows, candidate)
+
+
+def _write_rows(
+    directory: Path, valid: Log, validation: Log | None, encoder: Encoder, scorer: Scorer
+) -> None:
+    first = valid.take(np.arange(min(GOLDEN_ROWS, len(valid)))).rows()
+    cases = golden_cases(first, encoder.schema)
+    lines = (_answered(*case, encoder, scorer).line() for case in cases)
+    (directory / GOLDEN).write_text("".join(lines), encoding="utf-8")
+    if validation is not None:
+        (directory / VALIDATION).write_bytes(_labelled(validation).dumps())
 
 
 def _labelled(log: Log) -> LabelledRows:

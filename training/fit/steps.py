@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from model.encoding import Encoder
 from model.nets import Net, Settings, build
-from model.vocabulary import FIRST, UNKNOWN
+from model.values.ids import FIRST, UNKNOWN
 from training.config import Config, SizedStep, Step
 from training.data.examples import Examples
 from training.fit.bias_level import settle_level

@@ -9,7 +9,7 @@ import torch
 from model.encoding import Encoder
 from model.nets import Net
 from model.schema import NumericField
-from model.vocabulary import FIRST, MISSING, UNKNOWN
+from model.values.ids import FIRST, MISSING, UNKNOWN
 from training.data.examples import Examples
 
 

@@ -16,16 +16,21 @@ from model.metrics.bootstrap import intervals, resample
 from model.metrics.metrics import Metrics
 from model.metrics.ranked_rows import NAMES
 from model.scorer import Scorer
-from model.vocabulary import FIRST, FieldVocabulary
+from model.values.ids import FIRST
+from model.vocabulary import FieldVocabulary
 from training.data.log import Log
 from training.evaluation.baseline import baseline_words
 from training.evaluation.coverage import Coverage, coverage
 from training.report.importance_section import importance_section
+from training.report.labels import HEADLINE, LABELS, flat
+from training.report.learning_section import (
+    choice_words,
+    growth_section,
+    learning_section,
+    stage_words,
+)
 from training.report.page import (
-    charts,
-    details,
     element,
-    figure,
     heat_cell,
     joined,
     page,
@@ -35,31 +40,7 @@ from training.report.page import (
     words,
 )
 from training.report.pair_sections import pairs_section
-from training.report.plots import Series, chart
 from training.report.score_sections import Scored, calibration_section, ranking_section
-
-LABELS = {
-    "auc": "AUC",
-    "pr_auc": "PR-AUC",
-    "gauc": "GAUC",
-    "ndcg@10": "NDCG@10",
-    "ndcg": "NDCG",
-    "logloss": "logloss",
-    "normalised_entropy": "normalised entropy",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "r2": "R²",
-    "brier": "Brier",
-    "calibration_ratio": "calibration ratio",
-    "ece": "ECE",
-}
-
-
-HEADLINE = {
-    "click": ("auc", "logloss", "rmse"),
-    "regression": ("rmse", "mae", "r2"),
-    "ranking": ("gauc", "ndcg@10", "ndcg"),
-}
 
 
 @dataclass(frozen=True)
@@ -137,72 +118,12 @@ def _headline(fit: Fit, shown: Scored) -> list[str]:
     return [f"On {shown.name} ({shown.log_rows:,} rows): {', '.join(named)}."] if named else []
 
 
-def stage_words(training: Mapping[str, Any]) -> list[str]:
-    """What the last step of a fit of several changed; whether that is more than luck is said of
-    the nets as served.
-    """
-    epochs: Sequence[Mapping[str, Any]] = training.get("epochs", [])
-    steps = list(dict.fromkeys(epoch["step"] for epoch in epochs))
-    if len(steps) < 2:
-        return []
-    before, after = steps[-2], steps[-1]
-    criterion = f"valid {training.get('criterion', 'logloss')}"
-    start = min((e for e in epochs if e["step"] == before), key=lambda e: e["valid_loss"])
-    ends = [e for e in epochs if e["step"] == after and e["best"]]
-    said = f"{before} reached {criterion} {start['valid_loss']:.4f}{_auc(start)}"
-    if not ends:
-        return [
-            f"The attention stage gained nothing: no epoch of {after} improved on its start, so "
-            f"the net is kept as that stage began. {said} before it."
-        ]
-    end = ends[-1]
-    gain = start["valid_loss"] - end["valid_loss"]
-    verdict = "lowered" if gain > 0 else "raised"
-    return [
-        f"The attention stage {verdict} {criterion} by {abs(gain):.4f}: {said}, {after} "
-        f"{end['valid_loss']:.4f}{_auc(end)} (both before calibration; these rows also chose "
-        "the epochs)."
-    ]
-
-
 def _baseline_words(fit: Fit) -> list[str]:
     facts = fit.training.get("baseline")
     if facts is None:
         return []
     words = baseline_words(fit.net, facts)
     return [f"Served, each with its own calibration: {words}."]
-
-
-def growth_section(training: Mapping[str, Any]) -> Markup:
-    """What a warm start went on from, and what came to its vocabularies; empty for another fit."""
-    if "from" not in training:
-        return Markup("")
-    said = f"This fit went on from the bundle of version {training['from']}"
-    if training["replayed"]:
-        said += f", with {training['replayed']:,} older rows replayed"
-    grown: Mapping[str, Mapping[str, int]] = training["grown"]
-    rows = [[name, f"{sizes['old']:,}", f"{sizes['new']:,}"] for name, sizes in grown.items()]
-    head = ["field", "values it had", "that came"]
-    return section("Warm start", paragraph(f"{said}."), *([table(head, rows)] if rows else []))
-
-
-def choice_words(training: Mapping[str, Any]) -> list[str]:
-    """Which calibration was chosen, and by what; nothing where the task has none."""
-    chosen: Mapping[str, Any] | None = training.get("calibration")
-    if chosen is None:
-        return []
-    losses: Mapping[str, float] = chosen["cross_validated_logloss"]
-    if not losses:
-        return [f"Calibration: {chosen['kind']}."]
-    shown = ", ".join(f"{kind} {loss:.5f}" for kind, loss in losses.items())
-    return [
-        f"Calibration: {chosen['kind']}, the simplest whose cross-validated logloss on valid is "
-        f"within one standard error of the lowest ({shown})."
-    ]
-
-
-def _auc(epoch: Mapping[str, Any]) -> str:
-    return "" if epoch["valid_auc"] is None else f", AUC {epoch['valid_auc']:.4f}"
 
 
 def _figures_section(fit: Fit, scored: Mapping[str, Scored]) -> Markup:
@@ -233,50 +154,6 @@ def _figures_section(fit: Fit, scored: Mapping[str, Scored]) -> Markup:
         "calibration: what they say is a little too good."
     )
     return section("Figures", table(head, rows), paragraph(note, class_="note"))
-
-
-def learning_section(training: Mapping[str, Any]) -> Markup:
-    """Loss and AUC by epoch, over all steps of a fit; empty where no epoch was run."""
-    epochs: Sequence[Mapping[str, Any]] = training.get("epochs", [])
-    if not epochs:
-        return Markup("")
-    criterion = f"valid {training.get('criterion', 'logloss')}"
-    numbers = [float(i + 1) for i in range(len(epochs))]
-    starts = [i for i, e in enumerate(epochs) if i == 0 or e["step"] != epochs[i - 1]["step"]]
-    marks = [(i + 0.5, str(epochs[i]["step"])) for i in starts] if len(starts) > 1 else []
-    span = (0.5, len(epochs) + 0.5)
-    losses = [
-        Series(numbers, [e["train_loss"] for e in epochs]),
-        Series(numbers, [e["valid_loss"] for e in epochs]),
-    ]
-    drawn = [
-        figure(
-            "Loss",
-            chart(losses, "epoch", "loss", x_range=span, marks=marks, counted=True),
-            f"training with dropout, {criterion} without",
-            ["train", "valid"],
-        )
-    ]
-    known = [(n, e["valid_auc"]) for n, e in zip(numbers, epochs, strict=True) if e["valid_auc"]]
-    if known:
-        x, y = zip(*known, strict=True)
-        drawing = chart([Series(x, y)], "epoch", "AUC", x_range=span, marks=marks, counted=True)
-        drawn.append(figure("AUC on valid", drawing))
-    rows = [
-        [
-            e["step"],
-            e["number"],
-            f"{e['train_loss']:.4f}",
-            f"{e['valid_loss']:.4f}",
-            "–" if e["valid_auc"] is None else f"{e['valid_auc']:.4f}",
-            f"{e['learning_rate']:.2g}",
-            f"{e['seconds']:.1f}",
-            "best so far" if e["best"] else "",
-        ]
-        for e in epochs
-    ]
-    head = ["step", "epoch", "train loss", criterion, "valid AUC", "rate", "seconds", ""]
-    return section("Learning", charts(*drawn), details("Every epoch", table(head, rows)))
 
 
 def _coverage_section(fit: Fit) -> Markup:
@@ -333,14 +210,3 @@ def _settings_section(training: Mapping[str, Any]) -> Markup:
     told = ("epochs", "baseline", "from", "replayed", "grown")  # elsewhere
     settings = {key: value for key, value in training.items() if key not in told}
     return section("Settings", table(["key", "value"], list(flat(settings))))
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as (dotted key, text)."""
-    found: list[tuple[str, str]] = []
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            found += flat(value, f"{prefix}{key}.")
-        else:
-            found.append((f"{prefix}{key}", str(value)))
-    return found

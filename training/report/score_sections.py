@@ -1,5 +1,6 @@
 """The parts of a report that tell of scores: how they rank, and whether they are honest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,25 +144,14 @@ def calibration_section(scored: Scored, schema: Schema) -> tuple[Markup, list[st
         [one.high for one in bins],
         kind="points",
     )
-    drawing = chart(
-        [points],
-        "mean probability",
-        "click rate",
-        x_range=(0, top),
-        y_range=(0, top),
-        diagonal=True,
-    )
-    deciles = [[i + 1, *_cells(one)] for i, one in enumerate(bins)]
+    drawing = _honest(points, ("mean probability", "click rate"), (0, top))
     by_field = _by_field(told)
     cells, outside = len(told.values), sum(one.bin.outside for one in told.values)
     body = section(
         title,
         charts(
             figure("Reliability", drawing, "deciles with 95 % intervals; dashed: honest"),
-            element(
-                "div",
-                joined([element("h3", "By decile"), table(["decile", *_HEAD], deciles)]),
-            ),
+            _by_decile(_HEAD, [_cells(one) for one in bins]),
         ),
         details(
             f"By field: {outside} of {cells} values outside their interval",
@@ -203,27 +193,37 @@ def targets_section(scored: Scored) -> Markup:
         [one.high for one in bins],
         kind="points",
     )
-    drawing = chart(
-        [points], "mean prediction", "mean target", x_range=span, y_range=span, diagonal=True
-    )
+    names = ("mean prediction", "mean target")
     rows = [
-        [
-            i + 1,
+        (
             f"{one.rows:,}",
             f"{one.prediction:.4g}",
             f"{one.target:.4g}",
             f"{one.low:.4g} to {one.high:.4g}",
-        ]
-        for i, one in enumerate(bins)
+        )
+        for one in bins
     ]
-    head = ["decile", "rows", "mean prediction", "mean target", "95 % interval"]
     return section(
         f"Targets ({scored.name})",
         charts(
-            figure("Predictions and targets", drawing, "deciles with 95 % intervals"),
-            element("div", joined([element("h3", "By decile"), table(head, rows)])),
+            figure(
+                "Predictions and targets",
+                _honest(points, names, span),
+                "deciles with 95 % intervals",
+            ),
+            _by_decile(("rows", *names, "95 % interval"), rows),
         ),
     )
+
+
+def _honest(points: Series, names: tuple[str, str], span: tuple[float, float]) -> Markup:
+    # both axes over one range: on the diagonal, what was predicted came
+    return chart([points], *names, x_range=span, y_range=span, diagonal=True)
+
+
+def _by_decile(head: Sequence[str], cells: Sequence[Sequence[object]]) -> Markup:
+    rows = [[number, *row] for number, row in enumerate(cells, 1)]
+    return element("div", joined([element("h3", "By decile"), table(["decile", *head], rows)]))
 
 
 def _by_field(told: CalibrationReport) -> list[Markup]:

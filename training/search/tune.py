@@ -18,8 +18,8 @@ import torch
 
 from model.encoding import Encoder
 from model.errors import AfmError, ConfigError
+from model.files.whole_file import whole_file
 from model.schema import Schema
-from model.whole_file import whole_file
 from training.config import Config
 from training.data.examples import Examples
 from training.data.log import Log
@@ -85,22 +85,27 @@ def tune(
     ended: Callable[[Ended], None],
     warned: Callable[[str], None],
 ) -> Tuned:
-    """Search until there are `trials` ended ones, or for `minutes`; one of both must be given. With
-    an `out` that holds a search of the same settings and rows it goes on, in the trial that it was
-    ended in. `ended` is told of each trial, and `warned` of what
-    `fit` would warn of. Writes trials.sqlite, trials.json, report.html and,
-    with a winner, best.toml.
+    """Search for settings. Where `out` holds a search of the same settings and rows, it is resumed,
+    inside the trial that was interrupted. Writes trials.sqlite, trials.json, report.html and, with
+    a winner, best.toml.
+
+    Args:
+        log: the rows to fit and, without `valid`, to judge on.
+        valid: the rows to judge on, or None.
+        schema: the fields.
+        config: the first trial, and what is not searched for.
+        out: the folder of the search.
+        seed: of the draws and of every fit.
+        trials: how many trials there are in the end, over all runs; None for no limit.
+        minutes: how long this run takes; None for no limit. One of both must be given.
+        ended: called with each trial that ended.
+        warned: called with each line that `fit` would warn by.
 
     Raises:
         ConfigError: no budget, or `out` holds a search of other settings or rows.
         DataError: a log that cannot be trained on.
     """
-    if trials is None and minutes is None:
-        raise ConfigError("a budget is needed: --trials or --minutes")
-    for option, given in (("--trials", trials), ("--minutes", minutes)):
-        if given is not None and not given > 0:
-            raise ConfigError(f"{option} {given:g}: must be above 0")
-    deadline = time.monotonic() + 60 * (float("inf") if minutes is None else minutes)
+    deadline = _deadline(trials, minutes)
     parts = prepare(log, valid, None, schema, config)
     train = sampled(parts.train, config, seed)
     config = config.settled(len(train))  # what is searched from are numbers
@@ -111,28 +116,20 @@ def tune(
     for caution in warnings:
         warned(caution)
     rows, held_out = encoded.seen, encoded.held_out
-    settings = {
-        "net": config.net,
-        "seed": seed,
-        "schema": schema.digest,
-        "configuration": config.model_dump(mode="json"),
-        "rows": [len(parts.train), len(parts.valid)],
-        "log": digest(rows, held_out)[:16],
-    }
+    counts = [len(parts.train), len(parts.valid)]
+    settings = _settings(config, seed, schema, counts, digest(rows, held_out))
     with open_trials(out / TRIALS, settings, space(config), first(config), seed) as found:
-
-        def search() -> bool:
-            while trials is None or len(found.ended()) < trials:
-                if time.monotonic() > deadline:
-                    return False
-                running = out / RUNNING
-                if _trial(found, config, encoder, rows, held_out, seed, running, deadline):
-                    return True
-                ended(found.ended()[-1])
-            return False
-
+        interrupted = False
         try:
-            interrupted = search()
+            while trials is None or len(found.ended()) < trials:
+                if interrupted or time.monotonic() > deadline:
+                    break
+                running = out / RUNNING
+                interrupted = _trial(
+                    found, config, encoder, rows, held_out, seed, running, deadline
+                )
+                if not interrupted:
+                    ended(found.ended()[-1])
         except KeyboardInterrupt:  # between two trials, or within the bookkeeping of one
             interrupted = True
         of_all = found.ended()
@@ -140,11 +137,39 @@ def tune(
     winner = None if best is None else configured(config, best.parameters)
     judged_by = f"valid {parts.objective.criterion}"
     tuned = Tuned(judged_by, of_all, best, winner, interrupted, warnings)
-    if winner is not None:
-        _write(out / BEST, winner.dumps())
+    _write_results(out, tuned, config, settings)
+    return tuned
+
+
+def _deadline(trials: int | None, minutes: float | None) -> float:
+    # a moment of time.monotonic
+    if trials is None and minutes is None:
+        raise ConfigError("a budget is needed: --trials or --minutes")
+    for option, given in (("--trials", trials), ("--minutes", minutes)):
+        if given is not None and not given > 0:
+            raise ConfigError(f"{option} {given:g}: must be above 0")
+    return time.monotonic() + 60 * (float("inf") if minutes is None else minutes)
+
+
+def _settings(
+    config: Config, seed: int, schema: Schema, rows: list[int], digest: str
+) -> dict[str, Any]:
+    # what all trials of a search share: under other settings it is not resumed
+    return {
+        "net": config.net,
+        "seed": seed,
+        "schema": schema.digest,
+        "configuration": config.model_dump(mode="json"),
+        "rows": rows,
+        "log": digest[:16],
+    }
+
+
+def _write_results(out: Path, tuned: Tuned, config: Config, settings: dict[str, Any]) -> None:
+    if tuned.config is not None:
+        _write(out / BEST, tuned.config.dumps())
     _write(out / TABLE, json.dumps(_as_json(tuned), indent=2) + "\n")
     _write(out / REPORT, tune_report(tuned, config, settings))
-    return tuned
 
 
 def _trial(

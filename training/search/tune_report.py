@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from training.config import Config
-from training.report.fit_report import flat
+from training.report.labels import flat
 from training.report.page import (
     charts,
     element,

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.errors import BundleError, ConfigError, reason
+from model.files.whole_file import whole_file
 from model.nets import Net
-from model.whole_file import whole_file
 
 Stored = Mapping[str, Mapping[str, NDArray[np.float32]]]  # parameter -> name in Adam -> array
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from model.errors import BundleError, ConfigError, reason
-from model.whole_file import whole_file
+from model.files.whole_file import whole_file
 from training.data.examples import Examples
 
 

@@ -28,12 +28,8 @@ from model.held_out import HeldOut, common
 from model.manifest import Manifest
 from model.nets import Net
 from model.schema import Schema
-from model.vocabulary import (
-    UNKNOWN,
-    FieldVocabulary,
-    Vocabulary,
-    grow_vocabulary,
-)
+from model.values.ids import UNKNOWN
+from model.vocabulary import FieldVocabulary, Vocabulary, grow_vocabulary
 from training.config import Config
 from training.data.examples import Examples
 from training.data.log import Log

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from model.bundle.bundle import Bundle
 from model.bundle.labelled_rows import LabelledRows
 from model.bundle.opened import OpenedBundle
-from model.values import Row
+from model.values.values import Row
 from model.vocabulary import FieldVocabulary, Vocabulary
 from service.versions.gate.rows import FEWEST_ROWS
 

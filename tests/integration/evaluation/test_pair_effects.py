@@ -8,7 +8,9 @@ import pytest
 from model.encoding import Encoded
 from model.explanation import Explainer
 from model.schema import Schema
-from model.vocabulary import FIRST, Bins, Scaler, Vocabulary
+from model.values.ids import FIRST
+from model.values.scales import Bins, Scaler
+from model.vocabulary import Vocabulary
 from tiny import tiny_rows
 from training.evaluation.coverage import coverage
 from training.evaluation.pair_effects import by_fields, by_values, pair_terms, sample, value_name

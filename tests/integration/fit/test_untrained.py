@@ -7,7 +7,9 @@ import torch
 from model.encoding import Encoder
 from model.nets import Settings, build
 from model.schema import Schema
-from model.vocabulary import MISSING, UNKNOWN, Scaler, Vocabulary
+from model.values.ids import MISSING, UNKNOWN
+from model.values.scales import Scaler
+from model.vocabulary import Vocabulary
 from training.fit.loop import Examples
 from training.fit.untrained_rows import settle_untrained
 

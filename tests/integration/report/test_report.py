@@ -16,7 +16,7 @@ from training.config import Config, Step
 from training.data.log import Log
 from training.fit.fit import fit
 from training.fit.loop import Watcher
-from training.report.fit_report import stage_words
+from training.report.learning_section import stage_words
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 HOSTILE = "<script>alert(1)</script>"

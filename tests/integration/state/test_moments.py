@@ -6,7 +6,7 @@ import pytest
 
 from model.bundle.bundle import Bundle
 from model.schema import Schema
-from model.vocabulary import FIRST
+from model.values.ids import FIRST
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
 from training.config import Config, Step

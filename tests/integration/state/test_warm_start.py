@@ -10,7 +10,8 @@ import torch
 
 from model.bundle.bundle import Bundle
 from model.bundle.files import WEIGHTS
-from model.vocabulary import FIRST, MISSING, UNKNOWN, Scaler
+from model.values.ids import FIRST, MISSING, UNKNOWN
+from model.values.scales import Scaler
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
 from training.config import NETS, Config, Step

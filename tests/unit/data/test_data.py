@@ -11,7 +11,8 @@ from model.encoding import Encoder
 from model.errors import DataError, SchemaError
 from model.held_out import HeldOut
 from model.schema import Schema
-from model.vocabulary import UNKNOWN, fit_vocabulary
+from model.values.ids import UNKNOWN
+from model.vocabulary import fit_vocabulary
 from training.data.log import Log
 from training.data.parts import require_contrast, sample, split, without_held_out
 from training.data.read_log import read_log

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from model.encoding import Encoder
 from model.schema import Schema
-from model.vocabulary import UNKNOWN, fit_vocabulary
+from model.values.ids import UNKNOWN
+from model.vocabulary import fit_vocabulary
 from service.scoring.payloads import PayloadDecoder
 from training.data.log import encode
 from training.data.read_log import read_log

@@ -10,16 +10,9 @@ from hypothesis import strategies as st
 from model.encoding import Encoder
 from model.errors import InputError
 from model.schema import Schema
-from model.vocabulary import (
-    ABSENT,
-    FIRST,
-    MISSING,
-    UNKNOWN,
-    Bins,
-    Scaler,
-    Vocabulary,
-    fit_vocabulary,
-)
+from model.values.ids import ABSENT, FIRST, MISSING, UNKNOWN
+from model.values.scales import Bins, Scaler
+from model.vocabulary import Vocabulary, fit_vocabulary
 
 SCHEMA = """
 label = "click"

@@ -3,8 +3,8 @@
 import pytest
 
 from model.errors import SchemaError
-from model.moments import PARTS
 from model.schema import CategoricalField, NumericField, Schema
+from model.values.moments import PARTS
 from training.data.schema_text import schema_text
 
 MINIMAL = 'label = "click"\n[fields.device]\nkind = "categorical"\n'

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.errors import AfmError, ConfigError, SchemaError
-from model.toml_files import parse, read_text
+from model.files.toml_files import parse, read_text
 
 
 class Cat(BaseModel):

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from model.errors import BundleError
 from model.schema import Schema
-from model.values import canonical, members
+from model.values.ids import FIRST
+from model.values.scales import Bins, Scaler
+from model.values.values import canonical, members
 from model.vocabulary import (
-    FIRST,
     LEAST_KEPT,
-    Bins,
-    Scaler,
     Vocabulary,
     fit_vocabulary,
     from_bytes,

@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any
 from unicodedata import normalize
 
-from model.moments import moment_text
+from model.values.moments import moment_text
 
 Scalar = str | int | float | bool | None
 Value = Scalar | Sequence[Scalar]

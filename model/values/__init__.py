@@ -1,0 +1,1 @@
+"""One raw value: what it means, and what a field learnt of its numbers."""
