@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from load import run_load
 from results import circumstances, keep, say, table
-from serve import fitted, make_requests
 from servers import service
+from wide_requests import fitted, make_requests
 
 from model.encoding import Encoder, Slate
 from model.manifest import Calibration, Dimensions
@@ -124,16 +124,12 @@ def model(fields: int, values: int) -> Iterator[Ask]:
         assert ads is not None
         scorer.choose_graphs(Slate(first, ads))
 
+        def body(count: int) -> bytes:
+            chosen = [known[i] for i in rng.integers(0, len(known), count)]
+            return json.dumps({"context": row(names[:context]), "candidates": chosen}).encode()
+
         def asking(count: int) -> Callable[[], None]:
-            bodies = [
-                json.dumps(
-                    {
-                        "context": row(names[:context]),
-                        "candidates": [known[i] for i in rng.integers(0, len(known), count)],
-                    }
-                ).encode()
-                for _ in range(BODIES)
-            ]
+            bodies = [body(count) for _ in range(BODIES)]
 
             def ask() -> None:
                 for body in bodies:

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 from load import Connection, request_bytes
+from measured import Measured, ms
 from naive_graph import export_naive_bundle
 from results import circumstances, keep, say, table
-from serve import Measured, fitted, make_requests, ms
 from servers import clean_environment, free_port, service, started
+from wide_requests import fitted, make_requests
 
 from model.bundle.bundle import Bundle
 from service.scoring.payloads import PayloadDecoder

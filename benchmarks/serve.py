@@ -17,31 +17,25 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
 
 import numpy as np
-import polars as pl
 import psutil
-from load import Connection, Load, request_bytes, run_load, run_open_load
-from product import fit
+from load import Connection, run_load, run_open_load
+from measured import Measured, middle, ms, timed
 from results import circumstances, keep, say, table
 from servers import afternoon, busy, echo, service
-from wide_log import write_wide_log
+from wide_requests import CANDIDATES, bare_calls, fitted, make_requests
 
 from model.bundle.bundle import Bundle
-from model.encoding import Slate
 from service.scoring.ad_cache import AdCache
 from service.scoring.payloads import PayloadDecoder
 from service.settings import CacheLimits
 
-CANDIDATES = (1, 10, 50, 100, 500)
 CONNECTIONS = (1, 4)
 OPEN_RATES = (0.25, 0.5, 0.75)  # of the requests a second of the closed loop
 OPEN_CANDIDATES = 50
 OPEN_CONNECTIONS = 32
 WORKER_CANDIDATES = (50, 500)
-BODIES = 200  # different requests for each number of candidates
-ADS = 2000  # different ads in all of them
 TOLERANCE = 1e-5
 PATIENT = {"AFM_MAX_WAIT_MS": "10000"}  # what overload comes to is measured elsewhere
 STALL_SECONDS = 0.035
@@ -94,68 +88,6 @@ def main() -> None:
         keep("bench", text)
 
 
-def fitted(home: Path) -> Bundle:
-    """A bundle of 39 fields, fitted for an epoch or two, since no figure depends on them."""
-    write_wide_log(home)
-    return fit(home, "--net", "afm")
-
-
-def make_requests(log: Path, bundle: Bundle) -> dict[int, list[bytes]]:
-    """For each number of candidates, bodies made of rows of the log."""
-    rows, fields = pl.read_parquet(log), bundle.schema.fields
-    context = rows.select([name for name, field in fields.items() if field.role == "context"])
-    candidate = rows.select([name for name, field in fields.items() if field.role == "candidate"])
-    contexts, ads = context.to_dicts(), candidate.head(ADS).to_dicts()
-    rng = np.random.default_rng(1)
-    return {
-        size: [
-            request_bytes(
-                "/predict",
-                {
-                    "context": contexts[rng.integers(len(contexts))],
-                    "candidates": [ads[i] for i in rng.integers(0, len(ads), size)],
-                },
-            )
-            for _ in range(BODIES)
-        ]
-        for size in CANDIDATES
-    }
-
-
-def bare_calls(bundle: Bundle, requests: dict[int, list[bytes]]) -> dict[int, Callable[[], float]]:
-    """For each number of candidates, what takes the seconds of one bare call of the graph that
-    serves it, its inputs at hand, over all requests.
-    """
-    encoder, scorer, decoder = (
-        bundle.read_encoder(),
-        bundle.read_scorer(),
-        PayloadDecoder(max(CANDIDATES)),
-    )
-    found = {}
-    for size, bodies in requests.items():
-        slates = []
-        for body in bodies:
-            asked = decoder.decode(body.partition(b"\r\n\r\n")[2])
-            context, ads = encoder.encode_context(asked.context), encoder.encode_ads(asked.rows[:])
-            assert context is not None
-            assert ads is not None
-            slates.append(Slate(context, ads, scorer.alone(ads)))
-        if size == CANDIDATES[0]:
-            scorer.choose_graphs(slates[0])
-        ranked = scorer.ranks(size)
-        rows = slates if ranked else [scorer.joined(slate) for slate in slates]
-        call: Any = scorer.rank if ranked else scorer.predict_plainly
-
-        def seconds(call: Any = call, rows: Any = rows) -> float:
-            began = perf_counter()
-            for one in rows:
-                call(one)
-            return (perf_counter() - began) / len(rows)
-
-        found[size] = seconds
-    return found
-
-
 def largest_difference(ports: dict[str, int], requests: dict[int, list[bytes]]) -> float:
     """Ask both servers everything once; ends the benchmark where answers are not equal."""
     connections = [Connection(ports[name]) for name in ("service", "afternoon")]
@@ -169,47 +101,6 @@ def largest_difference(ports: dict[str, int], requests: dict[int, list[bytes]]) 
         connection.close()
     assert worst <= TOLERANCE, f"answers differ by {worst:.2g}: there is nothing to compare"
     return worst
-
-
-class Measured:
-    """Runs cells in turn, so that all servers meet the same machine."""
-
-    def __init__(self, rounds: int, seconds: float) -> None:
-        self.rounds = rounds
-        self.seconds = seconds
-        self.busiest = 0.0
-
-    def closed(
-        self, ports: dict[str, int], bodies: list[bytes], connections: int
-    ) -> dict[str, Load]:
-        """The median run of each server, asked the same."""
-        return self.each(ports, dict.fromkeys(ports, bodies), connections)
-
-    def each(
-        self, ports: dict[str, int], bodies: dict[str, list[bytes]], connections: int
-    ) -> dict[str, Load]:
-        """The median run of each server, each asked in its own form."""
-        runs: dict[str, list[Load]] = {name: [] for name in ports}
-        for number in range(self.rounds):
-            for name in list(ports)[:: 1 if number % 2 == 0 else -1]:
-                runs[name].append(run_load(ports[name], bodies[name], connections, self.seconds))
-        self.busiest = max(self.busiest, *(run.busy for found in runs.values() for run in found))
-        return {name: middle(found) for name, found in runs.items()}
-
-
-def middle(runs: list[Load]) -> Load:
-    """The medians of several runs."""
-    return Load(*(median(column) for column in zip(*map(astuple, runs), strict=True)))
-
-
-def astuple(run: Load) -> tuple[float, ...]:
-    """A run's figures in their order."""
-    return run.requests_per_second, run.p50, run.p99, run.longest, run.busy
-
-
-def ms(seconds: float) -> str:
-    """Milliseconds as the tables have them."""
-    return f"{1000 * seconds:.2f}"
 
 
 def closed(
@@ -316,16 +207,6 @@ def parsing(bundle: Bundle, requests: dict[int, list[bytes]], rounds: int) -> st
         lines.append([size, *(f"{1e6 * s:.0f}" for s in spent), f"{spent[2] / spent[0]:.1f}"])
     head = ["candidates", "ads known", "ads new", "afternoon", "afternoon / ads known"]
     return "Microseconds to decode and encode a request, without a server:\n\n" + table(head, lines)
-
-
-def timed(call: Callable[[bytes], None], bodies: list[bytes], rounds: int) -> float:
-    """The median over all bodies and rounds, in seconds."""
-    found = []
-    for body in bodies * rounds:
-        began = perf_counter()
-        call(body)
-        found.append(perf_counter() - began)
-    return median(found)
 
 
 def opened(ports: dict[str, int], requests: dict[int, list[bytes]], measured: Measured) -> str:

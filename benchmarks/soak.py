@@ -9,6 +9,7 @@ any other, and judged no worse.
 """
 
 import argparse
+import itertools
 import json
 import random
 import shutil
@@ -24,12 +25,13 @@ from typing import NamedTuple
 
 import numpy as np
 import psutil
+from background import background
 from load import Connection, request_bytes
 from numpy.typing import NDArray
 from product import command, run
 from results import circumstances, keep, say, table, verdict
-from serve import fitted, make_requests
 from servers import busy, clean_environment, free_port, started
+from wide_requests import fitted, make_requests
 
 RATE = 60.0  # requests a second; CANCELLED of them are not waited for
 CANCELLED = 0.05
@@ -104,7 +106,15 @@ def soaked(home: Path, seconds: float) -> str:
         idle = of_a_core(parent, QUIET_SECONDS)
     strange = statuses.keys() - {"200", "429", "cancelled"}
     assert not strange, statuses
-    log = (home / "log").read_text()
+    return figures(samples, seconds, statuses, swaps, (home / "log").read_text(), idle)
+
+
+def figures(
+    samples: list[Sample], seconds: float, statuses: Counter[str], swaps: int, log: str, idle: float
+) -> str:
+    """The table of a run's samples, answers and swaps, of the service's log, and of the share of a
+    core that it takes without requests.
+    """
     lives, refused = (log.count(f'"event": "version {what}"') for what in ("is live", "refused"))
     late = [one for one in samples if one.second >= SETTLED * seconds]
     at = np.array([one.second / 3600 for one in late])
@@ -222,18 +232,12 @@ def loaded(port: int, requests: list[bytes]) -> Iterator[tuple[list[float], Coun
     Raises:
         AssertionError: a request that was not answered.
     """
-    over = threading.Event()
-    faults: list[BaseException] = []
     latencies: list[float] = []
     statuses: Counter[str] = Counter()
+    seeds = itertools.count()
 
-    def work(seed: int) -> None:
-        try:
-            ask(random.Random(seed))
-        except BaseException as error:
-            faults.append(error)
-
-    def ask(chance: random.Random) -> None:
+    def ask(over: threading.Event) -> None:
+        chance = random.Random(next(seeds))
         connection = Connection(port)
         while not over.wait(chance.expovariate(RATE / 4)):
             request = chance.choice(requests)
@@ -250,16 +254,8 @@ def loaded(port: int, requests: list[bytes]) -> Iterator[tuple[list[float], Coun
             statuses[str(connection.status)] += 1
         connection.close()
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
+    with background(ask, threads=4):
         yield latencies, statuses
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-    assert not faults, faults
 
 
 if __name__ == "__main__":

@@ -18,13 +18,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import redis
+from background import background
 from load import Answer, Connection, request_bytes, run_counted_load
 from product import command, fit, run
 from results import say, verdict
-from serve import fitted, make_requests
 from servers import clean_environment, free_port, metrics, started, wait_live
+from wide_requests import fitted, make_requests
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # who break them, as the tests do
+sys.path.insert(
+    0, str(Path(__file__).parents[2] / "tests/support")
+)  # who break them, as the tests do
 from bad_bundles import IN_REDIS, IN_THE_STORE, put
 from model.bundle.bundle import Bundle
 from service.store.bundle_store import BundleStore
@@ -197,23 +200,12 @@ def _served(home: Path, environment: dict[str, str]) -> Iterator[int]:
 @contextmanager
 def _loaded(port: int, requests: list[bytes]) -> Iterator[list[Answer]]:
     """Asked at RATE until the block ends; yields the answers, whole when it has ended."""
-    over = threading.Event()
     answers: list[Answer] = []
-    faults: list[BaseException] = []
 
-    def load() -> None:
+    def load(over: threading.Event) -> None:
         due = np.arange(RATE) / RATE
-        try:
-            while not over.is_set():
-                answers.extend(run_counted_load(port, requests, CONNECTIONS, due, keep=True))
-        except BaseException as error:
-            faults.append(error)
+        while not over.is_set():
+            answers.extend(run_counted_load(port, requests, CONNECTIONS, due, keep=True))
 
-    thread = threading.Thread(target=load)
-    thread.start()
-    try:
+    with background(load):
         yield answers
-    finally:
-        over.set()
-        thread.join()
-    assert not faults, faults

@@ -21,8 +21,8 @@ import numpy as np
 import psutil
 from load import Connection, request_bytes, run_counted_load
 from results import verdict
-from serve import fitted, make_requests
 from servers import service
+from wide_requests import fitted, make_requests
 
 RATE, SECONDS = 200.0, 10.0  # of the neighbour
 BAD = 8  # callers at once

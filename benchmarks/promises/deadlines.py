@@ -9,8 +9,8 @@ from time import perf_counter
 import numpy as np
 import polars as pl
 from load import Connection, request_bytes, run_counted_load
-from serve import fitted
 from servers import service
+from wide_requests import fitted
 
 from model.bundle.bundle import Bundle
 

@@ -1,6 +1,6 @@
 """Streams of requests, valid, odd and broken, in random pieces, against a plain, slow reading of
-the same bytes (tests/plain_http.py): never more answers than requests, never one to bytes of a
-body.
+the same bytes (tests/support/plain_http.py): never more answers than requests, never one to bytes
+of a body.
 """
 
 import sys
@@ -11,7 +11,9 @@ from bundles import tiny_bundle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # what makes and reads the streams
+sys.path.insert(
+    0, str(Path(__file__).parents[2] / "tests/support")
+)  # what makes and reads the streams
 from commands import Commands
 from service.http.access.api_keys import make_key
 from streams import MOST_BODY, Asked, streams

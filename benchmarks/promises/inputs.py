@@ -21,8 +21,8 @@ from typing import Any
 import psutil
 from load import Connection, request_bytes
 from pydantic import BaseModel
-from serve import fitted, make_requests
 from servers import service
+from wide_requests import fitted, make_requests
 
 from model.bundle.bundle import Bundle
 from service.http.openapi import ExplainAnswer, PredictAnswer, Problem

@@ -19,9 +19,9 @@ import numpy as np
 from load import run_counted_load
 from product import command, fit
 from results import verdict
-from serve import fitted, make_requests
 from servers import clean_environment, free_port, started
 from swaps import CONNECTIONS, RATE, SIZE, fitted_otherwise
+from wide_requests import fitted, make_requests
 
 from model.bundle.bundle import Bundle
 from model.bundle.files import vocabulary_file
@@ -33,7 +33,9 @@ from service.store.version_store import VersionStore
 from service.versions.publish import publish
 from service.versions.refusals import FIRST_RETRY_SECONDS
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # versions are harmed as in the tests
+sys.path.insert(
+    0, str(Path(__file__).parents[2] / "tests/support")
+)  # versions are harmed as in the tests
 from altered import scale_output, slow_down, whole
 
 SECONDS = 100.0

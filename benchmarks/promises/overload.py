@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from load import Answer, run_closed_load, run_counted_load, run_load
 from results import say, verdict
-from serve import fitted, make_requests
 from servers import service
+from wide_requests import fitted, make_requests
 
 SIZES = (50, 500)
 CONNECTIONS = 256

@@ -21,13 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from background import background
 from load import Answer, Connection, request_bytes, run_counted_load
+from numpy.typing import NDArray
 from product import command
 from results import say, verdict
-from serve import fitted, make_requests
 from servers import clean_environment, free_port, metrics, started, wait_live
+from wide_requests import fitted, make_requests
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # the faults are those of the tests
+sys.path.insert(
+    0, str(Path(__file__).parents[2] / "tests/support")
+)  # the faults are those of the tests
 from cancelled_lookups import cancelled_lookups
 from faulty_redis import FAULTS, FaultyRedis, faulty_redis
 from model.bundle.bundle import Bundle
@@ -43,8 +47,7 @@ CONNECTIONS = 8  # of callers; each new one is any worker's
 PAUSE = 0.02  # seconds of a caller between two requests
 SAME = 1e-6  # two workers may have chosen two graphs for the same rows
 MODEL, LIVE = "ads", "ads-live"
-SIZE = 50  # candidates
-RECOVERY_SECONDS, CONNECTS = 2.0, 10
+SIZE, RECOVERY_SECONDS, CONNECTS = 50, 2.0, 10  # SIZE: candidates
 LIVE_FAULTS = ("kill -9", "black hole")
 LIVE_RATE, LIVE_SECONDS = 100.0, 4.0  # requests a second
 LIVE_TIMEOUT_MS = Settings.model_fields["live_timeout_ms"].default
@@ -152,15 +155,9 @@ def _lived(
         slow = sum(_degraded(answer) for answer in calm)  # where others want the cores as well
         before = _latencies(calm)
         for name, values in zip(LIVE_FAULTS, some[2:], strict=True):
-            counted = _counted(port)
             mend = FAULTS[name](redis)
             asked = asking(values)
-            found = run_counted_load(port, asked, CONNECTIONS, due, keep=True)
-            assert all(_degraded(answer) for answer in found), "not degraded"
-            for answer in found:
-                differs = np.abs(unknown - json.loads(answer.body)["probabilities"]).max(1).min()
-                assert differs <= SAME, "other probabilities than those of an unknown value"
-            assert _counted(port) - counted == len(found), "the metric says otherwise"
+            found = _asked_degraded(port, asked, due, unknown)
             mend()
             after = run_counted_load(port, asked, CONNECTIONS, due, keep=True)
             late = [one.due + one.latency for one in after if _degraded(one)]
@@ -184,13 +181,25 @@ def _lived(
     return lines
 
 
+def _asked_degraded(
+    port: int, requests: list[bytes], due: NDArray[np.float64], unknown: NDArray[np.float64]
+) -> list[Answer]:
+    # answers that are all degraded, as for an unknown value [requests, candidates], and counted
+    counted = _counted(port)
+    found = run_counted_load(port, requests, CONNECTIONS, due, keep=True)
+    assert all(_degraded(answer) for answer in found), "not degraded"
+    for answer in found:
+        differs = np.abs(unknown - json.loads(answer.body)["probabilities"]).max(1).min()
+        assert differs <= SAME, "other probabilities than those of an unknown value"
+    assert _counted(port) - counted == len(found), "the metric says otherwise"
+    return found
+
+
 def _without(bundle: Bundle, body: dict[str, Any], field: str) -> list[float]:
     context = {**body["context"], field: "never seen"}
     rows = [{**context, **ad} for ad in body["candidates"]]
-    found: list[float] = (
-        bundle.read_scorer().predict(bundle.read_encoder().encode(rows)).probabilities
-    )
-    return list(found)
+    scores = bundle.read_scorer().predict(bundle.read_encoder().encode(rows))
+    return list(scores.probabilities)
 
 
 def _degraded(answer: Answer) -> bool:
@@ -198,8 +207,7 @@ def _degraded(answer: Answer) -> bool:
     return bool(json.loads(answer.body)["degraded"])
 
 
-def _latencies(answers: list[Answer]) -> list[float]:
-    # p50, p99 and the longest
+def _latencies(answers: list[Answer]) -> list[float]:  # p50, p99 and the longest
     return [float(q) for q in np.quantile([one.latency for one in answers], (0.5, 0.99, 1))]
 
 
@@ -269,10 +277,8 @@ def _publish(
 def _asked(port: int, requests: list[bytes], right: list[list[float]]) -> Iterator[list[float]]:
     # raises where an answer is not 200, or not the same; yields by how much each one differs
     answers: list[float] = []
-    faults: list[BaseException] = []
-    stopping = threading.Event()
 
-    def ask() -> None:
+    def ask(stopping: threading.Event) -> None:
         connection = Connection(port)
         try:
             while not stopping.is_set():
@@ -282,21 +288,11 @@ def _asked(port: int, requests: list[bytes], right: list[list[float]]) -> Iterat
                 assert differs <= SAME, "other probabilities"
                 answers.append(differs)
                 time.sleep(PAUSE)
-        except BaseException as error:
-            faults.append(error)
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=ask) for _ in range(CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    try:
+    with background(ask, CONNECTIONS):
         yield answers
-    finally:
-        stopping.set()
-        for thread in threads:
-            thread.join()
-    assert not faults, faults
 
 
 def _probabilities(answer: Any) -> list[float]:

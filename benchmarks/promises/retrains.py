@@ -41,7 +41,7 @@ from training.fit.loop import Watcher
 from training.fit.malloc import keep_freed_memory
 from training.simulate.simulation import simulate
 
-sys.path.append(str(Path(__file__).parents[2] / "tests"))
+sys.path.append(str(Path(__file__).parents[2] / "tests/support"))
 from altered import scale_output, whole
 
 RETRAINS = 12

@@ -20,7 +20,9 @@ from product import command
 from results import verdict
 from servers import clean_environment, free_port, started
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))  # the intruders are those of the tests
+sys.path.insert(
+    0, str(Path(__file__).parents[2] / "tests/support")
+)  # the intruders are those of the tests
 from commands import Commands
 from intruders import BODY, CLOSED, NEEDED, PASSWORD, RIGHTS, look_for_leaks
 from model.bundle.bundle import Bundle

@@ -18,8 +18,8 @@ from load import Answer, Connection, run_counted_load
 from numpy.typing import NDArray
 from product import command, fit
 from results import verdict
-from serve import fitted, make_requests
 from servers import clean_environment, free_port, started
+from wide_requests import fitted, make_requests
 
 from model.bundle.bundle import Bundle
 from model.bundle.files import MANIFEST
@@ -62,6 +62,13 @@ def _again(home: Path, bundle: Bundle) -> Bundle:
     return Bundle.open(copied)
 
 
+def _check(answers: list[Answer], expected: dict[str, NDArray[np.float64]]) -> None:
+    lost = [answer.status for answer in answers if answer.status != 200]
+    assert not lost, f"{len(lost)} answers other than 200: {set(lost)}"
+    apart = max(_distance(answer, expected) for answer in answers)
+    assert apart == 0, f"{apart} off what the version gives"
+
+
 def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str, str]]:
     requests = make_requests(home / "log.parquet", pair[0])[SIZE]
     expected = {
@@ -91,17 +98,14 @@ def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str, s
         slowest = _roll_back(store, port, pair, requests[0])
     lives = log.read_text().count('"event": "version is live"')
     store.close()
-    lost = [answer.status for answer in during + loading if answer.status != 200]
-    assert not lost, f"{len(lost)} answers other than 200: {set(lost)}"
-    apart = [_distance(answer, expected) for answer in during + loading]
-    assert max(apart) == 0, f"{max(apart)} off what the version gives"
+    _check(during + loading, expected)
     before, now, loads = _p99(steady), _p99(during), _p99(loading)
     return [
         (
             f"{SWAPS} swaps between two versions and {LOADS} among three, under {RATE:g} "
             f"requests/s of {SIZE} candidates, two workers",
-            f"{len(apart):,} answers, all 200 and all their version's to the bit; {lives} times a "
-            "worker went live",
+            f"{len(during + loading):,} answers, all 200 and all their version's to the bit; "
+            f"{lives} times a worker went live",
             "all 200, each its version's to the bit",
         ),
         (

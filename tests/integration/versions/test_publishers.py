@@ -9,12 +9,10 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from version_reader import verify, version_reader
 
 from model.bundle.bundle import Bundle
 from publisher import Publisher
-from service.scoring.live_version import make_live
-from service.scoring.remote_fields import LiveValues
-from service.store.version_store import VersionStore
 from service.versions.publish import publish
 
 FEWEST_KILLS, MOST_KILLS = 6, 40
@@ -43,46 +41,6 @@ def env(redis_url, tmp_path):
         "AFM_BUNDLES": str(tmp_path / "bundles"),
         "AFM_HOME": str(tmp_path),
     }
-
-
-def verify(store, bundles, version):
-    """As a worker does before a version goes live."""
-    bundle, record = bundles.open("ads", version), store.record(version)
-    values = None
-    if record.live:
-        values = LiveValues(record, bundle.schema, store, None)
-        values.learn(
-            record, store, [r for c in bundle.read_golden() for r in c.request["instances"]]
-        )
-    make_live("ads", bundle, store.vocabularies(version), values=values)
-
-
-@contextmanager
-def reader(redis_url, bundles):
-    """Looks all the time, as workers do, and proves each version that is listed or active."""
-    faults, seen, stopping = [], set(), threading.Event()
-
-    def look():
-        store = VersionStore(redis_url, "ads", timeout=10)
-        while not stopping.is_set():
-            active = store.active()
-            listed = [record.version for record in store.versions()]
-            for version in {active, *listed} - seen - {None}:
-                try:
-                    verify(store, bundles, version)
-                except Exception as error:
-                    faults.append((version, error))
-                seen.add(version)
-        store.close()
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        stopping.set()
-        thread.join()
-    assert faults == []
 
 
 @contextmanager
@@ -131,7 +89,7 @@ def test_a_publisher_killed_at_any_point_leaves_no_half_version_and_the_next_swe
         env = {**env, "AFM_LIVE_ABOVE": "2"}
     folder = tmp_path / "bundles" / "ads"
     hit = set()
-    with reader(redis_url, bundles) as seen, slow_writes(raw_redis):
+    with version_reader(redis_url, bundles, "ads") as seen, slow_writes(raw_redis):
         for version in ("first", "second"):  # the first of all has the imports to wait for
             begun = time.monotonic()
             whole_one = Publisher(version_of(version), env)
@@ -207,7 +165,7 @@ def test_of_two_publishers_at_once_both_are_whole_and_one_is_active(
         if not same
         else ([version_of("v1")] * 2)
     )
-    with reader(redis_url, bundles):
+    with version_reader(redis_url, bundles, "ads"):
         both = [Publisher(source, env) for source in sources]
         for one in both:
             one.start()
@@ -216,7 +174,7 @@ def test_of_two_publishers_at_once_both_are_whole_and_one_is_active(
     assert {record.version for record in store.versions()} == versions
     assert store.active() in versions
     for version in versions:
-        verify(store, bundles, version)
+        verify(store, bundles, "ads", version)
     assert staged(raw_redis) == []
     if not same:
         (other,) = versions - {store.active()}
@@ -229,7 +187,7 @@ def refused_for_room(store, bundles, folder, code, said):
     assert "cannot write the bundle" in said
     assert store.active() == "v1"
     assert [record.version for record in store.versions()] == ["v1"]
-    verify(store, bundles, "v1")
+    verify(store, bundles, "ads", "v1")
     assert {path.name for path in folder.iterdir()} == {".lock", ".active", "v1"}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-CONFIGURATIONS = Path(__file__).parent / "clients" / "proxies"
+CONFIGURATIONS = Path(__file__).parents[1] / "clients" / "proxies"
 FRONT, BACKENDS = "127.0.0.1:8080", ("127.0.0.1:8001", "127.0.0.1:8002")
 NGINX = """
 daemon off;

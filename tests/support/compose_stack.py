@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 UP_SECONDS = 1500  # all images from an empty cache, one training run
 IMAGES = ("redis", "service", "training", "balancer")
 

@@ -9,7 +9,7 @@ import redis
 from own_redis import own_redis
 from until import until
 
-DOCKER = Path(__file__).parents[1] / "docker"
+DOCKER = Path(__file__).parents[2] / "docker"
 FOR_NOBODY = [
     *(("flushall",), ("flushdb",), ("config", "get", "*"), ("keys", "*"), ("scan", "0")),
     *(("eval", "return 1", "0"), ("script", "flush"), ("acl", "list"), ("debug", "sleep", "0")),
