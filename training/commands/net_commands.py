@@ -125,9 +125,7 @@ def tune(
     log = read_log(data_given(data, separator), fields)
     held_out = optional_log(valid, fields, separator)
     watchers = lambda trial: print_progress(told(trial)), lambda line: print_warnings([line])
-    tuned = search(
-        *(log, held_out, fields, settings, out, seed, trials, minutes), *watchers
-    )
+    tuned = search(*(log, held_out, fields, settings, out, seed, trials, minutes), *watchers)
     print(printed(tuned))
     if tuned.interrupted:
         print_progress("interrupted: the same command goes on from here")

@@ -9,7 +9,7 @@ criterion on the rows held out, before calibration.
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -119,19 +119,8 @@ def tune(
     counts = [len(parts.train), len(parts.valid)]
     settings = _settings(config, seed, schema, counts, digest(rows, held_out))
     with open_trials(out / TRIALS, settings, space(config), first(config), seed) as found:
-        interrupted = False
-        try:
-            while trials is None or len(found.ended()) < trials:
-                if interrupted or time.monotonic() > deadline:
-                    break
-                running = out / RUNNING
-                interrupted = _trial(
-                    found, config, encoder, rows, held_out, seed, running, deadline
-                )
-                if not interrupted:
-                    ended(found.ended()[-1])
-        except KeyboardInterrupt:  # between two trials, or within the bookkeeping of one
-            interrupted = True
+        search = _Search(config, encoder, rows, held_out, seed, trials, deadline, out / RUNNING)
+        interrupted = search.run(found, ended)
         of_all = found.ended()
     best = best_of(of_all)
     winner = None if best is None else configured(config, best.parameters)
@@ -172,35 +161,51 @@ def _write_results(out: Path, tuned: Tuned, config: Config, settings: dict[str, 
     _write(out / REPORT, tune_report(tuned, config, settings))
 
 
-def _trial(
-    found: Trials,
-    config: Config,
-    encoder: Encoder,
-    train: Examples,
-    valid: Examples,
-    seed: int,
-    running: Path,
-    deadline: float,
-) -> bool:
-    # whether it was interrupted: then the next run draws it again, and goes on where it stands
-    trial = found.begin()
-    chosen = configured(config, trial.params)
-    objective = objective_of(chosen, encoder.schema)
-    watcher = _Pruner(trial, deadline)
-    checkpoint = _checkpoint(running, {"trial": f"{len(found.ended())} {trial.params}"})
-    torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True)
-    try:
-        trained = fit_net(Steps(chosen, encoder, train, valid, watcher, objective, checkpoint))
-    except optuna.TrialPruned:
-        found.end(trial, watcher.lowest, None, watcher.seconds, pruned=True)
-    else:
-        if trained.interrupted:
+@dataclass(frozen=True)
+class _Search:
+    config: Config
+    encoder: Encoder
+    train: Examples
+    valid: Examples
+    seed: int
+    trials: int | None
+    deadline: float
+    running: Path
+
+    def run(self, found: Trials, ended: Callable[[Ended], None]) -> bool:
+        # whether it was interrupted
+        try:
+            while self.trials is None or len(found.ended()) < self.trials:
+                if time.monotonic() > self.deadline:
+                    return False
+                if self._trial(found):
+                    return True
+                ended(found.ended()[-1])
+        except KeyboardInterrupt:  # between two trials, or within the bookkeeping of one
             return True
-        judged = objective.judge(logits(trained.net, valid), valid)
-        found.end(trial, judged.loss, judged.auc, watcher.seconds, pruned=False)
-    checkpoint.remove()
-    return False
+        return False
+
+    def _trial(self, found: Trials) -> bool:
+        # whether it was interrupted: then the next run draws it again, and resumes it
+        trial = found.begin()
+        chosen = configured(self.config, trial.params)
+        objective = objective_of(chosen, self.encoder.schema)
+        watcher = _Pruner(trial, self.deadline)
+        checkpoint = _checkpoint(self.running, {"trial": f"{len(found.ended())} {trial.params}"})
+        torch.manual_seed(self.seed)
+        torch.use_deterministic_algorithms(True)
+        steps = Steps(chosen, self.encoder, self.train, self.valid, watcher, objective, checkpoint)
+        try:
+            trained = fit_net(steps)
+        except optuna.TrialPruned:
+            found.end(trial, watcher.lowest, None, watcher.seconds, pruned=True)
+        else:
+            if trained.interrupted:
+                return True
+            judged = objective.judge(logits(trained.net, self.valid), self.valid)
+            found.end(trial, judged.loss, judged.auc, watcher.seconds, pruned=False)
+        checkpoint.remove()
+        return False
 
 
 def _checkpoint(path: Path, inputs: dict[str, str]) -> Checkpoint:

@@ -104,12 +104,3 @@ def test_import_graph_keeps_the_packages_apart(package, others):
         if name.startswith(package) and other.split(".")[0] in others
     }
     assert crossed == set()
-
-
-def test_import_graph_has_no_folder_of_more_than_twelve_modules():
-    folders = {path.parent for path in MODULES.values()}
-    sizes = {
-        str(folder.relative_to(ROOT)): sum(p.name != "__init__.py" for p in folder.glob("*.py"))
-        for folder in folders
-    }
-    assert {name: size for name, size in sizes.items() if size > 12} == {}

@@ -1,0 +1,60 @@
+"""Folders, files, classes and functions stay small enough to be read at once."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+FILES = sorted(
+    path
+    for folder in ("service", "model", "training", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+)
+# larger still, each until it is cut: an entry goes with the cut, and none comes
+LARGER = {
+    "benchmarks/quality.py",
+    "service/cli.py:_parser",
+    "service/http/app.py:create_app",
+    "service/http/wire/protocol.py:OneWriteProtocol",
+    "service/scoring/payloads.py",
+    "service/scoring/predictor.py",
+    "service/settings.py",
+    "service/settings.py:Settings",
+    "service/store/version_store.py:VersionStore",
+    "training/fit/fit.py:fit",
+    "training/fit/loop.py:run_step",
+}
+
+
+def definitions(kinds: tuple[type[ast.AST], ...], most: int) -> set[str]:
+    """Each definition of more than `most` lines, docstring and all."""
+    return {
+        f"{path.relative_to(ROOT)}:{node.name}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, kinds) and node.end_lineno - node.lineno >= most
+    }
+
+
+def test_functions_have_at_most_60_lines():
+    assert definitions((ast.FunctionDef, ast.AsyncFunctionDef), 60) <= LARGER
+
+
+def test_classes_have_at_most_200_lines():
+    assert definitions((ast.ClassDef,), 200) <= LARGER
+
+
+def test_files_have_at_most_300_lines():
+    sizes = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert {str(path.relative_to(ROOT)) for path, size in sizes.items() if size > 300} <= LARGER
+
+
+@pytest.mark.parametrize("package", ["service", "model", "training"])
+def test_folders_hold_at_most_12_modules(package):
+    folders = {path.parent for path in FILES if path.relative_to(ROOT).parts[0] == package}
+    sizes = {
+        str(folder.relative_to(ROOT)): sum(p.name != "__init__.py" for p in folder.glob("*.py"))
+        for folder in folders
+    }
+    assert {name: size for name, size in sizes.items() if size > 12} == {}
