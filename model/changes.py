@@ -15,10 +15,11 @@ import numpy as np
 
 from model.encoding import Encoded, Encoder
 from model.fields import FieldEncoder, field_encoder
-from model.moments import Part, moment
 from model.schema import CategoricalField, Field, MultivalueField, NumericField
-from model.values import Value
-from model.vocabulary import Bins, FieldVocabulary, Scaler, Vocabulary
+from model.values.moments import Part, moment
+from model.values.scales import Bins, Scaler
+from model.values.values import Value
+from model.vocabulary import FieldVocabulary, Vocabulary
 
 POINTS = 101  # of the range of a number
 SOME_DAY = datetime(2024, 1, 1, tzinfo=UTC)  # a Monday, for a moment that is missing

@@ -22,9 +22,7 @@ Transform = Literal["standardise", "log1p", "quantile", "none"]
 
 # TOML has arrays; a schema is hashable and never changes
 Texts = Annotated[tuple[str, ...], Setting(strict=False)]
-
 USUAL_MARKS = {"thousands": "", "decimal": "."}
-
 Task = Literal["click", "regression", "ranking"]
 Targets = Literal["as_given", "plus_minus_one"]
 

@@ -10,8 +10,9 @@ from model.bundle.bundle import Bundle
 from model.bundle.golden import GoldenCase
 from model.manifest import Manifest
 from model.schema import Field, MultivalueField, NumericField, Schema
-from model.values import Row, Value
-from model.vocabulary import Bins, FieldVocabulary, Scaler, Vocabulary
+from model.values.scales import Bins, Scaler
+from model.values.values import Row, Value
+from model.vocabulary import FieldVocabulary, Vocabulary
 
 MOST_VALUES = 10_000  # of a field's vocabulary that are suggested, the most frequent ones
 MOST_CANDIDATES = 8

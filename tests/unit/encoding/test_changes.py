@@ -6,7 +6,8 @@ import pytest
 from model.changes import POINTS, Changed, changes_of
 from model.encoding import Encoder
 from model.schema import Schema
-from model.vocabulary import Bins, Scaler, Vocabulary
+from model.values.scales import Bins, Scaler
+from model.vocabulary import Vocabulary
 
 SCHEMA = Schema.parse("""
 label = "click"

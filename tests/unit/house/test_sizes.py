@@ -16,6 +16,7 @@ LARGER = {
     "benchmarks/quality.py",
     "service/cli.py:_parser",
     "service/http/app.py:create_app",
+    "service/http/openapi.py:document",
     "service/http/wire/protocol.py:OneWriteProtocol",
     "service/scoring/payloads.py",
     "service/scoring/predictor.py",
