@@ -29,9 +29,9 @@ from model.nets import Settings, build
 from model.schema import CategoricalField, Schema
 from model.scorer import Scorer
 from model.vocabulary import Vocabulary
+from service.limits import CacheLimits
 from service.scoring.ad_cache import AdCache
 from service.scoring.payloads import PayloadDecoder
-from service.settings import CacheLimits
 from training.export.onnx_graphs import export
 from training.report.plots import Series, chart
 

@@ -27,9 +27,9 @@ from servers import afternoon, busy, echo, service
 from wide_requests import CANDIDATES, bare_calls, fitted, make_requests
 
 from model.bundle.bundle import Bundle
+from service.limits import CacheLimits
 from service.scoring.ad_cache import AdCache
 from service.scoring.payloads import PayloadDecoder
-from service.settings import CacheLimits
 
 CONNECTIONS = (1, 4)
 OPEN_RATES = (0.25, 0.5, 0.75)  # of the requests a second of the closed loop

@@ -13,7 +13,6 @@ hello world
 0
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,25 +25,6 @@ from model.errors import AfmError
 
 INTERRUPTED = 130  # 128 + SIGINT, which typer returns after Ctrl-C
 READER_LEFT = 141  # 128 + SIGPIPE, as a shell says it of others
-
-
-def run(
-    parser: argparse.ArgumentParser, argv: Sequence[str] | None, interrupted: str = "interrupted"
-) -> int:
-    """Call `run` of the arguments that `parser` makes of `argv`, the process's own where that is
-    None; returns 0, an error's own status, or 130 after Ctrl-C, which is told as `interrupted`.
-    """
-    with reader_may_leave():
-        arguments = parser.parse_args(argv)
-        try:
-            arguments.run(arguments)
-        except AfmError as error:
-            sys.stderr.write(f"{parser.prog}: {error}\n")
-            return error.exit_code
-        except KeyboardInterrupt:
-            sys.stderr.write(f"{parser.prog}: {interrupted}\n")
-            return 130
-        return 0
 
 
 def command_line(description: str, *examples: str) -> typer.Typer:

@@ -1,110 +1,131 @@
 """`afm-serve`: runs the service, and publishes, lists and switches versions."""
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from model.command import run
+import typer
+
+from model.command import command_line, epilog, run_command
 from service.errors import SettingsError, StoreError
-from service.settings import Settings
-from service.store.active_notes import remember
-from service.store.embedded_redis import EmbeddedRedis
 
 if TYPE_CHECKING:
+    from service.settings import Settings
     from service.store.version_store import VersionStore
     from service.versions.publish import Published
 
 MOST_DAYS = 36_500.0
 WAIT_SECONDS = 10.0  # a worker with traffic takes some seconds to judge a version
 
+app = command_line(
+    "Serve click probabilities. Settings are read from AFM_* variables; options win.",
+    "afm-serve publish bundle",
+    "afm-serve run --workers 2",
+)
+
+Model = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The model; default: AFM_MODEL, else 'default'."),
+]
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status: 2 for a fault of the user, 3 for no Redis, 4 for a
-    version that is active and refused by workers.
+    """Run one command; returns its exit status: 2 for a mistake of the user, 3 where Redis does not
+    answer, 4 for a version that is active and refused by workers.
     """
-    return run(_parser(), argv)
+    return run_command(app, "afm-serve", argv)
 
 
-# Each command imports what it needs, so that `versions` does without onnxruntime.
+# Each command imports what it needs: `--help` comes at once, and `versions` without onnxruntime.
+# The options of `run` are settings: their types and ranges are checked with those.
 
 
-def _run(arguments: argparse.Namespace) -> None:
+@app.command(epilog=epilog("afm-serve run", "afm-serve run --host 0.0.0.0 --workers 4"))
+def run(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; default: AFM_HOST.")
+    ] = None,
+    port: Annotated[str | None, typer.Option(help="Port to listen on; default: AFM_PORT.")] = None,
+    workers: Annotated[
+        str | None, typer.Option(help="Processes that serve; default: AFM_WORKERS.")
+    ] = None,
+    model: Model = None,
+) -> None:
+    """Serve until a signal ends it."""
     from service.http.server import serve
 
-    settings = Settings.load(
-        host=arguments.host, port=arguments.port, workers=arguments.workers, model=arguments.model
-    )
+    settings = _settings(host=host, port=port, workers=workers, model=model)
     with _redis(settings) as address:
         serve(settings, address)
 
 
-def _publish(arguments: argparse.Namespace) -> None:
+@app.command(
+    epilog=epilog(
+        "afm-serve publish bundle",
+        "afm-serve publish bundle --on labelled.jsonl --wait 30",
+        "afm-serve publish bundle --no-activate",
+    )
+)
+def publish(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The directory of a bundle.")],
+    no_activate: Annotated[
+        bool, typer.Option("--no-activate", help="Publish it and leave the active version.")
+    ] = False,
+    on: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Labelled rows to compare on, as validation.jsonl."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish what is worse than the active version.")
+    ] = False,
+    wait: Annotated[
+        float,
+        typer.Option(
+            min=0.0, metavar="SECONDS", help="Wait for the workers; status 4 where they refuse it."
+        ),
+    ] = WAIT_SECONDS,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="The same as --wait 0.")] = False,
+    model: Model = None,
+) -> None:
+    """Publish a bundle and make it the active version."""
     from service.store.bundle_store import BundleStore
     from service.versions.gate.publish_gate import Gate
     from service.versions.prune import prune
     from service.versions.publish import publish
 
-    if not arguments.wait >= 0:
-        raise SettingsError(f"--wait {arguments.wait:g}: seconds, 0 or more")
-    settings = Settings.load(model=arguments.model)
+    settings = _settings(model=model)
     with _store(settings) as store:
         bundles = BundleStore(settings.bundle_directory)
-        # what nobody is answered by yet is told its faults, and not refused
-        force = arguments.force or not arguments.activate
-        gate = Gate(settings.gate_calibration, arguments.on, force, settings.gate_loss)
+        gate = Gate(
+            settings.gate_max_calibration_ratio,
+            on,
+            force or no_activate,  # no caller gets its answers yet: its faults are shown alone
+            settings.gate_max_loss_increase,
+        )
         done = publish(
-            arguments.bundle,
+            bundle,
             store,
             bundles,
-            activate=arguments.activate,
-            force=arguments.force,
+            activate=not no_activate,
+            force=force,
             gate=gate,
-            live_above=settings.live_above,
+            remote_fields_above=settings.remote_fields_above,
         )
-        _say_published(done, settings.model)
-        if done.active and arguments.wait > 0:
-            _wait(store, done.record.version, arguments.wait)
+        _print_published(done, settings.model)
+        if done.active and wait > 0 and not no_wait:
+            _wait(store, done.record.version, wait)
         if settings.keep_versions is not None:
             for version in prune(store, bundles, settings.keep_versions):
                 print(f"  {version} is removed")
 
 
-def _say_published(done: "Published", model: str) -> None:
-    version, net = done.record.version, done.record.net
-    what = "was published before" if done.again else "published"
-    state = "is active" if done.active else f"not active: afm-serve activate {version}"
-    print(f"{version} ({net}) {what} as model {model!r}; {state}")
-    for line in done.saw:
-        print(f"  {'although: ' if line in done.faults else ''}{line}")
-
-
-def _wait(store: "VersionStore", version: str, seconds: float) -> None:
-    from service.store.refusal_board import RefusalBoard
-    from service.versions.rollout import wait_for_workers
-
-    sys.stdout.flush()  # what was done stands there while the workers are waited for
-    found = wait_for_workers(RefusalBoard(store), version, seconds)
-    for line in found.lines(seconds):
-        print(f"  {line}")
-    found.require_not_refused()
-
-
-def _key(arguments: argparse.Namespace) -> None:
-    from service.http.access.api_keys import make_key
-
-    path = Settings.load().api_keys
-    if path is None:
-        raise SettingsError("AFM_API_KEYS: names no file to keep the key's hash in")
-    print(make_key(path, arguments.name, arguments.rights.split(",")))
-    print(f"afm-serve: {path} holds its hash; the key itself is shown this once", file=sys.stderr)
-
-
-def _versions(arguments: argparse.Namespace) -> None:
-    settings = Settings.load(model=arguments.model)
+@app.command(epilog=epilog("afm-serve versions", "afm-serve versions --model shop"))
+def versions(model: Model = None) -> None:
+    """List the published versions, and which workers refuse."""
+    settings = _settings(model=model)
     with _store(settings) as store:
         active, records = store.active(), store.versions()
         refused = _refused(store)
@@ -124,20 +145,99 @@ def _versions(arguments: argparse.Namespace) -> None:
         print(line)
 
 
-def _prune(arguments: argparse.Namespace) -> None:
+@app.command(epilog=epilog("afm-serve activate 20261128T101500-1f2e3d4c"))
+def activate(
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="A version that `versions` lists.")
+    ],
+    force: Annotated[
+        bool, typer.Option("--force", help="Let no recent requests judge it.")
+    ] = False,
+    model: Model = None,
+) -> None:
+    """Make a published version the active one."""
+    from service.store.active_notes import remember
+
+    settings = _settings(model=model)
+    with _store(settings) as store:
+        store.activate(version, force=force)
+    remember(settings.bundle_directory / settings.model, version)
+    how = ", unjudged by recent requests" if force else ""
+    print(f"{version} is active as model {settings.model!r}{how}")
+
+
+@app.command(epilog=epilog("afm-serve rollback"))
+def rollback(model: Model = None) -> None:
+    """Make the version active that was active before."""
+    from service.store.active_notes import remember
+
+    settings = _settings(model=model)
+    with _store(settings) as store:
+        version = store.rollback()
+    remember(settings.bundle_directory / settings.model, version)
+    print(f"{version} is active again as model {settings.model!r}")
+
+
+@app.command(epilog=epilog("afm-serve prune", "afm-serve prune --keep 5 --older-than 30"))
+def prune(
+    keep: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Keep so many of the latest versions.")
+    ] = 10,
+    older_than: Annotated[
+        float,
+        typer.Option(min=0.0, max=MOST_DAYS, metavar="DAYS", help="Remove no younger versions."),
+    ] = 0.0,
+    model: Model = None,
+) -> None:
+    """Remove old versions that are not in use."""
     from service.store.bundle_store import BundleStore
     from service.versions.prune import prune
 
-    if arguments.keep < 0 or not 0 <= arguments.older_than <= MOST_DAYS:
-        raise SettingsError("--keep and --older-than: 0 or more")
-    settings = Settings.load(model=arguments.model)
+    settings = _settings(model=model)
     with _store(settings) as store:
         bundles = BundleStore(settings.bundle_directory)
-        removed = prune(store, bundles, arguments.keep, timedelta(days=arguments.older_than))
+        removed = prune(store, bundles, keep, timedelta(days=older_than))
     for version in removed:
         print(f"{version} is removed")
     if not removed:
         print("nothing to remove")
+
+
+@app.command(epilog=epilog("afm-serve key shop", "afm-serve key console --rights predict,explain"))
+def key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who gets the key.")],
+    rights: Annotated[
+        str, typer.Option(help="Some of predict,explain,admin.", metavar="RIGHTS")
+    ] = "predict",
+) -> None:
+    """Make an API key, and keep its hash in the file AFM_API_KEYS."""
+    from service.http.access.api_keys import make_key
+
+    path = _settings().api_keys
+    if path is None:
+        raise SettingsError("AFM_API_KEYS: names no file to keep the key's hash in")
+    print(make_key(path, name, rights.split(",")))
+    print(f"afm-serve: {path} holds its hash; the key itself is shown this once", file=sys.stderr)
+
+
+def _print_published(done: "Published", model: str) -> None:
+    version, net = done.record.version, done.record.net
+    what = "was published before" if done.again else "published"
+    state = "is active" if done.active else f"not active: afm-serve activate {version}"
+    print(f"{version} ({net}) {what} as model {model!r}; {state}")
+    for line in done.saw:
+        print(f"  {'although: ' if line in done.faults else ''}{line}")
+
+
+def _wait(store: "VersionStore", version: str, seconds: float) -> None:
+    from service.store.refusal_board import RefusalBoard
+    from service.versions.rollout import wait_for_workers
+
+    sys.stdout.flush()  # what was done is shown while the workers are waited for
+    found = wait_for_workers(RefusalBoard(store), version, seconds)
+    for line in found.lines(seconds):
+        print(f"  {line}")
+    found.require_not_refused()
 
 
 def _refused(store: "VersionStore") -> list[str]:
@@ -155,29 +255,18 @@ def _refused(store: "VersionStore") -> list[str]:
     ]
 
 
-def _activate(arguments: argparse.Namespace) -> None:
-    settings = Settings.load(model=arguments.model)
-    with _store(settings) as store:
-        store.activate(arguments.version, force=arguments.force)
-    remember(settings.bundle_directory / settings.model, arguments.version)
-    how = ", unjudged by recent requests" if arguments.force else ""
-    print(f"{arguments.version} is active as model {settings.model!r}{how}")
+def _settings(**chosen: str | None) -> "Settings":
+    from service.settings import Settings
 
-
-def _rollback(arguments: argparse.Namespace) -> None:
-    settings = Settings.load(model=arguments.model)
-    with _store(settings) as store:
-        version = store.rollback()
-    remember(settings.bundle_directory / settings.model, version)
-    print(f"{version} is active again as model {settings.model!r}")
+    return Settings.load(**chosen)
 
 
 @contextmanager
-def _store(settings: Settings) -> Iterator["VersionStore"]:
+def _store(settings: "Settings") -> Iterator["VersionStore"]:
     from service.store.version_store import VersionStore
 
     with _redis(settings) as address:
-        store = VersionStore(address, settings.model, settings.redis_timeout_ms / 1000)
+        store = VersionStore(address, settings.model)
         try:
             yield store
         finally:
@@ -185,77 +274,14 @@ def _store(settings: Settings) -> Iterator["VersionStore"]:
 
 
 @contextmanager
-def _redis(settings: Settings) -> Iterator[str | Path]:
+def _redis(settings: "Settings") -> Iterator[str | Path]:
+    from service.store.embedded_redis import EmbeddedRedis
+
     if settings.redis is not None:
         yield settings.redis
         return
     with EmbeddedRedis(settings.home) as embedded:
         yield embedded.url
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="afm-serve",
-        description="Serve click probabilities; settings also as AFM_* variables.",
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    model = argparse.ArgumentParser(add_help=False)
-    model.add_argument("--model", metavar="NAME", help="default: AFM_MODEL, else 'default'")
-
-    run = commands.add_parser("run", parents=[model], help="serve until told to stop")
-    run.add_argument("--host", help="address to listen on (127.0.0.1)")
-    run.add_argument("--port", help="port to listen on (8000)")
-    run.add_argument("--workers", help="processes that serve (1)")
-    run.set_defaults(run=_run)
-
-    publish = commands.add_parser(
-        "publish", parents=[model], help="publish a bundle and make it the active version"
-    )
-    publish.add_argument("bundle", type=Path, metavar="BUNDLE")
-    publish.add_argument("--no-activate", dest="activate", action="store_false")
-    publish.add_argument(
-        "--on", type=Path, metavar="FILE", help="labelled rows to compare on, as validation.jsonl"
-    )
-    publish.add_argument(
-        "--force", action="store_true", help="publish what is worse than the active version"
-    )
-    publish.add_argument(
-        "--wait",
-        type=float,
-        default=WAIT_SECONDS,
-        metavar="SECONDS",
-        help="for the workers' verdict; status 4 where they refuse it (default: %(default)g)",
-    )
-    publish.add_argument("--no-wait", dest="wait", action="store_const", const=0.0)
-    publish.set_defaults(run=_publish)
-
-    versions = commands.add_parser("versions", parents=[model], help="list published versions")
-    versions.set_defaults(run=_versions)
-
-    activate = commands.add_parser("activate", parents=[model], help="make a version active")
-    activate.add_argument("version", metavar="VERSION")
-    activate.add_argument("--force", action="store_true", help="whatever recent requests say of it")
-    activate.set_defaults(run=_activate)
-
-    rollback = commands.add_parser(
-        "rollback", parents=[model], help="back to the version that was active before"
-    )
-    rollback.set_defaults(run=_rollback)
-
-    prune = commands.add_parser(
-        "prune", parents=[model], help="remove old versions that nobody answers by"
-    )
-    prune.add_argument("--keep", type=int, default=10, metavar="N", help="of the latest (10)")
-    prune.add_argument(
-        "--older-than", type=float, default=0.0, metavar="DAYS", help="no younger ones (0)"
-    )
-    prune.set_defaults(run=_prune)
-
-    key = commands.add_parser("key", help="make an API key, kept as a hash in AFM_API_KEYS")
-    key.add_argument("name", metavar="NAME", help="who gets it")
-    key.add_argument("--rights", default="predict", help="some of predict,explain,admin (predict)")
-    key.set_defaults(run=_key)
-    return parser
 
 
 if __name__ == "__main__":

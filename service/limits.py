@@ -1,4 +1,6 @@
-"""How large the parts of one request may be, beside its bytes and rows."""
+"""Limits: of a request beside its bytes and rows, of the ads that are kept, and of how much a new
+version may differ from the live one.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -93,3 +95,34 @@ class InputLimits(NamedTuple):
 
 def _short(name: str) -> str:
     return name if len(name) <= 80 else name[:80] + "..."
+
+
+class CacheLimits(NamedTuple):
+    """How many ads a cache may hold, and in about how many bytes; 0 of either keeps none."""
+
+    entries: int = 100_000
+    bytes: int = 64 << 20
+
+
+NO_CACHE = CacheLimits(0, 0)
+
+
+class ShadowLimits(NamedTuple):
+    """What a version may differ by from the live one on the last `requests` requests; 0 of them:
+    nothing is judged.
+
+    `mean`: the ratio of mean probabilities lies within 1 / mean and mean. `rank`: least rank
+    correlation (Spearman). `unknown`: how much larger the share of unknown values may be.
+    `latency`: how many times the time to score; up to `latency_ms` milliseconds a request it may
+    take whatever the live one takes.
+    """
+
+    requests: int
+    mean: float = 1.25
+    rank: float = 0.5
+    unknown: float = 0.1
+    latency: float = 1.5
+    latency_ms: float = 2.0
+
+
+NO_SHADOW = ShadowLimits(0)

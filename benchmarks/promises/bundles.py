@@ -58,7 +58,7 @@ def _refusals(home: Path) -> list[tuple[str, str, str]]:
     with EmbeddedRedis(home / "redis") as server:
         store, bundles = VersionStore(server.url, MODEL), BundleStore(home / "bundles")
         publish(good.directory, store, bundles)
-        environment = _environment(home, server.url) | {"AFM_POLL_SECONDS": "0.1"}
+        environment = _environment(home, server.url)
         with _served(home, environment) as port:
             wait_live(port, good.version)
             codes: Counter[str] = Counter()

@@ -117,7 +117,7 @@ def _decided(home: Path, bundle: Bundle, url: str) -> list[tuple[str, str, str]]
     environment = clean_environment() | {
         "AFM_REDIS_URL": url,
         "AFM_MODEL": "decided",
-        "AFM_SHADOW_LATENCY_MS": "0",  # the scores of so small a net take no millisecond
+        "AFM_SHADOW_MIN_LATENCY_MS": "0",  # the scores of so small a net take no millisecond
         "AFM_BUNDLES": str(home / "bundles"),
     }
     port, log = free_port(), home / "decided.log"

@@ -50,7 +50,7 @@ MODEL, LIVE = "ads", "ads-live"
 SIZE, RECOVERY_SECONDS, CONNECTS = 50, 2.0, 10  # SIZE: candidates
 LIVE_FAULTS = ("kill -9", "black hole")
 LIVE_RATE, LIVE_SECONDS = 100.0, 4.0  # requests a second
-LIVE_TIMEOUT_MS = Settings.model_fields["live_timeout_ms"].default
+LIVE_TIMEOUT_MS = Settings.model_fields["remote_timeout_ms"].default
 CANCELS = 10_000
 
 
@@ -132,7 +132,7 @@ def _lived(
     }
     field = max(sizes, key=lambda name: sizes[name])
     above = sorted(sizes.values())[-2]
-    version = _publish(home, bundle, "live", redis, LIVE, live_above=above)
+    version = _publish(home, bundle, "live", redis, LIVE, remote_fields_above=above)
     golden = [row for case in bundle.read_golden() for row in case.request["instances"]]
     met = {str(row.get(field)) for row in golden}
     new = [value for value in bundle.read_vocabularies()[field].values if value not in met]
@@ -262,13 +262,13 @@ def _publish(
     version: str,
     redis: FaultyRedis,
     model: str,
-    live_above: int | None = None,
+    remote_fields_above: int | None = None,
 ) -> str:
     copy = shutil.copytree(bundle.directory, home / "made" / version)
     manifest = json.loads((copy / "manifest.json").read_text())
     (copy / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
     store = VersionStore(redis.direct_url, model)
-    publish(copy, store, BundleStore(home / "bundles"), live_above=live_above)
+    publish(copy, store, BundleStore(home / "bundles"), remote_fields_above=remote_fields_above)
     store.close()
     return version
 

@@ -72,7 +72,9 @@ def run(
     home.mkdir()
     with EmbeddedRedis(home / "redis") as server:
         store, bundles = VersionStore(server.url, "daily"), BundleStore(home / "bundles")
-        gate = Gate(settings.gate_calibration, None, False, settings.gate_loss)
+        gate = Gate(
+            settings.gate_max_calibration_ratio, None, False, settings.gate_max_loss_increase
+        )
 
         def passes(bundle: Bundle, kind: str, day: int) -> bool:
             try:

@@ -85,7 +85,6 @@ def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str, s
     environment = clean_environment() | {
         "AFM_REDIS_URL": url,
         "AFM_BUNDLES": str(home / "bundles"),
-        "AFM_POLL_SECONDS": "0.1",
     }
     port, log = free_port(), home / "service.log"
     run = [*command("afm-serve"), "run", "--port", str(port), "--workers", "2"]

@@ -31,8 +31,8 @@ from service.scoring.admission import Admission
 from service.scoring.redis_lookups import Lookups
 from service.settings import Settings
 from service.store.bundle_store import BundleStore
-from service.store.version_store import VersionStore
-from service.versions.follower import Follower, Times
+from service.store.version_store import REDIS_TIMEOUT_SECONDS, VersionStore
+from service.versions.follower import DEFAULT_TIMES, Follower, Times
 from service.versions.model_choice import EXAMPLE
 from service.versions.shadow import Shadow
 
@@ -42,28 +42,41 @@ FIRST_POLL_SECONDS = 60.0  # a worker that listens sooner would answer 503 to it
 COMPRESSED = frozenset(("/metrics", "/openapi.json", "/whatif", *PAGES, *FILES))
 
 
-def create_app(settings: Settings, redis: str | Path, *, replaces: bool = False) -> FastAPI:
+def create_app(
+    settings: Settings,
+    redis: str | Path,
+    *,
+    replaces: bool = False,
+    times: Times = DEFAULT_TIMES,
+    redis_timeout: float = REDIS_TIMEOUT_SECONDS,
+    max_rows_in_flight: int | None = None,
+) -> FastAPI:
     """The app, which follows the active version of `settings.model` while its lifespan lasts.
-    `redis`: the URL of Redis, or a file that holds it. `replaces`: its process stands in for one
-    that died.
+
+    Args:
+        settings: the settings of the service.
+        redis: the URL of Redis, or a file that holds it.
+        replaces: its process stands in for one that died.
+        times: how long the follower of the active version waits for what.
+        redis_timeout: seconds that one command of Redis, or connecting, may take.
+        max_rows_in_flight: the settings' number, unless another one is given.
 
     Raises:
         SettingsError: the file of API keys cannot be used.
     """
     telemetry = Telemetry()
-    redis_timeout = settings.redis_timeout_ms / 1000
     store = VersionStore(redis, settings.model, redis_timeout)
     example = None
     if settings.example and settings.model != EXAMPLE:
         example = VersionStore(redis, EXAMPLE, redis_timeout)
     bundles = BundleStore(settings.bundle_directory, settings.home / "notes")
-    lookups = Lookups(redis, settings.live_timeout_ms / 1000, redis_timeout)
+    lookups = Lookups(redis, settings.remote_timeout_ms / 1000, redis_timeout)
     shadow = Shadow(settings.shadow_limits)
     follower = Follower(
         store,
         bundles,
         telemetry,
-        Times(poll=settings.poll_seconds),
+        times,
         cache=settings.ad_cache,
         lookups=lookups,
         shadow=shadow,
@@ -75,14 +88,14 @@ def create_app(settings: Settings, redis: str | Path, *, replaces: bool = False)
     admission = Admission(
         telemetry,
         most_wait=settings.max_wait_ms / 1000,
-        most_rows=settings.max_rows_in_flight,
+        most_rows=max_rows_in_flight or settings.max_rows_in_flight,
         refusal=Unavailable if settings.overload_status == "503" else Overloaded,
     )
     refusals = Refusals(admission, telemetry, access_log=settings.access_log)
     drain = Drain(settings.drain_seconds)
     rules = ConnectionRules(
         settings.max_head_bytes,
-        settings.caller_seconds,
+        settings.client_timeout_seconds,
         drain,
         telemetry.cut,
         Room(settings.connections),

@@ -15,7 +15,7 @@ from model.encoding import Encoded, Encoder
 from model.errors import InputError
 from model.scorer import Floats, Scorer
 from model.values.values import Row
-from service.settings import CacheLimits
+from service.limits import CacheLimits
 
 Read = Callable[[Sequence[int]], Sequence[Row]]
 

@@ -14,10 +14,10 @@ from model.errors import BundleError
 from model.explanation import Explainer
 from model.scorer import Scorer
 from model.vocabulary import FieldVocabulary, from_bytes
+from service.limits import NO_CACHE, CacheLimits
 from service.scoring.ad_cache import AdCache
 from service.scoring.payloads import RawRows
 from service.scoring.remote_fields import LiveValues
-from service.settings import NO_CACHE, CacheLimits
 
 WARM_ROWS = 128
 GRAPH_TOLERANCE = 1e-4  # between two graphs of a bundle, relative to max(1, |score|)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from service.settings import NAME
+from service.setting_groups import NAME
 
 NOTE = ".active"
 LIVE = "live"

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from service.errors import StoreUnavailable
-from service.settings import checked_redis_url, without_password
+from service.redis_url import checked_redis_url, without_password
 
 SLOWEST = 1 << 20  # bytes a second: a reply that comes slower than that is given up
 

@@ -39,6 +39,9 @@ WAYS_BACK = 1000
 KEPT_REFUSALS = 10_000  # entries of the stream
 
 
+REDIS_TIMEOUT_SECONDS = 1.0  # for one command, or to connect
+
+
 class VersionStore:
     """The versions of one model in Redis. Each method may raise StoreUnavailable.
 
@@ -46,7 +49,9 @@ class VersionStore:
     seconds is for one command. Not shared between threads.
     """
 
-    def __init__(self, address: str | Path, model: str, timeout: float = 1.0) -> None:
+    def __init__(
+        self, address: str | Path, model: str, timeout: float = REDIS_TIMEOUT_SECONDS
+    ) -> None:
         self.model = model
         self._link = RedisLink(address, timeout)
 

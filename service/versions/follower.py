@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import structlog
 
 from service.errors import StoreError, StoreUnavailable
+from service.limits import NO_CACHE, CacheLimits
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import Live
 from service.scoring.redis_lookups import Lookups
-from service.settings import NO_CACHE, CacheLimits
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
 from service.versions.activation import Activation, GivenUpError
@@ -44,6 +44,9 @@ class Times:
     retired: float = 2.0
     patience: float = 10.0
     first_retry: float = FIRST_RETRY_SECONDS
+
+
+DEFAULT_TIMES = Times()
 
 
 class Follower:

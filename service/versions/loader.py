@@ -5,11 +5,11 @@ are freed once no request uses them.
 import time
 
 from model.bundle.bundle import Bundle
+from service.limits import CacheLimits
 from service.runtime import trim_memory
 from service.scoring.live_version import Live, make_live
 from service.scoring.redis_lookups import Lookups
 from service.scoring.remote_fields import LiveValues
-from service.settings import CacheLimits
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
 

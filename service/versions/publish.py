@@ -38,11 +38,18 @@ def publish(
     activate: bool = True,
     force: bool = False,
     gate: Gate | None = None,
-    live_above: int | None = None,
+    remote_fields_above: int | None = None,
 ) -> Published:
-    """Publish the bundle in a directory; a version that is published already stays as it is. With a
-    `gate`, only what passes it. Fields of the context with more than `live_above` values are not
-    held in memory by the service, but looked up. `force` as in VersionStore.activate.
+    """Publish the bundle in a directory; a version that is published already stays as it is.
+
+    Args:
+        directory: the bundle.
+        store: the versions of the model in Redis.
+        bundles: where the bundle is copied to.
+        activate: make the version the active one.
+        force: as in VersionStore.activate.
+        gate: compares the bundle with the active version; None publishes it without comparison.
+        remote_fields_above: the values of a context field that has more than so many stay in Redis.
 
     Raises:
         BundleError: the bundle is damaged, or does not score its golden rows as it should.
@@ -64,7 +71,7 @@ def publish(
         published=datetime.now(UTC).isoformat(timespec="seconds"),
         bundle=bundles.location(store.model, bundle.version),
         metrics=bundle.manifest.metrics,
-        live=tuple(_live_fields(opened, live_above)),
+        live=tuple(_live_fields(opened, remote_fields_above)),
     )
     # written anew even if it is known: so a publish also mends what Redis lost
     held = stored.read_vocabulary_bytes()

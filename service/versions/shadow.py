@@ -18,9 +18,9 @@ from model.encoding import Encoded, Slate
 from model.errors import InputError
 from model.values.values import Row
 from service.errors import ShadowError
+from service.limits import NO_SHADOW, ShadowLimits
 from service.scoring.live_version import Live
 from service.scoring.payloads import Asked, RawRows
-from service.settings import NO_SHADOW, ShadowLimits
 
 MOST_BYTES = 4 << 20  # of the bodies of what is kept
 MOST_ROWS = 100  # of a request

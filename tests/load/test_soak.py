@@ -47,7 +47,7 @@ def soaked(make_bundle, tmp_path_factory):
         store = VersionStore(server.url, "default")
         for bundle in pair:
             publish(bundle.directory, store, BundleStore(commands.home / "afm" / "bundles"))
-        with commands.serving(workers=2, AFM_POLL_SECONDS="0.4") as served:
+        with commands.serving(workers=2) as served:
 
             def swap(times):
                 for number in range(times):

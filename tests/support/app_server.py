@@ -9,15 +9,20 @@ import uvicorn
 
 from service.http.app import create_app
 from service.settings import Settings
+from service.versions.follower import Times
 
 
 @contextmanager
-def client_of(redis_url, tmp_path, **chosen):
-    """The app behind a real server, in a thread of this process."""
-    settings = Settings.load(
-        model="ads", bundles=tmp_path / "bundles", home=tmp_path, poll_seconds=0.05, **chosen
+def client_of(redis_url, tmp_path, redis_timeout=1.0, max_rows_in_flight=None, **chosen):
+    """The app behind a real server, in a thread of this process; with settings as chosen."""
+    settings = Settings.load(model="ads", bundles=tmp_path / "bundles", home=tmp_path, **chosen)
+    app = create_app(
+        settings,
+        redis_url,
+        times=Times(poll=0.05),
+        redis_timeout=redis_timeout,
+        max_rows_in_flight=max_rows_in_flight,
     )
-    app = create_app(settings, redis_url)
     server = uvicorn.Server(uvicorn.Config(app, port=0, ws="none", log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()

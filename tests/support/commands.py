@@ -81,7 +81,7 @@ class Commands:
     def __init__(self, home: Path) -> None:
         self.home = home
         clean = {k: v for k, v in os.environ.items() if not k.startswith("AFM_")}
-        quick = {"AFM_POLL_SECONDS": "0.1", "AFM_DRAIN_SECONDS": "0.1"}
+        quick = {"AFM_DRAIN_SECONDS": "0.1"}
         patient = {"AFM_MAX_WAIT_MS": "10000"}  # tests share their cores with other tests
         self.env = {**clean, "AFM_HOME": str(home / "afm"), **quick, **patient}
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import structlog
 
 from service.errors import SettingsError
-from service.settings import NAME
+from service.setting_groups import NAME
 
 RIGHTS = ("predict", "explain", "admin")
 KEYS = "keys"  # the name of the file where a folder is given

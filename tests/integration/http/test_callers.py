@@ -57,7 +57,7 @@ def cut(served, reason):
 def served(tmp_path_factory, tiny_bundle):
     commands = Commands(tmp_path_factory.mktemp("callers"))
     commands.publish(tiny_bundle.directory)
-    with commands.serving(AFM_CALLER_SECONDS=str(PATIENCE)) as running:
+    with commands.serving(AFM_CLIENT_TIMEOUT_SECONDS=str(PATIENCE)) as running:
         running.wait_until("/readyz", lambda answer: answer.status_code == 200)
         yield running
 

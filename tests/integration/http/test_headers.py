@@ -134,7 +134,7 @@ def test_correlation_headers_of_pipelined_requests_stay_with_their_answers(serve
 
 
 def test_access_log_has_a_line_for_each_request_and_no_value_of_it(served):
-    client = served(access_log=True, caller_seconds=0.4, max_head_bytes=600)
+    client = served(access_log=True, client_timeout_seconds=0.4, max_head_bytes=600)
     with structlog.testing.capture_logs(
         processors=[structlog.contextvars.merge_contextvars]
     ) as lines:

@@ -94,7 +94,7 @@ def test_a_model_by_name_is_apart_from_the_default_one(commands, tiny_bundle):
             3,
             "redis://u@127.0.0.1:1",
         ),
-        (("versions",), {"AFM_POLL_SECONDS": "soon"}, 2, "AFM_POLL_SECONDS"),
+        (("versions",), {"AFM_DRAIN_SECONDS": "soon"}, 2, "AFM_DRAIN_SECONDS"),
         (("run", "--port", "http"), {}, 2, "AFM_PORT"),
         (
             ("run", "--host", "192.0.2.1"),
@@ -294,5 +294,5 @@ def test_a_redis_that_comes_later_is_found(commands, tiny_bundle, tmp_path):
 def test_help_names_every_command(commands):
     told = commands.run("--help").stdout
     for command in ("run", "publish", "versions", "activate", "rollback"):
-        assert re.search(rf"^    {command} ", told, re.MULTILINE), command
+        assert re.search(rf"^  {command} ", told, re.MULTILINE), command
         assert commands.run(command, "--help").returncode == 0

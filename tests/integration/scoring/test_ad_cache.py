@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from model.errors import InputError
 from model.nets import NETS
+from service.limits import CacheLimits
 from service.scoring.ad_cache import AdCache
-from service.settings import CacheLimits
 
 ROOM = CacheLimits(1000, 1 << 20)
 

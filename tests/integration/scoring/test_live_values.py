@@ -66,7 +66,7 @@ def degraded(client):
 def test_late_values_count_as_unknown_and_the_answer_says_so(form, redis, tmp_path, tiny_bundle):
     store = VersionStore(redis.direct_url, "ads")
     bundles = BundleStore(tmp_path / "bundles")
-    published = publish(tiny_bundle.directory, store, bundles, live_above=3)
+    published = publish(tiny_bundle.directory, store, bundles, remote_fields_above=3)
     assert published.record.live == ("hour",)
     assert "hour" not in store.vocabularies(tiny_bundle.version)
     hour = new_hour(tiny_bundle)
@@ -75,7 +75,7 @@ def test_late_values_count_as_unknown_and_the_answer_says_so(form, redis, tmp_pa
     unknown = expected(tiny_bundle, {"device": "ios", "hour": "never seen"})
     assert known != unknown
     # enough for a busy machine, and little beside the time that Redis has
-    with client_of(redis.url, tmp_path, live_timeout_ms=500, redis_timeout_ms=2000) as client:
+    with client_of(redis.url, tmp_path, remote_timeout_ms=500, redis_timeout=2.0) as client:
         redis.proxy.set("black hole")
         for timeout_ms in (200, 200, None):
             answer = client.post("/predict", json={**request, "timeout_ms": timeout_ms}).json()
@@ -126,10 +126,10 @@ def test_no_reply_reaches_another_request_though_thousands_are_cancelled_and_rep
 
 def test_a_value_that_is_no_unicode_is_not_asked_for(redis, tmp_path, tiny_bundle):
     store = VersionStore(redis.direct_url, "ads")
-    publish(tiny_bundle.directory, store, BundleStore(tmp_path / "bundles"), live_above=3)
+    publish(tiny_bundle.directory, store, BundleStore(tmp_path / "bundles"), remote_fields_above=3)
     rows = [{"hour": "\ud800", "ad": "a1"}, {"hour": "21", "ad": "a1"}]
     body = json.dumps({"instances": rows, "strict": False})
-    with client_of(redis.url, tmp_path, live_timeout_ms=5000) as client:
+    with client_of(redis.url, tmp_path, remote_timeout_ms=5000) as client:
         answer = client.post("/predict", content=body, headers={"content-type": "application/json"})
         assert answer.json()["errors"][0]["row"] == 0
         assert not answer.json()["degraded"]

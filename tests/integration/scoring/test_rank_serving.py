@@ -13,11 +13,11 @@ from model.bundle.files import RANK
 from model.errors import BundleError
 from model.nets import NETS
 from model.schema import Schema
+from service.limits import CacheLimits
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
 from service.scoring.payloads import Asked, RawRows
 from service.scoring.predictor import SLICE_ROWS, Explanations, Predictor, Probabilities
-from service.settings import CacheLimits
 from tiny import TINY_SCHEMA, tiny_rows
 from training.config import Config, Step
 from training.data.log import Log

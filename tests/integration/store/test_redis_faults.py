@@ -40,7 +40,7 @@ def behind_a_proxy(tmp_path_factory, make_bundle):
     commands = Commands(home)
     with faulty_redis(home / "redis") as redis:
         publish_all(redis, home, bundles.values())
-        env = {"AFM_REDIS_URL": redis.url, "AFM_POLL_SECONDS": "0.5", "AFM_SHADOW_REQUESTS": "0"}
+        env = {"AFM_REDIS_URL": redis.url, "AFM_SHADOW_REQUESTS": "0"}
         with commands.serving(workers=WORKERS, **env) as served:
             until(lambda: live(served, [*bundles][-1]) == WORKERS)
             yield redis, served, bundles

@@ -288,7 +288,7 @@ def test_the_command_refuses_with_2_and_force_says_although_what(
         done = commands.run("publish", str(constant.directory), option)
         assert done.returncode == 0
         assert "\n  although: worse than the active version" in done.stdout
-    bounds = {"AFM_GATE_CALIBRATION": "1.05"}
+    bounds = {"AFM_GATE_MAX_CALIBRATION_RATIO": "1.05"}
     on = commands.run("publish", str(tenth.directory), "--on", str(fresh), **bounds)
     assert on.returncode == 2
     assert "allowed is 0.952 to 1.050" in on.stderr

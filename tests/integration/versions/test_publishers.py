@@ -86,7 +86,7 @@ def test_a_publisher_killed_at_any_point_leaves_no_half_version_and_the_next_swe
     env, store, bundles, version_of, raw_redis, redis_url, tmp_path, live
 ):
     if live:  # values of its fields are in Redis, each in keys of its own
-        env = {**env, "AFM_LIVE_ABOVE": "2"}
+        env = {**env, "AFM_REMOTE_FIELDS_ABOVE": "2"}
     folder = tmp_path / "bundles" / "ads"
     hit = set()
     with version_reader(redis_url, bundles, "ads") as seen, slow_writes(raw_redis):

@@ -39,7 +39,9 @@ def test_a_publish_reads_the_bundle_and_the_active_version_once(
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     publish(first.directory, store, bundles)
     reads.clear()
-    publish(second.directory, store, bundles, gate=Gate(force=True), live_above=remote_above)
+    publish(
+        second.directory, store, bundles, gate=Gate(force=True), remote_fields_above=remote_above
+    )
     stored = tmp_path / "bundles" / "ads"
     by_directory = Counter()
     for source, times in reads.items():

@@ -11,14 +11,15 @@ import structlog
 from altered import scale_output, slow_down, whole
 from model.bundle.bundle import Bundle
 from model.bundle.files import vocabulary_file
+from service.limits import CacheLimits, ShadowLimits
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
 from service.scoring.payloads import PayloadDecoder, RawRows
-from service.settings import CacheLimits, Settings, ShadowLimits
+from service.settings import Settings
 from service.store.active_notes import NOTE
 from service.store.refusal_board import RefusalBoard
 from service.store.version_store import VersionStore
-from service.versions.follower import Follower, Times
+from service.versions.follower import DEFAULT_TIMES, Follower, Times
 from service.versions.publish import publish
 from service.versions.shadow import PAUSE_FACTOR, Shadow
 from tiny import tiny_rows
@@ -340,7 +341,7 @@ def test_a_version_that_was_given_up_while_it_was_judged_does_not_go_live(
 def test_a_rollback_while_a_version_is_judged_takes_effect_within_a_second(
     changed, fitted, store, bundles, served
 ):
-    follower = served(poll_seconds=Settings.load().poll_seconds, pause_factor=30.0)
+    follower = served(poll_seconds=DEFAULT_TIMES.poll, pause_factor=30.0)
     decided(store, bundles, fitted(2), force=True)
     publish(changed("scores x 1.3").directory, store, bundles)
     until(lambda: follower.shadow.judging)

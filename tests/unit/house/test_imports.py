@@ -15,7 +15,8 @@ FLOORS = {
         ["scoring"],
         ["store", "observe"],
         ["settings"],
-        ["limits", "setting_names", "runtime"],
+        ["setting_groups"],
+        ["limits", "setting_names", "redis_url", "runtime"],
         ["errors"],
     ],
     "training": [

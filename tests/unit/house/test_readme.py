@@ -1,9 +1,6 @@
 """The promises around the code: what a reader looks up in the README stands there, and is true."""
 
-import argparse
 import ast
-import contextlib
-import io
 import json
 import re
 import shlex
@@ -32,8 +29,7 @@ README = "\n".join(PAGES.values())
 BENCHMARKS = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
 PACKAGES = ("model", "training", "service")
 TABLES = ("fit", "attention", "afm_plus")  # of the training configuration
-COMMANDS = {"afm-train": training.cli.app}
-PARSERS = {"afm-serve": service.cli._parser}
+COMMANDS = {"afm-train": training.cli.app, "afm-serve": service.cli.app}
 
 
 def section(title: str) -> str:
@@ -64,7 +60,7 @@ def called_commands() -> list[tuple[str, list[str]]]:
     for line in [line for line in code_lines() if "afm-" in line]:
         words = shlex.split(line, comments=True)
         names = [Path(word).name for word in words]
-        for name in [*COMMANDS, *PARSERS]:
+        for name in COMMANDS:
             if name in names:
                 at = names.index(name)
                 found.append((name, [word for word in words[at + 1 :] if word != "&"]))
@@ -217,35 +213,16 @@ def test_the_tree_names_no_file_that_is_not_there() -> None:
 def test_a_command_of_the_readme_is_one_that_the_parsers_take(
     name: str, arguments: list[str]
 ) -> None:
-    if name in PARSERS:
-        said = io.StringIO()
-        try:
-            with contextlib.redirect_stderr(said):
-                PARSERS[name]().parse_args(arguments)
-        except SystemExit as end:
-            pytest.fail(f"{end.code}: {said.getvalue()}")
-    else:
-        line = typer.main.get_command(COMMANDS[name])
-        with line.make_context(name, list(arguments)) as context:
-            chosen, command, rest = line.resolve_command(context, arguments)
-            command.make_context(chosen, rest, parent=context).close()
+    line = typer.main.get_command(COMMANDS[name])
+    with line.make_context(name, list(arguments)) as context:
+        chosen, command, rest = line.resolve_command(context, arguments)
+        command.make_context(chosen, rest, parent=context).close()
 
 
-def commands_of(name: str) -> set[str]:
-    if name in COMMANDS:
-        return set(typer.main.get_command(COMMANDS[name]).commands)
-    (actions,) = [
-        action
-        for action in PARSERS[name]()._actions
-        if isinstance(action, argparse._SubParsersAction)
-    ]
-    return set(actions.choices)
-
-
-@pytest.mark.parametrize("name", [*COMMANDS, *PARSERS])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_shown_in_the_readme(name: str) -> None:
     shown = {arguments[0] for command, arguments in called_commands() if command == name}
-    assert shown == commands_of(name)
+    assert shown == set(typer.main.get_command(COMMANDS[name]).commands)
 
 
 def test_every_make_target_is_in_the_readme_and_no_other() -> None:
