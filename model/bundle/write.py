@@ -1,6 +1,5 @@
 """Writes a bundle: a scratch directory that becomes the bundle in one step, and its manifest."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -14,6 +13,7 @@ from typing import Any
 
 from model.bundle.files import MANIFEST, digest
 from model.errors import BundleError
+from model.files.file_locks import open_folder_lock, take, take_shared
 from model.manifest import FileRecord, Manifest
 
 
@@ -31,8 +31,8 @@ def new_bundle(out: Path) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         _sweep(out)
         scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        handle = os.open(scratch, os.O_RDONLY)
-        fcntl.flock(handle, fcntl.LOCK_SH)  # tells a sweeper that this one is not abandoned
+        handle = open_folder_lock(scratch)
+        take_shared(handle)  # tells a sweeper that this one is not abandoned
     except OSError as error:
         raise BundleError(f"{out}: cannot write there: {error.strerror}") from error
     try:
@@ -51,12 +51,10 @@ def new_bundle(out: Path) -> Iterator[Path]:
 
 def _sweep(out: Path) -> None:
     for scratch in out.parent.glob(f".{out.name}.*/"):
-        handle = os.open(scratch, os.O_RDONLY)
+        handle = open_folder_lock(scratch)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(scratch, ignore_errors=True)
-        except BlockingIOError:
-            continue
+            if take(handle, 0):
+                shutil.rmtree(scratch, ignore_errors=True)
         finally:
             os.close(handle)
 

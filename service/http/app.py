@@ -1,8 +1,8 @@
 """The service as an ASGI app: every part made once, and handed in."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,15 @@ from service.scoring.admission import Admission
 from service.scoring.redis_lookups import Lookups
 from service.settings import Settings
 from service.store.bundle_store import BundleStore
-from service.store.version_store import REDIS_TIMEOUT_SECONDS, VersionStore
+from service.store.model_keys import REDIS_TIMEOUT_SECONDS
+from service.store.version_store import VersionStore
 from service.versions.follower import DEFAULT_TIMES, Follower, Times
 from service.versions.model_choice import EXAMPLE
 from service.versions.shadow import Shadow
 
 FIRST_POLL_SECONDS = 60.0  # a worker that listens sooner would answer 503 to its first requests
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]
 
 # beside the scoring paths
 COMPRESSED = frozenset(("/metrics", "/openapi.json", "/whatif", *PAGES, *FILES))
@@ -65,25 +68,21 @@ def create_app(
         SettingsError: the file of API keys cannot be used.
     """
     telemetry = Telemetry()
-    store = VersionStore(redis, settings.model, redis_timeout)
-    example = None
+    lookups = Lookups(redis, settings.remote_timeout_ms / 1000, redis_timeout)
+    store, example = VersionStore(redis, settings.model, redis_timeout), None
     if settings.example and settings.model != EXAMPLE:
         example = VersionStore(redis, EXAMPLE, redis_timeout)
-    bundles = BundleStore(settings.bundle_directory, settings.home / "notes")
-    lookups = Lookups(redis, settings.remote_timeout_ms / 1000, redis_timeout)
-    shadow = Shadow(settings.shadow_limits)
     follower = Follower(
         store,
-        bundles,
+        BundleStore(settings.bundle_directory, settings.home / "notes"),
         telemetry,
         times,
         cache=settings.ad_cache,
         lookups=lookups,
-        shadow=shadow,
+        shadow=Shadow(settings.shadow_limits),
         replaces=replaces,
         example=example,
     )
-
     keys = None if settings.api_keys is None else ApiKeys(settings.api_keys)
     admission = Admission(
         telemetry,
@@ -91,8 +90,24 @@ def create_app(
         most_rows=max_rows_in_flight or settings.max_rows_in_flight,
         refusal=Unavailable if settings.overload_status == "503" else Overloaded,
     )
-    refusals = Refusals(admission, telemetry, access_log=settings.access_log)
     drain = Drain(settings.drain_seconds)
+    at_socket = _at_socket(settings, telemetry, admission, drain)
+    app = _App(_lifespan(follower, lookups, keys, telemetry, at_socket), settings.root_path)
+    add_handlers(app)
+    add_docs_page(app)
+    add_explain_page(app, follower)
+    routes = add_routes(app, settings, follower, telemetry, admission, drain)
+    routes |= add_what_if(app, settings, follower, telemetry, admission)
+    _add_layers(app, routes, settings, telemetry, keys)
+    app.state.follower = follower
+    app.state.drain = drain
+    return app
+
+
+def _at_socket(
+    settings: Settings, telemetry: Telemetry, admission: Admission, drain: Drain
+) -> dict[str, Any]:
+    # what the protocol of each connection is given, below ASGI
     rules = ConnectionRules(
         settings.max_head_bytes,
         settings.client_timeout_seconds,
@@ -101,7 +116,20 @@ def create_app(
         Room(settings.connections),
         settings.access_log,
     )
+    state: dict[str, Any] = {"connection_rules": rules}
+    if not settings.cors_origins:  # a browser hides an answer without its headers
+        # asked before any parsing
+        state["refusals"] = Refusals(admission, telemetry, access_log=settings.access_log)
+    return state
 
+
+def _lifespan(
+    follower: Follower,
+    lookups: Lookups,
+    keys: ApiKeys | None,
+    telemetry: Telemetry,
+    state: dict[str, Any],
+) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         follower.start()
@@ -109,28 +137,21 @@ def create_app(
         async with AsyncExitStack() as resources:
             if keys is not None:
                 await resources.enter_async_context(keys.watched(telemetry.keys_current.set))
-            state: dict[str, Any] = {"connection_rules": rules}
-            if not settings.cors_origins:  # a browser hides an answer without its headers
-                state["refusals"] = refusals  # to be asked at the socket, before any parsing
             yield state
         await asyncio.to_thread(follower.stop)
         await asyncio.to_thread(lookups.close)
 
-    app = _App(
-        title="ctr-afm",
-        version=_version(),
-        description="Click probabilities for one context and its candidate ads, and why.",
-        lifespan=lifespan,
-        redirect_slashes=False,
-        docs_url=None,
-        redoc_url=None,
-        prefix=settings.root_path,
-    )
-    add_handlers(app)
-    add_docs_page(app)
-    add_explain_page(app, follower)
-    routes = add_routes(app, settings, follower, telemetry, admission, drain)
-    routes |= add_what_if(app, settings, follower, telemetry, admission)
+    return lifespan
+
+
+def _add_layers(
+    app: "_App",
+    routes: Mapping[str, ASGIApp],
+    settings: Settings,
+    telemetry: Telemetry,
+    keys: ApiKeys | None,
+) -> None:
+    # around the framework's app, and the same around the shortcuts: the last one added is outermost
     counting: dict[str, Any] = {
         "telemetry": telemetry,
         "routes": PATHS,
@@ -147,9 +168,6 @@ def create_app(
     app.add_middleware(RequestMetrics, **counting)
     if settings.cors_origins:
         _allow_pages(app, settings.cors_origins)
-    app.state.follower = follower
-    app.state.drain = drain
-    return app
 
 
 def _allow_pages(app: "_App", origins: str) -> None:
@@ -168,8 +186,16 @@ class _App(FastAPI):
     # POSTs to the scoring paths go around the framework's dozen layers, which take as long as to
     # encode a request; whatever else comes to these paths goes through them
 
-    def __init__(self, prefix: str | None, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, lifespan: Lifespan, prefix: str | None) -> None:
+        super().__init__(
+            title="ctr-afm",
+            version=_version(),
+            description="Click probabilities for one context and its candidate ads, and why.",
+            lifespan=lifespan,
+            redirect_slashes=False,
+            docs_url=None,
+            redoc_url=None,
+        )
         self.shortcuts: dict[str, ASGIApp] = {}
         self._prefix = f"{prefix}/" if prefix else ""
 

@@ -4,14 +4,12 @@ and which recent requests refused. A worker that starts goes by them, with Redis
 One line a version: its name, and what a worker found of it, if one did and could write here.
 """
 
-import fcntl
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from model.files.file_locks import locked_folder
 from service.setting_groups import NAME
 
 NOTE = ".active"
@@ -40,7 +38,7 @@ def remember(folder: Path, version: str, found: str = "", why: str = "") -> bool
     read-only: its publishers note what is active.
     """
     try:
-        with _alone(folder):
+        with locked_folder(folder):  # workers and publishers note things at the same time
             before = noted(folder)
             known = next((one for one in before if one.version == version), None)
             new = Noted(version, found, " ".join(why.split())) if found else known
@@ -67,14 +65,3 @@ def _write(folder: Path, before: list[Noted], after: list[Noted]) -> bool:
         scratch.write_text("".join(f"{' '.join(one).rstrip()}\n" for one in after), "utf-8")
         scratch.replace(folder / NOTE)
     return True
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    # workers and publishers note things at the same time
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -12,8 +12,8 @@ from model.bundle.files import MANIFEST
 from model.bundle.opened import OpenedBundle
 from model.bundle.write import new_bundle
 from model.errors import BundleError
+from model.files.file_locks import open_folder_lock, open_lock, take
 from service.store.active_notes import LIVE, NOTE, Noted, noted, remember
-from service.store.file_locks import open_lock, take
 
 LOCK = ".lock"  # held by who copies
 TURN_SECONDS = 120.0  # for the copy of another publisher
@@ -62,7 +62,7 @@ class BundleStore:
         held it for long; `rest` is called with seconds while it waits.
         """
         try:
-            handle = os.open(self._root / self.location(model, version), os.O_RDONLY)
+            handle = open_folder_lock(self._root / self.location(model, version))
         except OSError:  # who opens it will say what is wrong
             yield
             return

@@ -9,7 +9,6 @@ write one append-only file.
 """
 
 import ctypes
-import fcntl
 import hashlib
 import importlib.util
 import os
@@ -24,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from model.files.file_locks import is_free, locked, open_lock, take, take_shared
 from service.errors import StoreUnavailable
-from service.store.file_locks import is_free, locked, open_lock, take
 
 START_SECONDS = 30.0  # for redis-server to read its append-only file
 STOP_SECONDS = 10.0  # for it to write what is left
@@ -74,7 +73,7 @@ class EmbeddedRedis:
             with locked(place.lock("start")):
                 self._share = open_lock(place.lock("users"))
                 try:
-                    fcntl.flock(self._share, fcntl.LOCK_SH)
+                    take_shared(self._share)
                     _ensure_running(place)
                     self.url = f"unix://{place.socket()}"
                 except BaseException:

@@ -5,7 +5,7 @@ that a process remembers. So a search that was killed goes on as if it had not b
 it left running is drawn again, with the same parameters.
 """
 
-import fcntl
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from model.errors import ConfigError, reason
+from model.files.file_locks import open_lock, take
 from training.config import Config
 from training.search.space import Parameters, Space
 
@@ -159,12 +160,12 @@ def _locked(path: Path) -> Iterator[None]:
     # by the kernel, so that a killed holder leaves no lock behind
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.with_name(f".{path.name}.lock").open("w")
+        handle = open_lock(path.with_name(f".{path.name}.lock"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot write there: {reason(error)}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"{path}: another search is at work on it") from None
+    try:
+        if not take(handle, 0):
+            raise ConfigError(f"{path}: another search is at work on it")
         yield
+    finally:
+        os.close(handle)

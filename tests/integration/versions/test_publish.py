@@ -8,8 +8,8 @@ import pytest
 
 from model.bundle.bundle import Bundle
 from model.errors import BundleError
+from model.files.file_locks import locked
 from service.errors import StoreUnavailable
-from service.store.file_locks import locked
 from service.store.version_store import VersionStore
 from service.versions.publish import publish
 

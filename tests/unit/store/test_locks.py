@@ -8,12 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-from service.store.file_locks import is_free, locked, open_lock, take
+from model.files.file_locks import is_free, locked, open_lock, take
 
 HOLDER = """
 import fcntl, sys, time
 from pathlib import Path
-from service.store.file_locks import open_lock
+from model.files.file_locks import open_lock
 fcntl.flock(open_lock(Path(sys.argv[1])), fcntl.LOCK_SH)
 print("held", flush=True)
 time.sleep(60)
