@@ -76,13 +76,13 @@ docs: $(INSTALLED) ## the documentation as a site in .site/html, without warning
 	@.venv/docs/bin/zensical build --strict --clean -f .site/zensical.toml
 
 e2e: $(INSTALLED) ## the tests of the containers; they are skipped where no container engine answers
-	@$(BIN)/python -m pytest -p no:xdist -m e2e tests/e2e
+	@$(BIN)/python -m pytest -p no:xdist -m e2e -rP $(or $(TESTS),tests/e2e)
 
 # The containers (docs/containers.md). SCALE=2: so many replicas behind a balancer.
 up: ## docker compose up, when it is new enough and every AFM_* variable is known; SCALE=2 for replicas
 	@sh docker/check.sh
 ifdef SCALE
-	@AFM_SERVICE_PORT=0 docker compose --profile scale up -d --build --wait --scale service=$(SCALE)
+	@AFM_SERVICE_PORT=0 AFM_REPLICAS=$(SCALE) docker compose --profile scale up -d --build --wait
 else
 	@docker compose up -d --build --wait
 endif
@@ -124,7 +124,7 @@ key: ## an API key into the folder AFM_API_KEYS: NAME=shop RIGHTS=predict
 # Each tool lives in an environment of its own, as pip-audit does.
 sbom: $(INSTALLED) ## what the service's image installs: CycloneDX and licences, into dist/
 	@[ -x .venv/sbom/bin/cyclonedx-py ] || { $(BIN)/python -m venv .venv/sbom && \
-	  .venv/sbom/bin/python -m pip install -qq --no-input --disable-pip-version-check cyclonedx-bom pip-licenses; }
+	  .venv/sbom/bin/python -m pip install -qq --no-input --disable-pip-version-check cyclonedx-bom==7.5.0; }
 	@mkdir -p dist
 	@.venv/sbom/bin/cyclonedx-py requirements docker/requirements-service.txt --of JSON -o dist/service.cdx.json
 	@docker run --rm ctr-afm-service python /usr/local/share/afm/licences.py > dist/service-licences.csv
@@ -132,7 +132,7 @@ sbom: $(INSTALLED) ## what the service's image installs: CycloneDX and licences,
 
 lock: $(INSTALLED) ## the hashes of what the images install, after a change of constraints.txt
 	@[ -x .venv/lock/bin/uv ] || { $(BIN)/python -m venv .venv/lock && \
-	  .venv/lock/bin/python -m pip install -qq --no-input --disable-pip-version-check uv; }
+	  .venv/lock/bin/python -m pip install -qq --no-input --disable-pip-version-check uv==0.13.9; }
 	@sh docker/lock.sh .venv/lock/bin/uv
 
 # torch first and alone: see the note in constraints.txt.

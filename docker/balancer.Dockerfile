@@ -9,4 +9,4 @@ USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGUSR1
 ENTRYPOINT []
-CMD ["haproxy", "-db", "-f", "/etc/haproxy/haproxy.cfg"]
+CMD ["haproxy", "-W", "-db", "-f", "/etc/haproxy/haproxy.cfg"]

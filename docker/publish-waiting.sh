@@ -34,17 +34,7 @@ note() { # STATUS: for the trainer, and for who retrains by hand; before the bun
 }
 
 # Until the service beside it answers by a version, for a while: who waits for the trainer may then ask.
-answered() {
-  python -c '
-import time, urllib.request
-for _ in range(40):
-    try:
-        urllib.request.urlopen("http://service:8000/readyz", timeout=2)
-        break
-    except OSError:
-        time.sleep(0.25)
-'
-}
+answered() { python -S /usr/local/share/afm/health.py /readyz service 10 || true; }
 
 publish() { # MODEL BUNDLE
   status=0
@@ -53,7 +43,7 @@ publish() { # MODEL BUNDLE
     status=2
   else
     afm-serve publish "$2" --model "$1" 2> /tmp/reason || status=$?
-    cat /tmp/reason >&2
+    [ -z "$stay" ] || cat /tmp/reason >&2
   fi
   case $status in
     0|4) answered; note "$status"; rm -rf "$2" ;; # 4: active, and refused by live traffic, which goes on as before
@@ -87,7 +77,8 @@ pass() { # one publisher at a time: the kernel drops the lock of one that was ki
   return "$worst"
 }
 
-if [ "${1:-}" = --stay ]; then
+stay=${1:-}
+if [ "$stay" = --stay ]; then
   trap 'exit 0' TERM INT
   restored=
   while :; do
@@ -101,8 +92,9 @@ if [ "${1:-}" = --stay ]; then
 fi
 status=0
 pass || status=$?
-[ "$status" != 3 ] || exit 3
+[ "$status" != 3 ] || { cat /tmp/reason >&2; exit 3; }
 [ -s "$handover/outcome" ] || { say "nothing new to publish"; exit 0; }
 status=$(cat "$handover/outcome") # by this publisher, or by the one that stays
+cat "$handover/why" >&2
 rm -f "$handover/outcome"
 exit "$status"

@@ -29,11 +29,8 @@ WORKDIR /src
 COPY model model
 COPY service service
 COPY docker/wheel.py pyproject.toml ./
-RUN python wheel.py /out/lib/python3.11/site-packages model service \
- && python -m compileall -q --invalidation-mode unchecked-hash /out \
- && mkdir -p /out/bin \
- && printf '#!/srv/afm/bin/python\nimport sys\nfrom service.cli import main\nsys.exit(main())\n' > /out/bin/afm-serve \
- && chmod 755 /out/bin/afm-serve
+RUN python wheel.py /out/lib/python3.11/site-packages /out/bin /srv/afm/bin/python model service \
+ && python -m compileall -q --invalidation-mode unchecked-hash /out/lib
 
 FROM scratch
 COPY --from=slim / /
@@ -59,5 +56,5 @@ WORKDIR /var/lib/afm
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
-  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+  CMD ["python", "-S", "/usr/local/share/afm/health.py", "/healthz"]
 CMD ["afm-serve", "run", "--host", "0.0.0.0", "--port", "8000"]

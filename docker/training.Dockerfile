@@ -23,10 +23,8 @@ WORKDIR /src
 COPY model model
 COPY training training
 COPY docker/wheel.py pyproject.toml ./
-RUN python wheel.py /out model training && python -m compileall -q --invalidation-mode unchecked-hash /out \
- && mkdir /out/bin \
- && printf '#!/usr/local/bin/python3\nimport sys\nfrom training.cli import main\nsys.exit(main())\n' > /out/bin/afm-train \
- && chmod 755 /out/bin/afm-train
+RUN python wheel.py /out /out/bin /usr/local/bin/python3 model training \
+ && python -m compileall -q --invalidation-mode unchecked-hash /out/model /out/training
 
 FROM ${PYTHON_BASE}
 RUN mkdir -p /var/lib/afm/handover /var/lib/afm/work && chown -R 10001:10001 /var/lib/afm

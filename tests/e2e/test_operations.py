@@ -1,0 +1,367 @@
+"""What an operator does to a running stack by `make`, in the order of a week.
+
+One stack with API keys for the whole file: each test goes on where the one before left it.
+"""
+
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from certificates import certificate
+from compose_stack import ROOT, UP_SECONDS, Stack, docker, say, write_log
+from steady_callers import asked, versions
+from until import until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(UP_SECONDS + 300)]
+ROWS = {"context": {"colour": "a"}, "candidates": [{"size": "a"}, {"size": "b"}]}
+THOUSAND: dict[str, Any] = {
+    "context": {"colour": "a"},
+    "candidates": [{"size": size} for size in ["a", "b", "c", "d", None] * 200],
+}
+STORE_MB = 16  # of the disk that the bundle store is on, which gets full
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("operations")
+    made.chmod(0o755)
+    return made
+
+
+@pytest.fixture(scope="module")
+def stack(new_stack: Callable[..., Stack], folder: Path) -> Iterator[Stack]:
+    (folder / "keys").mkdir()
+    keys = str(folder / "keys")
+    project = new_stack(AFM_API_KEYS=keys, AFM_MAX_WAIT_MS="9000", **write_log(folder))
+    disk = f"size={STORE_MB}m,uid=10001,gid=10001"
+    labels = [f"com.docker.compose.project={project.name}", "com.docker.compose.volume=bundles"]
+    docker(
+        *("volume", "create", *(part for label in labels for part in ("--label", label))),
+        *("-o", "type=tmpfs", "-o", "device=tmpfs", "-o", f"o={disk}", f"{project.name}_bundles"),
+    )
+    yield project
+    project.down()
+
+
+def asked_all_the_while(stack: Stack) -> AbstractContextManager[Counter[str]]:
+    return asked(f"{stack.url}/predict", ROWS, stack.callers)
+
+
+def new_key(stack: Stack, name: str) -> str:
+    made = stack.make("key", f"NAME={name}", "RIGHTS=predict,admin")
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip()
+
+
+def status(stack: Stack, key: str) -> int:
+    how = {**stack.callers, "headers": {"x-api-key": key}}
+    return httpx.post(f"{stack.url}/predict", json=ROWS, **how).status_code
+
+
+# --- up
+
+
+def test_make_key_and_make_up_serve_callers_that_have_a_key(stack: Stack) -> None:
+    stack.callers["headers"] = {"x-api-key": new_key(stack, "shop")}
+    up = stack.make("up")
+    assert up.returncode == 0, up.stderr[-4000:] + stack.logs()
+    assert len(stack.post("/predict", ROWS)["probabilities"]) == 2
+    assert status(stack, "afm_none") == 401
+
+
+def test_make_up_refuses_a_compose_that_is_too_old(stack: Stack, tmp_path: Path) -> None:
+    old = tmp_path / "docker"
+    old.write_text('#!/bin/sh\n[ "$2" != version ] || echo 2.23.3\n')
+    old.chmod(0o755)
+    up = stack.make("up", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert up.returncode == 2
+    assert "docker compose 2.23.3 is too old: 2.24" in up.stderr
+
+
+def test_make_up_names_a_setting_that_nobody_reads(stack: Stack) -> None:
+    up = stack.make("up", AFM_WORKER="2")
+    assert up.returncode == 2
+    assert "AFM_WORKER: there is no such setting; is it AFM_WORKERS?" in up.stderr
+
+
+def test_make_ps_and_make_logs_show_every_container(stack: Stack) -> None:
+    shown = stack.make("ps").stdout
+    for name in ("redis", "trainer", "publisher", "service"):
+        assert f"{stack.name}-{name}-1" in shown
+    following = stack.start_make("logs")
+    assert following.stdout is not None
+    said = ""
+    while "service-1" not in said or "redis-1" not in said:
+        said += following.stdout.readline()
+    os.killpg(following.pid, signal.SIGINT)
+    following.communicate(timeout=30)
+
+
+# --- secrets, while callers ask
+
+
+def test_make_rotate_costs_no_answer_and_the_old_passwords_are_refused(stack: Stack) -> None:
+    files = ("service", "publisher", "operator")
+    old = [
+        stack.compose("exec", "-T", "redis", "cat", f"/logins/{user}/url").stdout.strip()
+        for user in files
+    ]
+    version, before = stack.get("/readyz")["version"], stack.containers("service")
+    with asked_all_the_while(stack) as found:
+        rotated = stack.make("rotate")
+        assert rotated.returncode == 0, rotated.stderr
+        for url in old:
+            assert "PONG" not in stack.redis_cli(f"-u {url} ping")
+        until(lambda: stack.get("/readyz")["confirmed"])
+    assert versions(found) == [version]
+    assert stack.containers("service") == before
+    assert stack.get("/readyz")["redis"] == "ok"
+    assert version in stack.serve("versions").stdout  # by the publisher's new password
+
+
+def test_keys_are_rotated_without_a_failed_answer(stack: Stack, folder: Path) -> None:
+    old, version = stack.callers["headers"]["x-api-key"], stack.get("/readyz")["version"]
+    new = new_key(stack, "shop2")
+    until(lambda: status(stack, new) == 200, seconds=5)
+    stack.callers["headers"] = {"x-api-key": new}
+    with asked_all_the_while(stack) as found:
+        subprocess.run(["sed", "-i", "/^shop /d", str(folder / "keys/keys")], check=True)
+        revoked = time.monotonic()
+        until(lambda: status(stack, old) == 401, seconds=5)
+        say(f"a revoked key is refused after {time.monotonic() - revoked:.2f} s")
+    assert versions(found) == [version]
+    assert status(stack, old) == 401
+
+
+# --- retrain, roll back
+
+
+def test_retrain_as_cron_calls_it_begins_from_the_active_version_and_costs_no_answer(
+    stack: Stack, folder: Path
+) -> None:
+    before = stack.get("/readyz")["version"]
+    kept = {
+        name: os.environ[name] for name in ("DOCKER_HOST", "DOCKER_CONFIG") if name in os.environ
+    }
+    path = f"{Path(docker_path()).parent}:/usr/bin:/bin"
+    with asked_all_the_while(stack) as found:
+        retrained = subprocess.run(
+            ["sh", "-c", f"cd {ROOT} && make retrain"],  # the line of docs/containers.md
+            env={"PATH": path, "HOME": str(folder), **kept, **stack.environment},
+            capture_output=True,
+            text=True,
+        )
+        assert retrained.returncode == 0, retrained.stderr[-4000:]
+        until(lambda: stack.get("/readyz")["version"] != before)
+    assert f"begins from version {before}" in retrained.stdout
+    assert versions(found) == sorted([before, stack.get("/readyz")["version"]])
+
+
+def docker_path() -> str:
+    return subprocess.run(
+        ["sh", "-c", "command -v docker"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_make_retrain_fails_with_the_reason_where_the_gate_refuses(
+    stack: Stack, folder: Path
+) -> None:
+    before = stack.get("/readyz")["version"]
+    spoilt = stack.make("retrain", "AFM_TRAIN=always", **write_log(folder, "spoilt", spoilt=True))
+    assert spoilt.returncode != 0
+    assert "refused: " in spoilt.stderr
+    assert "worse than the active version" in spoilt.stderr
+    assert "REFUSED.txt" in stack.make("ps").stdout
+    assert stack.get("/readyz")["version"] == before
+
+
+def test_make_rollback_costs_no_answer(stack: Stack) -> None:
+    before = stack.get("/readyz")["version"]
+    with asked_all_the_while(stack) as found:
+        back = stack.make("rollback")
+        assert back.returncode == 0, back.stderr
+        until(lambda: stack.get("/readyz")["version"] != before)
+    assert versions(found) == sorted([before, stack.get("/readyz")["version"]])
+
+
+# --- full
+
+
+def test_full_redis_refuses_to_publish_and_costs_no_answer(stack: Stack) -> None:
+    before = stack.get("/readyz")["version"]
+    other = next(line.split()[0] for line in listed(stack) if before not in line)
+    limit = stack.redis_as("operator", "config get maxmemory").split()[-1]
+    with asked_all_the_while(stack) as found:
+        stack.redis_as("operator", "config set maxmemory 1")
+        full, back = stack.make("retrain"), stack.serve("activate", other)
+    assert full.returncode != 0
+    assert "maxmemory" in full.stderr
+    assert "maxmemory" in back.stderr
+    assert versions(found) == [before]
+    stack.redis_as("operator", f"config set maxmemory {limit}")
+    published_again(stack, before)
+
+
+def listed(stack: Stack) -> list[str]:
+    return [line for line in stack.serve("versions").stdout.splitlines() if "fm" in line]
+
+
+def test_full_disk_refuses_to_publish_and_costs_no_answer(stack: Stack) -> None:
+    before, kept = stack.get("/readyz")["version"], stored(stack)
+    fill = "cat /dev/zero > /var/lib/afm/bundles/filler; df /var/lib/afm/bundles"
+    with asked_all_the_while(stack) as found:
+        stack.compose("exec", "-T", "publisher", "sh", "-c", fill)
+        full = stack.make("retrain")
+    assert full.returncode != 0
+    assert "No space left on device" in full.stderr
+    assert versions(found) == [before]
+    assert stored(stack) == kept
+    stack.compose("exec", "-T", "publisher", "rm", "/var/lib/afm/bundles/filler")
+    published_again(stack, before)
+
+
+def stored(stack: Stack) -> list[str]:
+    """The bundles in the store, whole ones and others."""
+    return stack.compose(
+        "exec", "-T", "publisher", "find", "/var/lib/afm/bundles/default", "-mindepth", "1"
+    ).stdout.split()
+
+
+def published_again(stack: Stack, before: str) -> None:
+    again = stack.make("retrain")
+    assert again.returncode == 0, again.stderr
+    until(lambda: stack.get("/readyz")["version"] != before)
+
+
+# --- lost, and restored
+
+
+def test_make_backup_down_restore_and_up_give_the_same_scores_to_the_bit(
+    stack: Stack, tmp_path: Path
+) -> None:
+    scores, listed = stack.post("/predict", THOUSAND), stack.serve("versions").stdout
+    assert len(scores["probabilities"]) == 1000
+    kept = stack.make("backup", f"TO={tmp_path / 'kept'}")
+    assert kept.returncode == 0, kept.stderr
+    assert stack.make("down").returncode == 0
+    assert not stack.containers("service")
+    stack.down()  # and its volumes
+    started = time.monotonic()
+    restored = stack.make("restore", f"FROM={tmp_path / 'kept'}")
+    assert restored.returncode == 0, restored.stderr
+    up = stack.make("up")
+    assert up.returncode == 0, up.stderr
+    assert stack.post("/predict", THOUSAND) == scores
+    say(f"restored and answered after {time.monotonic() - started:.1f} s")
+    assert stack.serve("versions").stdout == listed
+    assert "nothing to train" in stack.logs("trainer")
+
+
+# --- stop, TLS, upgrade
+
+
+def test_a_request_in_flight_is_answered_by_a_service_that_stops(stack: Stack) -> None:
+    body = json.dumps(ROWS).encode()
+    key = stack.callers["headers"]["x-api-key"]
+    head = (
+        f"POST /predict HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", stack.port), timeout=30) as caller:
+        caller.sendall(head.encode() + body[:1])
+        stopping = subprocess.Popen(
+            ["docker", "compose", "stop", "service"],
+            cwd=ROOT,
+            env={**os.environ, **stack.environment},
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(11.5)  # longer than the ten seconds that an engine gives who asks for none
+        caller.sendall(body[1:])
+        assert caller.recv(100).startswith(b"HTTP/1.1 200 ")
+    assert stopping.wait(60) == 0
+    assert stack.inspect("service")["State"]["ExitCode"] == 0
+
+
+def test_certificates_of_a_folder_are_served_and_renewed_without_a_restart(
+    stack: Stack, folder: Path
+) -> None:
+    stack.settings.update(AFM_TLS=str(folder / "tls"), AFM_WORKERS="2")
+    stack.callers["verify"] = old = renewed(folder / "tls")
+    stack.up()
+    assert len(stack.post("/predict", ROWS)["probabilities"]) == 2
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"http://127.0.0.1:{stack.port}/readyz", trust_env=False)
+    before = stack.containers("service")
+    stack.callers["verify"] = new = renewed(folder / "tls")
+    assert not answers(stack)
+    stack.compose("kill", "-s", "HUP", "service")
+    until(lambda: answers(stack), seconds=60)
+    stack.callers["verify"] = old
+    until(lambda: not answers(stack), seconds=60)
+    stack.callers["verify"] = new
+    assert stack.containers("service") == before
+    assert stack.make("retrain").returncode == 0  # the publisher asks the service by HTTPS, too
+
+
+def renewed(folder: Path) -> ssl.SSLContext:
+    """Put a new certificate into the folder; who trusts it and no other one."""
+    folder.mkdir(exist_ok=True)
+    trusted, key = certificate(folder, "tls")
+    key.chmod(0o644)
+    return ssl.create_default_context(cafile=str(trusted))
+
+
+def answers(stack: Stack) -> bool:
+    try:
+        return stack.ask("/readyz").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_balancer_serves_the_certificates_of_the_folder_renews_them_and_is_there_in_an_upgrade(
+    stack: Stack,
+) -> None:
+    up = stack.make("up", "SCALE=2")
+    assert up.returncode == 0, up.stderr[-4000:] + stack.logs("balancer")
+    assert len(stack.containers("service")) == 2
+    version = stack.get("/readyz")["version"]
+    with asked_all_the_while(stack) as found:
+        done = stack.make("upgrade")
+    assert done.returncode == 0, done.stderr
+    assert versions(found) == [version]
+    old = stack.callers["verify"]
+    stack.callers["verify"] = renewed(Path(stack.settings["AFM_TLS"]))
+    assert not answers(stack)
+    stack.compose("--profile", "scale", "kill", "-s", "USR2", "balancer")
+    until(lambda: answers(stack))
+    stack.callers["verify"] = old
+    assert not answers(stack)
+
+
+# --- what the images hold
+
+
+@pytest.mark.skipif(not (ROOT / ".venv").exists(), reason="`make` makes its tools in .venv")
+def test_make_sbom_lists_what_the_image_installs(stack: Stack) -> None:
+    made = stack.make("sbom")
+    assert made.returncode == 0, made.stderr
+    listed = json.loads((ROOT / "dist/service.cdx.json").read_text())
+    assert listed["bomFormat"] == "CycloneDX"
+    found = {one["name"] for one in listed["components"]}
+    assert {"onnxruntime", "fastapi", "redis"} <= found
+    licences = (ROOT / "dist/service-licences.csv").read_text().splitlines()
+    assert licences[0] == "name,version,licence"
+    assert len(licences) > len(found)
+    assert not [line for line in licences if line.endswith("not stated")]
