@@ -92,14 +92,14 @@ def publish(
 ) -> None:
     """Publish a bundle and make it the active version."""
     from service.store.bundle_store import BundleStore
-    from service.versions.gate.publish_gate import Gate
+    from service.versions.gate.publish_gate import PublishGate
     from service.versions.prune import prune
     from service.versions.publish import publish
 
     settings = _settings(model=model)
     with _store(settings) as store:
         bundles = BundleStore(settings.bundle_directory)
-        gate = Gate(
+        gate = PublishGate(
             settings.gate_max_calibration_ratio,
             on,
             force or no_activate,  # no caller gets its answers yet: its faults are shown alone
@@ -156,12 +156,12 @@ def activate(
     model: Model = None,
 ) -> None:
     """Make a published version the active one."""
-    from service.store.active_notes import remember
+    from service.store.active_notes import write_note
 
     settings = _settings(model=model)
     with _store(settings) as store:
         store.activate(version, force=force)
-    remember(settings.bundle_directory / settings.model, version)
+    write_note(settings.bundle_directory / settings.model, version)
     how = ", unjudged by recent requests" if force else ""
     print(f"{version} is active as model {settings.model!r}{how}")
 
@@ -169,12 +169,12 @@ def activate(
 @app.command(epilog=epilog("afm-serve rollback"))
 def rollback(model: Model = None) -> None:
     """Make the version active that was active before."""
-    from service.store.active_notes import remember
+    from service.store.active_notes import write_note
 
     settings = _settings(model=model)
     with _store(settings) as store:
         version = store.rollback()
-    remember(settings.bundle_directory / settings.model, version)
+    write_note(settings.bundle_directory / settings.model, version)
     print(f"{version} is active again as model {settings.model!r}")
 
 
@@ -245,7 +245,7 @@ def _refused(store: "VersionStore") -> list[str]:
     from service.versions.rollout import refusal_lines
 
     try:
-        lines = refusal_lines(RefusalBoard(store).told())
+        lines = refusal_lines(RefusalBoard(store).refusals_of_workers())
     except StoreError as error:
         return [f"whether a worker refuses the active version is not known: {error}"]
     return lines + [

@@ -118,9 +118,8 @@ class RequestSettings(BaseSettings):
     """A larger request body gets 413."""
 
     max_rows: int = Field(default=5000, ge=1)
-    """A /predict of more rows gets 413, and an /explain of more than a fifth of them: to
-    explain a row takes about 100 times as long. Requests beyond four times as many rows in
-    flight get 429.
+    """A /predict of more rows gets 413, and so does an /explain of more than 1000: to explain a row
+    takes about 100 times as long. Requests beyond four times as many rows in flight get 429.
     """
 
     max_head_bytes: int = Field(default=16 << 10, ge=256)

@@ -1,9 +1,9 @@
 """The service's settings: one frozen object, made at the rim and passed in; in the environment each
 has `AFM_` before its name.
 
->>> settings = Settings.load(port=9000, max_rows=2000)
+>>> settings = Settings.load(port=9000, max_rows=500)
 >>> settings.port, settings.max_explain_rows
-(9000, 400)
+(9000, 500)
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ from service.setting_names import check_names
 
 MOST_CONNECTIONS = 10_000
 LEAST_AT_ONCE = 256 << 10  # bytes of JSON that are read in one go, however small bodies must be
-EXPLAIN_SHARE = 5  # /predict may have so many times the rows of /explain
+MAX_EXPLAIN_ROWS = 1000  # to explain a row takes about 100 times as long as to score it
 REQUESTS_IN_FLIGHT = 4  # of the largest size, in one worker
 
 
@@ -91,12 +91,12 @@ class Settings(
     @property
     def max_explain_rows(self) -> int:
         """An /explain of more rows gets 413."""
-        return max(1, self.max_rows // EXPLAIN_SHARE)
+        return min(self.max_rows, MAX_EXPLAIN_ROWS)
 
     @property
     def max_rows_in_flight(self) -> int:
-        """The rows that a worker accepts before it has answered others; a row to explain counts for
-        `EXPLAIN_SHARE`.
+        """The rows that a worker accepts before it has answered them; a row to explain counts for
+        `max_rows / max_explain_rows`.
         """
         return self.max_rows * REQUESTS_IN_FLIGHT
 

@@ -108,7 +108,7 @@ def _is_refused(
     before, counted = store.active(), refusals_of(port, code)
     store.activate(version, force=True)
     deadline = time.monotonic() + REFUSED_SECONDS
-    while len(RefusalBoard(store).told()) < WORKERS:
+    while len(RefusalBoard(store).refusals_of_workers()) < WORKERS:
         assert time.monotonic() < deadline, f"{version} is not refused"
         time.sleep(0.02)
     told = run("afm-serve", "versions", environment=environment)
@@ -121,7 +121,7 @@ def _is_refused(
     assert len(codes) >= WORKERS, codes
     assert set(codes) == {code}, codes
     assert store.rollback() == before
-    while RefusalBoard(store).told():
+    while RefusalBoard(store).refusals_of_workers():
         assert time.monotonic() < deadline, f"{version} is still refused"
         time.sleep(0.02)
     say(f"{version}: refused ({code})")

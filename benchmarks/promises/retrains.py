@@ -30,7 +30,7 @@ from service.settings import Settings
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
 from service.store.version_store import VersionStore
-from service.versions.gate.publish_gate import Gate
+from service.versions.gate.publish_gate import PublishGate
 from service.versions.publish import publish
 from training.config import Config
 from training.data.log import Log
@@ -72,7 +72,7 @@ def run(
     home.mkdir()
     with EmbeddedRedis(home / "redis") as server:
         store, bundles = VersionStore(server.url, "daily"), BundleStore(home / "bundles")
-        gate = Gate(
+        gate = PublishGate(
             settings.gate_max_calibration_ratio, None, False, settings.gate_max_loss_increase
         )
 

@@ -13,13 +13,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Overloaded, Unavailable
 from service.http.access.api_keys import ApiKeys
-from service.http.access.auth import Guard
+from service.http.access.auth import Authorization
 from service.http.headers.coding import Compressed, Gzip
 from service.http.openapi import document
 from service.http.pages.docs import add_docs_page
 from service.http.pages.explain_page import FILES, PAGES, add_explain_page
 from service.http.pages.what_if import add_what_if
-from service.http.problems import Known, LastResort, add_handlers
+from service.http.problems import InternalErrorMiddleware, ProblemMiddleware, add_handlers
 from service.http.request_metrics import RequestMetrics
 from service.http.routes import PATHS, add_routes
 from service.http.wire.connection import ConnectionRules
@@ -158,13 +158,15 @@ def _add_layers(
         "access_log": settings.access_log,
     }
     for path, endpoint in routes.items():
-        guarded = endpoint if keys is None else Guard(endpoint, keys)
-        app.shortcuts[path] = RequestMetrics(LastResort(Known(guarded)), **counting)
+        guarded = endpoint if keys is None else Authorization(endpoint, keys)
+        app.shortcuts[path] = RequestMetrics(
+            InternalErrorMiddleware(ProblemMiddleware(guarded)), **counting
+        )
     app.add_middleware(Compressed, gzip=Gzip(settings.gzip_bytes), paths=COMPRESSED)
     if keys is not None:
-        app.add_middleware(Guard, keys=keys)
-        app.add_middleware(Known)
-    app.add_middleware(LastResort)
+        app.add_middleware(Authorization, keys=keys)
+        app.add_middleware(ProblemMiddleware)
+    app.add_middleware(InternalErrorMiddleware)
     app.add_middleware(RequestMetrics, **counting)
     if settings.cors_origins:
         _allow_pages(app, settings.cors_origins)

@@ -136,7 +136,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
 
 
-class Known:
+class ProblemMiddleware:
     """ASGI middleware: the errors of the table as problems, for an app of which FastAPI's handlers
     know nothing.
     """
@@ -152,7 +152,7 @@ class Known:
             await _of_the_table(error)(scope, receive, send)
 
 
-class LastResort:
+class InternalErrorMiddleware:
     """ASGI middleware: what no handler knows becomes a 500, logged without its text, which may hold
     a caller's values; a request that is cancelled, a 503.
     """

@@ -21,7 +21,7 @@ from service.errors import (
     MalformedBody,
     MediaTypeError,
 )
-from service.http.access.auth import STRANGER
+from service.http.access.auth import UNAUTHENTICATED_HEALTH
 from service.http.headers import deadline
 from service.http.headers.coding import Gzip, Headers
 from service.http.problems import problem
@@ -128,7 +128,7 @@ class ScoringEndpoint:
         with self._admission.inside(self._entrance, len(asked.rows), len(body)):
             answer = await self._predictor.answer(live, asked, started, sender)
         if not self._explains:
-            self._follower.shadow.note(asked, len(body))
+            self._follower.shadow.record(asked, len(body))
         more = NO_HEADERS
         if len(answer) >= self._gzip.least:
             answer, more = await self._gzip.coded(scope["headers"], answer)
@@ -232,7 +232,7 @@ def _status_routes(follower: Follower, telemetry: Telemetry, drain: Drain) -> AP
     @router.get("/readyz", summary="A verified, warm version is live", response_model=None)
     async def readyz(request: Request) -> Response | dict[str, Any]:
         status = follower.status  # one value: no part of it is older than another
-        if request.scope.get(STRANGER):
+        if request.scope.get(UNAUTHENTICATED_HEALTH):
             if status.live is None:
                 return problem(503, "no_model", "no version is live")
             return {"status": "ready"}

@@ -140,7 +140,7 @@ def run_worker(sockets: list[socket.socket], parent: Pipe | None = None) -> None
         raise RuntimeError("AFM_REDIS_URL is not set; afm-serve run sets it")
     from service.http.app import create_app  # the workers' parent does without all that it needs
 
-    app = create_app(settings, settings.redis, replaces=_is_one_more(settings.workers))
+    app = create_app(settings, settings.redis, replaces=_replaces_dead_worker(settings.workers))
     server = Server(_config(app, settings), app.state.drain, alone=parent is None)
     server.run(sockets)
 
@@ -166,7 +166,7 @@ def _config(app: object, settings: Settings) -> uvicorn.Config:
     )
 
 
-def _is_one_more(workers: int) -> bool:
+def _replaces_dead_worker(workers: int) -> bool:
     # whether as many have started before, so that this one stands in for one that died; one worker
     # alone is its own parent and has no successor
     folder = os.environ.get(MULTIPROCESS)

@@ -13,7 +13,7 @@ from model.bundle.opened import OpenedBundle
 from model.bundle.write import new_bundle
 from model.errors import BundleError
 from model.files.file_locks import open_folder_lock, open_lock, take
-from service.store.active_notes import LIVE, NOTE, Noted, noted, remember
+from service.store.active_notes import LIVE, NOTE, ActiveNote, read_notes, write_note
 
 LOCK = ".lock"  # held by who copies
 TURN_SECONDS = 120.0  # for the copy of another publisher
@@ -86,7 +86,7 @@ class BundleStore:
             _sweep(target.parent)
             if listed is not None:
                 _sweep_unlisted(
-                    target.parent, {*listed, *(one.version for one in self.noted(model))}
+                    target.parent, {*listed, *(one.version for one in self.read_notes(model))}
                 )
             if not target.exists():
                 _copy(bundle, target)
@@ -115,27 +115,27 @@ class BundleStore:
                 raise BundleError(f"{target}: cannot be removed: {error.strerror}") from error
             shutil.rmtree(gone, ignore_errors=True)
 
-    def remember(self, model: str, version: str, found: str = "", why: str = "") -> bool:
-        """Note that a version is active, and what was found of it, as `active_notes` keeps it;
+    def write_note(self, model: str, version: str, outcome: str = "", reason: str = "") -> bool:
+        """Note that a version is active, and with which outcome, as `active_notes` keeps it;
         False where nothing can be written.
         """
-        if remember(self._root / model, version, found, why):
+        if write_note(self._root / model, version, outcome, reason):
             return True
         if self._own is None:
             return False
         folder = self._own / model
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-        return remember(folder, version, found, why)
+        return write_note(folder, version, outcome, reason)
 
-    def noted(self, model: str) -> list[Noted]:
+    def read_notes(self, model: str) -> list[ActiveNote]:
         """The versions that were active, as far as somebody noted it: those that were live before
         those of which that is not known, the newest of each first.
         """
-        own = [] if self._own is None else noted(self._own / model)
+        own = [] if self._own is None else read_notes(self._own / model)
         known = {one.version for one in own}
-        both = own + [one for one in noted(self._root / model) if one.version not in known]
-        return sorted(both, key=lambda one: one.found != LIVE)
+        both = own + [one for one in read_notes(self._root / model) if one.version not in known]
+        return sorted(both, key=lambda one: one.outcome != LIVE)
 
 
 def _check_version(bundle: Bundle, version: str) -> None:

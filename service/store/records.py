@@ -22,7 +22,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     live: tuple[str, ...] = ()
 
 
-class Refused(msgspec.Struct, frozen=True):
+class RefusalNote(msgspec.Struct, frozen=True):
     """A version that a worker may not serve: `code` says why in a word, `reason` in a line."""
 
     version: str
@@ -30,7 +30,7 @@ class Refused(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Unjudged(msgspec.Struct, frozen=True):
+class SkipShadow(msgspec.Struct, frozen=True):
     """Who wants a version live whatever recent requests say of it; `why`: rollback or force."""
 
     version: str
@@ -43,4 +43,4 @@ class WorkerState(msgspec.Struct, frozen=True):
 
     worker: str
     live: str | None = None
-    refused: Refused | None = None
+    refused: RefusalNote | None = None

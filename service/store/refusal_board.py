@@ -15,7 +15,7 @@ import time
 
 import msgspec
 
-from service.store.records import Refused, WorkerState
+from service.store.records import RefusalNote, WorkerState
 from service.store.version_store import KEPT_REFUSALS, VersionStore
 
 LOOK_SECONDS = 0.02
@@ -31,7 +31,7 @@ class RefusalBoard:
         self._store = store
         self._worker = secrets.token_hex(8)
 
-    def tell(self, live: str | None, refused: Refused | None) -> None:
+    def announce(self, live: str | None, refused: RefusalNote | None) -> None:
         """Say what this worker answers by, and which version it refuses."""
         if refused is not None:
             refused = msgspec.structs.replace(refused, reason=refused.reason[:LONGEST_REASON])
@@ -50,11 +50,11 @@ class RefusalBoard:
                 found |= self._named(self._store.redis.client_list())
         return list(found.values())
 
-    def told(self) -> list[Refused]:
+    def refusals_of_workers(self) -> list[RefusalNote]:
         """What each connected worker refuses that does refuse; in no order."""
         return [one.refused for one in self.workers() if one.refused is not None]
 
-    def record(self, refused: Refused) -> None:
+    def record(self, refused: RefusalNote) -> None:
         """Keep that live traffic refused a version: until somebody forces it, no worker serves it,
         neither now nor after it was started again.
         """

@@ -3,9 +3,9 @@
 All keys start with `afm:{model}:`.
 
     active               string   the active version; absent while there is none
-    unjudged             string   JSON of `Unjudged`: who wants `active` live without a judgement
+    unjudged             string   JSON of `SkipShadow`: who wants `active` live without a judgement
     previous             list     what was active before, latest first: the way back of `rollback`
-    refused              stream   of `Refused`: what live traffic refused, or somebody forced since
+    refused              stream   of `RefusalNote`: what live traffic refused, or a user forced
     versions             zset     every whole version by its time of publication (Unix seconds)
     version:{version}    string   JSON of `Record`
     vocabulary:{version} hash     field -> its vocabulary file, byte for byte as in the bundle
@@ -31,7 +31,7 @@ import redis
 
 from service.errors import VersionError
 from service.store.model_keys import ModelKeys
-from service.store.records import FORCED, Record, Refused, Unjudged
+from service.store.records import FORCED, Record, RefusalNote, SkipShadow
 
 WAYS_BACK = 1000
 KEPT_REFUSALS = 10_000  # entries of the stream
@@ -45,12 +45,12 @@ class VersionStore(ModelKeys):
         with self.reaching():
             return text(self.redis.get(self.key("active")))
 
-    def unjudged(self) -> Unjudged | None:
+    def unjudged(self) -> SkipShadow | None:
         """Who wanted the active version live whatever recent requests say of it."""
         with self.reaching():
             data = self.redis.get(self.key("unjudged"))
         try:
-            return None if data is None else msgspec.json.decode(data, type=Unjudged)
+            return None if data is None else msgspec.json.decode(data, type=SkipShadow)
         except msgspec.MsgspecError:
             return None
 
@@ -60,7 +60,7 @@ class VersionStore(ModelKeys):
             found = self.redis.lrange(self.key("previous"), 0, -1)
             return [version.decode() for version in found]
 
-    def refusals(self) -> dict[str, Refused]:
+    def refusals(self) -> dict[str, RefusalNote]:
         """What live traffic refused, by version; where somebody forced it since, the code is
         FORCED.
         """
@@ -69,10 +69,10 @@ class VersionStore(ModelKeys):
         latest = {}
         for _, entry in entries:
             said = {key.decode(): value.decode(errors="replace") for key, value in entry.items()}
-            latest[said["version"]] = Refused(said["version"], said["code"], said["reason"])
+            latest[said["version"]] = RefusalNote(said["version"], said["code"], said["reason"])
         return latest
 
-    def refused(self) -> dict[str, Refused]:
+    def refused(self) -> dict[str, RefusalNote]:
         """What live traffic refused and nobody forced since, by version."""
         return {name: one for name, one in self.refusals().items() if one.code != FORCED}
 
@@ -187,7 +187,7 @@ class VersionStore(ModelKeys):
         pipe.set(self.key("active"), version)
 
     def _leave_unjudged(self, pipe: Any, version: str, why: str) -> None:
-        said = Unjudged(version, why, _who())
+        said = SkipShadow(version, why, _who())
         pipe.set(self.key("unjudged"), msgspec.json.encode(said))
 
 

@@ -125,7 +125,7 @@ class Activation:
         if live is not None and live.version == self.status.active:
             self.set(confirmed=True)
             self._telemetry.unconfirmed.set(0)
-            self._bundles.remember(self.store.model, live.version, LIVE)
+            self._bundles.write_note(self.store.model, live.version, LIVE)
 
     def _go_live(self, new: Live, started: float, figures: dict[str, float] | None = None) -> None:
         freeze_objects()

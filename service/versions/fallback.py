@@ -22,12 +22,12 @@ class Fallback:
 
     def live_last(self) -> list[str]:
         """The versions that were live, latest first, as the notes beside the bundles have it."""
-        notes = self._bundles.noted(self._activation.status.model)
-        return [one.version for one in notes if one.found == LIVE]
+        notes = self._bundles.read_notes(self._activation.status.model)
+        return [one.version for one in notes if one.outcome == LIVE]
 
     def serve_active_last(self) -> None:
         """Serve the first version that can be served of those that were active, latest first."""
-        self.serve([one.version for one in self._bundles.noted(self._activation.status.model)])
+        self.serve([one.version for one in self._bundles.read_notes(self._activation.status.model)])
 
     def serve(self, noted: Sequence[str]) -> None:
         """Serve the first version that can be served of `noted`, and then of those that were active

@@ -216,7 +216,7 @@ class Follower:
 
     def _announce(self) -> None:
         live = self.status.live
-        self._activation.refusals.tell(None if live is None else live.version)
+        self._activation.refusals.announce(None if live is None else live.version)
 
     def _renew_connection(self) -> None:
         now = time.monotonic()

@@ -10,7 +10,7 @@ import structlog
 
 from service.errors import ShadowError, StoreError
 from service.scoring.live_version import Live
-from service.store.records import Unjudged
+from service.store.records import SkipShadow
 from service.store.version_store import VersionStore
 from service.versions.refusals import RefusalTracker
 from service.versions.shadow import CODES, Shadow
@@ -26,7 +26,7 @@ class Judgement:
         self._refusals = refusals
         self._shadow = shadow
 
-    def unjudged(self, version: str) -> Unjudged | None:
+    def unjudged(self, version: str) -> SkipShadow | None:
         """Who wants a version live whatever recent requests say of it, if anybody does."""
         said = self._store.unjudged()
         return said if said is not None and said.version == version else None
@@ -44,7 +44,7 @@ class Judgement:
         if not ask_others:
             return
         with suppress(StoreError):  # without the right to ask
-            for one in self._refusals.told():
+            for one in self._refusals.refusals_of_workers():
                 if one.version == version and one.code in CODES:
                     raise ShadowError(one.reason, one.code)
 

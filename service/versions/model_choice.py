@@ -26,7 +26,7 @@ class ModelChoice:
         """
         if self._example is None:
             return False
-        if self._bundles.noted(self.own.model) or self.own.active() is not None:
+        if self._bundles.read_notes(self.own.model) or self.own.active() is not None:
             self._example = None
             return self._follow(self.own)
         return self._example.active() is not None and self._follow(self._example)
@@ -34,9 +34,13 @@ class ModelChoice:
     def choose_without_redis(self) -> bool:
         """The same where Redis does not answer, by the notes of what was active."""
         example = self._example
-        if example is None or self.store is not self.own or self._bundles.noted(self.own.model):
+        if (
+            example is None
+            or self.store is not self.own
+            or self._bundles.read_notes(self.own.model)
+        ):
             return False
-        return bool(self._bundles.noted(example.model)) and self._follow(example)
+        return bool(self._bundles.read_notes(example.model)) and self._follow(example)
 
     def _follow(self, store: VersionStore) -> bool:
         if store is self.store:

@@ -43,5 +43,7 @@ def in_use(store: VersionStore, bundles: BundleStore) -> set[str]:
     found = {store.active(), *(one.live for one in RefusalBoard(store).workers())}
     refused = store.refused()
     found |= set([one for one in store.previous() if one not in refused][:1])
-    found |= set([one.version for one in bundles.noted(store.model) if one.found == LIVE][:1])
+    found |= set(
+        [one.version for one in bundles.read_notes(store.model) if one.outcome == LIVE][:1]
+    )
     return {version for version in found if version is not None}

@@ -14,7 +14,7 @@ from service.store.bundle_store import BundleStore
 from service.store.publication import Publication
 from service.store.records import Record
 from service.store.version_store import VersionStore
-from service.versions.gate.publish_gate import Gate, Verdict
+from service.versions.gate.publish_gate import PublishGate, Verdict
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def publish(
     *,
     activate: bool = True,
     force: bool = False,
-    gate: Gate | None = None,
+    gate: PublishGate | None = None,
     remote_fields_above: int | None = None,
 ) -> Published:
     """Publish the bundle in a directory; a version that is published already stays as it is.
@@ -82,7 +82,7 @@ def publish(
     bundles.listed(store.model, bundle.version)
     active = store.active() == bundle.version
     if active:
-        bundles.remember(store.model, bundle.version)
+        bundles.write_note(store.model, bundle.version)
     return Published(record, active, before is not None, verdict.saw, verdict.faults)
 
 

@@ -14,7 +14,7 @@ from service.errors import ShadowError, StoreError, StoreUnavailable
 from service.observe.logs import last_frames
 from service.observe.metrics import Telemetry
 from service.store.bundle_store import BundleStore
-from service.store.records import FORCED, Refused
+from service.store.records import FORCED, RefusalNote
 from service.store.refusal_board import RefusalBoard
 from service.store.version_store import VersionStore
 
@@ -57,7 +57,7 @@ class RefusalTracker:
         self._telemetry = telemetry
         self._first_retry = first_retry
         self._board = RefusalBoard(store)
-        self._unrecorded: Refused | None = None  # that Redis does not have yet
+        self._unrecorded: RefusalNote | None = None  # that Redis does not have yet
         self._warned = False
 
     def of(self, version: str) -> Refusal | None:
@@ -72,23 +72,23 @@ class RefusalTracker:
         refusal = self.of(version)
         return refusal is not None and (refusal.judged or time.monotonic() < refusal.again_at)
 
-    def found_before(self, version: str) -> Refused | None:
+    def found_before(self, version: str) -> RefusalNote | None:
         """What recent requests, of any worker, made of the version before; None where they did not
         refuse it, or somebody forced it since.
         """
-        kept: dict[str, Refused] = {}
+        kept: dict[str, RefusalNote] = {}
         with suppress(StoreError):  # without the right to ask, the notes are all there is
             kept = self._store.refusals()
         if version in kept:
             return None if kept[version].code == FORCED else kept[version]
-        for one in self._bundles.noted(self._store.model):
+        for one in self._bundles.read_notes(self._store.model):
             if one.version == version and one.refused:
-                return Refused(version, one.found, one.why)
+                return RefusalNote(version, one.outcome, one.reason)
         return None
 
     def refused_ones(self) -> set[str]:
         """The versions that recent requests refused, as far as Redis answers or the notes know."""
-        noted = {one.version for one in self._bundles.noted(self._store.model) if one.refused}
+        noted = {one.version for one in self._bundles.read_notes(self._store.model) if one.refused}
         try:
             kept = self._store.refusals()
         except (StoreError, StoreUnavailable):
@@ -123,8 +123,8 @@ class RefusalTracker:
             self.standing = Refusal(version, code, reason, again_at, delay, judged)
         model = self._store.model
         if judged:
-            self._bundles.remember(model, version, code, reason)
-            self._unrecorded = Refused(version, code, reason)
+            self._bundles.write_note(model, version, code, reason)
+            self._unrecorded = RefusalNote(version, code, reason)
         self._telemetry.refused.labels(code).inc()
         log.error(
             "version refused",
@@ -136,20 +136,20 @@ class RefusalTracker:
             again_in_seconds=delay,
         )
 
-    def told(self) -> list[Refused]:
+    def refusals_of_workers(self) -> list[RefusalNote]:
         """What the workers that are connected refuse, this one among them."""
-        return self._board.told()
+        return self._board.refusals_of_workers()
 
-    def tell(self, live: str | None) -> None:
+    def announce(self, live: str | None) -> None:
         """Say to Redis what this worker answers by and what it refuses: at each poll, since a new
         connection has no name. Keep there what recent requests refused.
         """
         standing = self.standing
         said = None
         if standing is not None:
-            said = Refused(standing.version, standing.code, standing.reason)
+            said = RefusalNote(standing.version, standing.code, standing.reason)
         try:
-            self._board.tell(live, said)
+            self._board.announce(live, said)
             if self._unrecorded is not None:
                 self._board.record(self._unrecorded)
                 self._unrecorded = None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.errors import RefusedByWorkers, StoreError
-from service.store.records import Refused, WorkerState
+from service.store.records import RefusalNote, WorkerState
 from service.store.refusal_board import RefusalBoard
 
 LOOK_AGAIN_SECONDS = 0.1
@@ -22,7 +22,7 @@ class Rollout:
     version: str
     workers: int
     live: int
-    refused: Sequence[Refused] = ()
+    refused: Sequence[RefusalNote] = ()
 
     @property
     def decided(self) -> bool:
@@ -69,7 +69,7 @@ class Rollout:
             )
 
 
-def refusal_lines(refused: Sequence[Refused]) -> list[str]:
+def refusal_lines(refused: Sequence[RefusalNote]) -> list[str]:
     """One line for each version and reason, with the number of its workers."""
     return [
         f"{one.version} is refused by {workers} worker{'s' if workers > 1 else ''} "

@@ -32,7 +32,7 @@ CODES = frozenset(
 )  # of what is refused here
 
 
-class _Found(NamedTuple):
+class _ShadowScores(NamedTuple):
     # what one version made of a request
     predictions: NDArray[np.float32]
     seconds: float
@@ -41,7 +41,7 @@ class _Found(NamedTuple):
 
 
 class Shadow:
-    """The last requests, and what they say. `note` is for the event loop, `judge` for a thread.
+    """The last requests, and what they say. `record` is for the event loop, `judge` for a thread.
     After each step of a judgement it pauses for `pause_factor` times as long as the step took.
     """
 
@@ -53,7 +53,7 @@ class Shadow:
         self._requests: deque[tuple[Asked, int]] = deque()
         self._bytes = 0
 
-    def note(self, asked: Asked, size: int) -> None:
+    def record(self, asked: Asked, size: int) -> None:
         """Keep a request that was answered, in place of the oldest; `size`: bytes of its body."""
         if size > MOST_BYTES:
             return
@@ -111,8 +111,8 @@ class Shadow:
             pause(self._pause_factor * seconds)
 
         judged = new if fresh else new.without_ads()
-        ours: list[_Found] = []
-        theirs: list[_Found] = []
+        ours: list[_ShadowScores] = []
+        theirs: list[_ShadowScores] = []
         unreadable = 0
         for asked, _ in kept:
             try:
@@ -169,7 +169,7 @@ class Shadow:
             )
 
 
-def _score(live: Live, asked: Asked, rest: Callable[[float], None]) -> _Found:
+def _score(live: Live, asked: Asked, rest: Callable[[float], None]) -> _ShadowScores:
     # as it is served, in two steps: a scheduler may leave a thread its core until it sleeps,
     # whoever wakes meanwhile, so shorter steps make for shorter waits
     encoder, scorer = live.encoder, live.scorer
@@ -186,7 +186,7 @@ def _score(live: Live, asked: Asked, rest: Callable[[float], None]) -> _Found:
         predictions = scorer.predict(encoded).predictions
         seconds = thread_time() - began
     sides = (encoded.context, encoded.ads) if isinstance(encoded, Slate) else (encoded,)
-    return _Found(
+    return _ShadowScores(
         predictions,
         seconds,
         sum(int(np.count_nonzero(side.values)) for side in sides),
@@ -204,7 +204,9 @@ def _then_rest(rest: Callable[[float], None]) -> Iterator[None]:
         rest(perf_counter() - began)
 
 
-def _compared(ours: Sequence[_Found], theirs: Sequence[_Found], *, mean: bool) -> dict[str, float]:
+def _compared(
+    ours: Sequence[_ShadowScores], theirs: Sequence[_ShadowScores], *, mean: bool
+) -> dict[str, float]:
     old, new = (np.concatenate([one.predictions for one in all_]) for all_ in (ours, theirs))
     seen = {"mean": float(new.mean(dtype=np.float64) / old.mean(dtype=np.float64))} if mean else {}
     return seen | {
@@ -215,7 +217,7 @@ def _compared(ours: Sequence[_Found], theirs: Sequence[_Found], *, mean: bool) -
     }
 
 
-def _unknown_share(found: Sequence[_Found]) -> float:
+def _unknown_share(found: Sequence[_ShadowScores]) -> float:
     return sum(one.unknown for one in found) / max(sum(one.values for one in found), 1)
 
 

@@ -14,10 +14,12 @@ NEEDED = {
     **dict.fromkeys(("/explain", "/explain/previous", "/whatif"), "explain"),
 }
 REST = "admin"  # of every other path: a new one is closed until somebody opens it
-STRANGER = "afm.stranger"  # in a scope: a caller who may not know what the service is made of
+UNAUTHENTICATED_HEALTH = (
+    "afm.stranger"  # in a scope: a caller who may not know what the service is made of
+)
 
 
-class Guard:
+class Authorization:
     """ASGI middleware: lets those pass whose key has the right.
 
     Raises:
@@ -40,7 +42,7 @@ class Guard:
         given = _given(scope)
         key: ApiKey | None = None if given is None else self._keys.find(given)
         if path in OPEN:
-            scope[STRANGER] = key is None or REST not in key.rights
+            scope[UNAUTHENTICATED_HEALTH] = key is None or REST not in key.rights
             return
         if key is None:
             raise Unauthenticated(given=given is not None)

@@ -49,7 +49,7 @@ class _Compared(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Gate:
+class PublishGate:
     """`calibration`: mean probability over click rate must lie within 1 / calibration and
     calibration. `rows`: a file of labelled rows to compare on; none means what both bundles held
     out. `force`: say what is wrong, and let it pass. `loss`: the share of the active version's

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from altered import reseal
-from service.http.worker import STARTED, _is_one_more
+from service.http.worker import STARTED, _replaces_dead_worker
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
 from service.store.refusal_board import RefusalBoard
@@ -34,7 +34,11 @@ def test_a_killed_worker_s_successor_answers_by_the_version_before_a_bad_one(com
         weights.tofile(bad / "weights.bin")
         reseal(bad)
         store.activate(second.version)
-        until(lambda: [one.code for one in RefusalBoard(store).told()] == ["weights"] * 2)
+        until(
+            lambda: (
+                [one.code for one in RefusalBoard(store).refusals_of_workers()] == ["weights"] * 2
+            )
+        )
         killed = served.workers()[0]
         os.kill(killed, signal.SIGKILL)
         answers, told = [], {}
@@ -59,4 +63,4 @@ def test_a_worker_that_starts_when_all_have_stands_in_for_one_that_died(
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     for number in range(before):
         (tmp_path / f"{STARTED}0{number}").touch()  # no process has such a name
-    assert _is_one_more(workers=2) is expected
+    assert _replaces_dead_worker(workers=2) is expected

@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as TimeoutFault
 from commands import Commands
 from faulty_redis import FAULTS, faulty_redis
 from service.observe.metrics import Telemetry
-from service.store.active_notes import LIVE, NOTE, Noted, noted, remember
+from service.store.active_notes import LIVE, NOTE, ActiveNote, read_notes, write_note
 from service.store.bundle_store import BundleStore
 from service.store.redis_client import redis_client
 from service.store.version_store import VersionStore
@@ -180,7 +180,7 @@ def test_a_damaged_last_version_is_refused_at_a_start_without_redis(
 ):
     bundle, bundles = make_bundle(seed=1), BundleStore(tmp_path)
     publish(bundle.directory, VersionStore(redis_url, "ads"), bundles)
-    assert bundles.noted("ads") == [Noted(bundle.version)]
+    assert bundles.read_notes("ads") == [ActiveNote(bundle.version)]
     weights = next(tmp_path.rglob("weights.bin"))
     weights.write_bytes(b"\0" * weights.stat().st_size)
     follower = Follower(
@@ -201,7 +201,7 @@ def test_a_start_without_redis_goes_back_to_the_last_good_version(
     bundles = BundleStore(tmp_path)
     publish(first.directory, VersionStore(redis_url, "ads"), bundles)
     if not read_only:
-        bundles.remember("ads", first.version, LIVE)
+        bundles.write_note("ads", first.version, LIVE)
     publish(second.directory, VersionStore(redis_url, "ads"), bundles)
     weights = tmp_path / "ads" / second.version / "weights.bin"
     weights.write_bytes(b"\0" * weights.stat().st_size)
@@ -218,10 +218,10 @@ def test_a_start_without_redis_goes_back_to_the_last_good_version(
 @pytest.mark.parametrize("line", ["", "..", "../ads/v1", " v1", "/tmp"])  # noqa: S108  never opened
 def test_a_note_that_names_no_directory_beside_it_is_none(line, tmp_path):
     (tmp_path / NOTE).write_text(line)
-    assert noted(tmp_path) == []
+    assert read_notes(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_written_takes_no_note(tmp_path):
-    assert remember(tmp_path, "v1")
-    assert noted(tmp_path) == [Noted("v1")]
-    assert not remember(tmp_path / "nowhere", "v1")
+    assert write_note(tmp_path, "v1")
+    assert read_notes(tmp_path) == [ActiveNote("v1")]
+    assert not write_note(tmp_path / "nowhere", "v1")

@@ -9,7 +9,7 @@ import redis
 from app_server import client_of
 from own_redis import SERVERS
 from redis_users import FOR_NOBODY, WRITES, guarded_redis, logins_of, refused, users
-from service.store.records import Refused
+from service.store.records import RefusalNote
 from service.store.refusal_board import RefusalBoard
 from service.store.version_store import VersionStore
 from service.versions.publish import publish
@@ -40,10 +40,14 @@ def test_the_service_serves_and_follows_a_swap_with_its_user_and_cannot_write(
         answers(client, first.version)
     assert refused(logins["service"], WRITES + FOR_NOBODY) == []
     service = VersionStore(logins["service"], "ads")
-    refused_one = Refused("v2", "damaged", "it is")
-    RefusalBoard(service).tell(first.version, refused_one)
+    refused_one = RefusalNote("v2", "damaged", "it is")
+    RefusalBoard(service).announce(first.version, refused_one)
     RefusalBoard(service).record(refused_one)
-    assert RefusalBoard(service).told() == RefusalBoard(publisher).told() == [refused_one]
+    assert (
+        RefusalBoard(service).refusals_of_workers()
+        == RefusalBoard(publisher).refusals_of_workers()
+        == [refused_one]
+    )
     assert service.refused() == publisher.refused() == {"v2": refused_one}
     service.close()
     assert publisher.active() == first.version

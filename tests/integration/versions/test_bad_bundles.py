@@ -61,7 +61,7 @@ class House:
         until(
             lambda: (
                 self.follower.status.live.version == self.good
-                and not RefusalBoard(self.store).told()
+                and not RefusalBoard(self.store).refusals_of_workers()
             )
         )
 
@@ -132,7 +132,7 @@ def test_what_is_unharmed_goes_live(house, make_bundle):
     house.put(make_bundle(seed=2), "unharmed")
     house.store.activate("unharmed")
     until(lambda: house.follower.status.live.version == "unharmed")
-    assert RefusalBoard(house.store).told() == []
+    assert RefusalBoard(house.store).refusals_of_workers() == []
     house.roll_back()
 
 
@@ -168,13 +168,13 @@ def test_both_workers_refuse_answer_and_follow_the_rollback(commands, make_bundl
 
             live_on_both(first.version)
             store.activate(second.version)
-            until(lambda: len(RefusalBoard(store).told()) == 2)
+            until(lambda: len(RefusalBoard(store).refusals_of_workers()) == 2)
             told = commands.run("versions").stdout
             assert f"{second.version} is refused by 2 workers (weights): " in told
             answer = httpx.post(served.url + "/predict", json={"instances": ROWS})
             assert (answer.status_code, answer.json()["version"]) == (200, first.version)
             assert store.rollback() == first.version
-            until(lambda: not RefusalBoard(store).told())
+            until(lambda: not RefusalBoard(store).refusals_of_workers())
             live_on_both(first.version)
         store.close()
     assert served.log.read_text().count('"event": "version refused"') == 2

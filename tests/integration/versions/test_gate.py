@@ -12,7 +12,7 @@ from model.bundle.labelled_rows import LabelledRows
 from model.errors import BundleError
 from model.schema import Schema
 from service.errors import GateError
-from service.versions.gate.publish_gate import Gate
+from service.versions.gate.publish_gate import PublishGate
 from service.versions.publish import publish
 from tiny import TINY_SCHEMA, tiny_rows
 from training.config import Config, Step
@@ -72,7 +72,7 @@ def fresh(home):
 
 
 def test_a_first_bundle_is_judged_by_its_calibration_alone(good, store, bundles):
-    done = publish(good.directory, store, bundles, gate=Gate())
+    done = publish(good.directory, store, bundles, gate=PublishGate())
     assert done.active
     assert not done.faults
     (line,) = done.saw
@@ -83,7 +83,7 @@ def test_a_first_bundle_is_judged_by_its_calibration_alone(good, store, bundles)
 
 def test_a_better_bundle_passes_and_both_figures_are_named(good, constant, store, bundles):
     publish(constant.directory, store, bundles)
-    done = publish(good.directory, store, bundles, gate=Gate())
+    done = publish(good.directory, store, bundles, gate=PublishGate())
     assert store.active() == good.version
     assert not done.faults
     ours = good.manifest.metrics["valid"]["logloss"]
@@ -95,7 +95,7 @@ def test_a_worse_bundle_is_refused_and_nothing_is_changed(good, constant, store,
     with pytest.raises(
         GateError, match=r"refused: worse than the active .*logloss .*\+0\."
     ) as told:
-        publish(constant.directory, store, bundles, gate=Gate())
+        publish(constant.directory, store, bundles, gate=PublishGate())
     assert str(told.value).count("\n") == 0
     assert good.version in str(told.value)
     assert store.active() == good.version
@@ -105,7 +105,7 @@ def test_a_worse_bundle_is_refused_and_nothing_is_changed(good, constant, store,
 
 def test_a_worse_bundle_can_be_forced_and_its_faults_are_told(good, constant, store, bundles):
     publish(good.directory, store, bundles)
-    done = publish(constant.directory, store, bundles, gate=Gate(force=True))
+    done = publish(constant.directory, store, bundles, gate=PublishGate(force=True))
     assert store.active() == constant.version
     assert any(fault.startswith("worse than the active version") for fault in done.faults)
     assert set(done.faults) <= set(done.saw)
@@ -113,26 +113,26 @@ def test_a_worse_bundle_can_be_forced_and_its_faults_are_told(good, constant, st
 
 def test_the_active_version_is_not_compared_with_itself(good, store, bundles):
     publish(good.directory, store, bundles)
-    done = publish(good.directory, store, bundles, gate=Gate())
+    done = publish(good.directory, store, bundles, gate=PublishGate())
     assert (done.again, done.saw) == (True, ["not compared: it is the active version"])
 
 
 def test_probabilities_that_are_off_as_a_whole_are_refused(tenth, fresh, store, bundles):
     with pytest.raises(GateError, match=r"calibration: mean probability is 0\.\d+ of the click"):
-        publish(tenth.directory, store, bundles, gate=Gate(rows=fresh))
+        publish(tenth.directory, store, bundles, gate=PublishGate(rows=fresh))
     assert store.active() is None
     # on its own rows, weighed as it was told to, there is nothing wrong with it
-    assert not publish(tenth.directory, store, bundles, gate=Gate()).faults
+    assert not publish(tenth.directory, store, bundles, gate=PublishGate()).faults
 
 
 def test_the_bounds_of_calibration_are_the_settings(tenth, fresh, store, bundles):
-    done = publish(tenth.directory, store, bundles, gate=Gate(calibration=100, rows=fresh))
+    done = publish(tenth.directory, store, bundles, gate=PublishGate(calibration=100, rows=fresh))
     assert not done.faults
 
 
 def test_a_file_of_rows_is_compared_on_instead(good, constant, fresh, store, bundles):
     publish(constant.directory, store, bundles)
-    done = publish(good.directory, store, bundles, gate=Gate(rows=fresh))
+    done = publish(good.directory, store, bundles, gate=PublishGate(rows=fresh))
     assert all("2000 rows)" in line for line in done.saw)
     rows = LabelledRows.parse(fresh.read_bytes(), "fresh")
     ours = (
@@ -169,7 +169,7 @@ def test_a_bundle_without_rows_passes_with_a_word(home, good, store, bundles):
     assert bare.read_validation() is None
     assert VALIDATION not in bare.manifest.files
     publish(good.directory, store, bundles)
-    done = publish(bare.directory, store, bundles, gate=Gate())
+    done = publish(bare.directory, store, bundles, gate=PublishGate())
     assert done.saw == ["not compared: the bundle holds no validation rows; give --on FILE"]
 
 
@@ -178,7 +178,7 @@ def test_an_active_version_that_cannot_be_opened_does_not_stop_its_successor(
 ):
     publish(good.directory, store, bundles)
     (tmp_path / "bundles" / "ads" / good.version / "predict.onnx").unlink()
-    done = publish(made(home / "other", embedding=3).directory, store, bundles, gate=Gate())
+    done = publish(made(home / "other", embedding=3).directory, store, bundles, gate=PublishGate())
     assert done.active
     assert "predict.onnx" in done.saw[-1]
     assert done.saw[-1].startswith("not compared: the active version cannot be opened")
@@ -189,16 +189,16 @@ def test_an_untrained_net_is_refused_unless_it_is_forced(home, store, bundles):
     wild = made(home / "wild", fit=Step(epochs=2, learning_rate=1e4))
     assert "was better than the start: the net is untrained" in wild.manifest.warnings[-1]
     with pytest.raises(GateError, match="refused: the net is untrained: no epoch of its fit"):
-        publish(wild.directory, store, bundles, gate=Gate())
+        publish(wild.directory, store, bundles, gate=PublishGate())
     assert store.active() is None
-    assert publish(wild.directory, store, bundles, gate=Gate(force=True)).active
+    assert publish(wild.directory, store, bundles, gate=PublishGate(force=True)).active
 
 
 def test_a_bundle_of_another_task_is_refused(good, make_bundle, store, bundles):
     publish(good.directory, store, bundles)
     other = make_bundle("fm", task="regression")
     with pytest.raises(GateError, match=r"task regression, the active version .* is of task click"):
-        publish(other.directory, store, bundles, gate=Gate())
+        publish(other.directory, store, bundles, gate=PublishGate())
 
 
 @pytest.mark.parametrize(("task", "figure"), [("regression", "rmse"), ("ranking", "gauc")])
@@ -207,7 +207,7 @@ def test_bundles_of_other_tasks_are_compared_by_their_figure(
 ):
     first, second = make_bundle("lr", task=task), make_bundle("fm", task=task, seed=2)
     publish(first.directory, store, bundles)
-    own, other = publish(second.directory, store, bundles, gate=Gate(force=True)).saw[:2]
+    own, other = publish(second.directory, store, bundles, gate=PublishGate(force=True)).saw[:2]
     assert f"{figure} {second.manifest.metrics['valid'][figure]:.5f}, of the active" in own
     assert f"{first.manifest.metrics['valid'][figure]:.5f}: " in other
     assert "the held-out rows of the active version" in other
@@ -219,7 +219,7 @@ def test_an_active_version_with_other_fields_is_compared_and_they_are_named(
     narrow = TINY_SCHEMA.replace('[fields.hour]\nkind = "categorical"\nmissing = "absent"\n', "")
     old = made(home / "narrow", narrow, log(schema=narrow))
     publish(old.directory, store, bundles)
-    done = publish(good.directory, store, bundles, gate=Gate())
+    done = publish(good.directory, store, bundles, gate=PublishGate())
     assert done.saw[-1] == "the active version does not know the field hour"
 
 
@@ -232,7 +232,7 @@ def test_an_active_version_that_cannot_read_the_rows_is_said_to(home, good, stor
     drawn.columns["interests"][:] = [len(cell or []) for cell in drawn.columns["interests"]]
     old = made(home / "numeric", numeric, drawn)
     publish(old.directory, store, bundles)
-    done = publish(good.directory, store, bundles, gate=Gate())
+    done = publish(good.directory, store, bundles, gate=PublishGate())
     assert done.active
     assert any(
         line.startswith(f"not compared: the active version {old.version} cannot read row")
@@ -256,14 +256,14 @@ def test_a_file_that_holds_no_rows_of_this_schema_is_refused(
     if text is not None:
         path.write_text(text)
     with pytest.raises(BundleError, match=says):
-        publish(good.directory, store, bundles, gate=Gate(rows=path))
+        publish(good.directory, store, bundles, gate=PublishGate(rows=path))
     assert store.active() is None
 
 
 def test_too_few_clicks_to_judge_by_are_told(good, store, bundles, tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"row": {"ad": "a1"}, "label": 0}\n' * 5)
-    (line,) = publish(good.directory, store, bundles, gate=Gate(rows=path)).saw
+    (line,) = publish(good.directory, store, bundles, gate=PublishGate(rows=path)).saw
     assert line == "calibration: not known, too few clicks in 5 rows"
 
 
@@ -272,7 +272,7 @@ def test_a_forged_sample_is_refused_before_anything_is_compared(good, store, bun
     path = copied / VALIDATION
     path.write_bytes(path.read_bytes().replace(b'"label": 0', b'"label": 1', 1))
     with pytest.raises(BundleError, match=r"validation\.jsonl: damaged"):
-        publish(copied, store, bundles, gate=Gate())
+        publish(copied, store, bundles, gate=PublishGate())
 
 
 def test_the_command_refuses_with_2_and_force_says_although_what(

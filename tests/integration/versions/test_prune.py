@@ -9,7 +9,7 @@ from service.cli import main
 from service.errors import VersionError
 from service.store.active_notes import LIVE
 from service.store.publication import Publication
-from service.store.records import Refused
+from service.store.records import RefusalNote
 from service.store.refusal_board import RefusalBoard
 from service.store.version_store import VersionStore
 from service.versions.prune import prune
@@ -39,10 +39,10 @@ def test_prune_leaves_the_latest_and_nothing_of_the_others(published, store, bun
 def test_prune_leaves_what_is_in_use(published, redis_url, store, bundles):
     first, second, third, fourth, fifth = published
     worker = VersionStore(redis_url, "ads")
-    RefusalBoard(worker).tell(first, None)  # which answers by an old one
-    RefusalBoard(store).record(Refused(fourth, "shadow_mean", "it is off"))
-    bundles.remember("ads", second, LIVE)
-    bundles.remember("ads", fifth)
+    RefusalBoard(worker).announce(first, None)  # which answers by an old one
+    RefusalBoard(store).record(RefusalNote(fourth, "shadow_mean", "it is off"))
+    bundles.write_note("ads", second, LIVE)
+    bundles.write_note("ads", fifth)
     assert prune(store, bundles, keep=0) == [fourth]  # third is where a rollback goes
     worker.close()
     assert prune(store, bundles, keep=0) == [first]

@@ -138,7 +138,7 @@ def test_a_copy_that_nobody_listed_is_swept_after_an_hour_and_no_other(
     publish(version_of("listed"), store, bundles)
     for version in ("forgotten", "recent", "remembered"):
         bundles.add("ads", Bundle.open(version_of(version)))
-    bundles.remember("ads", "remembered")
+    bundles.write_note("ads", "remembered")
     for version in ("listed", "forgotten", "remembered"):  # killed before or after it was listed
         (folder / f".unlisted.{version}").touch()
         os.utime(folder / f".unlisted.{version}", (0, time.time() - 3700))

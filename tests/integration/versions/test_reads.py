@@ -9,7 +9,7 @@ import pytest
 
 from model.bundle import bundle as bundle_module
 from model.scorer import Scorer
-from service.versions.gate.publish_gate import Gate
+from service.versions.gate.publish_gate import PublishGate
 from service.versions.publish import publish
 
 
@@ -40,7 +40,11 @@ def test_a_publish_reads_the_bundle_and_the_active_version_once(
     publish(first.directory, store, bundles)
     reads.clear()
     publish(
-        second.directory, store, bundles, gate=Gate(force=True), remote_fields_above=remote_above
+        second.directory,
+        store,
+        bundles,
+        gate=PublishGate(force=True),
+        remote_fields_above=remote_above,
     )
     stored = tmp_path / "bundles" / "ads"
     by_directory = Counter()

@@ -13,7 +13,7 @@ from model.bundle.bundle import Bundle
 from model.bundle.labelled_rows import LabelledRows
 from model.schema import Schema
 from service.errors import GateError
-from service.versions.gate.publish_gate import Gate
+from service.versions.gate.publish_gate import PublishGate
 from service.versions.publish import publish
 from tiny import TINY_SCHEMA, tiny_rows
 from training.config import Config, Step
@@ -63,7 +63,7 @@ def honest(home, whole_log):
 
 def refusal(bundle, store, bundles, gate=None):
     with pytest.raises(GateError) as caught:
-        publish(bundle.directory, store, bundles, gate=gate or Gate())
+        publish(bundle.directory, store, bundles, gate=gate or PublishGate())
     return str(caught.value)
 
 
@@ -83,7 +83,7 @@ def test_a_longer_log_holds_out_what_the_shorter_one_did(today, honest):
 
 def test_an_honest_retrain_on_a_longer_log_goes_live(today, honest, store, bundles):
     publish(today.directory, store, bundles)
-    done = publish(honest.directory, store, bundles, gate=Gate())
+    done = publish(honest.directory, store, bundles, gate=PublishGate())
     assert store.active() == honest.version
     assert not done.faults
     assert sum("the held-out rows of the active version" in line for line in done.saw) == 2
@@ -170,7 +170,7 @@ def test_an_active_version_without_a_rule_is_judged_on_the_rows_that_both_keep(
     """What stands in both samples neither was trained on, whatever their manifests say."""
     old = old_manifest(today, tmp_path / "old")
     publish(old.directory, store, bundles)
-    saw = publish(honest.directory, store, bundles, gate=Gate()).saw
+    saw = publish(honest.directory, store, bundles, gate=PublishGate()).saw
     assert len(old.read_validation()) < len(honest.read_validation())
     assert f"{len(old.read_validation())} rows) on the rows that both held out" in saw[-1]
     assert "although" not in str(saw)
@@ -191,7 +191,7 @@ def test_a_retrain_that_is_worse_where_the_active_one_may_have_been_trained_cann
     assert "it cannot be judged whether it is worse than the active version" in said
     assert "may have been trained on them (its manifest does not say what it held out)" in said
     assert "--on FILE" in said
-    assert publish(fresh.directory, store, bundles, gate=Gate(force=True)).active
+    assert publish(fresh.directory, store, bundles, gate=PublishGate(force=True)).active
 
 
 def with_rows(bundle, out, rows):

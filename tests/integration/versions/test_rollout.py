@@ -14,7 +14,7 @@ from model.schema import Schema
 from service.cli import main
 from service.errors import RefusedByWorkers, VersionError
 from service.store.publication import Publication
-from service.store.records import FORCED, Record, Refused, WorkerState
+from service.store.records import FORCED, Record, RefusalNote, WorkerState
 from service.store.refusal_board import RefusalBoard
 from service.store.version_store import VersionStore
 from service.versions.publish import publish
@@ -26,7 +26,7 @@ from training.fit.fit import fit
 from training.fit.loop import Watcher
 from until import until
 
-MEAN = Refused("v2", "shadow_mean", "on the last 60 requests its mean is 1.3 of the live one's")
+MEAN = RefusalNote("v2", "shadow_mean", "on the last 60 requests its mean is 1.3 of the live one's")
 
 
 def record(version):
@@ -45,7 +45,7 @@ def published(store, *versions):
         ([("v2", None)], 1, 0, True),
         ([("v2", None), ("v1", MEAN)], 1, 1, True),
         ([("v2", None), ("v1", None)], 1, 0, False),
-        ([("v1", Refused("v0", "damaged", "it is"))], 0, 0, False),
+        ([("v1", RefusalNote("v0", "damaged", "it is"))], 0, 0, False),
     ],
 )
 def test_rollout_counts_who_is_live_and_who_refuses(states, live, refused, decided):
@@ -67,9 +67,9 @@ def test_rollout_that_is_refused_is_an_error_of_status_4():
 def test_wait_ends_when_each_worker_has_decided_and_not_before(redis_url, store):
     workers = [VersionStore(redis_url, "ads") for _ in range(2)]
     first, second = (RefusalBoard(one) for one in workers)
-    first.tell("v1", None)
-    second.tell("v1", None)
-    later = threading.Timer(0.5, lambda: (first.tell("v2", None), second.tell("v1", MEAN)))
+    first.announce("v1", None)
+    second.announce("v1", None)
+    later = threading.Timer(0.5, lambda: (first.announce("v2", None), second.announce("v1", MEAN)))
     later.start()
     found = wait_for_workers(RefusalBoard(store), "v2", 30)
     assert (found.workers, found.live, found.refused) == (2, 1, [MEAN])

@@ -66,7 +66,7 @@ def bodies(count=60):
 def noted(kept, some):
     decoder = PayloadDecoder(1000)
     for body in some:
-        kept.note(decoder.decode(body), len(body))
+        kept.record(decoder.decode(body), len(body))
 
 
 def values_of(directory, field, change):
@@ -258,8 +258,8 @@ def test_a_version_that_differs_too_much_on_recent_requests_is_refused(
     assert entry["code"] == follower.status.refusal.code == code
     assert says in entry["reason"]
     assert follower.status.live is before
-    until(RefusalBoard(store).told)
-    assert RefusalBoard(store).told()[0].code == code
+    until(RefusalBoard(store).refusals_of_workers)
+    assert RefusalBoard(store).refusals_of_workers()[0].code == code
 
 
 def test_each_of_them_is_refused_by_the_limits_as_they_stand(changed, store, bundles, served):
@@ -370,7 +370,7 @@ def test_a_new_worker_does_not_serve_what_the_others_requests_refused(
 ):
     served(Settings.load().shadow_limits)
     only(decided(store, bundles, changed("scores x 1.3")), REFUSED)
-    until(RefusalBoard(store).told)
+    until(RefusalBoard(store).refusals_of_workers)
     # as where no worker can write notes, and the publishers' are all there is
     note = tmp_path / "bundles" / "ads" / NOTE
     note.write_text(f"{changed('scores x 1.3').version}\n{fitted(1).version}\n")

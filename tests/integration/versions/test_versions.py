@@ -320,10 +320,14 @@ def test_the_text_of_an_error_that_nobody_foresaw_is_told_to_nobody(
     monkeypatch.setattr(bundles, "open", lambda *_: {}["private-4711"])
     with structlog.testing.capture_logs() as logged:
         follower.start()
-        until(RefusalBoard(store).told)
+        until(RefusalBoard(store).refusals_of_workers)
     assert "KeyError at " in follower.status.refusal.reason
-    assert "test_versions.py" in RefusalBoard(store).told()[0].reason
-    for said in (follower.status.refusal.reason, RefusalBoard(store).told()[0].reason, str(logged)):
+    assert "test_versions.py" in RefusalBoard(store).refusals_of_workers()[0].reason
+    for said in (
+        follower.status.refusal.reason,
+        RefusalBoard(store).refusals_of_workers()[0].reason,
+        str(logged),
+    ):
         assert "private-4711" not in said
 
 

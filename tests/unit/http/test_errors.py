@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from model.errors import InputError
 from service import errors
-from service.http.problems import STATUS, LastResort, add_handlers
+from service.http.problems import STATUS, InternalErrorMiddleware, add_handlers
 
 RAISED = {
     "malformed": errors.MalformedBody("broken"),
@@ -28,7 +28,7 @@ RAISED = {
 def app():
     made = FastAPI()
     add_handlers(made)
-    made.add_middleware(LastResort)
+    made.add_middleware(InternalErrorMiddleware)
 
     @made.get("/raise/{name}")
     async def fail(name: str) -> None:

@@ -81,8 +81,8 @@ def test_what_stands_is_of_the_active_version(noted):
 def test_what_recent_requests_refuse_is_noted_beside_the_bundles(noted, bundles):
     refuse(noted, "v1")
     assert not noted.standing.judged
-    assert bundles.noted("ads") == []
+    assert bundles.read_notes("ads") == []
     refuse(noted, "v1", ShadowError("another order", "shadow_rank"))
     assert noted.standing.judged
-    (note,) = bundles.noted("ads")
-    assert (note.version, note.found, note.why) == ("v1", "shadow_rank", "another order")
+    (note,) = bundles.read_notes("ads")
+    assert (note.version, note.outcome, note.reason) == ("v1", "shadow_rank", "another order")
