@@ -27,7 +27,7 @@ FIT ?= --config training/configs/example.toml --test $(EXAMPLE)/test.parquet
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test pages clients lint bench faults soak audit docs e2e up down logs ps upgrade rollback retrain backup restore rotate key sbom lock FORCE
+.PHONY: help install run test coverage pages clients lint bench faults soak audit docs e2e up down logs ps upgrade rollback retrain backup restore rotate key sbom lock FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -39,8 +39,12 @@ run: $(AFM_HOME)/fitted/published ## train on example data, publish, serve (HOST
 	@echo "open http://$(HOST):$(PORT)/ to see why each ad scores as it does; the API: /docs; Ctrl-C ends it"
 	@AFM_LOG_FORMAT=$${AFM_LOG_FORMAT:-console} $(BIN)/afm-serve run --host $(HOST) --port $(PORT)
 
-test: $(INSTALLED) ## all tests; TESTS=tests/unit for some of them
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+test: $(INSTALLED) ## all tests, and the 25 slowest; TESTS=tests/unit for some of them
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations=25 $(TESTS)
+
+coverage: $(INSTALLED) ## which branches the tests run, by folder; TESTS= for some of them
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= $(TESTS)
+	@$(BIN)/python -m coverage json -q -o .coverage.json && $(BIN)/python tests/support/coverage_by_folder.py .coverage.json
 
 pages: $(INSTALLED) ## the pages in a real browser: needs Chromium, installs what drives it
 	@$(PIP) -r tests/pages/requirements.txt

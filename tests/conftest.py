@@ -10,6 +10,7 @@ import pytest
 
 from model.bundle.bundle import Bundle
 from model.schema import Schema
+from service.store.file_locks import locked
 from tiny import TINY_SCHEMA, tiny_rows
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # how fast is no test's business
@@ -26,34 +27,40 @@ def make_bundle(
     tmp_path_factory: pytest.TempPathFactory, tiny_schema: Schema
 ) -> Callable[..., Bundle]:
     """A real bundle, fitted and exported: `make_bundle("afm", seed=1, task="click")`. Made once
-    for each net, seed and task, and shared: copy it before harming it.
+    for each net, seed and task, and shared by all workers: copy it before harming it.
     """
     from training.config import Config, Step
     from training.data.log import Log
     from training.fit.fit import fit
     from training.fit.loop import Watcher
 
-    home = tmp_path_factory.mktemp("bundles")
+    home = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        home = home.parent  # which all workers of the session share
 
     def made(net: str = "afm", seed: int = 1, task: str = "click") -> Bundle:
-        out = home / f"{net}-{seed}-{task}"
-        if not out.exists():
-            rows = tiny_rows(2000, seed=seed)  # a few hundred are held out: every net gains
-            columns = {name: [row[name] for row in rows] for name in tiny_schema.fields}
-            labels = np.array([row["click"] for row in rows], np.float32)
-            if task == "regression":
-                labels = 10 * labels - 40
-            ranked = task == "ranking"
-            log = Log(columns, labels, group=np.arange(len(rows)) // 5 if ranked else None)
-            schema = tiny_schema
-            if task != "click":
-                named = {"task": task, "group": "visit" if ranked else None}
-                # not model_copy, which would take the digest of this one along
-                schema = Schema.model_validate({**tiny_schema.model_dump(), **named})
-            step = Step(epochs=3, batch=128, learning_rate=0.02)
-            config = Config(net=net, embedding=4, attention_size=4, fit=step, attention=step)
-            fit(log, None, None, schema, config, out, seed, Watcher())
+        out = home / f"bundle-{net}-{seed}-{task}"
+        with locked(out.with_suffix(".lock")):
+            if not out.exists():
+                fitted(out, net, seed, task)
         return Bundle.open(out)
+
+    def fitted(out: Path, net: str, seed: int, task: str) -> None:
+        rows = tiny_rows(2000, seed=seed)  # a few hundred are held out: every net gains
+        columns = {name: [row[name] for row in rows] for name in tiny_schema.fields}
+        labels = np.array([row["click"] for row in rows], np.float32)
+        if task == "regression":
+            labels = 10 * labels - 40
+        ranked = task == "ranking"
+        log = Log(columns, labels, group=np.arange(len(rows)) // 5 if ranked else None)
+        schema = tiny_schema
+        if task != "click":
+            named = {"task": task, "group": "visit" if ranked else None}
+            # not model_copy, which would take the digest of this one along
+            schema = Schema.model_validate({**tiny_schema.model_dump(), **named})
+        step = Step(epochs=3, batch=128, learning_rate=0.02)
+        config = Config(net=net, embedding=4, attention_size=4, fit=step, attention=step)
+        fit(log, None, None, schema, config, out, seed, Watcher())
 
     return made
 

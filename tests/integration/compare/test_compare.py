@@ -1,14 +1,12 @@
 """`afm-train compare`, called as a user calls it."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
 
 import polars as pl
 import pytest
 
+from interrupted import interrupted
 from model.bundle.bundle import Bundle
 from model.metrics.bootstrap import differences, resample
 from tiny import TINY_SCHEMA, tiny_rows
@@ -165,27 +163,10 @@ def test_an_out_directory_that_exists_is_kept(home, capsys):
 
 
 def test_ctrl_c_leaves_nothing(home):
-    (home / "fast.toml").write_text(
-        FAST.replace("epochs = 8", "epochs = 100000\npatience = 100000")
-    )
-    command = [sys.executable, "-m", "training.cli", "compare", home / "log.csv"]
-    command += ["--schema", home / "schema.toml", "--config", home / "fast.toml"]
-    with subprocess.Popen(
-        [*map(str, command), "--out", str(home / "out")],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "epoch  3" in line:
-                process.send_signal(signal.SIGINT)
-                break
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
-    assert "interrupted, nothing written" in err
-    assert out == ""
+    ended = interrupted(home, "compare", "out")
+    assert ended.status == 130, ended.err
+    assert "interrupted, nothing written" in ended.err
+    assert ended.out == ""
     assert not [path for path in home.iterdir() if "out" in path.name]
 
 

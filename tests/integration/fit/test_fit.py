@@ -1,10 +1,7 @@
 """`afm-train fit`, `evaluate` and `predict`, called as a user calls them."""
 
 import json
-import os
-import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -12,6 +9,7 @@ import polars as pl
 import pytest
 import torch
 
+from interrupted import interrupted, long_command
 from model import nets
 from model.bundle.bundle import Bundle
 from model.bundle.golden import replay
@@ -303,39 +301,16 @@ def test_the_configurations_that_ship_are_read(request):
 
 
 def test_ctrl_c_keeps_the_best_epoch_and_still_writes_the_bundle(home):
-    (home / "fast.toml").write_text(
-        FAST.replace("epochs = 2", "epochs = 100000\npatience = 100000")
-    )
-    command = [sys.executable, "-m", "training.cli", "fit", home / "log.csv"]
-    command += ["--schema", home / "schema.toml", "--config", home / "fast.toml"]
-    with subprocess.Popen(
-        [*map(str, command), "--out", str(home / "bundle")],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "epoch  3" in line:
-                process.send_signal(signal.SIGINT)
-                break
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert "interrupted: keeping the best epoch of fm so far" in err
-    assert "version" in out
+    ended = interrupted(home, "fit", "bundle")
+    assert ended.status == 0, ended.err
+    assert "interrupted: keeping the best epoch of fm so far" in ended.err
+    assert "version" in ended.out
     Bundle.open(home / "bundle")
 
 
 def test_a_killed_fit_leaves_no_bundle(home):
-    (home / "fast.toml").write_text(
-        FAST.replace("epochs = 2", "epochs = 100000\npatience = 100000")
-    )
-    command = [sys.executable, "-m", "training.cli", "fit", home / "log.csv"]
-    command += ["--schema", home / "schema.toml", "--config", home / "fast.toml"]
-    with subprocess.Popen(
-        [*map(str, command), "--out", str(home / "bundle")], stderr=subprocess.PIPE, text=True
-    ) as process:
+    command = long_command(home, "fit", "bundle")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         process.stderr.readline()
         process.kill()
