@@ -1,7 +1,14 @@
-"""Raw rows to what the graphs read: ids and values. The one encoder of training and serving.
+r"""Raw rows to what the graphs read: ids and values. The one encoder of training and serving.
 
 It works field by field on columns, because training has columns and an ad request has few fields
 and many candidates; a row is a mapping from the fields' sources (their names, for most) to values.
+
+>>> from model.schema import Schema
+>>> from model.vocabulary import Vocabulary
+>>> schema = Schema.parse('label = "click"\n[fields.device]\nkind = "categorical"\n')
+>>> encoder = Encoder(schema, {"device": Vocabulary(("ios", "web"))})
+>>> encoder.encode([{"device": "web"}, {"device": "tv"}, {"device": None}]).ids.tolist()
+[[4], [2], [1]]
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

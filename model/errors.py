@@ -7,6 +7,9 @@ AfmError
 ├── InputError     one row that cannot be encoded: names row and field, has a stable code
 ├── BundleError    a bundle that is damaged or refused: names the file, has a stable code
 └── ParityError    an exported graph that does not agree with the net it came from
+
+>>> reason(FileNotFoundError(2, "No such file or directory", "log.csv"))
+'No such file or directory'
 """
 
 

@@ -1,4 +1,9 @@
-"""The one order of the P = F(F-1)/2 pairs of slots, in the graphs and in explanations alike."""
+"""The one order of the P = F(F-1)/2 pairs of slots, in the graphs and in explanations alike.
+
+>>> first, second = pair_slots(3)
+>>> first.tolist(), second.tolist()
+([0, 0, 1], [1, 2, 2])
+"""
 
 import numpy as np
 from numpy.typing import NDArray

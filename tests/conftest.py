@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from model.bundle.bundle import Bundle
+from model.files.file_locks import locked
 from model.schema import Schema
-from service.store.file_locks import locked
 from tiny import TINY_SCHEMA, tiny_rows
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # how fast is no test's business

@@ -1,4 +1,11 @@
-"""How a net is fitted: one frozen object, read from a TOML file, each key with a default."""
+"""How a net is fitted: one frozen object, read from a TOML file, each key with a default.
+
+>>> config = Config(net="afm+")
+>>> config.first_steps, config.attention.epochs
+(('fm', 'fwfm'), 20)
+>>> Config.load(None) == Config()
+True
+"""
 
 from pathlib import Path
 from typing import Annotated, Literal, get_args

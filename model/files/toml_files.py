@@ -1,4 +1,11 @@
-"""TOML text into a pydantic model, with errors of one line that name file, key and value."""
+"""TOML text into a pydantic model, with errors of one line that name file, key and value.
+
+>>> from pydantic import BaseModel
+>>> class Shop(BaseModel):
+...     ads: int
+>>> parse(Shop, "ads = 2", "shop.toml", AfmError)
+Shop(ads=2)
+"""
 
 import tomllib
 from pathlib import Path

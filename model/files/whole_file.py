@@ -1,4 +1,12 @@
-"""A file that is there whole or not at all, whenever its writer is killed."""
+"""A file that is there whole or not at all, whenever its writer is killed.
+
+>>> import tempfile
+>>> with tempfile.TemporaryDirectory() as folder:
+...     with whole_file(Path(folder) / "note.txt") as file:
+...         _ = file.write(b"42")
+...     (Path(folder) / "note.txt").read_text()
+'42'
+"""
 
 import os
 from collections.abc import Iterator

@@ -2,6 +2,10 @@
 
 Rows of equal score stand in no order: AUC counts such a pair half, and NDCG gives each of them the
 mean discount of the places that they share (McSherry & Najork, ECIR 2008).
+
+>>> found = group_figures([1, 0, 0, 1], [0.9, 0.1, 0.8, 0.2], [1, 1, 1, 1], ["a", "a", "b", "b"])
+>>> found.mean("gauc")
+0.5
 """
 
 from collections.abc import Mapping

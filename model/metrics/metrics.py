@@ -1,5 +1,9 @@
 """How good a set of predictions is. Every figure honours sample weights; one that the data
 leave undefined (AUC with one class) is None, never NaN.
+
+>>> found = metrics([1, 0, 1, 0], [0.9, 0.2, 0.6, 0.4])
+>>> found["auc"], round(found["logloss"], 4)
+(1.0, 0.3375)
 """
 
 from typing import Any

@@ -1,6 +1,11 @@
 """Points in time: how they are read, and the one text form that they have.
 
 A time without a zone is UTC. A date is the moment at which it begins.
+
+>>> moment_text("2026-11-28T09:30:00+01:00")
+'2026-11-28T08:30:00Z'
+>>> part_of("28/11/2026 09:30", "weekday", "%d/%m/%Y %H:%M")
+6
 """
 
 import re

@@ -2,6 +2,9 @@
 
 Training reads values from files of any kind and serving from JSON: both come here, so that one
 value has one meaning. docs/values.md has the rules as a table.
+
+>>> canonical(1.50), canonical(True), number("1e3"), members("a|b", "|")
+('1.5', 'true', 1000.0, ['a', 'b'])
 """
 
 import json

@@ -36,12 +36,21 @@ def compare(
     began: Callable[[str], None],
     against: str | None = None,
 ) -> Comparison:
-    """Fit each of `nets` with each of `seeds`, and write DIR/NET-SEED bundles, results.json and
-    report.html: all of it, or nothing. `began` is told of each run. `against`: "lightgbm" is fitted
-    on the same split, and stands beside the nets.
+    """Fit several nets and seeds on one split, and write a bundle NET-SEED of each, results.json
+    and report.html: all of it, or nothing.
 
-    Without `valid`, one part of `log` is held out for all runs; without `test`, they are judged on
-    the part that chose their epochs, which flatters all of them.
+    Args:
+        log: the rows to fit.
+        valid: the rows that choose epochs; None: one part of `log` is held out for all runs.
+        test: the rows to judge on; None: `valid`, which flatters all of them.
+        schema: the fields.
+        config: the settings of all runs, but for the net.
+        nets: their names; the others are compared with the first.
+        seeds: each net is fitted with each.
+        out: the folder to write.
+        watcher: sees every epoch.
+        began: called with the name of each run.
+        against: "lightgbm" is fitted on the same split, and stands beside the nets.
 
     Raises:
         ConfigError: an unknown net, or one given twice, or a seed; see `require_peer`.
@@ -50,9 +59,7 @@ def compare(
         ParityError: see `fit`.
         KeyboardInterrupt: Ctrl-C; a comparison of some runs would be none.
     """
-    _check(nets, seeds)
-    if against is not None:
-        require_peer(against, schema.task)
+    _check(nets, seeds, against, schema)
     with new_bundle(out) as directory:
         objective_of(config, schema)
         train, valid = held_out(log, valid, schema, config)
@@ -71,16 +78,19 @@ def compare(
         peer = None
         if against is not None:
             began(against)
-            kept = config.negatives_kept
-            peer = fit_peer(against, train, valid, judged, schema, kept, seeds[0])
+            peer = fit_peer(against, train, valid, judged, schema, config.negatives_kept, seeds[0])
         compared = Comparison(tuple(nets), tuple(seeds), part, sizes, tuple(runs), peer)
-        results = json.dumps(as_json(compared), indent=2, ensure_ascii=False) + "\n"
-        (directory / "results.json").write_text(results, encoding="utf-8")
-        (directory / "report.html").write_text(comparison_report(compared), encoding="utf-8")
+        _write(directory, compared)
     return compared
 
 
-def _check(nets: Sequence[str], seeds: Sequence[int]) -> None:
+def _write(directory: Path, compared: Comparison) -> None:
+    results = json.dumps(as_json(compared), indent=2, ensure_ascii=False) + "\n"
+    (directory / "results.json").write_text(results, encoding="utf-8")
+    (directory / "report.html").write_text(comparison_report(compared), encoding="utf-8")
+
+
+def _check(nets: Sequence[str], seeds: Sequence[int], against: str | None, schema: Schema) -> None:
     for net in nets:
         if net not in NETS:
             raise ConfigError(f"--nets: no net {net!r}; there are {', '.join(NETS)}")
@@ -89,6 +99,8 @@ def _check(nets: Sequence[str], seeds: Sequence[int]) -> None:
             raise ConfigError(f"{option}: none given")
         if len(set(given)) < len(given):
             raise ConfigError(f"{option}: one stands twice: {','.join(map(str, given))}")
+    if against is not None:
+        require_peer(against, schema.task)
 
 
 def _judged(net: str, seed: int, bundle: Bundle, part: str, log: Log) -> Run:

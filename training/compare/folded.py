@@ -28,8 +28,18 @@ def fit_folds(
     watcher: Watcher,
     began: Callable[[str], None],
 ) -> Figures:
-    """Fit a bundle `out`/fold-N for each of `count` folds and write `out`/folds.json: the figures
-    of each fold on its test part, by name.
+    """Fit a bundle for each fold, and write folds.json: the figures of each on its test part, by
+    name.
+
+    Args:
+        log: the rows, fitted and tested on in turn.
+        schema: the fields.
+        config: the settings of all folds.
+        count: how many folds.
+        out: the folder of folds.json and of the bundles fold-N.
+        seed: of the folds and of every fit.
+        watcher: sees every epoch.
+        began: called with a line as each fold begins.
 
     Raises:
         ConfigError, DataError, BundleError: see `fit` and `folds`.

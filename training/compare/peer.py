@@ -55,11 +55,17 @@ def require_peer(name: str, task: str) -> None:
 def fit_peer(
     name: str, train: Log, valid: Log, judged: Log, schema: Schema, kept: float, seed: int
 ) -> Peer:
-    """Fit LightGBM on `train`, its number of trees chosen on `valid`, and judge it on `judged`.
+    """Fit LightGBM on the split of the nets. Categorical fields are categories; a value that
+    training saw less than min_count times is unknown to both.
 
-    `train` and `valid` hold the share `kept` of their negatives, and are weighed as if whole;
-    `judged` is weighed already. Categorical fields are categories; a value that training saw less
-    than min_count times is unknown to both.
+    Args:
+        name: of the peer, "lightgbm".
+        train: the rows to fit.
+        valid: the rows that choose the number of trees.
+        judged: the rows to judge on, weighed already.
+        schema: the fields.
+        kept: the share of their negatives that `train` and `valid` hold; they are weighed as whole.
+        seed: of the fit.
     """
     import lightgbm
 

@@ -1,5 +1,9 @@
 """Leaks: columns that hold the label, or are filled after it. A net fitted on one is perfect on the
 log, and of no use where the label is not known yet.
+
+>>> clicked_at = [None, 1700000000, None, 1700000060] * 50
+>>> leak(clicked_at, np.array([0, 1, 0, 1] * 50, np.float32))
+'its being missing alone ranks the label, AUC 1.0000'
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,9 @@
-"""A click log as columns of the raw values that the encoder takes."""
+"""A click log as columns of the raw values that the encoder takes.
+
+>>> log = Log({"device": ["ios", "web", "tv"]}, np.array([1, 0, 0], np.float32))
+>>> log.take(np.array([2, 0])).rows()
+[{'device': 'tv'}, {'device': 'ios'}]
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,10 @@
-"""The parts of a log: held out, sampled, weighed."""
+"""The parts of a log: held out, sampled, weighed.
+
+>>> log = Log({"device": ["ios", "web"] * 50}, np.array([1, 0] * 50, np.float32))
+>>> half = sample_negatives(log, 0.5, seed=1)
+>>> int(half.labels.sum()), len(half)
+(50, 76)
+"""
 
 from dataclasses import replace
 from typing import NoReturn

@@ -1,4 +1,13 @@
-"""Reads a click log by its schema."""
+r"""Reads a click log by its schema.
+
+>>> import tempfile
+>>> schema = Schema.parse('label = "click"\n[fields.device]\nkind = "categorical"\n')
+>>> with tempfile.TemporaryDirectory() as folder:
+...     path = Path(folder) / "log.csv"
+...     _ = path.write_text("click,device\n1,ios\n0,web\n")
+...     read_log(path, schema).columns
+{'device': ['ios', 'web']}
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,9 @@
-"""A schema as the text of a schema file. Only training writes one: the service reads it."""
+r"""A schema as the text of a schema file. Only training writes one: the service reads it.
+
+>>> schema = Schema.parse('label = "click"\n[fields.device]\nkind = "categorical"\n')
+>>> print(schema_text(schema).splitlines()[-3:])
+['role = "context"', 'missing = "token"', 'min_count = 2']
+"""
 
 import tomli_w
 

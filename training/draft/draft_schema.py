@@ -1,5 +1,12 @@
-"""Drafts a schema by looking at a log: which columns are fields, and of what kind. A draft is a
+r"""Drafts a schema by looking at a log: which columns are fields, and of what kind. A draft is a
 start to be read and edited, so each field stands with what was seen of it.
+
+>>> import tempfile
+>>> with tempfile.TemporaryDirectory() as folder:
+...     log = Path(folder) / "log.csv"
+...     _ = log.write_text("click,device\n" + "1,ios\n0,web\n0,ios\n" * 50)
+...     draft_schema(log, "click").splitlines()[-3:]
+['role = "context"', 'missing = "token"', 'min_count = 2']
 """
 
 from collections.abc import Sequence
@@ -79,6 +86,15 @@ def write_draft(
     time: str | None = None,
 ) -> str:
     """Draft a schema into a new file, and return the comments on what was left out.
+
+    Args:
+        path: the log.
+        label: the column of clicks, 0 or 1.
+        out: the file to write.
+        drop: columns to leave out.
+        weight: the column of weights, or None.
+        group: the column of requests or users, or None.
+        time: the column of times, or None.
 
     Raises:
         DataError: `out` exists or cannot be written, or see `draft_schema`.

@@ -1,4 +1,8 @@
-"""One column of a log as a draft sees it: what stands for null, and what its values look like."""
+"""One column of a log as a draft sees it: what stands for null, and what its values look like.
+
+>>> name_words("userId"), name_words("site_category")
+(['user', 'id'], ['site', 'category'])
+"""
 
 import re
 from functools import cached_property

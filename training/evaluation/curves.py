@@ -1,4 +1,9 @@
-"""What stands behind the charts of a classifier: ROC, precision and recall, reliability, scores."""
+"""What stands behind the charts of a classifier: ROC, precision and recall, reliability, scores.
+
+>>> y, p = np.array([1.0, 0.0]), np.array([0.8, 0.3])
+>>> roc(y, p, np.ones(2)).y.tolist()
+[0.0, 1.0, 1.0]
+"""
 
 from typing import NamedTuple
 

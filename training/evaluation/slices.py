@@ -1,4 +1,10 @@
-"""The rows of a log by the values of one field."""
+"""The rows of a log by the values of one field.
+
+>>> from model.schema import CategoricalField
+>>> field = CategoricalField(kind="categorical")
+>>> [(one.value, len(one.rows)) for one in slices(field, ["ios", "web", "ios"])]
+[('ios', 2), ('web', 1)]
+"""
 
 from collections import Counter
 from itertools import pairwise

@@ -1,4 +1,8 @@
-"""How figures and settings are named on pages."""
+"""How figures and settings are named on pages.
+
+>>> flat({"net": "afm", "fit": {"epochs": 3}})
+[('net', 'afm'), ('fit.epochs', '3')]
+"""
 
 from collections.abc import Mapping
 from typing import Any

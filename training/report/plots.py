@@ -2,6 +2,9 @@
 
 A library would bring its fonts and scripts along; these few shapes take no room and follow the
 page's light and dark colours.
+
+>>> ticks(0, 100, 5)
+[0.0, 20.0, 40.0, 60.0, 80.0, 100.0]
 """
 
 import math
@@ -46,8 +49,17 @@ def chart(
     marks: Sequence[tuple[float, str]] = (),
     counted: bool = False,
 ) -> Markup:
-    """Series over two axes, coloured in their order. `diagonal` draws y = x, `marks` upright lines
-    with a word at the top; `counted`: x are whole numbers.
+    """Series over two axes.
+
+    Args:
+        series: coloured in their order.
+        x_label: below the chart.
+        y_label: beside it.
+        x_range: the ends of the axis; None: those of the points.
+        y_range: likewise.
+        diagonal: draw y = x.
+        marks: upright lines, each at an x with a word at the top.
+        counted: x are whole numbers.
     """
     frame = _Frame(
         x_range or _span([one.x for one in series]),

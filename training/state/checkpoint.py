@@ -4,6 +4,9 @@ that it was to write.
 A step that goes on from its state does to the bit what it would have done: the state holds the
 parameters, Adam's moments and learning rate, the best epoch so far and the random numbers to come.
 What lies between two steps is computed again, since it depends on nothing else.
+
+>>> checkpoint_path(Path("bundles/today")).name
+'today.checkpoint'
 """
 
 import hashlib
