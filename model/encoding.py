@@ -66,7 +66,7 @@ class Slate:
         return len(self.ads)
 
 
-class Side:
+class FieldGroup:
     """Some fields of the schema, side by side in slots: the context's, the ads', or all.
 
     `names`: the keys of a row that they read. `width`: their slots.
@@ -167,9 +167,9 @@ class Encoder:
             offsets += [self.rows] * encoder.width
             self.rows += vocabularies[name].size
         self.offsets: NDArray[np.int64] = np.array(offsets, dtype=np.int64)
-        self._whole = Side(self._fields)
+        self._whole = FieldGroup(self._fields)
         self.context, self.ads = (
-            Side(e for e in self._fields if schema.fields[e.name].role == role)
+            FieldGroup(e for e in self._fields if schema.fields[e.name].role == role)
             for role in ("context", "candidate")
         )
 
@@ -211,15 +211,15 @@ class Encoder:
         Raises:
             InputError: a value that its field cannot hold.
         """
-        ours = len(self.context.names & context.keys())
-        if not ours or not self.ads.names.isdisjoint(context):
+        known = len(self.context.names & context.keys())
+        if not known or not self.ads.names.isdisjoint(context):
             return None
         try:
             encoded = self.context.rows([context])
         except InputError as error:
             error.row = None
             raise
-        ignored = len(context) - ours
+        ignored = len(context) - known
         return Encoded(encoded.ids, encoded.values, encoded.unknown, ignored)
 
     def encode_ads(self, ads: Sequence[Row]) -> Encoded | None:

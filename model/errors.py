@@ -63,8 +63,8 @@ class ParityError(AfmError):
 
 
 def reason(error: Exception) -> str:
-    """Why a file could not be read or written, in the system's words; polars' errors have them in
-    their text alone.
+    """Why a file could not be read or written, in the system's words; polars' errors have them only
+    in their text.
     """
-    told = getattr(error, "strerror", None) or str(error).partition(" (os error")[0]
-    return told.rpartition(": ")[2] or type(error).__name__
+    text = getattr(error, "strerror", None) or str(error).partition(" (os error")[0]
+    return text.rpartition(": ")[2] or type(error).__name__

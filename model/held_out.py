@@ -1,4 +1,4 @@
-"""Which rows are held out for ever: a function of a row's content alone, so that neither its
+"""Which rows are held out for ever: a function of only a row's content, so that neither its
 position nor the length of the log nor a seed decides. What one fit held out no later fit of a
 longer log is trained on, and so both can be judged on it.
 
@@ -70,7 +70,7 @@ def field_keys(columns: Mapping[str, Column], rows: int, salt: str = SALT) -> Ke
 
 
 def text_number(text: str) -> int:
-    """A number of 63 bits for a text, equal for equal texts alone."""
+    """A number of 63 bits for a text, equal only for equal texts."""
     return _hash(text) >> 1
 
 

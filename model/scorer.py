@@ -97,7 +97,7 @@ class Scorer:
         self._ads = None if self._rank is None else _session(ads)
         # a graph has the inputs that its net needs
         self._rank_inputs = () if self._rank is None else tuple(_names(self._rank))
-        # a graph without probabilities has the logits alone
+        # a graph without probabilities has only the logits
         self.has_probabilities = len(self._predict.get_outputs()) > 1
         self._explain = _session(directory / "explain.onnx")
 

@@ -1,7 +1,7 @@
 """What a field learnt from the training split: its values' ids, its scale, or its bins.
 
 >>> vocabulary = Vocabulary.fit(["ios", "web", "ios"], min_count=2)
->>> vocabulary.values, vocabulary.refused
+>>> vocabulary.values, vocabulary.rare_counts
 (('ios',), {'web': 1})
 """
 
@@ -34,14 +34,14 @@ class Vocabulary:
     """The values of a categorical or multi-valued field, most frequent first, then those that newer
     logs brought.
 
-    `refused`: how often values were seen that are too rare so far, which the counts of newer logs
-    are added to. As many as the field has values, or LEAST_KEPT, the most frequent; scoring needs
-    none of them.
+    `rare_counts`: how often values were seen that are too rare so far; the counts of newer logs are
+    added to them. The most frequent are kept: as many as the field has values, or LEAST_KEPT.
+    Scoring needs none of them.
     """
 
     kind: ClassVar[str] = "vocabulary"
     values: tuple[str, ...]
-    refused: Mapping[str, int] = field(default_factory=dict, kw_only=True)
+    rare_counts: Mapping[str, int] = field(default_factory=dict, kw_only=True)
 
     @property
     def size(self) -> int:
@@ -86,16 +86,16 @@ class Vocabulary:
         if not reading.as_text:
             self._join_truths(counts)
         new = sorted(
-            (-count - self.refused.get(value, 0), value)
+            (-count - self.rare_counts.get(value, 0), value)
             for value, count in counts.items()
             if value not in held
         )
         values = self.values + tuple(value for less, value in new if -less >= min_count)
         rare = [(value, -less) for less, value in new if -less < min_count]
         # behind those of today, which are the likelier to come again
-        rare += ((value, n) for value, n in self.refused.items() if value not in counts)
+        rare += ((value, n) for value, n in self.rare_counts.items() if value not in counts)
         rare.sort(key=lambda one: -one[1])
-        return Vocabulary(values, refused=dict(rare[: max(len(values), LEAST_KEPT)]))
+        return Vocabulary(values, rare_counts=dict(rare[: max(len(values), LEAST_KEPT)]))
 
     def _join_truths(self, counts: Counter[str]) -> None:
         # all words for true, or for false, are one value: the one held, else the most frequent
@@ -146,8 +146,8 @@ def grow_vocabulary(known: FieldVocabulary, described: Field, column: Column) ->
 def to_bytes(vocabulary: FieldVocabulary) -> bytes:
     """The one written form; equal vocabularies give equal bytes, so a digest identifies them."""
     body = {"kind": vocabulary.kind, **asdict(vocabulary)}
-    if not body.get("refused", True):  # as before there were any
-        del body["refused"]
+    if rare := body.pop("rare_counts", None):
+        body["refused"] = rare  # as files call it
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
@@ -162,7 +162,7 @@ def from_bytes(data: bytes, source: str) -> FieldVocabulary:
         match body.pop("kind"):
             case "vocabulary":
                 refused = dict(body.get("refused", {}))
-                return _checked_values(Vocabulary(tuple(body["values"]), refused=refused))
+                return _checked_values(Vocabulary(tuple(body["values"]), rare_counts=refused))
             case "scaler":
                 return Scaler(**body).checked()
             case "bins":
@@ -178,6 +178,6 @@ def _checked_values(vocabulary: Vocabulary) -> Vocabulary:
         raise ValueError("a value that is not text")
     if len(set(vocabulary.values)) != len(vocabulary.values):
         raise ValueError("a value that stands twice")
-    if not all(isinstance(count, int) and count > 0 for count in vocabulary.refused.values()):
+    if not all(isinstance(count, int) and count > 0 for count in vocabulary.rare_counts.values()):
         raise ValueError("a count that is not a whole number above 0")
     return vocabulary

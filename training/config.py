@@ -27,7 +27,7 @@ NETS: tuple[NetName, ...] = get_args(NetName)  # model.nets has them too, and to
 # of ids that come again and again the last.
 TRIED = ((5.0, 0.0), (2.0, 0.0), (0.5, 0.3))
 MOST_PENALTY = 5e-4  # however few the rows, where there is no choosing
-FEWEST_TO_CHOOSE = 5000  # rows trained on; of fewer, those held out cannot tell which is better
+FEWEST_TO_CHOOSE = 5000  # rows trained on; of fewer, those held out cannot show which is better
 SMALLEST_BATCH, LARGEST_BATCH, BATCHES = 256, 4096, 200
 SMALLEST_BATCH_RATE = 2e-3  # the learning rate that goes with the smallest batch
 
@@ -39,10 +39,10 @@ class _Part(BaseModel):
 class Step(_Part):
     """One fit of all parameters to its best epoch, by Adam.
 
-    The objective is the weighted *mean* loss + l2_linear |w|^2 + l2_embedding |V|^2 +
-    l2_attention |W|^2 + l2_hidden |W_l|^2: squared norms of whole tensors, without a half; of the
-    attention network W alone (the paper's eq. 7), of NFM's layers their weights. For a loss summed
-    over n rows, as the paper has it, multiply by n. A net without a part has no penalty on it.
+    The objective is the weighted *mean* loss + l2_linear |w|^2 + l2_embedding |V|^2 + l2_attention
+    |W|^2 + l2_hidden |W_l|^2: squared norms of whole tensors, without a half; of the attention only
+    the network's W (the paper's eq. 7), of NFM's layers their weights. For a loss summed over n
+    rows, as the paper has it, multiply by n. A net without a part has no penalty on it.
 
     "auto" is by the number n of rows trained on, see `sized`; the penalty of V is then what has the
     lowest loss on the rows held out, of a few values, see `tried`.
@@ -107,7 +107,7 @@ class AFMPlusParts(_Part):
     """Which parts of afm+ are fitted; one switched off stays as it starts, and all off are FM.
 
     `start`: the net that the first step fits, which afm+ never ends below on the rows held out;
-    "best" fits both and goes on from the better one.
+    "best" fits both and continues with the better one.
     """
 
     start: Literal["best", "fm", "fwfm"] = "best"
@@ -135,13 +135,13 @@ class Config(_Part):
     negatives_rate: Rate = 1.0  # of the training part's negatives, drawn by chance
     negatives_kept: Rate = 1.0  # of the negatives, that the logs given hold already
     validation_rows: int = Field(default=5000, ge=0)  # of those held out, kept in the bundle
-    baseline: bool = True  # whether a net that goes on from another is held against it
+    baseline: bool = True  # whether a net that starts from another is compared with it
     fit: Step = Step()
     attention: Step = Step(learning_rate=1e-3, epochs=20, patience=2)
 
     @property
     def first_steps(self) -> tuple[str, ...]:
-        """The nets that the step `fit` fits, the best of which the configured one goes on from;
+        """The nets that the step `fit` fits, the best of which the configured one starts from;
         none where it fits the configured one itself.
         """
         if self.net == "afm":

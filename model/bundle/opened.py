@@ -15,7 +15,7 @@ from model.vocabulary import FieldVocabulary
 class OpenedBundle:
     """A verified bundle, its vocabularies and, once they were asked for, its encoder and graphs.
 
-    What is live in the service keeps a `Bundle` alone: its vocabularies come from Redis, and would
+    What is live in the service keeps only a `Bundle`: its vocabularies come from Redis, and would
     be in memory twice.
     """
 

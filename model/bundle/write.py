@@ -32,12 +32,12 @@ def new_bundle(out: Path) -> Iterator[Path]:
         _sweep(out)
         scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         handle = open_folder_lock(scratch)
-        take_shared(handle)  # tells a sweeper that this one is not abandoned
+        take_shared(handle)  # so that a sweeper does not take this one for abandoned
     except OSError as error:
         raise BundleError(f"{out}: cannot write there: {error.strerror}") from error
     try:
         yield scratch
-        scratch.chmod(0o755)  # mkdtemp's is for the owner alone
+        scratch.chmod(0o755)  # mkdtemp's is only for the owner
         for path in (*(p for p in scratch.rglob("*") if p.is_file()), scratch):
             _sync(path)
         scratch.rename(out)

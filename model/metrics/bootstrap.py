@@ -7,7 +7,7 @@ ECE of unlimited rows 85 to 99 times in 100, where that of the draws as they are
 times. Differences err towards none: equals were taken for different once in 100, and the lead of a
 calibrated model over one that is not was covered 54 to 89 times.
 
-Draws depend on rows, groups and seed alone, so two models resampled on one log see the same rows
+Draws depend only on rows, groups and seed, so two models resampled on one log see the same rows
 and their figures can be subtracted draw by draw: the paired bootstrap.
 
 >>> labels, predictions = [1, 0] * 50, [0.9, 0.2, 0.4, 0.6] * 25

@@ -46,7 +46,7 @@ class GroupFigures(NamedTuple):
 def group_figures(
     labels: ArrayLike, scores: ArrayLike, weights: ArrayLike, group: ArrayLike
 ) -> GroupFigures:
-    """Figures of the groups of B rows; labels are 0 or more, and GAUC is for 0 and 1 alone."""
+    """Figures of the groups of B rows; labels are 0 or more, and GAUC is only for 0 and 1."""
     y, s, w = (np.asarray(values, np.float64) for values in (labels, scores, weights))
     _, first, member = np.unique(np.asarray(group), return_index=True, return_inverse=True)
     mass, sizes = _sums(member, w, len(first)), np.bincount(member)

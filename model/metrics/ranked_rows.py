@@ -18,7 +18,7 @@ NAMES = (
     *("brier", "calibration_ratio", "ece"),
 )
 BINS = 15  # of the expected calibration error
-# float32 cannot tell probabilities closer to 0 or 1 than this from 0 and 1
+# in float32, probabilities closer to 0 or 1 than this are 0 or 1
 SMALLEST = float(np.finfo(np.float32).eps)
 
 

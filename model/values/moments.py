@@ -38,7 +38,7 @@ PARTS: Mapping[Part, Callable[[datetime], int]] = {
 def moment_text(text: str) -> str:
     """The one form of a text that is an ISO date, a moment or a time of day; any other as it is.
 
-    2026-11-28 09:30:00.500000+02:00 is 2026-11-28T07:30:00.5Z, and midnight is the date alone. The
+    2026-11-28 09:30:00.500000+02:00 is 2026-11-28T07:30:00.5Z, and midnight is only the date. The
     digits of a fraction count, however many a tool writes.
     """
     found = _ISO.fullmatch(text)

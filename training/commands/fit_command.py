@@ -59,9 +59,9 @@ NegativesKept = Annotated[
     ),
 ]
 From = Annotated[
-    Path | None, Option("--from", metavar="BUNDLE", help="Go on from it, on newer rows.")
+    Path | None, Option("--from", metavar="BUNDLE", help="Start from it, on newer rows.")
 ]
-Resume = Annotated[bool, Option("--resume", help="Go on with a fit of BUNDLE that was killed.")]
+Resume = Annotated[bool, Option("--resume", help="Resume a fit of BUNDLE that was killed.")]
 CheckpointSeconds = Annotated[
     float,
     Option(
@@ -81,7 +81,7 @@ KeepOptimiser = Annotated[
     bool, Option("--keep-optimiser", help="Write BUNDLE.optimiser.npz, Adam's moments.")
 ]
 Optimiser = Annotated[
-    Path | None, Option(metavar="FILE", help="Of the bundle --from: Adam goes on from it.")
+    Path | None, Option(metavar="FILE", help="Of the bundle --from: Adam continues from it.")
 ]
 
 
@@ -114,7 +114,7 @@ def fit(
     from training.fit.fit import fit as fit_net
     from training.fit.malloc import keep_freed_memory
     from training.fit.progress import watcher
-    from training.state.checkpoint import Checkpointing
+    from training.state.checkpoint import CheckpointOptions
 
     keep_freed_memory()
     fields = Schema.load(schema).without(drop_field or ())
@@ -131,11 +131,11 @@ def fit(
         log, tested = hold_out_test(log, fields, test_share, seed)
     fitted = fit_net(
         *(log, held_out, tested, fields, settings, out, seed, watcher(), warm),
-        checkpointing=Checkpointing(resume, checkpoint_seconds),
+        checkpointing=CheckpointOptions(resume, checkpoint_seconds),
         keep_optimiser=keep_optimiser,
     )
     if warm is not None:
-        print(warm.told(fitted.manifest, settings))
+        print(warm.summary(fitted.manifest, settings))
     _print_figures(fitted)
     print(f"{out}: {fitted.manifest.net}, version {fitted.manifest.version}")
 
@@ -187,6 +187,6 @@ def _print_figures(fitted: "Fitted") -> None:
             if value is not None
         )
         print(f"{part}: {shown}")
-    for line in fitted.told:
+    for line in fitted.notes:
         print(line)
     print(f"parity: torch and onnxruntime agree to {fitted.parity:.1g}")

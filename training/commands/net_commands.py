@@ -118,14 +118,17 @@ def tune(
     from training.fit.malloc import keep_freed_memory
     from training.search.tune import BEST, REPORT
     from training.search.tune import tune as search
-    from training.search.tune_report import printed, told
+    from training.search.tune_report import format_trial, printed
 
     keep_freed_memory()
     fields, settings = Schema.load(schema), configuration(config, net)
     log = read_log(data_given(data, separator), fields)
     held_out = optional_log(valid, fields, separator)
-    watchers = lambda trial: print_progress(told(trial)), lambda line: print_warnings([line])
-    tuned = search(*(log, held_out, fields, settings, out, seed, trials, minutes), *watchers)
+    tuned = search(
+        *(log, held_out, fields, settings, out, seed, trials, minutes),
+        ended=lambda trial: print_progress(format_trial(trial)),
+        warned=lambda line: print_warnings([line]),
+    )
     print(printed(tuned))
     if tuned.interrupted:
         print_progress("interrupted: the same command goes on from here")

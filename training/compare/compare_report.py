@@ -6,7 +6,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from model.metrics.bootstrap import RESAMPLES
-from training.compare.comparison import Comparison, Row, Run
+from training.compare.comparison import ComparedFigure, Comparison, Run
 from training.evaluation.curves import reliability, roc
 from training.report.labels import HEADLINE, LABELS, flat
 from training.report.page import (
@@ -86,7 +86,7 @@ def comparison_report(compared: Comparison) -> str:
     )
 
 
-def _numbers(row: Row) -> list[str]:
+def _numbers(row: ComparedFigure) -> list[str]:
     difference = row.difference
     return [
         "–" if row.mean is None else f"{row.mean:.4f}",
@@ -97,7 +97,7 @@ def _numbers(row: Row) -> list[str]:
     ]
 
 
-def _verdicts(compared: Comparison, rows: Sequence[Row]) -> list[str]:
+def _verdicts(compared: Comparison, rows: Sequence[ComparedFigure]) -> list[str]:
     first, part = compared.nets[0], compared.part
     said = []
     for row in rows:
@@ -130,7 +130,7 @@ def _caution(compared: Comparison) -> list[str]:
     ]
 
 
-def _table_section(compared: Comparison, rows: Sequence[Row]) -> Markup:
+def _table_section(compared: Comparison, rows: Sequence[ComparedFigure]) -> Markup:
     head = ["figure", "net", "mean", "deviation", f"minus {compared.nets[0]}", "95 % interval", ""]
     cells = []
     for row in rows:
@@ -145,7 +145,7 @@ def _table_section(compared: Comparison, rows: Sequence[Row]) -> Markup:
     return section("Figures", paragraph(note, class_="note"), table(head, cells, texts=2))
 
 
-def _differences_section(compared: Comparison, rows: Sequence[Row]) -> Markup:
+def _differences_section(compared: Comparison, rows: Sequence[ComparedFigure]) -> Markup:
     drawn = []
     for metric in CHARTED:
         of_metric = [

@@ -41,7 +41,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparedFigure:
     """One figure of one net: `mean` and `deviation` over the seeds (None with one seed), and the
     `difference` to the first net (None for it). None, too, where the rows leave it undefined.
     """
@@ -79,7 +79,7 @@ class Comparison:
             found[net] = {name: gap for name, gap in gaps.items() if gap is not None}
         return found
 
-    def table(self) -> list[Row]:
+    def table(self) -> list[ComparedFigure]:
         """Every figure that is defined for some net, metric by metric."""
         first = [run.resampled for run in self.of(self.nets[0])]
         against = {
@@ -95,7 +95,7 @@ class Comparison:
                 spread = float(values.std(ddof=1)) if defined and len(values) > 1 else None
                 difference = against[net][metric] if net in against else None
                 mean = float(values.mean()) if defined else None
-                of_metric.append(Row(metric, net, mean, spread, difference))
+                of_metric.append(ComparedFigure(metric, net, mean, spread, difference))
             if any(row.mean is not None for row in of_metric):
                 rows += of_metric
         return rows

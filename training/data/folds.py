@@ -19,7 +19,7 @@ def hold_out_test(log: Log, schema: Schema, share: float, seed: int) -> tuple[Lo
     """What remains of a log, and about `share` of it to test on.
 
     Raises:
-        DataError: a part would be empty, or tell nothing apart.
+        DataError: a part would be empty, or of one class.
     """
     if log.time is not None:
         return _cut(log, schema, _block(log.time, [1 - share]) == 1)
@@ -31,7 +31,7 @@ def folds(log: Log, schema: Schema, count: int, seed: int) -> Iterator[tuple[Log
     the rows that follow those trained on. Else each row is tested on once.
 
     Raises:
-        DataError: a part would be empty, or tell nothing apart.
+        DataError: a part would be empty, or of one class.
     """
     if log.time is not None:
         block = _block(log.time, [n / (count + 1) for n in range(1, count + 1)])

@@ -21,7 +21,7 @@ MOST_HELD_OUT = 0.5
 
 
 def require_contrast(log: Log, task: str, what: str = "the log") -> None:
-    """Refuse to train, tune or judge on rows that tell nothing apart: clicks alone, say, or none.
+    """Refuse to train, tune or judge on rows of one class: only clicks, say, or none.
 
     Raises:
         DataError: all labels are equal; for task ranking, all of each group.
@@ -49,7 +49,7 @@ def split(log: Log, schema: Schema, *, share: float) -> tuple[Log, Log]:
     to judge on, it is doubled, to a half at most.
 
     Raises:
-        DataError: a part would be empty, or tell nothing apart (see `require_contrast`).
+        DataError: a part would be empty, or of one class (see `require_contrast`).
     """
     keys, rule = _keys(log, schema, share)
     while True:

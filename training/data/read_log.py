@@ -32,7 +32,7 @@ def read_log(path: Path | Data, schema: Schema, *, labelled: bool = True) -> Log
     """Read a log by its schema. A blank cell, or NaN in Parquet, is null; cells of text stay as
     they are unless the field is numeric.
 
-    `labelled=False` reads the fields alone, for scoring: label, weight, group and time may be
+    `labelled=False` reads only the fields, for scoring: label, weight, group and time may be
     absent.
 
     Raises:

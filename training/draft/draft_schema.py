@@ -31,7 +31,7 @@ def draft_schema(
     group: str | None = None,
     time: str | None = None,
 ) -> str:
-    """The text of a schema for a log: every column that can tell something is a field; those left
+    """The text of a schema for a log: every column that can say something is a field; those left
     out are named in comments at the end.
 
     Raises:

@@ -17,14 +17,14 @@ CANDIDATE = frozenset({
     "price", "product", "seller", "sku", "title", "url",
 })  # fmt: skip
 
-# Names of what tells who somebody is, ID among them as user_id is the same thing.
+# Names of what says who somebody is, ID among them as user_id is the same thing.
 PERSON = frozenset({
     "cookie", "cookies", "customer", "email", "gaid", "idfa", "ip", "mail", "member", "msisdn",
     "phone", "ssn", "subscriber", "uid", "user", "visitor",
 })  # fmt: skip
 ID = frozenset({"address", "code", "hash", "id", "key", "no", "number"})
 
-REPEATED = 0.01  # a column with a smaller share of repeated values tells nothing of the next row
+REPEATED = 0.01  # a column with a smaller share of repeated values says nothing about the next row
 ROWS_PER_BIN = 100  # fewer, and a number is a factor of one embedding rather than a bin
 HEAVY_TAIL = 3.0  # mean over median
 MOST_VALUES = 8  # each value of a multi-valued field is one more of F slots, and pairs grow as F²

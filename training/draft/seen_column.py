@@ -190,7 +190,7 @@ class SeenColumn:
 
     @cached_property
     def ids(self) -> str | None:
-        """Why its numbers only tell cases apart, so that half-way between two of them is nothing;
+        """Why its numbers only name cases, so that half-way between two of them is nothing;
         None where they do not.
         """
         numbers = self.numbers

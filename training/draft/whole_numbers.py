@@ -1,6 +1,6 @@
 """Whether whole numbers name something or count something: half-way between two ids is nothing.
 
-The label tells them apart where it can: click rates by amount follow its order, those by id do not.
+The label separates them where it can: click rates by amount follow its order, those by id do not.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""A fitted net against what it went on from, on the same rows held out: AFM against the FM of its
+"""A fitted net against what it started from, on the same rows held out: AFM against the FM of its
 first step, a warm start against its bundle.
 
 Both are judged as they would be served, each with a calibration of its own, and with the paired
@@ -51,16 +51,16 @@ def baseline_words(net: str, facts: Mapping[str, Any]) -> str:
     low, high = facts["interval"]
     name, other = facts["figure"], facts.get("net")
     sign = 1 if is_loss(name) else -1
-    theirs = f"the {other or 'bundle'} that it went on from"
+    start = f"the {other or 'bundle'} that it went on from"
     if other is None:
         net = f"today's {net}"
     if sign * high < 0 and sign * low < 0:
-        verdict = f"{net} beats {theirs}"
+        verdict = f"{net} beats {start}"
     elif sign * high > 0 and sign * low > 0:
-        verdict = f"{net} is worse than {theirs}: serve {other or 'that'}"
+        verdict = f"{net} is worse than {start}: serve {other or 'that'}"
     else:
         verdict = (
-            f"{net} does not beat {theirs}: no difference can be shown on {facts['rows']:,} rows"
+            f"{net} does not beat {start}: no difference can be shown on {facts['rows']:,} rows"
         )
     first = f"{facts['first']:.5f}{'' if other else ' of version ' + facts['bundle']}"
     unseen = ""

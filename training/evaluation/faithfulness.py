@@ -41,7 +41,7 @@ class Removal:
 @dataclass(frozen=True)
 class Faithfulness:
     """Removals over `rows` rows of two or more pairs, and k = `at`, which is spoken of.
-    `contributing` are the k pairs that move the logit furthest, so no curve lies above theirs.
+    `contributing` are the k pairs that move the logit furthest, so no other curve lies above this.
 
     The rest is None for a net without attention. `mass`: share of the rows' mass that k random
     pairs, the k most attended and the k largest hold. `gain`: mean lead of attended over random

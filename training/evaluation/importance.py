@@ -17,7 +17,7 @@ MOST_ROWS = 3000  # each field scores all of them once more
 
 
 class Importance(NamedTuple):
-    """How the figures change when `field` says nothing: `auc` for task click alone, and the figure
+    """How the figures change when `field` says nothing: `auc` only for task click, and the figure
     that the task is judged by. None where they are undefined.
     """
 

@@ -26,7 +26,7 @@ TOLERANCE = 1e-5
 def export(
     net: Net, calibration: Calibration | None, candidate: Sequence[bool], directory: Path
 ) -> None:
-    """Write the graphs of `net` and their weights into `directory`; `candidate` [F] tells which
+    """Write the graphs of `net` and their weights into `directory`; `candidate` [F] says which
     slots the ads give. Without slots of both sides there is nothing to rank; without a
     `calibration` there are no probabilities.
     """
@@ -126,7 +126,7 @@ def edge_cases(
     `ids` and `values` [N, F] are real rows; `offsets` [F] the first table row of each slot;
     `candidate` [F] the slots that the ads give.
 
-    Not here: ids beyond 2^24, which float32 could not tell apart. How a graph gathers does not
+    Not here: ids beyond 2^24, which float32 could not distinguish. How a graph gathers does not
     depend on how long its table is; tests/integration/export/test_export.py tries lr, fm and afm on
     one that long, with whole rows and with one context.
     """

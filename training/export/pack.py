@@ -141,7 +141,7 @@ def measure(scorer: Scorer, encoded: Encoded, log: Log, task: str) -> Metrics:
 
 
 def golden_cases(real: Sequence[Row], schema: Schema) -> list[tuple[str, Sequence[Row]]]:
-    """Raw rows of each kind: real ones, nothing known, all values unknown, one field alone."""
+    """Raw rows of each kind: real ones, nothing known, all values unknown, only one field."""
     missing: Row = dict.fromkeys(schema.sources.values())
     stranger = {"categorical": UNSEEN, "multivalue": [UNSEEN], "numeric": None}
     unknown: dict[str, Value] = {}

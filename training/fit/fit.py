@@ -27,7 +27,7 @@ from training.fit.loop import Epoch, Watcher, logits
 from training.fit.prepare import Rows, cautions_before, encode_rows, prepare, sampled
 from training.fit.steps import Steps, Trained
 from training.state.adam_moments import Moments, moments_path
-from training.state.checkpoint import Checkpoint, Checkpointing, checkpoint_path, digest
+from training.state.checkpoint import Checkpoint, CheckpointOptions, checkpoint_path, digest
 from training.state.warm_start import WarmStart
 
 
@@ -39,7 +39,7 @@ class Fitted:
     epochs: list[Epoch]
     parity: float  # largest difference of a logit between torch and onnxruntime
     interrupted: bool
-    told: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 def fit(
@@ -52,7 +52,7 @@ def fit(
     seed: int,
     watcher: Watcher,
     start: WarmStart | None = None,
-    checkpointing: Checkpointing | None = None,
+    checkpointing: CheckpointOptions | None = None,
     *,
     keep_optimiser: bool = False,
 ) -> Fitted:
@@ -120,12 +120,12 @@ def fit(
         calibration = None
         if schema.task == "click":
             calibration, training["calibration"] = _calibration(last, rows.held_out, config, seed)
-        told = []
+        notes = []
         if trained.first is not None and config.baseline:
             facts = _baseline(beginning, trained, calibration, last, rows, config, seed)
             if facts is not None:
                 training["baseline"] = facts
-                told.append(baseline_words(config.net, facts))
+                notes.append(baseline_words(config.net, facts))
         training |= beginning.facts(len(given) - len(parts.train), vocabularies)
         kept = sample(parts.valid, config.validation_rows, seed) if config.validation_rows else None
         manifest, parity = pack(
@@ -146,8 +146,8 @@ def fit(
         checkpoint.remove()
     if keep_optimiser and moments is not None and moments.states:
         moments.write(moments_path(out), manifest.version)
-        told.append(f"optimiser: {moments_path(out)}")
-    return Fitted(manifest, trained.epochs, parity, trained.interrupted, told)
+        notes.append(f"optimiser: {moments_path(out)}")
+    return Fitted(manifest, trained.epochs, parity, trained.interrupted, notes)
 
 
 def _inputs(

@@ -192,7 +192,7 @@ def run_step(
                 best_loss, best_state = valid_loss, copy.deepcopy(net.state_dict())
                 without_gain = 0
                 if moments is not None:
-                    moments.note(net, optimiser)
+                    moments.capture(net, optimiser)
             else:
                 without_gain += 1
                 if without_gain >= step.patience:

@@ -45,7 +45,7 @@ from training.report.score_sections import Scored, calibration_section, ranking_
 
 @dataclass(frozen=True)
 class Fit:
-    """What a report tells of: a fitted net, its data and how it was fitted.
+    """What a report shows: a fitted net, its data and how it was fitted.
 
     `train` are the encoded training rows; `parts` "valid" and perhaps "test", with their `metrics`;
     `training` has the seed, the configuration and the epochs; `warnings` are said first.
@@ -207,6 +207,6 @@ def _timings_section(fit: Fit, encoded: Encoded) -> Markup:
 
 
 def _settings_section(training: Mapping[str, Any]) -> Markup:
-    told = ("epochs", "baseline", "from", "replayed", "grown")  # elsewhere
-    settings = {key: value for key, value in training.items() if key not in told}
+    elsewhere = ("epochs", "baseline", "from", "replayed", "grown")
+    settings = {key: value for key, value in training.items() if key not in elsewhere}
     return section("Settings", table(["key", "value"], list(flat(settings))))

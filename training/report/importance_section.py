@@ -1,4 +1,4 @@
-"""The part of a report that tells what each field is worth."""
+"""The section of a report about what each field is worth."""
 
 from markupsafe import Markup
 

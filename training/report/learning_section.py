@@ -1,4 +1,4 @@
-"""The parts of a report that tell how a net was fitted: its epochs, its steps, its calibration."""
+"""The sections of a report about the fit: its epochs, its steps, its calibration."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -97,7 +97,7 @@ def choice_words(training: Mapping[str, Any]) -> list[str]:
 
 
 def growth_section(training: Mapping[str, Any]) -> Markup:
-    """What a warm start went on from, and what came to its vocabularies; empty for another fit."""
+    """The bundle that a warm start began with, and the values it added; empty for another fit."""
     if "from" not in training:
         return Markup("")
     said = f"This fit went on from the bundle of version {training['from']}"

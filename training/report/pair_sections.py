@@ -1,4 +1,4 @@
-"""The parts of a report that tell of pairs: which matter, and whether attention knows."""
+"""The sections of a report about pairs: which matter, and whether attention shows it."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""The parts of a report that tell of scores: how they rank, and whether they are honest."""
+"""The sections of a report about scores: how they rank, and whether they are calibrated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ BINS = 40  # of the histogram
 @dataclass(frozen=True)
 class Scored:
     """The B rows of a part, with labels, predictions and weights, float64 [B]; the predictions are
-    probabilities for task click alone.
+    probabilities only for task click.
     """
 
     name: str
@@ -132,10 +132,10 @@ def calibration_section(scored: Scored, schema: Schema) -> tuple[Markup, list[st
     if not scored.has_both_classes:
         reason = "These rows do not hold clicks and non-clicks: no click rate to compare with."
         return section(title, paragraph(reason)), []
-    told = calibration_report(
+    measured = calibration_report(
         scored.labels, scored.probabilities, scored.weights, scored.log.columns, schema
     )
-    bins = told.deciles
+    bins = measured.deciles
     top = 1.05 * max(max(one.probability, one.high) for one in bins)
     points = Series(
         [one.probability for one in bins],
@@ -145,8 +145,8 @@ def calibration_section(scored: Scored, schema: Schema) -> tuple[Markup, list[st
         kind="points",
     )
     drawing = _honest(points, ("mean probability", "click rate"), (0, top))
-    by_field = _by_field(told)
-    cells, outside = len(told.values), sum(one.bin.outside for one in told.values)
+    by_field = _by_field(measured)
+    cells, outside = len(measured.values), sum(one.bin.outside for one in measured.values)
     body = section(
         title,
         charts(
@@ -163,7 +163,7 @@ def calibration_section(scored: Scored, schema: Schema) -> tuple[Markup, list[st
             *by_field,
         ),
     )
-    return body, _words(told.whole, bins, cells, outside)
+    return body, _words(measured.whole, bins, cells, outside)
 
 
 _HEAD = ("rows", "mean probability", "click rate", "95 % interval", "ratio", "")
@@ -226,12 +226,12 @@ def _by_decile(head: Sequence[str], cells: Sequence[Sequence[object]]) -> Markup
     return element("div", joined([element("h3", "By decile"), table(["decile", *head], rows)]))
 
 
-def _by_field(told: CalibrationReport) -> list[Markup]:
+def _by_field(measured: CalibrationReport) -> list[Markup]:
     parts = []
-    for name in dict.fromkeys(one.field for one in told.values):
+    for name in dict.fromkeys(one.field for one in measured.values):
         rows: list[list[object]] = [
             ["(missing)" if one.value is None else shortened(one.value), *_cells(one.bin)]
-            for one in told.values
+            for one in measured.values
             if one.field == name
         ]
         parts += [element("h3", name), table(["value", *_HEAD], rows)]

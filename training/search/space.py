@@ -52,7 +52,7 @@ def space(config: Config) -> Space:
     return _space(config, wanted)
 
 
-def first(config: Config) -> Parameters:
+def default_parameters(config: Config) -> Parameters:
     """The configuration itself as a point of its space: the first trial."""
     return {
         key: max(_value(config, key), distribution.low)

@@ -1,8 +1,8 @@
-"""The trials of one search, in a SQLite file through Optuna: drawn, reported, ended, gone on with.
+"""The trials of one search, in a SQLite file through Optuna: drawn, reported, ended, resumed.
 
 A draw depends on the seed, on how many trials have ended and on what they came to, and on nothing
-that a process remembers. So a search that was killed goes on as if it had not been: the trial that
-it left running is drawn again, with the same parameters.
+that a process remembers. So a search that was killed is resumed as if it had not been: the trial
+that it left running is drawn again, with the same parameters.
 """
 
 import os

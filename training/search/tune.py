@@ -33,10 +33,10 @@ from training.fit.prepare import (
     vocabularies_of,
 )
 from training.fit.steps import Steps, fit_net
-from training.search.space import configured, first, space
+from training.search.space import configured, default_parameters, space
 from training.search.trials import Ended, Trials, Tuned, best_of, open_trials
 from training.search.tune_report import tune_report
-from training.state.checkpoint import Checkpoint, Checkpointing, digest
+from training.state.checkpoint import Checkpoint, CheckpointOptions, digest
 
 TRIALS, TABLE, BEST, REPORT = "trials.sqlite", "trials.json", "best.toml", "report.html"
 RUNNING = "trial.checkpoint"  # where the trial stands that a run was ended in
@@ -44,7 +44,7 @@ KEPT_EVERY = 30.0  # seconds
 
 
 class _Pruner(Watcher):
-    # tells a trial each epoch, ends it when it is behind, and interrupts it at the deadline, a
+    # reports each epoch to a trial, ends it when it is behind, and interrupts it at the deadline, a
     # moment of time.monotonic
 
     def __init__(self, trial: optuna.Trial, deadline: float) -> None:
@@ -118,7 +118,9 @@ def tune(
     rows, held_out = encoded.seen, encoded.held_out
     counts = [len(parts.train), len(parts.valid)]
     settings = _settings(config, seed, schema, counts, digest(rows, held_out))
-    with open_trials(out / TRIALS, settings, space(config), first(config), seed) as found:
+    with open_trials(
+        out / TRIALS, settings, space(config), default_parameters(config), seed
+    ) as found:
         search = _Search(config, encoder, rows, held_out, seed, trials, deadline, out / RUNNING)
         interrupted = search.run(found, ended)
         of_all = found.ended()
@@ -210,9 +212,9 @@ class _Search:
 
 def _checkpoint(path: Path, inputs: dict[str, str]) -> Checkpoint:
     try:
-        return Checkpoint(path, inputs, Checkpointing(resume=True, seconds=KEPT_EVERY))
+        return Checkpoint(path, inputs, CheckpointOptions(resume=True, seconds=KEPT_EVERY))
     except AfmError:  # damaged, or of a trial that was ended just before the run was
-        return Checkpoint(path, inputs, Checkpointing(seconds=KEPT_EVERY))
+        return Checkpoint(path, inputs, CheckpointOptions(seconds=KEPT_EVERY))
 
 
 def _as_json(tuned: Tuned) -> dict[str, Any]:

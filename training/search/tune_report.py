@@ -41,7 +41,7 @@ def printed(tuned: Tuned) -> str:
     )
 
 
-def told(trial: Ended) -> str:
+def format_trial(trial: Ended) -> str:
     """One trial in a line."""
     number, loss, auc, seconds = _figures(trial)
     said = ", ".join(f"{key} {_shown(value)}" for key, value in trial.parameters.items())

@@ -1,7 +1,7 @@
 """The impressions of a simulated log: who saw which ad where, and what that does to the logit.
 
 The fields of a row are drawn independently of each other, except that an ad has one advertiser, so
-that an effect belongs to one field pair alone. Every pair effect is a product of one factor of each
+that an effect belongs to just one field pair. Every pair effect is a product of one factor of each
 member, and each factor has mean 0: no main effect hides in it.
 """
 

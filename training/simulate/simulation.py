@@ -125,7 +125,7 @@ def write_simulation(out: Path, rows: int, seed: int, unseen: float = 0.05) -> N
         drawn.test.write_parquet(scratch / "test.parquet")
         (scratch / "schema.toml").write_text(schema_text(drawn.schema), encoding="utf-8")
         (scratch / "truth.json").write_text(json.dumps(drawn.truth()) + "\n", encoding="utf-8")
-        scratch.chmod(0o755)  # mkdtemp's is for the owner alone
+        scratch.chmod(0o755)  # mkdtemp's is only for the owner
         scratch.rename(out)
     except (OSError, pl.exceptions.PolarsError) as error:  # a full disk is either
         raise DataError(f"{out}: cannot write there: {reason(error)}") from error

@@ -1,4 +1,4 @@
-"""Adam's moments: what `fit --keep-optimiser` leaves beside a bundle for the fit that goes on from
+"""Adam's moments: what `fit --keep-optimiser` leaves beside a bundle for the fit that starts from
 it.
 
 BUNDLE.optimiser.npz holds of each parameter the running means of its gradient and of its square,
@@ -35,12 +35,12 @@ class Moments:
         }
 
     def restore(self, net: Net, optimiser: torch.optim.Optimizer) -> None:
-        """Have the optimiser of the net go on from here."""
+        """Have the optimiser of the net continue from here."""
         for name, parameter in net.named_parameters():
             if name in self.states:
                 optimiser.state[parameter] = _copied(self.states[name])
 
-    def note(self, net: Net, optimiser: torch.optim.Optimizer) -> None:
+    def capture(self, net: Net, optimiser: torch.optim.Optimizer) -> None:
         """Keep the state that the optimiser of the net has now."""
         self.states = {
             name: _copied(optimiser.state[parameter])

@@ -1,9 +1,9 @@
-"""What a killed fit goes on from: where its steps stood after an epoch, in a file beside the bundle
-that it was to write.
+"""What a killed fit is resumed from: where its steps stood after an epoch, in a file beside the
+bundle that it was to write.
 
-A step that goes on from its state does to the bit what it would have done: the state holds the
-parameters, Adam's moments and learning rate, the best epoch so far and the random numbers to come.
-What lies between two steps is computed again, since it depends on nothing else.
+A step that is resumed does to the bit what it would have done: the state holds the parameters,
+Adam's moments and learning rate, the best epoch so far and the random numbers to come. What lies
+between two steps is computed again, since it depends on nothing else.
 
 >>> checkpoint_path(Path("bundles/today")).name
 'today.checkpoint'
@@ -26,8 +26,8 @@ from model.files.whole_file import whole_file
 from training.data.examples import Examples
 
 
-class Checkpointing(NamedTuple):
-    """How a fit is to be kept: `resume` goes on from what an earlier one left, if it left anything;
+class CheckpointOptions(NamedTuple):
+    """How a fit is kept: `resume` continues what an earlier one left, if it left anything;
     its state is written at most every `seconds`.
     """
 
@@ -55,10 +55,10 @@ class StepState:
 class Checkpoint:
     """The states of a fit's steps, in one file at `path`.
 
-    `inputs`: by name, what decides how the fit goes; a file of other inputs is not gone on from.
+    `inputs`: by name, what decides how the fit goes; a file of other inputs is not resumed.
     """
 
-    def __init__(self, path: Path, inputs: Mapping[str, str], how: Checkpointing) -> None:
+    def __init__(self, path: Path, inputs: Mapping[str, str], how: CheckpointOptions) -> None:
         self._path = path
         self._inputs = dict(inputs)
         self._seconds = how.seconds
@@ -85,11 +85,11 @@ class Checkpoint:
         self._write(self._steps | {step: state})
 
     def finish(self, step: str, state: StepState) -> None:
-        """Note how a step ended; the next writing tells."""
+        """Note how a step ended; the next writing has it."""
         self._steps[step] = state
 
     def remove(self) -> None:
-        """The bundle is whole: nobody needs to go on."""
+        """The bundle is whole: nothing is left to resume."""
         self._path.unlink(missing_ok=True)
 
     def _write(self, steps: Mapping[str, StepState]) -> None:

@@ -1,11 +1,11 @@
 """Going on from a bundle on newer rows: grown vocabularies, its parameters, a replay of old rows.
 
-A vocabulary grows at its end alone, so that an id within a field means one value for ever; scales
+A vocabulary grows only at its end, so that an id within a field means one value for ever; scales
 and bins stay as they were, since other ones would move the scores of all old rows at once. A new
 value's row begins as the trained unknown row, which is what scored it until then. So the net that
 the first step begins with scores every row exactly as the bundle's net does.
 
-The optimiser starts anew, or goes on from what `fit --keep-optimiser` left beside the bundle: its
+The optimiser starts anew, or from what `fit --keep-optimiser` left beside the bundle: its
 moments of a value follow its row, and those of a new value begin at 0.
 """
 
@@ -50,7 +50,7 @@ class Grown(NamedTuple):
 
 @dataclass(frozen=True)
 class WarmStart:
-    """A bundle to go on from.
+    """A bundle to start from.
 
     `parameters`: by their names in the net. `replay`: older rows, of which a sample makes up
     `replay_share` of the rows trained on; all of them where there are too few. `moments`: Adam's,
@@ -120,7 +120,7 @@ class WarmStart:
             ) from error
 
     def check(self, schema: Schema, config: Config) -> None:
-        """Refuse what the bundle's parameters cannot be gone on with.
+        """Refuse what the bundle's parameters cannot be trained further with.
 
         Raises:
             ConfigError: another net, or one of other sizes.
@@ -142,12 +142,12 @@ class WarmStart:
         if list(schema.fields) != list(known.fields):
             raise BundleError(f"{where}: its fields stand in another order than the schema's")
         for name, described in schema.fields.items():
-            ours, theirs = described.model_dump(), known.fields[name].model_dump()
-            for key in ("kind", *ours):
-                if key not in FREE and ours[key] != theirs[key]:
+            given, held = described.model_dump(), known.fields[name].model_dump()
+            for key in ("kind", *given):
+                if key not in FREE and given[key] != held[key]:
                     raise BundleError(
-                        f"{where}: field {name!r}: {key} is {theirs[key]} there, "
-                        f"{ours[key]} in the schema"
+                        f"{where}: field {name!r}: {key} is {held[key]} there, "
+                        f"{given[key]} in the schema"
                     )
 
     def rows(self, train: Log, schema: Schema, rule: HeldOut | None, seed: int) -> Log:
@@ -181,7 +181,7 @@ class WarmStart:
             if isinstance(old, Vocabulary)
         }
 
-    def told(self, manifest: Manifest, config: Config) -> str:
+    def summary(self, manifest: Manifest, config: Config) -> str:
         """What a fit from this bundle came to, in lines for people."""
         training = manifest.training
         left_out = "; its last step alone, attention's" if config.first_steps else ""
@@ -252,7 +252,7 @@ class KeptRows:
     """Puts back the rows of the table that `train` does not feed, as they are in `net` now.
     `unknown_fed`: whether values are fed as unknown ones too.
 
-    Their gradient is the L2 penalty's alone, and of Adam, which scales a gradient to steps of one
+    Their gradient is only the L2 penalty's, and of Adam, which scales a gradient to steps of one
     size, that takes a value to 0 within an epoch: a site that a day's log happens to lack would be
     forgotten by night.
     """

@@ -6,7 +6,7 @@ import pytest
 
 from training.config import Config
 from training.search.trials import Ended, Tuned, best_of
-from training.search.tune_report import printed, told, tune_report
+from training.search.tune_report import format_trial, printed, tune_report
 
 SETTINGS = {"net": "fm", "seed": 3, "rows": [800, 100]}
 
@@ -51,7 +51,7 @@ def test_without_a_complete_trial_the_table_says_so():
 
 
 def test_a_trial_is_told_in_one_line_with_its_parameters():
-    assert told(trial(7, 0.4567891, auc=None)) == (
+    assert format_trial(trial(7, 0.4567891, auc=None)) == (
         "trial 7  loss 0.45679  auc –  1.5 s  complete  fit.learning_rate 0.01, embedding 8"
     )
 

@@ -14,7 +14,7 @@ from training.data.log import Log
 from training.fit.fit import fit
 from training.fit.loop import Watcher
 from training.state.adam_moments import moments_path, read_moments
-from training.state.checkpoint import Checkpointing
+from training.state.checkpoint import CheckpointOptions
 from training.state.warm_start import TABLES, WarmStart
 
 # of one batch an epoch, so that no order of rows tells two fits apart; a regression, whose bias no
@@ -107,7 +107,7 @@ def test_a_fit_that_was_killed_behind_its_best_epoch_and_resumed_leaves_the_same
     step = Step(epochs=6, batch=64, learning_rate=0.1, patience=6)
     config = Config(net="fm", embedding=4, fit=step)
     log, valid = as_log(tiny_rows()), as_log(tiny_rows(seed=9))
-    often = Checkpointing(resume=True, seconds=0.0)
+    often = CheckpointOptions(resume=True, seconds=0.0)
 
     def run(out, watcher):
         how = log, valid, None, SCHEMA, config, tmp_path / out, 1, watcher, None, often

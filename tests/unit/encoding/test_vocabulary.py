@@ -104,7 +104,7 @@ def test_a_multivalued_cell_is_a_list_or_text_with_separators(cell, values):
 def test_values_below_min_count_are_left_out_and_the_frequent_come_first():
     column = ["a"] * 2 + ["b"] * 3 + ["rare"] + [None] * 5 + [""] * 5
     learnt = fit_vocabulary(field(kind="categorical"), column)
-    assert learnt == Vocabulary(("b", "a"), refused={"rare": 1})
+    assert learnt == Vocabulary(("b", "a"), rare_counts={"rare": 1})
 
 
 def test_forms_of_one_value_are_counted_together_and_look_alikes_are_not():
@@ -133,32 +133,32 @@ def test_a_vocabulary_grows_at_its_end_so_that_known_values_keep_their_ids():
 def test_a_new_value_is_admitted_from_min_count_rows_on_and_a_known_one_needs_none():
     newer = ["twice"] * 2 + ["thrice", 3] * 3 + ["3.0"]
     grown = grow_vocabulary(Vocabulary(("a",)), field(kind="categorical", min_count=3), newer)
-    assert grown == Vocabulary(("a", "3", "thrice"), refused={"twice": 2})
+    assert grown == Vocabulary(("a", "3", "thrice"), rare_counts={"twice": 2})
 
 
 def test_a_value_that_is_rare_each_day_is_admitted_when_its_days_add_up():
     known, described = Vocabulary(("a",)), field(kind="categorical", min_count=3)
     for day in (["daily", "a"], ["daily", "other"], [3, "daily"]):
         known = grow_vocabulary(known, described, day)
-    assert known == Vocabulary(("a", "daily"), refused={"3": 1, "other": 1})
+    assert known == Vocabulary(("a", "daily"), rare_counts={"3": 1, "other": 1})
 
 
 def test_a_rare_value_is_admitted_by_rows_of_today_not_by_a_lower_min_count():
-    known = Vocabulary((), refused={"absent": 4, "today": 4})
+    known = Vocabulary((), rare_counts={"absent": 4, "today": 4})
     grown = grow_vocabulary(known, field(kind="categorical", min_count=2), ["today"])
-    assert grown == Vocabulary(("today",), refused={"absent": 4})
+    assert grown == Vocabulary(("today",), rare_counts={"absent": 4})
 
 
 def test_no_more_counts_are_kept_than_values_and_the_most_frequent_and_latest_are():
     described = field(kind="categorical", min_count=3)
     known = grow_vocabulary(Vocabulary(()), described, [f"old-{n}" for n in range(LEAST_KEPT)])
     grown = grow_vocabulary(known, described, ["twice", "twice", "new", "old-7"])
-    assert len(grown.refused) == LEAST_KEPT
-    assert list(grown.refused)[:3] == ["old-7", "twice", "new"]
-    assert grown.refused["old-7"] == 2
+    assert len(grown.rare_counts) == LEAST_KEPT
+    assert list(grown.rare_counts)[:3] == ["old-7", "twice", "new"]
+    assert grown.rare_counts["old-7"] == 2
     many = Vocabulary(tuple(f"v{n}" for n in range(2 * LEAST_KEPT)))
     rare = [f"r{n}" for n in range(3 * LEAST_KEPT)]
-    assert len(grow_vocabulary(many, described, rare).refused) == 2 * LEAST_KEPT
+    assert len(grow_vocabulary(many, described, rare).rare_counts) == 2 * LEAST_KEPT
 
 
 def test_a_vocabulary_without_counts_is_written_and_read_as_ever():
@@ -271,7 +271,7 @@ def test_numbers_beyond_the_edges_fall_into_the_outer_bins():
     [
         Vocabulary(("a", 'quote"', "é\u0001", "")),
         Vocabulary(()),
-        Vocabulary(("a",), refused={"é": 2, "b": 1}),
+        Vocabulary(("a",), rare_counts={"é": 2, "b": 1}),
         Scaler(-1.0, 2.5, 0.1, 3.0, log=True),
         Bins((0.1, 0.2)),
     ],

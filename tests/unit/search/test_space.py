@@ -6,7 +6,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from model.errors import ConfigError
 from training.config import NETS, Config
-from training.search.space import configured, first, space
+from training.search.space import configured, default_parameters, space
 
 
 def settled(**given):
@@ -17,7 +17,7 @@ def settled(**given):
 @pytest.mark.parametrize("net", NETS)
 def test_the_configuration_itself_lies_in_its_space(net):
     config = settled(net=net)
-    begun = first(config)
+    begun = default_parameters(config)
     assert begun.keys() == space(config).keys()
     for key, distribution in space(config).items():
         assert distribution._contains(distribution.to_internal_repr(begun[key])), key
@@ -37,7 +37,7 @@ def test_every_point_of_the_space_is_a_configuration(net):
 def test_the_first_point_changes_nothing_but_penalties_of_0():
     config = settled(net="afm")
     changed = {"attention": config.attention.model_copy(update={"l2_attention": 1e-6})}
-    found = configured(config, first(config))
+    found = configured(config, default_parameters(config))
     assert found.model_dump() == config.model_copy(update=changed).model_dump()
 
 
@@ -76,7 +76,7 @@ def test_penalties_and_rates_are_drawn_by_their_logarithm_and_dropout_is_not():
 def test_several_layers_of_nfm_stay_as_they_are():
     config = settled(net="nfm", hidden=(32, 16))
     assert "hidden" not in space(config)
-    assert configured(config, first(config)).hidden == (32, 16)
+    assert configured(config, default_parameters(config)).hidden == (32, 16)
 
 
 def test_sizes_are_choices_and_come_back_as_they_are():
@@ -88,7 +88,7 @@ def test_sizes_are_choices_and_come_back_as_they_are():
 @pytest.mark.parametrize("net", NETS)
 def test_a_configuration_written_is_read_back_equal(net, tmp_path):
     path = tmp_path / "best.toml"
-    config = configured(settled(net=net), first(settled(net=net)))
+    config = configured(settled(net=net), default_parameters(settled(net=net)))
     path.write_text(config.dumps())
     assert Config.load(path) == config
 
