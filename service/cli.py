@@ -102,7 +102,8 @@ def publish(
         gate = PublishGate(
             settings.gate_max_calibration_ratio,
             on,
-            force or no_activate,  # no caller gets its answers yet: its faults are shown alone
+            # faults of a version that no caller gets answers of yet are shown and do not refuse it
+            force or no_activate,
             settings.gate_max_loss_increase,
         )
         done = publish(

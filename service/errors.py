@@ -18,7 +18,7 @@ AfmError (model/errors.py)
 ├── Forbidden           an API key without the right that the path needs
 ├── Overloaded          more work is waiting than can be done in time
 │   └── Unavailable     the same, for balancers that ask another server at a 503
-├── CallerLeft          nobody waits for the answer
+├── CallerLeft          the caller closed the connection
 ├── NoModel             no version is live
 └── DeadlinePassed      the request's deadline is over
 
@@ -35,7 +35,7 @@ class SettingsError(AfmError):
 
 
 class StoreError(AfmError):
-    """A Redis that answers but cannot be used so: it evicts, it refuses, a publish intervened."""
+    """A Redis that answers and cannot be used: it evicts or refuses, or another publish came."""
 
 
 class StoreUnavailable(AfmError):
@@ -49,11 +49,11 @@ class VersionError(AfmError):
 
 
 class GateError(AfmError):
-    """A bundle that may not be published as it is: says what was seen."""
+    """A bundle that the gate refuses; the text says what the gate saw."""
 
 
 class RefusedByWorkers(AfmError):
-    """A version that was made active, and that workers refuse to answer by."""
+    """A version that was made active, and that workers refuse to serve."""
 
     exit_code = 4
 
@@ -67,7 +67,7 @@ class ShadowError(AfmError):
 
 
 class HttpError(AfmError):
-    """What only a request can cause; `code` is stable and meant for programs."""
+    """An error that only a request can cause; `code` is stable and meant for programs."""
 
     code: str
 
@@ -139,11 +139,11 @@ class Overloaded(HttpError):
 
 
 class Unavailable(Overloaded):
-    """The same, where `overload_status` is 503."""
+    """The same as Overloaded, where `overload_status` is 503."""
 
 
 class CallerLeft(AfmError):
-    """A request whose caller closed the connection: it has no status, as nobody reads it."""
+    """A request whose caller closed the connection: it has no status, since no client reads it."""
 
 
 class NoModel(HttpError):

@@ -1,5 +1,9 @@
 """Limits: of a request beside its bytes and rows, of the ads that are kept, and of how much a new
 version may differ from the live one.
+
+>>> InputLimits(keys=1).check({"device": "ios", "hour": 3}, position=0)
+Traceback (most recent call last):
+model.errors.InputError: 2 keys: at most 1 in one row
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +31,7 @@ class InputLimits(NamedTuple):
 
     @property
     def masked_bytes(self) -> int:
-        """Of a body that is copied, to say which row is not JSON."""
+        """The most bytes of a body that is copied to find the row that is not JSON."""
         return 4 * self.at_once
 
     def check_bytes(self, parts: Sequence["bytes | Raw"], *, context: bool = False) -> None:

@@ -1,4 +1,8 @@
-"""The URL of a Redis: checked, and shown without its password."""
+"""The URL of a Redis: checked, and shown without its password.
+
+>>> without_password("redis://me:secret@host:6379/0")
+'redis://me@host:6379/0'
+"""
 
 
 def without_password(url: str) -> str:

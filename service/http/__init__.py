@@ -1,1 +1,1 @@
-"""HTTP alone: bytes in, bytes out, errors to statuses."""
+"""HTTP and nothing else: bytes in, bytes out, errors to statuses."""

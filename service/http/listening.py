@@ -1,4 +1,8 @@
-"""Where the service listens: every address of a name, or a unix socket."""
+"""Where the service listens: every address of a name, or a unix socket.
+
+>>> is_local("127.0.0.1"), is_local("0.0.0.0")
+(True, False)
+"""
 
 import errno
 import ipaddress

@@ -49,7 +49,7 @@ STATUS: dict[type[AfmError], int] = {
     DeadlinePassed: 504,
 }
 
-# What the framework itself refuses.
+# The codes of what the framework itself refuses.
 CODES = {400: "bad_request", 404: "unknown_path", 405: "method_not_allowed", 422: "invalid_request"}
 
 log = structlog.get_logger()
@@ -90,12 +90,12 @@ def _of_the_table(error: Any) -> Response:
 
 
 def milliseconds(error: Overloaded) -> int:
-    """In how many the work that a request was refused for is done."""
+    """Seconds until the work is done that a request was refused for."""
     return max(1, round(1000 * error.wait))
 
 
 def retry_headers(wait_ms: int) -> dict[str, str]:
-    """When to ask again. `Retry-After` has whole seconds: less than one it cannot say."""
+    """The headers that say when to ask again; `Retry-After` cannot say less than a second."""
     headers = {"retry-after-ms": str(wait_ms)}
     if wait_ms >= 1000:
         headers["retry-after"] = str(ceil(wait_ms / 1000))
@@ -104,7 +104,7 @@ def retry_headers(wait_ms: int) -> dict[str, str]:
 
 @lru_cache(maxsize=1024)
 def overloaded_as_sent(kind: type[Overloaded], wait_ms: int) -> tuple[bytes, bytes]:
-    """A refusal as HTTP/1.1 sends it: its first line, and all behind that."""
+    """A refusal as HTTP/1.1 sends it: its first line, and the rest."""
     answer = _of_the_table(kind(wait_ms / 1000))
     headers = [b"%s: %s\r\n" % header for header in answer.raw_headers]
     line = f"HTTP/1.1 {answer.status_code} {HTTPStatus(answer.status_code).phrase}\r\n"
@@ -129,7 +129,7 @@ async def _invalid(_: Request, __: Any) -> Response:
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Make every error of the table, and of the framework, a problem."""
+    """Answer every error of the table, and of the framework, as a problem."""
     for kind in STATUS:
         app.add_exception_handler(kind, _known)
     app.add_exception_handler(HTTPException, _framework)
@@ -172,7 +172,7 @@ class InternalErrorMiddleware:
         try:
             await self._app(scope, receive, watched)
         except (CallerLeft, ClientDisconnect):
-            return  # nobody reads an answer
+            return  # no client reads an answer
         except asyncio.CancelledError:  # uvicorn's, to what is still there when a stop takes long
             answer = problem(503, "stopping", "the service stopped before this was answered")
         except Exception as error:

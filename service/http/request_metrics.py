@@ -14,7 +14,7 @@ ROWS = "rows"  # in a request's state: how many it has
 
 
 class RequestMetrics:
-    """Counts and times the answers of each known route; by `access_log`, logs each."""
+    """Counts and times the answers of each known route; with `access_log`, logs each one."""
 
     def __init__(
         self,

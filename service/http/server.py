@@ -1,4 +1,4 @@
-"""`afm-serve run`: whether it may, and then one worker or several."""
+"""`afm-serve run`: checks whether it may listen, then runs one worker or several."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from service.observe.metrics import MULTIPROCESS
 from service.runtime import open_as_many_files_as_allowed, write_no_core
 from service.settings import Settings
 
-FILES = 100  # that a worker may have open beside its connections
+FILES = 100  # files that a worker may have open beside its connections
 
 
 def serve(settings: Settings, redis: str | Path) -> None:

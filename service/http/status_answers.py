@@ -21,7 +21,7 @@ class Refused(msgspec.Struct):
 
 
 class _State(msgspec.Struct, kw_only=True):
-    # a caller without the right to see it gets the status alone
+    # a caller without the right to see the rest gets only the status
     model: str | UnsetType = UNSET
     version: Annotated[
         str | UnsetType | None, Meta(description="The version that is live; null for none.")

@@ -23,10 +23,10 @@ class Worker:
     """One worker, as its parent sees it."""
 
     def __init__(self, sockets: list[socket.socket]) -> None:
-        self._pipe, theirs = SPAWN.Pipe(duplex=False)
-        self._process = SPAWN.Process(target=run_worker, args=(sockets, theirs))
+        self._pipe, worker_end = SPAWN.Pipe(duplex=False)
+        self._process = SPAWN.Process(target=run_worker, args=(sockets, worker_end))
         self._process.start()
-        theirs.close()
+        worker_end.close()
         self.listens = False
         self._began = self._heard = time.monotonic()
 
@@ -37,11 +37,11 @@ class Worker:
 
     @property
     def status(self) -> int | None:
-        """Its exit status; None while it lives."""
+        """The exit status; None while the process lives."""
         return self._process.exitcode
 
     def is_stuck(self) -> bool:
-        """Whether it lives, and has given no sign of it for long."""
+        """Whether the process lives, and has given no sign of life for long."""
         with suppress(EOFError, OSError):
             while self._pipe.poll():
                 self.listens = self._pipe.recv()
@@ -49,24 +49,24 @@ class Worker:
         return self.status is None and time.monotonic() - self._heard > SILENT_SECONDS
 
     def is_late(self) -> bool:
-        """Whether it should listen by now, and does not."""
+        """Whether the process should listen by now, and does not."""
         return not self.listens and time.monotonic() - self._began > START_SECONDS
 
-    def tell(self, number: int) -> None:
-        """Send a signal, if there still is a process to send it to."""
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the process, if it still lives."""
         if self.status is None and self.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     def end(self) -> None:
-        """Kill it, if it lives, and forget it."""
+        """Kill the process, if it lives, and forget it."""
         self._process.kill()
         self._process.join()
         self._pipe.close()
 
 
 class Supervisor:
-    """`number` workers that share bound sockets.
+    """Runs `number` workers that share bound sockets.
 
     SIGTERM and SIGINT end them, SIGHUP replaces them one after the other: the successor listens
     before a worker takes no more connections.
@@ -116,16 +116,16 @@ class Supervisor:
         return False
 
     def _stop(self) -> None:
-        # else the kernel goes on to accept connections, which nobody answers
+        # else the kernel still accepts connections, which no worker answers
         for one in self._sockets:
             one.close()
         for worker in self._all():
-            worker.tell(signal.SIGTERM)
+            worker.send_signal(signal.SIGTERM)
         while any(worker.status is None for worker in self._all()):
             if signal.SIGINT in self._signals or self._failed:
                 self._signals.clear()
                 for worker in self._all():
-                    worker.tell(HURRY)
+                    worker.send_signal(HURRY)
             time.sleep(TICK_SECONDS)
 
     def _replace_the_dead(self) -> None:
@@ -160,5 +160,5 @@ class Supervisor:
             old = self._to_replace.pop(0)
             self._workers[self._workers.index(old)] = new
             self._next = None
-            old.tell(signal.SIGHUP)
+            old.send_signal(signal.SIGHUP)
             self._leaving.append(old)

@@ -7,7 +7,7 @@ from service.errors import SettingsError
 
 
 def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """What callers are met with; None where neither is given.
+    """The TLS context of the listening sockets; None where neither file is given.
 
     Raises:
         SettingsError: one is missing, cannot be read, is not what it should be, or they are not of

@@ -1,4 +1,4 @@
-"""One process that serves: settings and sockets in, an end in order out."""
+"""One process that serves: it is given settings and bound sockets, and ends in order."""
 
 import asyncio
 import multiprocessing
@@ -27,7 +27,9 @@ from service.runtime import open_files_limit, switch_threads_often
 from service.settings import Settings
 
 BACKLOG = 2048  # connections that wait to be accepted
-STARTED = "started-"  # the begin of a file's name, beside the workers' metrics; then its process
+STARTED = (
+    "started-"  # a file's name beside the workers' metrics begins with it; the process id follows
+)
 BEAT_SECONDS = 0.5  # between two signs of life
 HURRY = signal.SIGUSR1  # as SIGINT, but a second one is no more than the first
 CANNOT_START = 3  # a worker's exit status, when another one would end like it
@@ -38,15 +40,15 @@ log = structlog.get_logger()
 class Server(uvicorn.Server):
     """uvicorn's server, which loses no connection when it stops.
 
-    SIGTERM: not ready, waits for the drain's time, ends. SIGHUP, where other workers go on: takes
+    SIGTERM: not ready, waits for the drain's time, ends. SIGHUP, where other workers stay: takes
     no more connections, and ends when those that it has are gone, or at the end of that time.
     SIGINT ends it at once, but for what it has been asked; a second one leaves that as well.
     """
 
-    def __init__(self, config: uvicorn.Config, drain: Drain, *, alone: bool) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Drain, *, single: bool) -> None:
         super().__init__(config)
         self._drain = drain
-        self._alone = alone
+        self._single = single
         self._sockets: list[socket.socket] = []
         self._said = False
 
@@ -55,10 +57,10 @@ class Server(uvicorn.Server):
         self._sockets = sockets or []
         try:
             await super().startup(sockets)
-        except OSError as error:  # bound by another process as well, which listened first
+        except OSError as error:  # another process bound it as well and listened first
             log.error("cannot listen", reason=error.strerror)
             await self.lifespan.shutdown()
-            sys.exit(1 if self._alone else CANNOT_START)
+            sys.exit(1 if self._single else CANNOT_START)
         if self.started:
             log.info("listening", on=shown(self._sockets, "https" if self.config.ssl else "http"))
 
@@ -83,10 +85,10 @@ class Server(uvicorn.Server):
         elif sig == signal.SIGINT or not self.started:
             super().handle_exit(sig, frame)
         else:
-            self._drain.begin(unready=self._alone or sig == signal.SIGTERM)
+            self._drain.begin(unready=self._single or sig == signal.SIGTERM)
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: whether the worker ends."""
+        """Return whether the worker ends; called ten times a second."""
         drain = self._drain
         if drain.begun and not self._said:
             self._said = True
@@ -98,7 +100,7 @@ class Server(uvicorn.Server):
         return drain.begun and not self._sockets and not self.server_state.connections
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what is here, or on its way, and end."""
+        """Answer the requests that were sent, and end."""
         await self._stop_listening()
         await super().shutdown(sockets)
 
@@ -113,7 +115,7 @@ class Server(uvicorn.Server):
         self._sockets = []
         accepted: list[socket.socket] = []
         for one in held:
-            with suppress(OSError):  # nobody waits any more
+            with suppress(OSError):  # no connection waits there any more
                 while True:
                     accepted.append(one.accept()[0])
             one.close()
@@ -138,10 +140,10 @@ def run_worker(sockets: list[socket.socket], parent: Pipe | None = None) -> None
     switch_threads_often()
     if settings.redis is None:
         raise RuntimeError("AFM_REDIS_URL is not set; afm-serve run sets it")
-    from service.http.app import create_app  # the workers' parent does without all that it needs
+    from service.http.app import create_app  # the workers' parent needs none of what it imports
 
     app = create_app(settings, settings.redis, replaces=_replaces_dead_worker(settings.workers))
-    server = Server(_config(app, settings), app.state.drain, alone=parent is None)
+    server = Server(_config(app, settings), app.state.drain, single=parent is None)
     server.run(sockets)
 
 
@@ -152,7 +154,7 @@ def _config(app: object, settings: Settings) -> uvicorn.Config:
         # asyncio's own loop holds back every second answer of a connection by 40 ms
         loop="uvloop",
         http=Connection,
-        proxy_headers=False,  # nobody asks for the caller's address
+        proxy_headers=False,  # no part of the service reads the caller's address
         ws="none",
         lifespan="on",
         log_config=None,
@@ -167,8 +169,8 @@ def _config(app: object, settings: Settings) -> uvicorn.Config:
 
 
 def _replaces_dead_worker(workers: int) -> bool:
-    # whether as many have started before, so that this one stands in for one that died; one worker
-    # alone is its own parent and has no successor
+    # whether as many have started before, so that this one stands in for one that died; a single
+    # worker is its own parent and has no successor
     folder = os.environ.get(MULTIPROCESS)
     if folder is None:
         return False

@@ -1,4 +1,4 @@
-"""One line a request, where it is asked for: never a value of it, and no path of its making."""
+"""One line for each request, if the settings want it, without its values and unknown paths."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -49,7 +49,7 @@ def configure_logging(settings: Settings) -> None:
 
 
 def last_frames(error: BaseException) -> list[str]:
-    """Where an error came from, innermost last: files, lines and names, and no text of its own."""
+    """The places that an error came from, innermost last: files, lines, names; not its text."""
     frames = traceback.extract_tb(error.__traceback__)
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-8:]]
 

@@ -1,4 +1,4 @@
-"""What is counted, and the scrape that shows it, true across workers.
+"""The metrics, and the scrape that shows them, summed over workers.
 
 `METRICS` is the one list of the metrics: docs/metrics.md is held against it. Every label that is
 known beforehand is there from the first scrape on, at 0, since Prometheus' `increase` does not see
@@ -135,7 +135,7 @@ METRICS = {
 
 
 class LiveFacts(NamedTuple):
-    """What the metrics say of a version that goes live; `created`: an ISO 8601 moment."""
+    """The facts of a version that goes live, for the metrics; `created` is an ISO 8601 time."""
 
     model: str
     version: str

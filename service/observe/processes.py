@@ -21,7 +21,7 @@ class Processes(Collector):
         self._pids = pids
 
     def collect(self) -> Iterator[Metric]:
-        """One sample a process, labelled by its id."""
+        """One sample for each process, labelled by its id."""
         labels = ["pid"]
         cpu = CounterMetricFamily("process_cpu_seconds", "CPU time, user and system", labels=labels)
         memory = GaugeMetricFamily(

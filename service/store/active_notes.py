@@ -3,6 +3,12 @@ and which recent requests refused. A worker that starts goes by them, with Redis
 
 The file has one line for each version: its name, the outcome and the reason, as far as they are
 known.
+
+>>> from tempfile import TemporaryDirectory
+>>> with TemporaryDirectory() as folder:
+...     noted = write_note(Path(folder), "v1", LIVE)
+...     read_notes(Path(folder))
+[ActiveNote(version='v1', outcome='live', reason='')]
 """
 
 import os

@@ -18,7 +18,7 @@ from service.store.active_notes import LIVE, NOTE, ActiveNote, read_notes, write
 LOCK = ".lock"  # held by who copies
 TURN_SECONDS = 120.0  # for the copy of another publisher
 HELD_SECONDS = 60.0  # by a worker that loads and judges a version
-UNLISTED = ".unlisted."  # before the name of a version: nobody said yet that it is in Redis
+UNLISTED = ".unlisted."  # before the name of a version: it is not known to be in Redis yet
 UNLISTED_SECONDS = 3600.0  # until the copy of a publisher that died before it said so is swept
 
 
@@ -58,8 +58,8 @@ class BundleStore:
 
     @contextmanager
     def turn(self, model: str, version: str, rest: Callable[[float], None]) -> Iterator[None]:
-        """Hold a version alone among the workers of this machine, or go on when another one has
-        held it for long; `rest` is called with seconds while it waits.
+        """Hold a version while no other worker of this machine does, or continue when another one
+        has held it for long; `rest` is called with seconds while it waits.
         """
         try:
             handle = open_folder_lock(self._root / self.location(model, version))
@@ -95,11 +95,11 @@ class BundleStore:
         return stored
 
     def listed(self, model: str, version: str) -> None:
-        """Note that a version is in Redis: its copy stays until somebody removes it."""
+        """Note that a version is in Redis: its copy stays until it is removed."""
         (self._root / model / f"{UNLISTED}{version}").unlink(missing_ok=True)
 
     def remove(self, model: str, version: str) -> None:
-        """Remove a version's bundle: it is whole or not there, whoever looks meanwhile.
+        """Remove a version's bundle: a reader sees all of it or nothing.
 
         Raises:
             BundleError: the directory cannot be written.
@@ -129,7 +129,7 @@ class BundleStore:
         return write_note(folder, version, outcome, reason)
 
     def read_notes(self, model: str) -> list[ActiveNote]:
-        """The versions that were active, as far as somebody noted it: those that were live before
+        """The versions that were active, as far as it was noted: those that were live before
         those of which that is not known, the newest of each first.
         """
         own = [] if self._own is None else read_notes(self._own / model)
@@ -147,7 +147,7 @@ def _check_version(bundle: Bundle, version: str) -> None:
 
 @contextmanager
 def _turn(folder: Path) -> Iterator[None]:
-    # one publisher at a time: what lies about is then nobody's, and may be swept
+    # one publisher at a time: no other one uses what is left behind then, and it may be swept
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = open_lock(folder / LOCK)

@@ -1,4 +1,4 @@
-"""A real Redis under AFM_HOME, shared by every command that uses the home and gone with the last.
+"""A real Redis under AFM_HOME, shared by every command that uses the home; the last one stops it.
 
 A command holds a shared lock on `users.lock` while it lives; the kernel drops it however the
 command ends. A supervisor, `python -m service.store.embedded_redis HOME`, owns redis-server and
@@ -60,7 +60,7 @@ class _Place:
 
 
 class EmbeddedRedis:
-    """One command's share in the Redis of a home; starts it where none runs.
+    """One command's share of the Redis of a home; starts the server where none runs.
 
     Raises:
         StoreUnavailable: the home cannot be written, or redis-server does not start.
@@ -109,7 +109,7 @@ def _ensure_running(place: _Place) -> None:
             return
         if time.monotonic() > deadline:
             raise StoreUnavailable(f"the embedded Redis under {place.home} does not answer")
-        time.sleep(0.02)  # it starts anew after a crash, or its supervisor was told to stop
+        time.sleep(0.02)  # it starts again after a crash, or its supervisor stops
     # -P: what lies in the working directory must not shadow this package
     command = [sys.executable, "-P", "-m", "service.store.embedded_redis", str(place.home)]
     started = subprocess.run(  # noqa: S603 - our own module, a path as its argument
@@ -172,7 +172,7 @@ def _supervise(place: _Place, report: int) -> int:
             time.sleep(1)  # a server that cannot start must not be started in a hot loop
             server = _start(place, lock)
         if is_free(place.lock("users")):
-            with locked(place.lock("start")):  # nobody arrives meanwhile
+            with locked(place.lock("start")):  # no other command arrives meanwhile
                 if is_free(place.lock("users")):
                     _stop(server)
                     return 0

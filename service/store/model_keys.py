@@ -42,7 +42,7 @@ class ModelKeys:
         return self._link.shown
 
     def close(self) -> None:
-        """Close the connection; it is made anew when next used."""
+        """Close the connection; a new one is made when next used."""
         self._link.close()
 
     def key(self, *parts: str) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-FORCED = "forced"  # the code of a refusal that somebody lifted
+FORCED = "forced"  # the code of a refusal that a user lifted
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

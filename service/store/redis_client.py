@@ -1,4 +1,4 @@
-"""A Redis client that waits no longer than it is told to, whatever the other end does.
+"""A Redis client that keeps its deadlines, whatever the other end does.
 
 redis-py's own timeout is for one read, so that a server which sends a byte now and then is waited
 for without end; here it is for a whole reply, and longer only as more of it arrives.
@@ -44,7 +44,7 @@ class RedisLink:
         return self._client
 
     def close(self) -> None:
-        """Close the connection; it is made anew when next used."""
+        """Close the connection; a new one is made when next used."""
         if self._client is not None:
             self._client.close()
         if isinstance(self._address, Path):

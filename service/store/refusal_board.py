@@ -1,8 +1,7 @@
-"""What workers say of versions: each for itself while it is connected, and together for good what
-live traffic refused.
+"""What workers serve and refuse while they are connected, and what live traffic refused for good.
 
 A worker says what it answers by, and what it refuses, in the name of its connection (CLIENT
-SETNAME): that needs no right to write, works where Redis takes no writes, and is gone with the
+SETNAME): that needs no right to write, works where Redis takes no writes, and is ends with the
 worker. The name is `afm:{model}:worker:` and `WorkerState` as JSON in base64.
 
 What live traffic refused outlives the workers: it is added to the stream `afm:{model}:refused`, the
@@ -32,7 +31,7 @@ class RefusalBoard:
         self._worker = secrets.token_hex(8)
 
     def announce(self, live: str | None, refused: RefusalNote | None) -> None:
-        """Say what this worker answers by, and which version it refuses."""
+        """Publish which version this worker serves, and which one it refuses."""
         if refused is not None:
             refused = msgspec.structs.replace(refused, reason=refused.reason[:LONGEST_REASON])
         state = msgspec.json.encode(WorkerState(self._worker, live, refused))
@@ -55,7 +54,7 @@ class RefusalBoard:
         return [one.refused for one in self.workers() if one.refused is not None]
 
     def record(self, refused: RefusalNote) -> None:
-        """Keep that live traffic refused a version: until somebody forces it, no worker serves it,
+        """Keep that live traffic refused a version: until a user forces it, no worker serves it,
         neither now nor after it was started again.
         """
         if refused.version in self._store.refused():

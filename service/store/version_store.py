@@ -61,7 +61,7 @@ class VersionStore(ModelKeys):
             return [version.decode() for version in found]
 
     def refusals(self) -> dict[str, RefusalNote]:
-        """What live traffic refused, by version; where somebody forced it since, the code is
+        """What live traffic refused, by version; where a user forced it since, the code is
         FORCED.
         """
         with self.reaching():
@@ -73,7 +73,7 @@ class VersionStore(ModelKeys):
         return latest
 
     def refused(self) -> dict[str, RefusalNote]:
-        """What live traffic refused and nobody forced since, by version."""
+        """What live traffic refused and no user forced since, by version."""
         return {name: one for name, one in self.refusals().items() if one.code != FORCED}
 
     def versions(self) -> list[Record]:
@@ -193,7 +193,7 @@ class VersionStore(ModelKeys):
 
 def executed(pipe: Any) -> bool:
     """Run a transaction; False: a watched key changed meanwhile, so what was decided on it must be
-    decided anew.
+    decided again.
     """
     try:
         pipe.execute()

@@ -67,7 +67,7 @@ class Activation:
         self.set(model=store.model)
 
     def set(self, **changes: Any) -> None:
-        """Replace the status; whoever reads meanwhile has all of the old one or all of the new."""
+        """Replace the status; a reader has all of the old one or all of the new one."""
         self.status = replace(self.status, refusal=self.refusals.standing, **changes)
 
     def take(self, seen: Seen, pause: Callable[[float], Any], *, waits: bool = False) -> None:

@@ -36,8 +36,8 @@ log = structlog.get_logger()
 @dataclass(frozen=True)
 class Times:
     """Seconds: from one poll to the next; until a replaced version is freed, since requests may
-    still use it; how long a worker that replaces one waits for requests, or for what other workers
-    find on theirs; until a refused version is tried again for the first time.
+    still use it; how long a worker that replaces one waits for requests, or for what other
+    workers find on their requests; until a refused version is tried again for the first time.
     """
 
     poll: float = 0.4
@@ -123,7 +123,7 @@ class Follower:
             try:
                 self._poll()
             except GivenUpError:
-                continue  # there is another one, and somebody waits for it
+                continue  # there is another one, and a user waits for it
             except Exception as error:  # a thread that ends would follow no version ever again
                 log.exception("poll failed", kind=type(error).__name__)
             self._polled.set()

@@ -27,7 +27,7 @@ class Judgement:
         self._shadow = shadow
 
     def unjudged(self, version: str) -> SkipShadow | None:
-        """Who wants a version live whatever recent requests say of it, if anybody does."""
+        """Who wants a version live whatever recent requests say of it, if any user does."""
         said = self._store.unjudged()
         return said if said is not None and said.version == version else None
 
@@ -36,7 +36,7 @@ class Judgement:
         that are connected find on their requests.
 
         Raises:
-            ShadowError: recent requests refused it, and nobody forced it since.
+            ShadowError: recent requests refused it, and no user forced it since.
         """
         found = self._refusals.found_before(version)
         if found is not None and self.unjudged(version) is None:
@@ -52,7 +52,7 @@ class Judgement:
         self, live: Live, new: Live, pause: Callable[[float], Any], *, fresh: bool
     ) -> dict[str, float] | None:
         """Compare a version with the live one on recent requests, as `Shadow.judge` does; returns
-        what was seen, or None where somebody wants the version live without a judgement.
+        what was seen, or None where a user wants the version live without a judgement.
 
         Raises:
             ShadowError: the new version differs by more than the limits.

@@ -1,4 +1,4 @@
-"""Removes old versions: what nobody answers by, and no rollback would go back to at once."""
+"""Removes old versions that no worker serves and that the next rollback would not go back to."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -19,8 +19,8 @@ from service.versions.gate.publish_gate import PublishGate, Verdict
 
 @dataclass(frozen=True)
 class Published:
-    """What came of it; `again`: the version had been published before; `saw`: what the gate saw, a
-    line each, and `faults` which of it would have refused the bundle.
+    """The result of a publish. `again`: the version had been published before. `saw`: what the gate
+    saw, one line each; `faults`: the lines that would have refused the bundle.
     """
 
     record: Record
@@ -73,7 +73,7 @@ def publish(
         metrics=bundle.manifest.metrics,
         live=tuple(_live_fields(opened, remote_fields_above)),
     )
-    # written anew even if it is known: so a publish also mends what Redis lost
+    # written again even if it is known: so a publish also restores what Redis lost
     held = stored.read_vocabulary_bytes()
     for name in record.live:
         del held[name]
@@ -90,7 +90,7 @@ def _live_fields(opened: OpenedBundle, above: int | None) -> Iterator[str]:
     if above is None:
         return
     for name, field in opened.bundle.schema.fields.items():
-        # ads are cached as they are encoded, so theirs have to be known
+        # ads are cached as they are encoded, so the values of their fields have to be known
         if field.kind == "categorical" and field.role == "context" and field.part is None:
             found = opened.vocabularies[name]
             # words for true and false are known by all words of the field, which are few

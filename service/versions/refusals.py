@@ -1,6 +1,6 @@
-"""Why the active version may not go live, and when it is tried again: counted, logged, and told to
-Redis, where `afm-serve versions` finds it. What recent requests refuse stays refused, in Redis and
-in the notes beside the bundles, until somebody forces it.
+"""Why the active version may not go live, and when it is tried again: counted, logged, and written
+to Redis, where `afm-serve versions` finds it. What recent requests refuse stays refused, in Redis
+and in the notes beside the bundles, until a user forces it.
 """
 
 import time
@@ -74,7 +74,7 @@ class RefusalTracker:
 
     def found_before(self, version: str) -> RefusalNote | None:
         """What recent requests, of any worker, made of the version before; None where they did not
-        refuse it, or somebody forced it since.
+        refuse it, or a user forced it since.
         """
         kept: dict[str, RefusalNote] = {}
         with suppress(StoreError):  # without the right to ask, the notes are all there is
@@ -97,7 +97,7 @@ class RefusalTracker:
         return (noted | kept.keys()) - lifted
 
     def drop_all_but(self, version: str) -> None:
-        """Forget that of another version: it may be wanted again later, and mended by then."""
+        """Forget the refusal of another version: that may be wanted again, and repaired by then."""
         self.standing = self.of(version)
 
     def drop(self, version: str) -> None:
@@ -118,7 +118,7 @@ class RefusalTracker:
         before = self.of(version)
         if before is not None:
             delay = min(2 * before.delay, LAST_RETRY_SECONDS)
-        if active in (None, version):  # else what is told is why the active one is not live
+        if active in (None, version):  # else what stands is why the active one is not live
             again_at = time.monotonic() + delay
             self.standing = Refusal(version, code, reason, again_at, delay, judged)
         model = self._store.model
@@ -141,8 +141,8 @@ class RefusalTracker:
         return self._board.refusals_of_workers()
 
     def announce(self, live: str | None) -> None:
-        """Say to Redis what this worker answers by and what it refuses: at each poll, since a new
-        connection has no name. Keep there what recent requests refused.
+        """Publish in Redis which version this worker serves and which one it refuses: at each poll,
+        since a new connection has no name. Keep there what recent requests refused.
         """
         standing = self.standing
         said = None
@@ -156,5 +156,5 @@ class RefusalTracker:
             self._warned = False
         except StoreError as error:  # without the right: log and metric have it all the same
             if not self._warned and (said is not None or self._unrecorded is not None):
-                log.warning("redis cannot be told of the refusal", reason=str(error))
+                log.warning("the refusal cannot be written to redis", reason=str(error))
                 self._warned = True

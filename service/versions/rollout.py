@@ -1,4 +1,9 @@
-"""What the workers make of a version that was made active: live, refused, or not decided yet."""
+"""What the workers make of a version that was made active: live, refused, or not decided yet.
+
+>>> workers = [WorkerState("a", live="v2"), WorkerState("b", live="v1")]
+>>> Rollout.of("v2", workers).lines(10)[0]
+'live in 1 of 2 workers'
+"""
 
 import time
 from collections import Counter
@@ -10,13 +15,13 @@ from service.store.records import RefusalNote, WorkerState
 from service.store.refusal_board import RefusalBoard
 
 LOOK_AGAIN_SECONDS = 0.1
-NOBODY_SECONDS = 1.0  # without any worker in sight: longer than one needs to connect anew
+NO_WORKER_SECONDS = 1.0  # without any worker in sight: longer than one needs to connect again
 
 
 @dataclass(frozen=True)
 class Rollout:
     """The connected workers' verdict on `version`: `live` of `workers` answer by it, `refused` are
-    the refusals of the others; who is in neither has not decided.
+    the refusals of the others; the remaining workers have not decided.
     """
 
     version: str
@@ -31,7 +36,7 @@ class Rollout:
 
     @classmethod
     def of(cls, version: str, workers: Sequence[WorkerState]) -> "Rollout":
-        """What these workers say."""
+        """The verdict of these workers."""
         live = [one for one in workers if one.live == version]
         refused = [
             one.refused
@@ -41,7 +46,7 @@ class Rollout:
         return cls(version, len(workers), len(live), refused)
 
     def lines(self, seconds: float) -> list[str]:
-        """As lines for people; `seconds`: how long was waited."""
+        """The verdict as lines for people; `seconds`: how long the command waited."""
         if not self.workers:
             return ["no worker is connected: the next one to start will judge it"]
         workers = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
@@ -92,7 +97,7 @@ def wait_for_workers(board: RefusalBoard, version: str, seconds: float) -> Rollo
         except StoreError:  # without the right to ask
             found = Rollout(version, 0, 0)
         waited = time.monotonic() - began
-        patience = seconds if found.workers else min(seconds, NOBODY_SECONDS)
+        patience = seconds if found.workers else min(seconds, NO_WORKER_SECONDS)
         if found.decided or waited >= patience:
             return found
         time.sleep(min(LOOK_AGAIN_SECONDS, max(patience - waited, 0)))

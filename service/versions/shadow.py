@@ -41,8 +41,9 @@ class _ShadowScores(NamedTuple):
 
 
 class Shadow:
-    """The last requests, and what they say. `record` is for the event loop, `judge` for a thread.
-    After each step of a judgement it pauses for `pause_factor` times as long as the step took.
+    """Keeps the last requests and judges a new version on them. `record` is called by the event
+    loop, `judge` by a thread. After each step of a judgement it pauses for `pause_factor` times as
+    long as the step took.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class Shadow:
         if not live.bundle.schema.fields.keys() & new.bundle.schema.fields.keys():
             raise ShadowError(
                 f"it has no field of the live version {live.version}: what callers send now would "
-                "tell it nothing",
+                "be of no use to it",
                 "shadow_schema",
             )
         kept = self._requests.copy()  # in one step, while the event loop adds to them
@@ -111,8 +112,8 @@ class Shadow:
             pause(self._pause_factor * seconds)
 
         judged = new if fresh else new.without_ads()
-        ours: list[_ShadowScores] = []
-        theirs: list[_ShadowScores] = []
+        live_scores: list[_ShadowScores] = []
+        new_scores: list[_ShadowScores] = []
         unreadable = 0
         for asked, _ in kept:
             try:
@@ -120,8 +121,8 @@ class Shadow:
             except InputError:  # of an older version's making
                 continue
             try:
-                theirs.append(_score(judged, asked, rest))
-                ours.append(found)
+                new_scores.append(_score(judged, asked, rest))
+                live_scores.append(found)
             except InputError:
                 unreadable += 1
         judged.ads.take_counts()  # no caller asked
@@ -131,10 +132,10 @@ class Shadow:
             )
         seen: dict[str, float] = {
             "requests": len(kept),
-            "rows": sum(len(one.predictions) for one in ours),
+            "rows": sum(len(one.predictions) for one in live_scores),
         }
         if seen["rows"] >= FEWEST_ROWS:
-            seen |= _compared(ours, theirs, mean=live.scorer.has_probabilities)
+            seen |= _compared(live_scores, new_scores, mean=live.scorer.has_probabilities)
             self._check(seen)
         return seen
 
@@ -171,7 +172,7 @@ class Shadow:
 
 def _score(live: Live, asked: Asked, rest: Callable[[float], None]) -> _ShadowScores:
     # as it is served, in two steps: a scheduler may leave a thread its core until it sleeps,
-    # whoever wakes meanwhile, so shorter steps make for shorter waits
+    # whichever thread wakes meanwhile, so shorter steps make for shorter waits
     encoder, scorer = live.encoder, live.scorer
     rows = asked.rows
     encoded: Encoded | Slate | None = None
@@ -205,15 +206,17 @@ def _then_rest(rest: Callable[[float], None]) -> Iterator[None]:
 
 
 def _compared(
-    ours: Sequence[_ShadowScores], theirs: Sequence[_ShadowScores], *, mean: bool
+    live_scores: Sequence[_ShadowScores], new_scores: Sequence[_ShadowScores], *, mean: bool
 ) -> dict[str, float]:
-    old, new = (np.concatenate([one.predictions for one in all_]) for all_ in (ours, theirs))
+    old, new = (
+        np.concatenate([one.predictions for one in all_]) for all_ in (live_scores, new_scores)
+    )
     seen = {"mean": float(new.mean(dtype=np.float64) / old.mean(dtype=np.float64))} if mean else {}
     return seen | {
         "rank": _rank_correlation(old, new),
-        "unknown": _unknown_share(theirs) - _unknown_share(ours),
-        "latency": sum(one.seconds for one in theirs) / sum(one.seconds for one in ours),
-        "milliseconds": 1000 * sum(one.seconds for one in theirs) / len(theirs),
+        "unknown": _unknown_share(new_scores) - _unknown_share(live_scores),
+        "latency": sum(one.seconds for one in new_scores) / sum(one.seconds for one in live_scores),
+        "milliseconds": 1000 * sum(one.seconds for one in new_scores) / len(new_scores),
     }
 
 

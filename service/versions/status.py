@@ -1,5 +1,8 @@
 """What a worker serves, as one value that is replaced as a whole, and what it does next, as a pure
 function of that value and of what a poll saw.
+
+>>> decide(Status("ads", "ads"), Seen(now=0.0, active="v1")).name
+'GO_LIVE'
 """
 
 from dataclasses import dataclass
@@ -118,6 +121,6 @@ def is_barred(refusal: Refusal | None, seen: Seen) -> bool:
 
 def lacks_requests(status: Status, seen: Seen) -> bool:
     """Whether this worker has too few requests to judge the active version, which is to be judged:
-    what other workers find on theirs then counts.
+    what other workers find on their requests then counts.
     """
     return seen.judged and not seen.enough and not seen.forced and not status.stands_in

@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 class ApiKey(NamedTuple):
-    """What is kept of a key: SHA-256 `digest`, 32 bytes, and `rights`, some of RIGHTS."""
+    """A key as it is stored: its SHA-256 `digest`, 32 bytes, and its `rights`, some of RIGHTS."""
 
     name: str
     digest: bytes
@@ -57,16 +57,16 @@ class ApiKeys:
         self._fault: str | None = None
 
     def find(self, key: bytes) -> ApiKey | None:
-        """Who holds a key; takes as long whether it is one or not."""
+        """The holder of a key; takes as long for a wrong key."""
         digest = hashlib.sha256(key).digest()
         found = None
-        for known in self._keys:  # to the end: the time taken must not tell which one came near
+        for known in self._keys:  # to the end: the time taken must not show which one came near
             if hmac.compare_digest(known.digest, digest):
                 found = known
         return found
 
     def refresh(self) -> bool:
-        """Read the file again if it changed; whether the keys are those of the file.
+        """Read the file again if it changed; returns whether the keys are those of the file.
 
         A file that cannot be used leaves the keys as they are, and is logged once.
         """
@@ -90,12 +90,12 @@ class ApiKeys:
         return self._fault is None
 
     @asynccontextmanager
-    async def watched(self, tell: Callable[[bool], object]) -> AsyncIterator[None]:
-        """Refresh now and then, and `tell` what came of it, while the block runs."""
+    async def watched(self, report: Callable[[bool], object]) -> AsyncIterator[None]:
+        """Refresh now and then, and `report` whether it worked, while the block runs."""
 
         async def watch() -> None:
             while True:
-                tell(await asyncio.to_thread(self.refresh))
+                report(await asyncio.to_thread(self.refresh))
                 await asyncio.sleep(WATCH_SECONDS)
 
         task = asyncio.create_task(watch())
@@ -111,7 +111,8 @@ def key_file(path: Path) -> Path:
 
 
 def make_key(path: Path, name: str, rights: list[str]) -> str:
-    """Add a new key to the file, which is made when absent, and return it: nobody has it but you.
+    """Add a new key's hash to the file, which is made when absent, and return the key: it is stored
+    nowhere else.
 
     Raises:
         SettingsError: the file cannot be used, has this name, or name or rights are none.

@@ -1,4 +1,4 @@
-"""Who may ask what: the right that each path needs, by the caller's API key."""
+"""The right that each path needs, checked by the caller's API key."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -13,14 +13,14 @@ NEEDED = {
     "/predict": "predict",
     **dict.fromkeys(("/explain", "/explain/previous", "/whatif"), "explain"),
 }
-REST = "admin"  # of every other path: a new one is closed until somebody opens it
+OTHER_PATHS_RIGHT = "admin"  # a new path is closed until it is given another right
 UNAUTHENTICATED_HEALTH = (
     "afm.stranger"  # in a scope: a caller who may not know what the service is made of
 )
 
 
 class Authorization:
-    """ASGI middleware: lets those pass whose key has the right.
+    """ASGI middleware: lets requests pass whose key has the right.
 
     Raises:
         Unauthenticated: no key, or one that is not known.
@@ -42,11 +42,11 @@ class Authorization:
         given = _given(scope)
         key: ApiKey | None = None if given is None else self._keys.find(given)
         if path in OPEN:
-            scope[UNAUTHENTICATED_HEALTH] = key is None or REST not in key.rights
+            scope[UNAUTHENTICATED_HEALTH] = key is None or OTHER_PATHS_RIGHT not in key.rights
             return
         if key is None:
             raise Unauthenticated(given=given is not None)
-        right = NEEDED.get(path, REST)
+        right = NEEDED.get(path, OTHER_PATHS_RIGHT)
         if right not in key.rights:
             raise Forbidden(right)
 

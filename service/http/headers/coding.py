@@ -23,7 +23,7 @@ _MEMBER = re.compile(r"([!#$%&'*+.^_`|~0-9a-z-]+)" + _WEIGHT)
 
 
 class Gzip:
-    """Answers of at least `least` bytes as gzip; 0 for none."""
+    """Compresses answers of at least `least` bytes; 0 for none."""
 
     def __init__(self, least: int) -> None:
         self.least = least or float("inf")
@@ -53,7 +53,7 @@ def takes_gzip(accepted: str) -> bool:
 
 
 class Compressed:
-    """ASGI middleware: the answers of some `paths` so; those that come in parts stay plain."""
+    """ASGI middleware: compresses the answers of some `paths`; answers in parts stay plain."""
 
     def __init__(self, app: ASGIApp, gzip: Gzip, paths: frozenset[str]) -> None:
         self._app = app

@@ -19,7 +19,7 @@ Echo = list[tuple[bytes, bytes]]
 
 
 def echo_of(headers: Mapping[bytes, bytes]) -> Echo:
-    """Those of these headers that are echoed: of printable ASCII, and not too long."""
+    """The headers that are echoed: printable ASCII, and not too long."""
     if REQUEST_ID not in headers and TRACEPARENT not in headers:
         return []
     found = ((name, headers.get(name, b"").strip()) for name in _KEYS)
@@ -27,13 +27,13 @@ def echo_of(headers: Mapping[bytes, bytes]) -> Echo:
 
 
 def echo_of_unparsed(data: bytes) -> Echo:
-    """The same of a request as it was sent."""
+    """The echoed headers of a request as it was sent."""
     head = data.partition(b"\r\n\r\n")[0]
     return echo_of({name.lower(): value for name, value in _UNPARSED.findall(head)})
 
 
 def for_log(echo: Echo) -> dict[str, str]:
-    """As keys of a log line."""
+    """The echoed headers as keys of a log line."""
     return {_KEYS[name]: value.decode() for name, value in echo}
 
 

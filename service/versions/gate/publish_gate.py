@@ -126,23 +126,23 @@ class PublishGate:
     ) -> None:
         found = {}
         for judge in judges:
-            ours = self._scored(verdict, new, judge)
-            theirs: Resampled | InputError
+            new_scores = self._scored(verdict, new, judge)
+            old_scores: Resampled | InputError
             try:
-                theirs = resampled(active, judge.rows)
+                old_scores = resampled(active, judge.rows)
             except InputError as error:
-                theirs = error
-            known = theirs if isinstance(theirs, Resampled) else None
+                old_scores = error
+            known = old_scores if isinstance(old_scores, Resampled) else None
             if new.bundle.manifest.task == "click":
-                self._judge_calibration(verdict, ours, judge, known)
-            if isinstance(theirs, InputError):
+                self._judge_calibration(verdict, new_scores, judge, known)
+            if isinstance(old_scores, InputError):
                 verdict.saw.append(
                     f"not compared: the active version {active.bundle.version} cannot read row "
-                    f"{_row(theirs)} of {judge.rows.source}: {theirs}"
+                    f"{_row(old_scores)} of {judge.rows.source}: {old_scores}"
                 )
             else:
                 found[judge.name.startswith(ACTIVE_S)] = self._compare(
-                    verdict, ours, theirs, active.bundle, judge
+                    verdict, new_scores, old_scores, active.bundle, judge
                 )
         before, own = found.get(True), found.get(False)
         if before is None or own is None:
@@ -155,9 +155,12 @@ class PublishGate:
             )
 
     def _judge_calibration(
-        self, verdict: Verdict, ours: Resampled, judge: Judge, theirs: Resampled | None
+        self, verdict: Verdict, new_scores: Resampled, judge: Judge, old_scores: Resampled | None
     ) -> None:
-        ratio, interval = ours.whole["calibration_ratio"], intervals(ours)["calibration_ratio"]
+        ratio, interval = (
+            new_scores.whole["calibration_ratio"],
+            intervals(new_scores)["calibration_ratio"],
+        )
         if np.isnan(ratio) or interval is None:
             verdict.saw.append(f"calibration: not known, too few clicks in {len(judge.rows)} rows")
             return
@@ -168,7 +171,7 @@ class PublishGate:
         )
         # by more than the luck of few clicks, which a comparison on the same rows has in both
         beyond_luck = not interval[0] <= 1 <= interval[1]
-        if theirs is not None and (old := theirs.whole["calibration_ratio"]) > 0:
+        if old_scores is not None and (old := old_scores.whole["calibration_ratio"]) > 0:
             apart = not low <= ratio / old <= high and abs(np.log(ratio)) > abs(np.log(old))
             beyond_luck = beyond_luck or apart
             line += f", {ratio / old:.3f} of the active version's"
@@ -178,18 +181,23 @@ class PublishGate:
             verdict.saw.append(line)
 
     def _compare(
-        self, verdict: Verdict, ours: Resampled, theirs: Resampled, active: Bundle, judge: Judge
+        self,
+        verdict: Verdict,
+        new_scores: Resampled,
+        old_scores: Resampled,
+        active: Bundle,
+        judge: Judge,
     ) -> _Compared | None:
         name = JUDGED_BY[active.manifest.task]
-        found = differences([theirs], [ours])[name]
+        found = differences([old_scores], [new_scores])[name]
         if found is None:
             verdict.saw.append(f"not compared: {name} is not defined on {judge.rows.source}")
             return None
-        compared = _compared(name, found, ours, theirs)
+        compared = _compared(name, found, new_scores, old_scores)
         low, high = found.interval
         line = (
-            f"{name} {ours.whole[name]:.5f}, of the active version {active.version} "
-            f"{theirs.whole[name]:.5f}: {found.value:+.5f} (95 %: {low:+.5f} to {high:+.5f}, "
+            f"{name} {new_scores.whole[name]:.5f}, of the active version {active.version} "
+            f"{old_scores.whole[name]:.5f}: {found.value:+.5f} (95 %: {low:+.5f} to {high:+.5f}, "
             f"{len(judge.rows)} rows) on {judge.name}"
         )
         if compared.worse - compared.luck > self.loss:
@@ -241,16 +249,18 @@ def _judges(
     return [*found, others]
 
 
-def _compared(name: str, found: Difference, ours: Resampled, theirs: Resampled) -> _Compared:
-    sign, figure = (1 if is_loss(name) else -1), abs(theirs.whole[name])
+def _compared(
+    name: str, found: Difference, new_scores: Resampled, old_scores: Resampled
+) -> _Compared:
+    sign, figure = (1 if is_loss(name) else -1), abs(old_scores.whole[name])
     low, high = sorted(sign * end for end in found.interval)
-    worse = sign * (ours.whole[name] - theirs.whole[name])
+    worse = sign * (new_scores.whole[name] - old_scores.whole[name])
     scale = figure or 1.0
     return _Compared(worse / scale, max(worse - low, (high - low) / 2) / scale)
 
 
 def _worse(line: str, judge: Judge) -> str:
-    # whoever was trained on the rows had an advantage: a loss stands all the same
+    # the version trained on the rows has an advantage: where it loses, it is worse all the same
     if judge.doubt is None or judge.name.startswith(ACTIVE_S):
         return f"worse than the active version: {line}"
     return (

@@ -1,8 +1,8 @@
 """The rows that a new bundle and the active version are judged on: what neither was trained on.
 
-What a fit holds out is a function of the row alone (model/held_out.py). So an honest retrain was
-never trained on the rows that the active version held out, and each row of either bundle can be
-asked whether the other one holds it out as well.
+What a fit holds out depends on the row and on nothing else (model/held_out.py). So an honest
+retrain was never trained on the rows that the active version held out, and for each row of either
+bundle it can be computed whether the other one holds it out as well.
 """
 
 from dataclasses import dataclass

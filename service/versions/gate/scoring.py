@@ -11,7 +11,7 @@ from model.metrics.metrics import JUDGED_BY
 
 RESAMPLES = 500
 SEED = 1
-SKEW = 1e-3  # of a figure that a bundle's manifest names, scored anew on the same rows
+SKEW = 1e-3  # of a figure that a bundle's manifest names, scored again on the same rows
 
 
 def resampled(opened: OpenedBundle, rows: LabelledRows) -> Resampled:
