@@ -90,7 +90,7 @@ def is_refused_and_told(house, version, code, says, capsys, monkeypatch):
     counted = house.refusals()
     with structlog.testing.capture_logs() as logged:
         house.store.activate(version)
-        until(RefusalBoard(house.store).told)
+        until(RefusalBoard(house.store).refusals_of_workers)
     assert house.follower.status.require() is good
     assert house.scores() == before
     assert house.follower.status.refusal.version == version
@@ -140,11 +140,11 @@ def test_a_redis_that_takes_no_writes_is_told_all_the_same(house, make_bundle):
     house.put(make_bundle(seed=2), "told", byte_flipped)
     house.store.activate("told")
     with redis.Redis.from_url(house.url) as client:
-        until(RefusalBoard(house.store).told)
+        until(RefusalBoard(house.store).refusals_of_workers)
         client.config_set("maxmemory", 1)  # every write fails
         try:
             client.client_kill_filter(_type="normal", skipme=True)
-            until(RefusalBoard(house.store).told)
+            until(RefusalBoard(house.store).refusals_of_workers)
             with pytest.raises(StoreError, match="maxmemory"):
                 house.store.rollback()
         finally:
