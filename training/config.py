@@ -135,6 +135,8 @@ class Config(_Part):
     negatives_rate: Rate = 1.0  # of the training part's negatives, drawn by chance
     negatives_kept: Rate = 1.0  # of the negatives, that the logs given hold already
     validation_rows: int = Field(default=5000, ge=0)  # of those held out, kept in the bundle
+    optimizer: Literal["adam", "lazy_adam"] = "adam"  # lazy: only of rows that a batch uses
+    kernels: bool = True  # compiled ones fit the nets, where Numba can be imported
     baseline: bool = True  # whether a net that starts from another is compared with it
     fit: Step = Step()
     attention: Step = Step(learning_rate=1e-3, epochs=20, patience=2)

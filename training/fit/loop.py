@@ -15,6 +15,9 @@ from model.nets import Net
 from training.config import SizedStep, Step
 from training.data.examples import Examples
 from training.fit.objective import Objective
+from training.kernels.compiled import announcing
+from training.kernels.optimisers import optimiser_of, shares_of
+from training.kernels.passes import Pass, pass_of
 from training.state.adam_moments import Moments
 from training.state.checkpoint import Checkpoint, StepState
 
@@ -41,6 +44,17 @@ class UnknownDrop:
             return ids
         drop = (torch.rand(ids.shape) < self.rate) & (ids >= self.first)
         return torch.where(drop, self.rows, ids)
+
+
+def uses_of(train: Examples, drop: Callable[[Tensor], Tensor], rows: int) -> Tensor:
+    """How often an epoch is expected to feed each of the `rows` of the tables, float64 [V]."""
+    present = train.values != 0
+    uses = torch.bincount(train.ids[present], minlength=rows).double()
+    if isinstance(drop, UnknownDrop) and drop.rate:
+        known = present & (train.ids >= drop.first)
+        uses -= drop.rate * torch.bincount(train.ids[known], minlength=rows)
+        uses.index_add_(0, drop.rows, drop.rate * known.sum(0, dtype=torch.float64))
+    return uses
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,9 @@ class Watcher:
     def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:
         """The step goes on behind the epochs of a fit that was killed."""
 
+    def said(self, line: str) -> None:
+        """What the fit is doing that takes a while."""
+
     def warned(self, line: str) -> None:
         """Something about the fit that must not pass in silence."""
 
@@ -117,11 +134,15 @@ def run_step(
     mend: Callable[[Net], None] | None = None,
     checkpoint: Checkpoint | None = None,
     moments: Moments | None = None,
+    *,
+    kernels: bool = True,
+    lazy: bool = False,
 ) -> tuple[list[Epoch], bool]:
     """Fit `net` in place and leave it at the epoch with the lowest criterion on `valid`. `mend`
     may change the net after an epoch, before it is judged. A `checkpoint` keeps the state, and has
     the step go on where it stood. Adam goes on from `moments`, if they hold any, and leaves in them
-    those of the epoch that the net is left at.
+    those of the epoch that the net is left at. `kernels`: whether compiled ones may do the work.
+    `lazy`: whether Adam is, of the tables.
 
     The state before the first epoch counts as epoch 0, so a step never ends worse than it began. An
     epoch whose losses are not finite is an epoch without gain: the net is put back to its best
@@ -129,11 +150,15 @@ def run_step(
     short.
     """
     sized = step.sized(len(train))
-    optimiser = _adam(net, sized, sized.learning_rate)
+    shares = None
+    if lazy:
+        shares = shares_of(uses_of(train, drop, len(net.linear)), len(train), sized.batch)
+    optimiser = optimiser_of(net, sized, sized.learning_rate, shares)
     if moments is not None:
         moments.restore(net, optimiser)
     for key, dropout in net.dropouts().items():
         dropout.set_rate(getattr(sized, key))
+    by_pass = pass_of(net, kernels=kernels, row_wise=lazy)
     watcher.begin(name, -(-len(train) // sized.batch), step.epochs)
     epochs: list[Epoch] = []
     start = logits(net, valid)
@@ -157,7 +182,10 @@ def run_step(
         for _ in range(len(epochs) + sum(epoch.diverged for epoch in epochs), step.epochs):
             number = len(epochs) + 1
             began = time.perf_counter()
-            train_loss = _one_epoch(net, optimiser, sized.batch, train, drop, watcher, objective)
+            with announcing(watcher.said):
+                train_loss = one_epoch(
+                    net, by_pass, optimiser, sized.batch, train, drop, watcher, objective
+                )
             if mend is not None:
                 mend(net)
             rate = optimiser.param_groups[0]["lr"]
@@ -168,7 +196,7 @@ def run_step(
                     break
                 net.load_state_dict(best_state)
                 rate *= DIVERGED_CUT
-                optimiser = _adam(net, sized, rate)  # the moments are ruined as well
+                optimiser = optimiser_of(net, sized, rate, shares)  # the moments are ruined as well
                 watcher.diverged(name, number, rate)
                 continue
             valid_loss, auc = objective.judge(scores, valid)
@@ -214,16 +242,13 @@ def run_step(
     return epochs, False
 
 
-def _adam(net: Net, step: SizedStep, learning_rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(parameter_groups(net, step), lr=learning_rate, fused=True)
-
-
 def _state(net: Net, epochs: list[Epoch], *running: Any) -> StepState:
     return StepState(net.state_dict(), list(map(asdict, epochs)), torch.get_rng_state(), *running)
 
 
-def _one_epoch(
+def one_epoch(
     net: Net,
+    by_pass: Pass,
     optimiser: torch.optim.Optimizer,
     size: int,
     train: Examples,
@@ -231,33 +256,15 @@ def _one_epoch(
     watcher: Watcher,
     objective: Objective,
 ) -> float:
+    """Feed all rows once, in batches of `size`; returns their mean loss."""
     net.train()
     total, seen = 0.0, 0
     for rows in train.batches(size):
-        scores = net(drop(train.ids[rows]), train.values[rows])
-        loss = objective.loss(scores, train, rows)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        judged = objective.judged(train, rows)
+        loss = by_pass(drop(train.ids[rows]), train.values[rows], judged)
         optimiser.step()
-        total += float(loss.detach()) * len(rows)
+        total += loss * len(rows)
         seen += len(rows)
         watcher.batch(total / seen)
     return total / seen
-
-
-def parameter_groups(net: Net, step: SizedStep) -> list[dict[str, object]]:
-    """What the optimiser fits, each parameter with the weight decay that is its penalty.
-
-    Parameters that the net keeps fixed are left out.
-    """
-    # Adam's weight_decay adds decay * x to the gradient: the derivative of decay / 2 * |x|^2
-    penalties = {
-        id(parameter): float(getattr(step, key))
-        for key, parameters in net.penalised().items()
-        for parameter in parameters
-    }
-    return [
-        {"params": [parameter], "weight_decay": 2 * penalties.get(id(parameter), 0.0)}
-        for parameter in net.parameters()
-        if parameter.requires_grad
-    ]

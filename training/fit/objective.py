@@ -8,6 +8,7 @@ ranking     pairwise or listwise, see losses   the same loss
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,9 +23,10 @@ from model.schema import Schema
 from training.config import Config
 from training.data.examples import Examples
 from training.fit import losses
+from training.kernels.passes import Judged
 
 
-class Judged(NamedTuple):
+class Criterion(NamedTuple):
     """The criterion on the rows held out, and their AUC: GAUC for ranking, None for regression."""
 
     loss: float
@@ -66,21 +68,26 @@ class Objective:
         assert rows.groups is not None  # noqa: S101  whoever ranks gives them
         return losses.RANKING[self.ranking](scores, labels, weights, rows.groups[at])
 
-    def judge(self, scores: NDArray[np.float32], valid: Examples) -> Judged:
+    def judged(self, rows: Examples, at: Tensor) -> Judged:
+        """What a pass over the rows `at` needs to know of `loss`."""
+        of_scores = partial(self.loss, rows=rows, at=at)
+        return Judged(self.task, rows.labels[at], rows.weights[at], of_scores)
+
+    def judge(self, scores: NDArray[np.float32], valid: Examples) -> Criterion:
         """The criterion of scores [N]."""
         labels, weights = valid.labels.double().numpy(), valid.weights.double().numpy()
         if self.task == "click":
             corrected = torch.from_numpy(scores).double() + self.log_rate
             probabilities = corrected.sigmoid().numpy()
             loss = logloss(labels, probabilities, weights)
-            return Judged(loss, auc(labels, probabilities, weights))
+            return Criterion(loss, auc(labels, probabilities, weights))
         if self.task == "regression":
-            return Judged(float((weights * (scores - labels) ** 2).sum() / weights.sum()), None)
+            return Criterion(float((weights * (scores - labels) ** 2).sum() / weights.sum()), None)
         assert valid.groups is not None  # noqa: S101  whoever ranks gives them
         order = torch.argsort(valid.groups, stable=True)
         loss = float(self.loss(torch.from_numpy(scores)[order], valid, order))
         figures = group_figures(labels, scores, weights, valid.groups.numpy())
-        return Judged(loss, figures.mean("gauc"))
+        return Criterion(loss, figures.mean("gauc"))
 
 
 def objective_of(config: Config, schema: Schema) -> Objective:

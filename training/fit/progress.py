@@ -37,6 +37,9 @@ class _Lines(Watcher):
             highlight=False,
         )
 
+    def said(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False)
+
     def warned(self, line: str) -> None:
         if line not in self._warned:  # several nets on one log have the same to say of it
             self._warned.add(line)

@@ -114,10 +114,23 @@ class Steps:
                 settle_level(net, self.train, self.valid, self.objective.log_rate)
 
         drop = _unknown_drop(self.encoder, step.unknown_rate)
-        how = self.watcher, self.objective, mended, self.checkpoint
         last = not self.config.first_steps or name == self.config.net
         moments = self.moments if last else None
-        return run_step(name, net, step, self.train, self.valid, drop, *how, moments)
+        return run_step(
+            name,
+            net,
+            step,
+            self.train,
+            self.valid,
+            drop,
+            self.watcher,
+            self.objective,
+            mended,
+            self.checkpoint,
+            moments,
+            kernels=self.config.kernels,
+            lazy=self.config.optimizer == "lazy_adam",
+        )
 
 
 def fit_net(steps: Steps) -> Trained:

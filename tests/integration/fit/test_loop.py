@@ -14,9 +14,9 @@ from training.fit.loop import (
     UnknownDrop,
     Watcher,
     logits,
-    parameter_groups,
     run_step,
 )
+from training.kernels.optimisers import parameter_groups
 
 V, F = 30, 4
 

@@ -28,10 +28,10 @@ def as_log(rows):
     return Log(columns, np.array([10 * row["click"] for row in rows], np.float32))
 
 
-def fitted(out, epochs, start=None, **more):
+def fitted(out, epochs, start=None, optimizer="adam", **more):
     log = as_log(tiny_rows())
     step = STEP.model_copy(update={"epochs": epochs, **more})
-    config = Config(net="fm", embedding=4, fit=step)
+    config = Config(net="fm", embedding=4, fit=step, optimizer=optimizer)
     fit(log, log, None, SCHEMA, config, out, 1, Watcher(), start, keep_optimiser=True)
     return Bundle.open(out)
 
@@ -44,13 +44,14 @@ def moments(bundle):
     return read_moments(moments_path(bundle.directory), bundle.version)
 
 
-def test_a_fit_gone_on_with_takes_the_steps_of_one_that_never_ended(tmp_path):
-    whole = scores(fitted(tmp_path / "whole", 6))
-    first = fitted(tmp_path / "first", 3)
+@pytest.mark.parametrize("optimizer", ["adam", "lazy_adam"])
+def test_a_fit_gone_on_with_takes_the_steps_of_one_that_never_ended(tmp_path, optimizer):
+    whole = scores(fitted(tmp_path / "whole", 6, optimizer=optimizer))
+    first = fitted(tmp_path / "first", 3, optimizer=optimizer)
     start = WarmStart.open(first.directory)
-    anew = scores(fitted(tmp_path / "anew", 3, start=start))
+    anew = scores(fitted(tmp_path / "anew", 3, start=start, optimizer=optimizer))
     with_it = start.with_optimiser(moments_path(first.directory))
-    second = fitted(tmp_path / "second", 3, start=with_it)
+    second = fitted(tmp_path / "second", 3, start=with_it, optimizer=optimizer)
     assert np.abs(scores(second) - whole).max() < 1e-4
     assert np.abs(anew - whole).max() > 1e-2
     assert moments(second)["bias"]["step"] == 6

@@ -92,8 +92,11 @@ def killed_after(home, epochs, monkeypatch, *more, net="afm"):
             main(arguments(home, "bundle", *more, net=net))
 
 
-@pytest.mark.parametrize("net", ["fm", "afm+"])
-def test_a_fit_ended_after_any_epoch_goes_on_to_the_same_weights(home, monkeypatch, net):
+@pytest.mark.parametrize(
+    ("net", "optimizer"), [("fm", "adam"), ("afm+", "adam"), ("afm", "lazy_adam")]
+)
+def test_a_fit_ended_after_any_epoch_goes_on_to_the_same_weights(home, monkeypatch, net, optimizer):
+    (home / "config.toml").write_text(f'optimizer = "{optimizer}"\n{CONFIG}')
     assert main(arguments(home, "whole", net=net)) == 0
     done = Bundle.open(home / "whole").manifest.training["epochs"]
     for epochs in range(1, len(done)):

@@ -26,6 +26,7 @@ FLOORS = {
         ["fit"],
         ["export"],
         ["report"],
+        ["kernels"],
         ["state"],
         ["evaluation"],
         ["draft", "simulate"],

@@ -1,0 +1,146 @@
+"""Lazy Adam: rows that are used move as Adam moves them, and no others."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.data.examples import Examples
+from training.fit.loop import UnknownDrop, uses_of
+from training.kernels import row_adam
+from training.kernels.optimisers import shares_of
+from training.kernels.row_adam import RowAdam
+
+ROWS, WIDTH = 40, 5
+
+
+def optimiser(table, decay=0.0, share=None, rate=0.01):
+    shares = torch.ones(len(table)) if share is None else share
+    groups = [{"params": [table], "weight_decay": decay}]
+    return RowAdam(groups, rate, {table: shares})
+
+
+def table(dtype=torch.float32):
+    torch.manual_seed(1)
+    return torch.nn.Parameter(torch.randn(ROWS, WIDTH, dtype=dtype))
+
+
+def sparse(ids, slopes):
+    return torch.sparse_coo_tensor(
+        torch.tensor(ids)[None], slopes, (ROWS, WIDTH), check_invariants=True
+    )
+
+
+def test_every_row_used_at_every_step_is_adam():
+    lazy, plain = table(), table()
+    ours = optimiser(lazy, decay=0.1)
+    theirs = torch.optim.Adam([plain], lr=0.01, weight_decay=0.1)
+    for step in range(20):
+        torch.manual_seed(step)
+        slopes = torch.randn(ROWS, WIDTH)
+        lazy.grad, plain.grad = sparse(range(ROWS), slopes), slopes
+        ours.step()
+        theirs.step()
+    torch.testing.assert_close(lazy, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_rows_that_are_not_used_stay_to_the_bit():
+    lazy = table()
+    before, ours = lazy.detach().clone(), optimiser(lazy, decay=0.1)
+    for _ in range(3):
+        lazy.grad = sparse([3, 7, 3], torch.ones(3, WIDTH))
+        ours.step()
+    used = torch.zeros(ROWS, dtype=torch.bool)
+    used[[3, 7]] = True
+    assert torch.equal(lazy[~used], before[~used])
+    assert not (lazy[used] == before[used]).any()
+
+
+def test_a_row_whose_slopes_are_all_zero_is_not_used():
+    lazy = table()
+    before, ours = lazy.detach().clone(), optimiser(lazy, decay=0.1)
+    lazy.grad = sparse([3, 7], torch.stack([torch.zeros(WIDTH), torch.ones(WIDTH)]))
+    ours.step()
+    assert torch.equal(lazy[3], before[3])
+    assert not torch.equal(lazy[7], before[7])
+
+
+def test_a_penalty_counts_for_the_steps_that_left_the_row_out():
+    lazy, share = table(torch.float64), torch.full((ROWS,), 0.25)
+    ours = optimiser(lazy, decay=0.1, share=share)
+    wanted = 1.0 + 0.1 / 0.25 * lazy.detach()[2]
+    lazy.grad = sparse([2], torch.ones(1, WIDTH, dtype=torch.float64))
+    ours.step()
+    torch.testing.assert_close(ours.state[lazy]["exp_avg"][2], 0.1 * wanted, rtol=1e-6, atol=0)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(0, ROWS - 1), max_size=60), st.integers(0, 99), st.integers(1, 3))
+def test_kernel_and_torch_do_the_same(ids, seed, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            found = [after_steps(ids, seed)]
+            patch.setattr(row_adam, "can_compile", lambda: False)
+            found.append(after_steps(ids, seed))
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-12)
+
+
+def after_steps(ids, seed):
+    lazy = table(torch.float64)
+    ours = optimiser(lazy, decay=0.1, share=torch.full((ROWS,), 0.5))
+    torch.manual_seed(seed)
+    for _ in range(3):
+        slopes = torch.randn(len(ids), WIDTH, dtype=torch.float64)
+        lazy.grad = torch.sparse_coo_tensor(
+            torch.tensor(ids, dtype=torch.int64)[None], slopes, (ROWS, WIDTH), check_invariants=True
+        )
+        ours.step()
+    return lazy.detach()
+
+
+def test_a_dense_slope_is_the_sparse_one_summed():
+    lazy, dense = table(), table()
+    ours, other = optimiser(lazy), optimiser(dense)
+    lazy.grad = sparse([1, 1, 4], torch.ones(3, WIDTH))
+    dense.grad = lazy.grad.to_dense()
+    ours.step()
+    other.step()
+    torch.testing.assert_close(lazy, dense)
+
+
+def test_a_state_that_was_kept_goes_on_to_the_bit():
+    lazy = table()
+    ours = optimiser(lazy, decay=0.1)
+    lazy.grad = sparse([1, 2], torch.ones(2, WIDTH))
+    ours.step()
+    other = torch.nn.Parameter(lazy.detach().clone())
+    resumed = optimiser(other, decay=0.1)
+    resumed.load_state_dict(copy.deepcopy(ours.state_dict()))
+    for parameter, its in ((lazy, ours), (other, resumed)):
+        parameter.grad = sparse([2, 9], torch.ones(2, WIDTH))
+        its.step()
+    assert torch.equal(lazy, other)
+
+
+def test_the_share_of_steps_is_what_random_batches_show():
+    torch.manual_seed(0)
+    ids = (torch.rand(4000, 2) ** 3 * 20).long()
+    ids[:, 1] += 20
+    values = torch.ones(4000, 2)
+    values[::3, 1] = 0
+    rows = Examples(ids, values, torch.zeros(4000), torch.ones(4000))
+    drop = UnknownDrop(torch.tensor([0, 20]), torch.tensor([3, 23]), 0.1)
+    share = shares_of(uses_of(rows, drop, 40), 4000, 16)
+    used = torch.zeros(40)
+    for _ in range(8):
+        for at in rows.batches(16):
+            fed = drop(ids[at])[values[at] != 0]
+            used += torch.bincount(fed, minlength=40).clamp(max=1)
+    # 2000 steps: a deviation of at most .011
+    assert (used / 2000 - share)[share > 0.01].abs().max() < 0.05

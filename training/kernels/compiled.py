@@ -1,0 +1,106 @@
+"""What compiles the kernels: Numba, where it can be imported, with its code kept on disk.
+
+Compiled code lies in ctr-afm/kernels of the user's cache directory, by version of the source and of
+Numba and by processor, so that a machine compiles once; NUMBA_CACHE_DIR names another directory.
+Where it cannot be written, each process compiles anew.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import torch
+
+try:
+    import numba
+    from numba.core import event
+except ImportError:  # no wheel for this Python or processor: the plain nets do without
+    numba = None  # type: ignore[assignment]  # what is asked before it is used
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+LANES = 64  # rows that a loop goes over at once
+GROUP = 8  # pairs whose lanes lie side by side: longer loops, at the same rows a block
+WIDTH = GROUP * LANES
+# sums may be reordered, which is what makes vectors of the loops; NaN and infinity stay what they
+# are, since the training loop looks for them
+FAST_MATH = {"reassoc", "nsz", "contract", "arcp"}
+ANNOUNCED = "compiling kernels, once, about 20 s"
+
+
+def compiled(function: Function) -> Function:
+    """The function as machine code, compiled when it is first called; without Numba, as it is."""
+    if numba is None:
+        return function
+    kept = _keeps_code()
+    jit = numba.njit(nogil=True, cache=kept, fastmath=FAST_MATH, error_model="numpy")
+    return cast(Function, jit(function))
+
+
+def can_compile() -> bool:
+    """Whether there is a Numba."""
+    return numba is not None
+
+
+@cache
+def _keeps_code() -> bool:
+    # whether there is a directory for compiled code; Numba is shown it. Numba itself looks at the
+    # file of a function alone, and not at those whose functions it calls
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    try:
+        directory = _cache_home() / digest
+        directory.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no home, or none that can be written
+        return False
+    numba.config.CACHE_DIR = str(directory)  # type: ignore[attr-defined]  # set when imported
+    return os.access(directory, os.W_OK)
+
+
+def _cache_home() -> Path:
+    if given := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(given)
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "ctr-afm" / "kernels"
+
+
+@contextmanager
+def announcing(say: Callable[[str], None]) -> Iterator[None]:
+    """Say ANNOUNCED, once, if anything is compiled within; code found on disk is not compiled."""
+    if numba is None:
+        yield
+        return
+
+    class Announcer(event.Listener):
+        said = False
+
+        def on_start(self, event: object) -> None:  # noqa: ARG002  Numba's interface
+            if not self.said:
+                self.said = True
+                say(ANNOUNCED)
+
+        def on_end(self, event: object) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Announcer()):
+        yield
+
+
+def on_all_cores(work: Callable[[int], None], parts: Sequence[int]) -> None:
+    """Call `work` with each of `parts`, on as many threads as torch has; compiled code holds no
+    interpreter lock, so they run at the same time.
+    """
+    if len(parts) == 1:
+        work(parts[0])
+        return
+    list(_threads(torch.get_num_threads()).map(work, parts))
+
+
+@cache
+def _threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, "kernel")

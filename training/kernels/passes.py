@@ -1,0 +1,261 @@
+"""A net's forward and backward pass over a batch: by its kernel, or by autograd, which says what is
+right. Either leaves the slopes of the loss in `grad`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.nets import AFM, FFM, FM, AFMPlus, FwFM, Net
+from model.nets.net import EmbeddingNet, PairNet, field_pairs
+from training.kernels.attention import Attention, attention_blocks
+from training.kernels.batch import GIVEN, LOGISTIC, SQUARED, Batch, Found, Tables
+from training.kernels.block import Pairs, new_work
+from training.kernels.compiled import can_compile, on_all_cores
+from training.kernels.lanes import UNROLLED, Floats
+from training.kernels.products import product_blocks
+from training.kernels.rows import add_rows
+
+LOSSES = {"click": LOGISTIC, "regression": SQUARED}  # of a row by itself
+SEEDS = 2**62
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What B rows are judged by: `loss`, of their scores [B], is that of `task` with `labels` and
+    `weights` [B], see training/fit/objective.py.
+    """
+
+    task: str
+    labels: Tensor
+    weights: Tensor
+    loss: Callable[[Tensor], Tensor]
+
+
+class Pass(Protocol):
+    """Forward and backward over a net."""
+
+    def __call__(self, ids: Tensor, values: Tensor, judged: Judged) -> float:
+        """The loss of rows `ids`, `values` [B, F]. Dropout is drawn by torch's generator."""
+
+
+@dataclass(frozen=True)
+class PlainPass:
+    """By autograd."""
+
+    net: Net
+
+    def __call__(self, ids: Tensor, values: Tensor, judged: Judged) -> float:
+        """See `Pass`."""
+        loss = judged.loss(self.net(ids, values))
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return float(loss.detach())
+
+
+class KernelPass(ABC):
+    """By a kernel. `row_wise`: whether the slopes of the tables are left as sparse tensors, a row
+    each time that one is used, duplicates and all; else as tensors of the tables' shapes.
+    """
+
+    def __init__(self, net: EmbeddingNet, *, row_wise: bool) -> None:
+        self.net = net
+        self.row_wise = row_wise
+
+    @abstractmethod
+    def blocks(self, batch: Batch, tables: Tables, found: Found) -> Callable[[int, int], None]:
+        """What works on the blocks from one to before another."""
+
+    @abstractmethod
+    def slopes(self) -> dict[str, Floats]:
+        """By the parameters that are no tables, of the last batch."""
+
+    def __call__(self, ids: Tensor, values: Tensor, judged: Judged) -> float:
+        """See `Pass`."""
+        dtype = self.net.bias.dtype
+        fed = ids.contiguous().numpy(), values.to(dtype).contiguous().numpy()
+        labels, weights = (each.to(dtype).numpy() for each in (judged.labels, judged.weights))
+        loss = LOSSES.get(judged.task, GIVEN)
+        given, share = np.zeros_like(labels), 1 / len(labels)
+        threshold = self.net.dropout.threshold
+        drawn = threshold, int(torch.randint(SEEDS, ())) if threshold else 0
+        if loss == GIVEN:  # the slopes of a group's rows are known when all have scores
+            batch = Batch(*fed, labels, weights, given, loss, share, *drawn, back=False)
+            scores = torch.from_numpy(self._run(batch).scores).requires_grad_()
+            (slopes,) = torch.autograd.grad(judged.loss(scores), scores)
+            given, share = slopes.numpy(), 1.0
+        batch = Batch(*fed, labels, weights, given, loss, share, *drawn, back=True)
+        found = self._run(batch)
+        self._leave(batch, found)
+        with torch.no_grad():
+            return float(judged.loss(torch.from_numpy(found.scores)))
+
+    def _run(self, batch: Batch) -> Found:
+        tables = Tables(*map(_array, (self.net.embedding, self.net.linear, self.net.bias)))
+        rows, slots = batch.ids.shape
+        dtype, width = tables.embedding.dtype, self.net.width
+        shape = (rows, slots, width) if batch.back else (0, 0, 0)
+        found = Found(
+            np.empty(rows, dtype),
+            np.empty(shape, dtype),
+            np.empty((rows, slots), dtype),
+            np.zeros(batch.blocks, dtype),
+        )
+        work = self.blocks(batch, tables, found)
+        parts = min(torch.get_num_threads(), batch.blocks)
+        ends = [batch.blocks * part // parts for part in range(parts + 1)]
+        on_all_cores(lambda part: work(ends[part], ends[part + 1]), range(parts))
+        return found
+
+    def _leave(self, batch: Batch, found: Found) -> None:
+        ids = batch.ids.reshape(-1)
+        self._leave_table(self.net.embedding, ids, found.embedding.reshape(len(ids), -1))
+        self._leave_table(self.net.linear, ids, found.linear.reshape(len(ids), 1))
+        slopes = self.slopes() | {"bias": found.bias.sum(keepdims=True)}
+        for name, slope in slopes.items():
+            parameter = self.net.get_parameter(name)
+            if parameter.requires_grad:
+                parameter.grad = torch.from_numpy(slope.astype(_array(parameter).dtype))
+
+    def _leave_table(self, table: Tensor, ids: NDArray[np.int64], slopes: Floats) -> None:
+        if self.row_wise:
+            at = torch.from_numpy(ids)[None]
+            table.grad = torch.sparse_coo_tensor(
+                at, torch.from_numpy(slopes), table.shape, check_invariants=False
+            )
+            return
+        summed = np.zeros(table.shape, slopes.dtype)
+        add_rows(ids, slopes, summed)
+        table.grad = torch.from_numpy(summed)
+
+
+class AttentionPass(KernelPass):
+    """Of AFM and afm+."""
+
+    def __init__(self, net: AFM, *, row_wise: bool) -> None:
+        super().__init__(net, row_wise=row_wise)
+        self.attention_net = net
+        self.by_net: Attention | None = None
+
+    def blocks(self, batch: Batch, tables: Tables, found: Found) -> Callable[[int, int], None]:
+        """See `KernelPass`."""
+        net = self.attention_net
+        weight, bias = map(_array, (net.attention.weight, net.attention.bias))
+        size, dtype = weight.shape[1], weight.dtype
+        plus = isinstance(net, AFMPlus)
+        fields = field_pairs(net.fields)
+        given = Attention(
+            padded(weight),
+            padded(bias),
+            padded(_array(net.h)),
+            padded(_array(net.p)),
+            _array(net.field_weights) if isinstance(net, AFMPlus) else np.ones(fields, dtype),
+            _array(net.field_scores) if isinstance(net, AFMPlus) else np.zeros(fields, dtype),
+        )
+        self.by_net = Attention(
+            *(np.zeros((batch.blocks, *part.shape), part.dtype) for part in given)
+        )
+        first_second = net.first.numpy(), net.second.numpy()
+        pairs = Pairs(*first_second, *first_second, net.field_pair.numpy(), size)
+        by_net = self.by_net
+
+        def work(first: int, last: int) -> None:
+            rows = given.weight.shape
+            own = new_work(batch.ids.shape[1], 1, len(pairs.first), rows[1], rows[0], dtype)
+            attention_blocks(first, last, own, batch, tables, given, pairs, found, by_net, plus)
+
+        return work
+
+    def slopes(self) -> dict[str, Floats]:
+        """See `KernelPass`."""
+        assert self.by_net is not None  # noqa: S101  its caller ran
+        hidden, size = self.attention_net.attention.weight.shape
+        weight, bias, h, p, r, u = (part.sum(0) for part in self.by_net)
+        found = {
+            "attention.weight": weight[:hidden, :size],
+            "attention.bias": bias[:hidden],
+            "h": h[:hidden],
+            "p": p[:size],
+        }
+        if isinstance(self.attention_net, AFMPlus):
+            found |= {"field_weights": r, "field_scores": u}
+        return found
+
+
+class ProductPass(KernelPass):
+    """Of FM, FwFM and FFM."""
+
+    def __init__(self, net: PairNet, *, row_wise: bool) -> None:
+        super().__init__(net, row_wise=row_wise)
+        self.pair_net = net
+        self.by_weights: Floats | None = None
+
+    def blocks(self, batch: Batch, tables: Tables, found: Found) -> Callable[[int, int], None]:
+        """See `KernelPass`."""
+        net, dtype = self.pair_net, tables.embedding.dtype
+        first_second = net.first.numpy(), net.second.numpy()
+        left_right, vectors, size = first_second, 1, net.width
+        if isinstance(net, FFM):
+            left_right = net.first_for_second.numpy(), net.second_for_first.numpy()
+            vectors, size = net.fields, net.settings.ffm_embedding
+        pooled = isinstance(net, FM) and not batch.threshold
+        pairs = Pairs(*first_second, *left_right, net.field_pair.numpy(), size)
+        if pooled:  # no pair is looked at
+            nothing = np.zeros(0, np.int64)
+            pairs = Pairs(nothing, nothing, nothing, nothing, nothing, size)
+        ones = padded(np.ones(size, dtype))
+        weights = np.ones(field_pairs(net.fields), dtype)
+        if isinstance(net, FwFM):
+            weights = _array(net.field_weights)
+        by_weights = self.by_weights = np.zeros((batch.blocks, len(weights)), dtype)
+
+        def work(first: int, last: int) -> None:
+            shape = batch.ids.shape[1], vectors, len(pairs.first), len(ones)
+            own = new_work(*shape, 0, dtype)
+            product_blocks(
+                first, last, own, batch, tables, weights, ones, pairs, found, by_weights, pooled
+            )
+
+        return work
+
+    def slopes(self) -> dict[str, Floats]:
+        """See `KernelPass`."""
+        assert self.by_weights is not None  # noqa: S101  its caller ran
+        if not isinstance(self.pair_net, FwFM):
+            return {}
+        return {"field_weights": self.by_weights.sum(0)}
+
+
+KERNELS: dict[type[Net], Any] = {
+    AFM: AttentionPass,
+    AFMPlus: AttentionPass,
+    FM: ProductPass,
+    FwFM: ProductPass,
+    FFM: ProductPass,
+}
+
+
+def pass_of(net: Net, *, kernels: bool = True, row_wise: bool = False) -> Pass:
+    """The net's pass by a kernel, if `kernels` are wanted, it has one, and there is a Numba to
+    compile it; else by autograd, whose slopes are never `row_wise`.
+    """
+    kernel = KERNELS.get(type(net))
+    if kernel is None or not kernels or not can_compile():
+        return PlainPass(net)
+    made: Pass = kernel(net, row_wise=row_wise)
+    return made
+
+
+def padded(array: Floats) -> Floats:
+    """With zeros up to a multiple of UNROLLED along each axis."""
+    return np.pad(array, [(0, -length % UNROLLED) for length in array.shape])
+
+
+def _array(parameter: Tensor) -> Floats:
+    found: Floats = parameter.detach().numpy()
+    return found
