@@ -44,7 +44,7 @@ class Settings(
         env_prefix="AFM_",
         env_ignore_empty=True,
         frozen=True,
-        extra="ignore",
+        extra="forbid",
         protected_namespaces=(),
     )
 

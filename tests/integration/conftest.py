@@ -64,9 +64,9 @@ def served(
     publish(tiny_bundle.directory, store, bundles)
     running = []
 
-    def start(**chosen: Any) -> httpx.Client:
+    def start(max_rows_in_flight: int | None = None, **chosen: Any) -> httpx.Client:
         settings = Settings.load(model="ads", bundles=tmp_path / "bundles", home=tmp_path, **chosen)
-        app = create_app(settings, redis_url)
+        app = create_app(settings, redis_url, max_rows_in_flight=max_rows_in_flight)
         server = uvicorn.Server(
             uvicorn.Config(app, port=0, ws="none", log_config=None, loop="uvloop", http=Connection)
         )
