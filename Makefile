@@ -54,8 +54,10 @@ clients: $(INSTALLED) ## real clients and proxies against the service; INSTALL=1
 	@[ -z "$(INSTALL)" ] || tests/clients/install.sh
 	@$(BIN)/python -m pytest -m clients -n 1 $(or $(TESTS),tests/clients)
 
-lint: $(INSTALLED) ## ruff (lint, format) and mypy strict
+lint: $(INSTALLED) ## ruff (lint, format) and mypy strict, over benchmarks and what tests share too
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@MYPYPATH=.:benchmarks:benchmarks/promises:tests/support $(BIN)/mypy \
+	  benchmarks/*.py benchmarks/promises/*.py tests/support/*.py
 
 bench: $(INSTALLED) ## the service beside an afternoon's version of it, as a table
 	@$(BIN)/python benchmarks/serve.py

@@ -19,7 +19,7 @@ from worlds import simulate_days
 from model.bundle.bundle import Bundle
 from model.metrics.metrics import metrics
 from model.schema import Schema
-from training.config import Config, Step
+from training.config import Config, NetName, Step
 from training.data.log import Log, encode
 from training.data.read_log import read_log
 from training.fit.fit import fit
@@ -45,7 +45,7 @@ NEXT, FIRST = "the next day", "day 1 again"
 Figures = dict[tuple[str, str], dict[int, list[dict[str, float]]]]
 
 
-def config(net: str, *, warm: bool) -> Config:
+def config(net: NetName, *, warm: bool) -> Config:
     """The same epochs whether they are one step or two."""
     steps = 1 if warm or net != "afm+" else 2
     fitted = Step(epochs=EPOCHS // steps, patience=2)
@@ -66,11 +66,12 @@ def days(home: Path, rows: int, seed: int, turn: float, schema: Schema) -> list[
 def judged(bundle: Bundle, log: Log) -> dict[str, float]:
     """AUC and logloss of a bundle's graph."""
     probabilities = bundle.read_scorer().predict(encode(bundle.read_encoder(), log)).probabilities
+    assert probabilities is not None
     measured = metrics(log.labels, probabilities)
     return {name: float(measured[name] or np.nan) for name in ("auc", "logloss")}
 
 
-def run(net: str, rows: int, seed: int, turn: float, figures: Figures) -> None:
+def run(net: NetName, rows: int, seed: int, turn: float, figures: Figures) -> None:
     """One world: day 1 from scratch, then each way for itself."""
     schema = simulate(100, seed).schema
     with tempfile.TemporaryDirectory() as scratch:

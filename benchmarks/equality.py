@@ -122,8 +122,10 @@ def summed(name: str, scorer: Scorer, rows: Encoded) -> np.ndarray | None:
     if name == "nfm":
         return None
     terms = scorer.explain(rows)
-    found = scorer.bias + terms.linear.sum(1, np.float64)
-    return found if terms.contribution is None else found + terms.contribution.sum(1, np.float64)
+    found: np.ndarray = scorer.bias + terms.linear.sum(1, np.float64)
+    if terms.contribution is not None:
+        found = found + terms.contribution.sum(1, np.float64)
+    return found
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,8 +26,8 @@ from wide_requests import fitted, make_requests
 
 from model.encoding import Encoder, Slate
 from model.manifest import Calibration, Dimensions
-from model.nets import Settings, build
-from model.schema import CategoricalField, Schema
+from model.nets import Net, Settings, build
+from model.schema import CategoricalField, Role, Schema
 from model.scorer import Scorer
 from model.vocabulary import Vocabulary
 from service.limits import CacheLimits
@@ -85,6 +86,23 @@ def main() -> None:
 Ask = Callable[[int], Callable[[], None]]
 
 
+def net_of(roles: dict[str, Role], each: int) -> tuple[Schema, Encoder, Net]:
+    """An AFM of random parameters over fields of so many values each."""
+    schema = Schema(
+        label="click",
+        fields={n: CategoricalField(kind="categorical", role=role) for n, role in roles.items()},
+    )
+    encoder = Encoder(
+        schema, {n: Vocabulary(tuple(f"{n}:{v}" for v in range(each))) for n in roles}
+    )
+    torch.manual_seed(1)
+    net = build("afm", encoder.rows, encoder.slot_fields, Settings())
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.normal_(std=0.1)
+    return schema, encoder, net
+
+
 @contextmanager
 def model(fields: int, values: int) -> Iterator[Ask]:
     """A net of so many fields, a quarter of them the ads', and values in all; gives, for a number
@@ -93,19 +111,10 @@ def model(fields: int, values: int) -> Iterator[Ask]:
     context = fields - max(fields * 9 // 39, 1)
     each = values // fields
     names = [f"{'context' if i < context else 'ad'}_{i}" for i in range(fields)]
-    roles = {name: "context" if i < context else "candidate" for i, name in enumerate(names)}
-    schema = Schema(
-        label="click",
-        fields={n: CategoricalField(kind="categorical", role=role) for n, role in roles.items()},
-    )
-    encoder = Encoder(
-        schema, {n: Vocabulary(tuple(f"{n}:{v}" for v in range(each))) for n in names}
-    )
-    torch.manual_seed(1)
-    net = build("afm", encoder.rows, encoder.slot_fields, Settings())
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.normal_(std=0.1)
+    roles: dict[str, Role] = {
+        name: "context" if i < context else "candidate" for i, name in enumerate(names)
+    }
+    schema, encoder, net = net_of(roles, each)
     rng = np.random.default_rng(1)
 
     def row(chosen: list[str]) -> dict[str, str]:
@@ -115,7 +124,7 @@ def model(fields: int, values: int) -> Iterator[Ask]:
         export(net, Calibration(), schema.candidate_slots, Path(home))
         sizes = Dimensions(rows=encoder.rows, slots=fields, **net.sizes)
         scorer = Scorer(Path(home), sizes, 0.0, schema.candidate_slots)
-        cache = AdCache(encoder, scorer, CacheLimits(100_000, 64 << 20))
+        cache: Any = AdCache(encoder, scorer, CacheLimits(100_000, 64 << 20))
         decoder = PayloadDecoder(max(ADS))
         known = [row(names[context:]) for _ in range(2000)]
         first = encoder.encode_context(row(names[:context]))
@@ -134,11 +143,14 @@ def model(fields: int, values: int) -> Iterator[Ask]:
             def ask() -> None:
                 for body in bodies:
                     asked = decoder.decode(body)
-                    context = encoder.encode_context(asked.context)
+                    context: Any = encoder.encode_context(asked.context)
+                    rows: Any = asked.rows  # read when they are asked for
                     if scorer.ranks(count):
-                        slate = Slate(context, *cache.encode(asked.rows.raws(), asked.rows.read))
+                        slate = Slate(context, *cache.encode(rows.raws(), rows.read))
                     else:
-                        slate = Slate(context, encoder.encode_ads(asked.rows[:]))
+                        ads = encoder.encode_ads(rows[:])
+                        assert ads is not None
+                        slate = Slate(context, ads)
                     scorer.predict(slate)
 
             return ask

@@ -16,6 +16,9 @@ from time import perf_counter, process_time
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
+Due = Sequence[float] | NDArray[np.float64]  # when requests are sent, in seconds from now
 
 HEADER_END = b"\r\n\r\n"
 TIMEOUT_SECONDS = 10.0
@@ -168,7 +171,7 @@ def run_open_load(
 
 
 def run_counted_load(
-    port: int, requests: list[bytes], connections: int, due: Sequence[float], *, keep: bool = False
+    port: int, requests: list[bytes], connections: int, due: Due, *, keep: bool = False
 ) -> list[Answer]:
     """Send `requests` in turn, each when it is `due`, in seconds from now; takes any status, and
     keeps the bodies of the answers where it should.
@@ -176,11 +179,16 @@ def run_counted_load(
     return _open_loop(port, requests, connections, due, any_status=True, keep=keep)[0]
 
 
+def latencies(answers: list[Answer]) -> list[float]:
+    """p50, p99 and the longest, in seconds."""
+    return [float(q) for q in np.quantile([one.latency for one in answers], (0.5, 0.99, 1))]
+
+
 def _open_loop(
     port: int,
     requests: list[bytes],
     connections: int,
-    due: Sequence[float],
+    due: Due,
     *,
     any_status: bool,
     keep: bool = False,

@@ -20,6 +20,16 @@ from model.manifest import Calibration
 class NaiveAfm(nn.Module):
     """AFM over B rows, F slots, K embedding, P pairs: gather i, gather j, multiply, attend, sum."""
 
+    bias: Tensor
+    linear: Tensor
+    embedding: Tensor
+    h: Tensor
+    p: Tensor
+    w: Tensor
+    b: Tensor
+    first: Tensor
+    second: Tensor
+
     def __init__(self, weights: dict[str, Tensor], slots: int, calibration: Calibration) -> None:
         super().__init__()
         for name in ("bias", "linear", "embedding", "h", "p"):

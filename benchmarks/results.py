@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 README = Path(__file__).parent / "README.md"
 
@@ -20,7 +21,7 @@ def circumstances(*packages: str) -> str:
 
 def table(head: list[str], lines: list[list[object]]) -> str:
     """A Markdown table."""
-    rows = [head, ["--:"] * len(head), *lines]
+    rows: list[list[Any]] = [head, ["--:"] * len(head), *lines]
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
 
 

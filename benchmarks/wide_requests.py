@@ -57,7 +57,7 @@ def bare_calls(bundle: Bundle, requests: dict[int, list[bytes]]) -> dict[int, Ca
         bundle.read_scorer(),
         PayloadDecoder(max(CANDIDATES)),
     )
-    found = {}
+    found: dict[int, Callable[[], float]] = {}
     for size, bodies in requests.items():
         slates = []
         for body in bodies:

@@ -67,11 +67,11 @@ def _refusals(home: Path) -> list[tuple[str, str, str]]:
                     put(store, bundles, good, harm.__name__, harm)
                     _is_refused(home, environment, port, store, harm.__name__, code)
                     codes[code] += 1
-                for harm, code, _ in IN_REDIS:
-                    put(store, bundles, good, harm.__name__)
+                for spoil, code, _ in IN_REDIS:
+                    put(store, bundles, good, spoil.__name__)
                     with redis.Redis.from_url(server.url) as client:
-                        harm(client, f"afm:{MODEL}:vocabulary:{harm.__name__}")
-                    _is_refused(home, environment, port, store, harm.__name__, code)
+                        spoil(client, f"afm:{MODEL}:vocabulary:{spoil.__name__}")
+                    _is_refused(home, environment, port, store, spoil.__name__, code)
                     codes[code] += 1
         store.close()
     lost = Counter(answer.status for answer in answers if answer.status != 200)

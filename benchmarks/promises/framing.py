@@ -6,6 +6,7 @@ of a body.
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from bundles import tiny_bundle
 from hypothesis import HealthCheck, given, settings
@@ -29,7 +30,10 @@ def measure() -> list[tuple[str, str, str]]:
         commands = Commands(home)
         keys = {right: make_key(home / "keys", right, [right]) for right in ("predict", "admin")}
         commands.publish(tiny_bundle(home / "tiny").directory)
-        limits = {"AFM_API_KEYS": str(home / "keys"), "AFM_MAX_BODY_BYTES": str(MOST_BODY)}
+        limits: dict[str, Any] = {
+            "AFM_API_KEYS": str(home / "keys"),
+            "AFM_MAX_BODY_BYTES": str(MOST_BODY),
+        }
         with commands.serving(**limits) as served:
             served.wait_until("/readyz", lambda answer: answer.status_code == 200)
             asked = Asked(served.port, keys)

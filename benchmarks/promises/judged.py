@@ -81,7 +81,7 @@ def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str, s
     judgements = _judgements(log.read_text())
     lost = [answer.status for answer in answers if answer.status != 200]
     assert not lost, f"{len(lost)} answers other than 200: {set(lost)}"
-    during, between = [], []
+    during, between = list[float](), list[float]()
     for answer in answers:
         at = began + answer.due
         judged = any(start <= at <= end for start, end, _ in judgements)

@@ -12,7 +12,6 @@ import random
 import shutil
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -21,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from background import background
-from load import Answer, Connection, request_bytes, run_counted_load
+from load import Answer, Connection, latencies, request_bytes, run_counted_load
 from numpy.typing import NDArray
 from product import command
 from results import say, verdict
+from same_answers import CONNECTIONS, SAME, probabilities, same_answers
 from servers import clean_environment, free_port, metrics, started, wait_live
 from wide_requests import fitted, make_requests
 
@@ -35,6 +34,7 @@ sys.path.insert(
 from cancelled_lookups import cancelled_lookups
 from faulty_redis import FAULTS, FaultyRedis, faulty_redis
 from model.bundle.bundle import Bundle
+from model.vocabulary import Vocabulary
 from service.scoring import redis_lookups
 from service.settings import Settings
 from service.store.bundle_store import BundleStore
@@ -43,15 +43,11 @@ from service.versions.publish import publish
 
 ROUNDS, WORKERS = 2, 2
 HELD_SECONDS = (2.5, 3.5)  # so that it returns at any moment of a poll
-CONNECTIONS = 8  # of callers; each new one is any worker's
-PAUSE = 0.02  # seconds of a caller between two requests
-SAME = 1e-6  # two workers may have chosen two graphs for the same rows
 MODEL, LIVE = "ads", "ads-live"
 SIZE, RECOVERY_SECONDS, CONNECTS = 50, 2.0, 10  # SIZE: candidates
 LIVE_FAULTS = ("kill -9", "black hole")
-LIVE_RATE, LIVE_SECONDS = 100.0, 4.0  # requests a second
+LIVE_RATE, LIVE_SECONDS, CANCELS = 100.0, 4.0, 10_000  # requests a second; lookups
 LIVE_TIMEOUT_MS = Settings.model_fields["remote_timeout_ms"].default
-CANCELS = 10_000
 
 
 def measure() -> list[tuple[str, str, str]]:
@@ -91,14 +87,14 @@ def _suffer(
 ) -> tuple[str, str, str]:
     recoveries, answers, most = list[float](), list[float](), 0
     connecting = Connection(port)
-    right = [_probabilities(connecting.ask(request)) for request in requests]
+    right = [probabilities(connecting.ask(request)) for request in requests]
     connecting.close()
     for _ in range(ROUNDS):
         store = VersionStore(redis.direct_url, MODEL)
         after = next(version for version in versions if version != store.active())
         store.close()
         begun = time.monotonic()
-        with _asked(port, requests, right) as found:
+        with same_answers(port, requests, right) as found:
             mend = FAULTS[name](redis)
             time.sleep(random.uniform(*HELD_SECONDS))
             mend()
@@ -124,18 +120,13 @@ def _suffer(
 def _lived(
     home: Path, bundle: Bundle, redis: FaultyRedis, requests: list[bytes]
 ) -> list[tuple[str, str, str]]:
-    fields = bundle.schema.fields
-    sizes = {
-        name: len(vocabulary.values)
-        for name, vocabulary in bundle.read_vocabularies().items()
-        if fields[name].kind == "categorical" and fields[name].role == "context"
-    }
-    field = max(sizes, key=lambda name: sizes[name])
-    above = sorted(sizes.values())[-2]
+    lists = _context_values(bundle)
+    field = max(lists, key=lambda name: len(lists[name]))
+    above = sorted(map(len, lists.values()))[-2]
     version = _publish(home, bundle, "live", redis, LIVE, remote_fields_above=above)
     golden = [row for case in bundle.read_golden() for row in case.request["instances"]]
     met = {str(row.get(field)) for row in golden}
-    new = [value for value in bundle.read_vocabularies()[field].values if value not in met]
+    new = [value for value in lists[field] if value not in met]
     bodies = [json.loads(request.partition(b"\r\n\r\n")[2]) for request in requests]
     unknown = np.array([_without(bundle, body, field) for body in bodies])
 
@@ -153,7 +144,7 @@ def _lived(
         run_counted_load(port, asking(some[0]), CONNECTIONS, due)  # now the ads are known
         calm = run_counted_load(port, asking(some[1]), CONNECTIONS, due, keep=True)
         slow = sum(_degraded(answer) for answer in calm)  # where others want the cores as well
-        before = _latencies(calm)
+        before = latencies(calm)
         for name, values in zip(LIVE_FAULTS, some[2:], strict=True):
             mend = FAULTS[name](redis)
             asked = asking(values)
@@ -161,8 +152,7 @@ def _lived(
             mend()
             after = run_counted_load(port, asked, CONNECTIONS, due, keep=True)
             late = [one.due + one.latency for one in after if _degraded(one)]
-            now = _latencies(found)
-            more = 1000 * (now[1] - before[1])
+            now = latencies(found)
             figure = (
                 f"{len(found)} of {len(found)} answered 200, degraded and as for an unknown value; "
                 f"p50 {1000 * now[0]:.1f}, p99 {1000 * now[1]:.1f}, longest {1000 * now[2]:.1f} ms "
@@ -171,14 +161,29 @@ def _lived(
                 f"{max(late, default=0.0):.2f} s after its return"
             )
             say(f"live, {name}: {figure}")
-            holds = more <= LIVE_TIMEOUT_MS and max(late, default=0.0) <= RECOVERY_SECONDS
+            holds = (
+                1000 * (now[1] - before[1]) <= LIVE_TIMEOUT_MS
+                and max(late, default=0.0) <= RECOVERY_SECONDS
+            )
             promised = (
                 f"all 200, degraded; p99 at most {LIVE_TIMEOUT_MS:g} ms more; within "
                 f"{RECOVERY_SECONDS:g} s"
             )
-            what = f"{name}, values of a field of {sizes[field]:,} looked up as requests name them"
+            size = f"{len(lists[field]):,}"
+            what = f"{name}, values of a field of {size} looked up as requests name them"
             lines.append((what, figure, verdict(promised, holds)))
     return lines
+
+
+def _context_values(bundle: Bundle) -> dict[str, tuple[str, ...]]:
+    fields = bundle.schema.fields
+    return {
+        name: vocabulary.values
+        for name, vocabulary in bundle.read_vocabularies().items()
+        if isinstance(vocabulary, Vocabulary)
+        and fields[name].kind == "categorical"
+        and fields[name].role == "context"
+    }
 
 
 def _asked_degraded(
@@ -198,17 +203,13 @@ def _asked_degraded(
 def _without(bundle: Bundle, body: dict[str, Any], field: str) -> list[float]:
     context = {**body["context"], field: "never seen"}
     rows = [{**context, **ad} for ad in body["candidates"]]
-    scores = bundle.read_scorer().predict(bundle.read_encoder().encode(rows))
+    scores: Any = bundle.read_scorer().predict(bundle.read_encoder().encode(rows))
     return list(scores.probabilities)
 
 
 def _degraded(answer: Answer) -> bool:
     assert answer.status == 200, answer
     return bool(json.loads(answer.body)["degraded"])
-
-
-def _latencies(answers: list[Answer]) -> list[float]:  # p50, p99 and the longest
-    return [float(q) for q in np.quantile([one.latency for one in answers], (0.5, 0.99, 1))]
 
 
 def _counted(port: int) -> float:
@@ -271,30 +272,3 @@ def _publish(
     publish(copy, store, BundleStore(home / "bundles"), remote_fields_above=remote_fields_above)
     store.close()
     return version
-
-
-@contextmanager
-def _asked(port: int, requests: list[bytes], right: list[list[float]]) -> Iterator[list[float]]:
-    # raises where an answer is not 200, or not the same; yields by how much each one differs
-    answers: list[float] = []
-
-    def ask(stopping: threading.Event) -> None:
-        connection = Connection(port)
-        try:
-            while not stopping.is_set():
-                number = random.randrange(len(requests))
-                found = _probabilities(connection.ask(requests[number]))
-                differs = max(abs(a - b) for a, b in zip(found, right[number], strict=True))
-                assert differs <= SAME, "other probabilities"
-                answers.append(differs)
-                time.sleep(PAUSE)
-        finally:
-            connection.close()
-
-    with background(ask, CONNECTIONS):
-        yield answers
-
-
-def _probabilities(answer: Any) -> list[float]:
-    found: list[float] = answer["probabilities"]
-    return found

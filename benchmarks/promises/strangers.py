@@ -170,7 +170,7 @@ def _holder(parent: int, port: int) -> int:
     for process in psutil.Process(parent).children():
         for one in process.net_connections("tcp"):
             if one.raddr and one.raddr.port == port:
-                return process.pid
+                return int(process.pid)
     raise RuntimeError(f"no worker has the connection from port {port}")
 
 

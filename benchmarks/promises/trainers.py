@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 from product import command
 from servers import clean_environment
@@ -36,8 +37,9 @@ def _measure(home: Path) -> list[tuple[str, str, str]]:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (disk, disk))
 
         run = [*command("afm-train"), *fit, *how, "--out", str(out), *more]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-        return subprocess.Popen(run, env=clean_environment(), preexec_fn=limited, **quiet)
+        return subprocess.Popen(
+            run, env=clean_environment(), preexec_fn=limited, stdout=DEVNULL, stderr=PIPE
+        )
 
     begun = time.monotonic()
     _end(trainer(home / "whole"))

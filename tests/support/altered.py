@@ -62,7 +62,9 @@ def scale_output(path: Path, factor: float) -> None:
 
     def change(graph: onnx.GraphProto) -> None:
         _redirect(graph)
-        graph.initializer.append(numpy_helper.from_array(np.float32(factor), "test.factor"))
+        graph.initializer.append(
+            numpy_helper.from_array(np.array(factor, np.float32), "test.factor")
+        )
         graph.node.append(
             helper.make_node("Mul", ["test.before", "test.factor"], [graph.output[0].name])
         )

@@ -2,7 +2,10 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
@@ -13,7 +16,13 @@ from service.versions.follower import Times
 
 
 @contextmanager
-def client_of(redis_url, tmp_path, redis_timeout=1.0, max_rows_in_flight=None, **chosen):
+def client_of(
+    redis_url: str,
+    tmp_path: Path,
+    redis_timeout: float = 1.0,
+    max_rows_in_flight: int | None = None,
+    **chosen: Any,
+) -> Iterator[httpx.Client]:
     """The app behind a real server, in a thread of this process; with settings as chosen."""
     settings = Settings.load(model="ads", bundles=tmp_path / "bundles", home=tmp_path, **chosen)
     app = create_app(

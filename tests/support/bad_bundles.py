@@ -3,80 +3,87 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 
 from altered import change_graph, reseal, scale_output
+from model.bundle.bundle import Bundle
 from model.manifest import FORMAT
+from service.store.bundle_store import BundleStore
 from service.store.publication import Publication
 from service.store.records import Record
+from service.store.version_store import VersionStore
 
 
-def byte_flipped(bad):
+def byte_flipped(bad: Path) -> None:
     data = bytearray((bad / "weights.bin").read_bytes())
     data[5] ^= 1
     (bad / "weights.bin").write_bytes(data)
 
 
-def file_missing(bad):
+def file_missing(bad: Path) -> None:
     (bad / "explain.onnx").unlink()
 
 
-def extra_file(bad):
+def extra_file(bad: Path) -> None:
     (bad / "model.pkl").write_bytes(b"\x80\x04")
 
 
-def wrong_hash(bad):
+def wrong_hash(bad: Path) -> None:
     body = json.loads((bad / "manifest.json").read_text())
     body["files"]["golden.jsonl"]["sha256"] = "0" * 64
     (bad / "manifest.json").write_text(json.dumps(body))
 
 
-def extra_field(bad):
+def extra_field(bad: Path) -> None:
     with (bad / "schema.toml").open("a") as schema:
         schema.write('[fields.more]\nkind = "categorical"\n')
     reseal(bad)
 
 
-def removed_field(bad):
+def removed_field(bad: Path) -> None:
     schema = bad / "schema.toml"
     before, _, _ = schema.read_text().partition("[fields.price]")
     schema.write_text(before)
     reseal(bad)
 
 
-def field_removed_with_its_vocabulary(bad):
+def field_removed_with_its_vocabulary(bad: Path) -> None:
     (bad / "vocabulary" / "price.json").unlink()
     removed_field(bad)
 
 
-def unknown_operator(bad):
-    def change(graph):
+def unknown_operator(bad: Path) -> None:
+    def change(graph: onnx.GraphProto) -> None:
         graph.node[0].op_type = "Teleport"
 
     change_graph(bad / "rank.onnx", change)
     reseal(bad)
 
 
-def nan_weights(bad):
+def nan_weights(bad: Path) -> None:
     weights = np.fromfile(bad / "weights.bin", dtype=np.float32)
     weights[3] = np.nan
     weights.tofile(bad / "weights.bin")
     reseal(bad)
 
 
-def half_a_number(bad):
+def half_a_number(bad: Path) -> None:
     with (bad / "weights.bin").open("ab") as weights:
         weights.write(b"\0")
     reseal(bad)
 
 
-def nan_in_a_graph(bad):
+def nan_in_a_graph(bad: Path) -> None:
     scale_output(bad / "explain.onnx", float("nan"))
     reseal(bad)
 
 
-def index_beyond_the_table(bad):
+def index_beyond_the_table(bad: Path) -> None:
     path = bad / "vocabulary" / "ad.json"
     body = json.loads(path.read_text())
     body["values"].append("one more")
@@ -85,8 +92,8 @@ def index_beyond_the_table(bad):
     reseal(bad, dimensions={**dimensions, "rows": dimensions["rows"] + 1})
 
 
-def external_data_outside(bad):
-    def change(graph):
+def external_data_outside(bad: Path) -> None:
+    def change(graph: onnx.GraphProto) -> None:
         table = next(t for t in graph.initializer if t.external_data)
         where = next(entry for entry in table.external_data if entry.key == "location")
         where.value = "../../../weights.bin"
@@ -96,49 +103,49 @@ def external_data_outside(bad):
     reseal(bad)
 
 
-def hard_link(bad):
+def hard_link(bad: Path) -> None:
     os.link(bad / "predict.onnx", bad.parents[1] / "elsewhere")
 
 
-def symbolic_link(bad):
+def symbolic_link(bad: Path) -> None:
     (bad / "weights.bin").rename(bad.parents[1] / "elsewhere")
     (bad / "weights.bin").symlink_to(bad.parents[1] / "elsewhere")
 
 
-def newer_format(bad):
+def newer_format(bad: Path) -> None:
     reseal(bad, format=FORMAT + 1)
 
 
-def golden_rows_that_differ(bad):
+def golden_rows_that_differ(bad: Path) -> None:
     lines = [json.loads(line) for line in (bad / "golden.jsonl").read_text().splitlines()]
     lines[-1]["probabilities"][0] += 1e-3
     (bad / "golden.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     reseal(bad)
 
 
-def rank_graph_that_differs(bad):
+def rank_graph_that_differs(bad: Path) -> None:
     scale_output(bad / "rank.onnx", 1.01)
     reseal(bad)
 
 
-def explain_graph_that_differs(bad):
+def explain_graph_that_differs(bad: Path) -> None:
     scale_output(bad / "explain.onnx", 1.01)
     reseal(bad)
 
 
-def another_version(bad):
+def another_version(bad: Path) -> None:
     reseal(bad, version="v2")
 
 
-def nothing_there(bad):
+def nothing_there(bad: Path) -> None:
     shutil.rmtree(bad)
 
 
-def missing_vocabulary(client, key):
+def missing_vocabulary(client: Any, key: str) -> None:
     client.hdel(key, "ad")
 
 
-def changed_vocabulary(client, key):
+def changed_vocabulary(client: Any, key: str) -> None:
     client.hset(key, "ad", client.hget(key, "ad").replace(b"a1", b"a2"))
 
 
@@ -171,13 +178,19 @@ IN_REDIS = [
 ]
 
 
-def put(store, bundles, bundle, version, harm=lambda _: None):
+def put(
+    store: VersionStore,
+    bundles: BundleStore,
+    bundle: Bundle,
+    version: str,
+    harm: Callable[[Path], None] = lambda _: None,
+) -> None:
     """Into a `store` of vocabularies and a `bundles` store as it is, unlooked at: not active."""
     place = bundles._root / store.model / version
     shutil.copytree(bundle.directory, place)
     if version != bundle.version:
         reseal(place, version=version)
     harm(place)
-    facts = {"net": "afm", "created": "2026-01-01", "published": "2026-01-02"}
+    facts: dict[str, Any] = {"net": "afm", "created": "2026-01-01", "published": "2026-01-02"}
     record = Record(version=version, bundle=f"{store.model}/{version}", **facts)
     Publication(store).publish(record, bundle.read_vocabulary_bytes(), activate=False)

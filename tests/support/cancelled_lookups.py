@@ -3,12 +3,14 @@
 import asyncio
 import random
 
+from faulty_redis import FaultyRedis
 from service.errors import StoreUnavailable
+from service.scoring.redis_lookups import Lookups
 
 VALUES = 5_000
 
 
-def cancelled_lookups(redis, asking, cancels):
+def cancelled_lookups(redis: FaultyRedis, asking: Lookups, cancels: int) -> dict[str, int]:
     """How many lookups were right, cancelled or late, once so many are cancelled.
 
     Raises:
@@ -20,7 +22,7 @@ def cancelled_lookups(redis, asking, cancels):
     drawn = random.Random(7)
     outcomes = {"right": 0, "cancelled": 0, "late": 0}
 
-    async def ask():
+    async def ask() -> None:
         wanted = {
             key: [f"v{drawn.randrange(VALUES + 50)}" for _ in range(drawn.randrange(1, 5))]
             for key in drawn.choice([("one",), ("other",), ("one", "other")])
@@ -42,17 +44,17 @@ def cancelled_lookups(redis, asking, cancels):
                     assert found[key][value] == right
             outcomes["right"] += 1
 
-    async def caller():
+    async def caller() -> None:
         while outcomes["cancelled"] < cancels:
             await ask()
 
-    async def pauses():
+    async def pauses() -> None:
         with redis.direct() as client:
             while outcomes["cancelled"] < cancels:
                 await asyncio.to_thread(client.execute_command, "CLIENT", "PAUSE", 30)
                 await asyncio.sleep(0.1)
 
-    async def all_of_them():
+    async def all_of_them() -> None:
         await asyncio.gather(pauses(), *(caller() for _ in range(40)))
 
     asyncio.run(all_of_them())

@@ -1,7 +1,6 @@
 """`afm-serve` as a user runs it, in processes of its own."""
 
 import os
-import re
 import signal
 import socket
 import ssl
@@ -98,7 +97,7 @@ class Commands:
     def publish(self, directory: Path, *args: str, **env: str) -> str:
         done = self.run("publish", str(directory), "--no-wait", *args, **env)
         assert done.returncode == 0, done.stderr
-        return re.match(r"\S+", done.stdout)[0]
+        return done.stdout.split()[0]
 
     @contextmanager
     def serving(

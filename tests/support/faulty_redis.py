@@ -88,7 +88,7 @@ class FaultyRedis:
             other.replicaof("no", "one")
         if not old_stays:
             self.kill()
-        self.process, self._command = process, list(process.args)
+        self.process, self._command = process, list(process.args)  # type: ignore[arg-type]  # own_redis gives a list
         self.port = self.proxy.target = port
 
     def close(self) -> None:

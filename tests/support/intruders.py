@@ -4,10 +4,14 @@ value that must not be found anywhere afterwards.
 
 import re
 import socket
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from commands import Commands
+from model.bundle.bundle import Bundle
 from service.http.access.api_keys import make_key
 from until import until
 
@@ -32,23 +36,32 @@ VALUE = "private-4711"
 PASSWORD = "redis-secret-0815"  # noqa: S105  to be looked for
 
 
-def ask(client, method, path, key=None, **headers):
+def ask(
+    client: httpx.Client, method: str, path: str, key: str | None = None, **headers: str
+) -> httpx.Response:
     if key is not None:
         headers["authorization"] = f"Bearer {key}"
     return client.request(method, path, json=BODY if method == "POST" else None, headers=headers)
 
 
-def look_for_leaks(commands, bundle, path, url, server, workers=1):
+def look_for_leaks(
+    commands: Commands,
+    bundle: Bundle,
+    path: Path,
+    url: str,
+    server: "subprocess.Popen[bytes]",
+    workers: int = 1,
+) -> int:
     """How many bytes of logs, metrics, errors and readiness say nothing that they must not.
 
     `path`: for a file of keys; `url`: of a Redis of PASSWORD, which is killed meanwhile.
     """
-    env = {"AFM_REDIS_URL": url, "AFM_API_KEYS": str(path)}
+    env: dict[str, Any] = {"AFM_REDIS_URL": url, "AFM_API_KEYS": str(path)}
     made = {right: make_key(path, right, [right]) for right in RIGHTS}
     done = commands.run("publish", str(bundle.directory), **env)
     assert done.returncode == 0, done.stderr
-    said = [commands.run("versions", **{**env, "AFM_REDIS_URL": url.replace("0815", "0816")})]
-    assert said[0].returncode != 0
+    failed = commands.run("versions", **{**env, "AFM_REDIS_URL": url.replace("0815", "0816")})
+    assert failed.returncode != 0
     errors = []
     with commands.serving(workers, AFM_LOG_LEVEL="debug", **env) as served:
         served.wait_until("/readyz", lambda answer: answer.status_code == 200)
@@ -65,20 +78,22 @@ def look_for_leaks(commands, bundle, path, url, server, workers=1):
             errors.append(ask(client, "GET", "/metrics", made["admin"]).text)
     log = served.log.read_text()
     assert len(errors) > 100
-    said = [log, *errors, *(one.stdout + one.stderr for one in said)]
+    said = [log, *errors, failed.stdout + failed.stderr]
     for secret in (VALUE, PASSWORD, PASSWORD.replace("0815", "0816"), *made.values()):
         for text in said:
             assert secret not in text, (secret, text[-2000:])
     return sum(len(text.encode()) for text in said)
 
 
-def core_limit(pid):
+def core_limit(pid: int) -> tuple[str, ...]:
     """What a process may write of itself when it crashes: soft and hard limit, in bytes."""
     limits = Path(f"/proc/{pid}/limits").read_text()
-    return re.search(r"Max core file size +(\w+) +(\w+) ", limits).groups()
+    found = re.search(r"Max core file size +(\w+) +(\w+) ", limits)
+    assert found
+    return found.groups()
 
 
-def drive(client, key):
+def drive(client: httpx.Client, key: str | None) -> list[str]:
     """Requests that go wrong in many ways, each with a value to be looked for; what came back."""
     fine, kind = {"ad": VALUE}, {"content-type": "application/json"}
     bodies = [
@@ -122,7 +137,7 @@ def drive(client, key):
     return found
 
 
-def raw_garbage(port):
+def raw_garbage(port: int) -> list[str]:
     """What is not HTTP, with the value in it; what came back."""
     found = []
     for sent in (

@@ -5,6 +5,7 @@ a choice, or the parser is more lenient than its grammar, an answer may be one o
 """
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 METHODS = (b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT")
@@ -13,7 +14,11 @@ HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*)")
 SIZE = re.compile(rb"([0-9a-fA-F]{1,15})(;[!-~ ]*)?")
 MOST_HEAD = 16 << 10
 
-REFUSED = {(400, "bad_request"), (505, "http_version_not_supported"), (431, "head_too_large")}
+REFUSED: set[tuple[int, object]] = {
+    (400, "bad_request"),
+    (505, "http_version_not_supported"),
+    (431, "head_too_large"),
+}
 
 
 class Due(NamedTuple):
@@ -45,11 +50,14 @@ class Short(Exception):  # noqa: N818 - what the stream is
     """It ends too soon."""
 
 
-def read(stream: bytes, answer) -> Reading:
+Answer = Callable[["Request", bytes | None], tuple[set[tuple[int, object]], bool | None]]
+
+
+def read(stream: bytes, answer: Answer) -> Reading:
     """What a stream is due; `answer(request, body)` says what the app makes of one, and whether it
     says so before it has the body.
     """
-    due = []
+    due: list[Due] = []
     rest = stream
     while True:
         rest = rest.lstrip(b"\r\n")
@@ -73,7 +81,7 @@ def read(stream: bytes, answer) -> Reading:
             elif waits:
                 return Reading([*due, Due(REFUSED, last=True, optional=True)], open=False)
             else:
-                early = early | (REFUSED if kind == "chunked" else set())
+                early = early | (REFUSED if kind == "chunked" else set[tuple[int, object]]())
             return Reading([*due, Due(early, last=last, bodiless=request.method == b"HEAD")], False)
         answers, waits = answer(request, body)
         last = not request.kept or (request.expects and not waits)

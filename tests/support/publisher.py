@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 import tempfile
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from service.cli import main
@@ -21,7 +22,7 @@ CONTEXT.set_forkserver_preload(
 )
 
 
-class Publisher(CONTEXT.Process):
+class Publisher(ForkServerProcess):
     """A publish of `bundle` with these settings; `file_limit`: bytes that a file may have."""
 
     def __init__(self, bundle: Path, env: dict[str, str], file_limit: int | None = None) -> None:

@@ -1,6 +1,7 @@
 """A real Redis with the users of docker/, and the commands that they must not get through."""
 
 import subprocess
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,7 +43,7 @@ WRITES = [
 
 
 @contextmanager
-def guarded_redis(home, server="redis"):
+def guarded_redis(home: Path, server: str = "redis") -> Iterator[int]:
     """A Redis, or Valkey, with the users' file, which keeps what it is given; yields its port."""
     acl = home / "users.acl"
     acl.write_text(users(home / "logins", "host:1"))
@@ -52,23 +53,23 @@ def guarded_redis(home, server="redis"):
         yield port
 
 
-def has_loaded(url):
+def has_loaded(url: str) -> bool:
     """Whether it has read what it kept: until then it takes connections and refuses commands."""
     with redis.Redis.from_url(url) as client:
         try:
-            return client.ping()
+            return bool(client.ping())
         except redis.BusyLoadingError:
             return False
 
 
-def logins_of(home, port):
+def logins_of(home: Path, port: int) -> dict[str, str]:
     return {
         path.parent.name: path.read_text().strip().replace("host:1", f"127.0.0.1:{port}")
         for path in (home / "logins").glob("*/url")
     }
 
 
-def users(folder, host):
+def users(folder: Path, host: str) -> str:
     run = subprocess.run(
         ["sh", str(DOCKER / "redis-users.sh"), str(DOCKER / "redis-users.acl"), str(folder), host],
         capture_output=True,
@@ -78,9 +79,11 @@ def users(folder, host):
     return run.stdout
 
 
-def refused(url, commands):
+def refused(
+    url: str, commands: Iterable[Sequence[str]]
+) -> list[tuple[Sequence[str], redis.RedisError | None]]:
     """Which of the commands are not."""
-    let_through = []
+    let_through: list[tuple[Sequence[str], redis.RedisError | None]] = []
     for command in commands:
         with redis.Redis.from_url(url) as client:
             try:
