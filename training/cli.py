@@ -8,6 +8,7 @@ from training.commands.fit_command import fit
 from training.commands.log_commands import schema, simulate
 from training.commands.net_commands import compare, folds, tune
 from training.commands.score_commands import evaluate, predict
+from training.commands.what_if_command import whatif
 
 EXAMPLES: dict[Callable[..., None], list[str]] = {
     schema: ["afm-train schema log.csv --label click --drop impression_id --out schema.toml"],
@@ -18,6 +19,7 @@ EXAMPLES: dict[Callable[..., None], list[str]] = {
     ],
     evaluate: ["afm-train evaluate bundle test.csv --by device"],
     predict: ["afm-train predict bundle test.csv --out scores.parquet --keep impression_id"],
+    whatif: ["afm-train whatif bundle --out whatif.html"],
     compare: [
         "afm-train compare log.csv --schema schema.toml --nets fm,afm,afm+ --out compared",
     ],

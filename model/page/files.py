@@ -2,6 +2,7 @@
 elsewhere.
 """
 
+import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "files"
@@ -29,6 +30,30 @@ def read(name: str) -> bytes:
 def names() -> list[str]:
     """The files that a page may ask for."""
     return sorted(path.name for path in FOLDER.iterdir() if path.suffix in KINDS)
+
+
+_IMPORT = re.compile(r'^import \{ ([^}]*) \} from "\./([\w-]+\.js)";$', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
+
+
+def in_one_script(entry: str) -> str:
+    """A module and those that it imports as one script, each in a scope of its own: a browser does
+    not load modules from a disk.
+    """
+    parts: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        if name in parts:
+            return
+        text = read(name).decode()
+        for _, imported in _IMPORT.findall(text):
+            add(imported)
+        exported = ", ".join(_EXPORT.findall(text))
+        text = _EXPORT.sub("", _IMPORT.sub(r'const { \1 } = modules["\2"];', text))
+        parts[name] = f'modules["{name}"] = (() => {{\n{text}return {{ {exported} }};\n}})();\n'
+
+    add(entry)
+    return '"use strict";\nconst modules = {};\n' + "".join(parts.values())
 
 
 def policy(**changed: str) -> str:

@@ -18,6 +18,7 @@ from service.http.headers.coding import Compressed, Gzip
 from service.http.openapi import document
 from service.http.pages.docs import add_docs_page
 from service.http.pages.explain_page import FILES, PAGES, add_explain_page
+from service.http.pages.model_page import FACTS, PAGE, add_model_page
 from service.http.pages.what_if import add_what_if
 from service.http.problems import InternalErrorMiddleware, ProblemMiddleware, add_handlers
 from service.http.request_metrics import RequestMetrics
@@ -42,7 +43,7 @@ FIRST_POLL_SECONDS = 60.0  # a worker that listens sooner would answer 503 to it
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]
 
 # beside the scoring paths
-COMPRESSED = frozenset(("/metrics", "/openapi.json", "/whatif", *PAGES, *FILES))
+COMPRESSED = frozenset(("/metrics", "/openapi.json", "/whatif", FACTS, PAGE, *PAGES, *FILES))
 
 
 def create_app(
@@ -96,6 +97,7 @@ def create_app(
     add_handlers(app)
     add_docs_page(app)
     add_explain_page(app, follower)
+    add_model_page(app, follower, redis, redis_timeout)
     routes = add_routes(app, settings, follower, telemetry, admission, drain)
     routes |= add_what_if(app, settings, follower, telemetry, admission)
     _add_layers(app, routes, settings, telemetry, keys)

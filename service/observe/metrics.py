@@ -34,7 +34,16 @@ from service.observe.processes import Processes
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 STAGES = ("decode", "wait", "encode", "score", "write")
 SCORING = ("/predict", "/explain", "/explain/previous", "/whatif")
-STATUS_PATHS = ("/healthz", "/readyz", "/metrics", "/model", "/docs", "/openapi.json", "/")
+STATUS_PATHS = (
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/model",
+    "/docs",
+    "/openapi.json",
+    "/",
+    "/model.html",
+)
 # of every path, and of those that score; "none": the caller left before its answer
 STATUSES = ("200", "401", "403", "404", "405", "500", "none")
 SCORING_STATUSES = ("400", "408", "413", "415", "422", "429", "431", "503", "504")

@@ -131,3 +131,27 @@ def coupon_bundle(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     config = Config(net="afm+", embedding=4, attention_size=4, fit=step, attention=step)
     fit(read_log(data, schema), None, None, schema, config, home / "bundle", 1, Watcher())
     return Bundle.open(home / "bundle")
+
+
+@pytest.fixture(scope="session")
+def private_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The tiny log, whose field `device` is private."""
+    import numpy as np
+
+    from model.schema import Schema
+    from tiny import TINY_SCHEMA, tiny_rows
+    from training.config import Config, Step
+    from training.data.log import Log
+    from training.fit.fit import fit
+    from training.fit.loop import Watcher
+
+    private = TINY_SCHEMA.replace("[fields.device]", "[fields.device]\nprivate = true")
+    schema = Schema.parse(private)
+    rows = tiny_rows(600)
+    columns = {name: [row[name] for row in rows] for name in schema.fields}
+    log = Log(columns, np.array([row["click"] for row in rows], np.float32))
+    step = Step(epochs=2, batch=128, learning_rate=0.02)
+    config = Config(net="fm", embedding=4, attention_size=4, fit=step, attention=step)
+    out = tmp_path_factory.mktemp("private") / "bundle"
+    fit(log, None, None, schema, config, out, 1, Watcher())
+    return Bundle.open(out)

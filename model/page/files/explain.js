@@ -68,8 +68,8 @@ class Page {
   }
 
   #describe() {
-    const { model, version, net, task, left_out: cut } = this.#begun;
-    byId("what").textContent = `Model ${model}, version ${version}, net ${net}${task === "click" ? "" : `, task ${task}`}.`;
+    const { model, version, net, task } = this.#begun;
+    byId("what").textContent = `${model ? `Model ${model}, version` : "Version"} ${version}, net ${net}${task === "click" ? "" : `, task ${task}`}.`;
     const hidden = this.#begun.private;
     const notes = [
       hidden ? `${hidden} private ${hidden === 1 ? "field is" : "fields are"} left out, and count as missing.` : "",
@@ -79,7 +79,7 @@ class Page {
     if (this.#source.portable) notes[notes.length - 1] = "This file scores by itself and sends nothing.";
     byId("foot").textContent = notes.filter(Boolean).join(" ");
     if (!this.#source.portable) {
-      byId("links").replaceChildren(make("a", { href: "docs" }, "API"));
+      byId("links").replaceChildren(make("a", { href: "model.html" }, "The model"), make("a", { href: "docs" }, "API"));
     }
   }
 

@@ -41,8 +41,18 @@ export class Service {
     return this.#ask("whatif", { ...request, row, ...(field === null ? {} : { field }) }, signal);
   }
 
+  async text(path) {
+    const answer = await fetch(path, { headers: this.#headers(), cache: "no-store" });
+    if (!answer.ok) throw new Refused(answer.status, {});
+    return answer.text();
+  }
+
+  #headers() {
+    return this.#key === null ? {} : { authorization: `Bearer ${this.#key}` };
+  }
+
   async #ask(path, body, signal) {
-    const headers = this.#key === null ? {} : { authorization: `Bearer ${this.#key}` };
+    const headers = this.#headers();
     const how = { headers, signal, cache: "no-store" };
     if (body !== undefined) {
       how.method = "POST";

@@ -8,7 +8,9 @@ from service.http.pages import docs, explain_page
 
 # the pages and the API's document hold no secret, and a browser has no way to send a key for them
 DOCS = ("/docs", *(f"/docs/files/{name}" for name in docs.FILES), "/openapi.json")
-OPEN = frozenset(("/healthz", "/readyz", *DOCS, *explain_page.PAGES, *explain_page.FILES))
+OPEN = frozenset(
+    ("/healthz", "/readyz", *DOCS, *explain_page.PAGES, *explain_page.FILES, "/model.html")
+)
 NEEDED = {
     "/predict": "predict",
     **dict.fromkeys(("/explain", "/explain/previous", "/whatif"), "explain"),

@@ -31,8 +31,8 @@ def add_explain_page(app: FastAPI, follower: Follower) -> None:
     """Give the app / with its files, and GET /whatif, whose links are relative: they hold behind a
     proxy's prefix as well.
     """
-    kept = {path: _answer(name) for path, name in PAGES.items()}
-    kept |= {path: _answer(path.rpartition("/")[2]) for path in FILES}
+    kept = {path: page_answer(name) for path, name in PAGES.items()}
+    kept |= {path: page_answer(path.rpartition("/")[2]) for path in FILES}
 
     async def shown(request: Request) -> Response:
         answer = kept[request.url.path]
@@ -72,7 +72,8 @@ class _Beginnings:
         return found
 
 
-def _answer(name: str) -> Response:
+def page_answer(name: str) -> Response:
+    """A file of the pages as an answer, with what a browser may do for it."""
     content = files.read(name)
     kind = files.KINDS[name[name.rindex(".") :]]
     headers = {**_HEADERS, "etag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
