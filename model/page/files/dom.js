@@ -21,7 +21,7 @@ function filled(element, attributes, children) {
 }
 
 export function table(caption, heads, rows) {
-  const head = heads.map((text) => make("th", { scope: "col" }, text));
+  const head = heads.map((text) => (text ? make("th", { scope: "col" }, text) : make("td")));
   const body = rows.map((cells) =>
     make("tr", {}, ...cells.map((cell) => (cell instanceof Element ? cell : make("td", {}, String(cell))))),
   );
@@ -40,7 +40,7 @@ export function number(text) {
 
 // A box that scrolls sideways, also by keyboard, where its table is wider than the screen.
 export function scrolled(label, inner) {
-  return make("div", { class: "scrolled", tabindex: "0", role: "region", "aria-label": label }, inner);
+  return make("div", { class: "scrolled", tabindex: "0", role: "region", "aria-label": `${label}, a table` }, inner);
 }
 
 export function byId(id) {
