@@ -5,30 +5,13 @@ from typing import Annotated
 
 from typer import Option
 
-from training.commands.options import (
-    ConfigFile,
-    LogFiles,
-    Net,
-    OutFolder,
-    SchemaFile,
-    Seed,
-    Separator,
-    TestFiles,
-    ValidFiles,
-    at_least,
-    configuration,
-    data_given,
-    optional_log,
-    print_progress,
-    print_warnings,
-)
-from training.commands.options import seed as parser_of_seed
+from training.commands import options
 
 
 def compare(
-    data: LogFiles,
-    schema: SchemaFile,
-    out: OutFolder,
+    data: options.LogFiles,
+    schema: options.SchemaFile,
+    out: options.OutFolder,
     nets: Annotated[
         str, Option(metavar="NAMES", help="The others are compared with the first.")
     ] = "fm,nfm,afm,afm+",
@@ -40,10 +23,10 @@ def compare(
             help="Fit LightGBM on the same split, too: what does explaining cost?",
         ),
     ] = None,
-    valid: ValidFiles = None,
-    test: TestFiles = None,
-    config: ConfigFile = None,
-    separator: Separator = None,
+    valid: options.ValidFiles = None,
+    test: options.TestFiles = None,
+    config: options.ConfigFile = None,
+    separator: options.Separator = None,
 ) -> None:
     """Compare nets on one split, each fitted with several seeds."""
     from model.schema import Schema
@@ -54,34 +37,34 @@ def compare(
     from training.fit.progress import watcher
 
     keep_freed_memory()
-    numbers = [parser_of_seed("--seeds")(text) for text in seeds.split(",")]
-    fields, settings = Schema.load(schema), configuration(config, None)
+    numbers = [options.seed("--seeds")(text) for text in seeds.split(",")]
+    fields, settings = Schema.load(schema), options.configuration(config, None)
     names = [name.strip() for name in nets.split(",")]
-    log = read_log(data_given(data, separator), fields)
-    held_out = optional_log(valid, fields, separator)
-    tested = optional_log(test, fields, separator)
-    how = settings, names, numbers, out, watcher(), print_progress, against
+    log = read_log(options.data_given(data, separator), fields)
+    held_out = options.optional_log(valid, fields, separator)
+    tested = options.optional_log(test, fields, separator)
+    how = settings, names, numbers, out, watcher(), options.print_progress, against
     compared = compare_nets(log, held_out, tested, fields, *how)
     print(printed(compared))
     print(f"{out}: report.html, results.json and {len(compared.runs)} bundles")
 
 
 def folds(
-    data: LogFiles,
-    schema: SchemaFile,
-    out: OutFolder,
-    net: Net = None,
+    data: options.LogFiles,
+    schema: options.SchemaFile,
+    out: options.OutFolder,
+    net: options.Net = None,
     folds: Annotated[
         int,
         Option(
-            parser=at_least("--folds", int, 2),
+            parser=options.at_least("--folds", int, 2),
             metavar="K",
             help="With a time in the schema each is tested on what follows.",
         ),
     ] = 5,
-    seed: Seed = 1,
-    config: ConfigFile = None,
-    separator: Separator = None,
+    seed: options.Seed = 1,
+    config: options.ConfigFile = None,
+    separator: options.Separator = None,
 ) -> None:
     """Fit one net on several parts of a log, and test it on the rest."""
     from model.schema import Schema
@@ -91,26 +74,26 @@ def folds(
     from training.fit.progress import watcher
 
     keep_freed_memory()
-    fields, settings = Schema.load(schema), configuration(config, net)
-    log = read_log(data_given(data, separator), fields)
-    figures = fit_folds(log, fields, settings, folds, out, seed, watcher(), print_progress)
+    fields, settings = Schema.load(schema), options.configuration(config, net)
+    log = read_log(options.data_given(data, separator), fields)
+    figures = fit_folds(log, fields, settings, folds, out, seed, watcher(), options.print_progress)
     print(printed(figures))
     print(f"{out}: {RESULTS} and {folds} bundles")
 
 
 def tune(
-    data: LogFiles,
-    schema: SchemaFile,
+    data: options.LogFiles,
+    schema: options.SchemaFile,
     out: Annotated[Path, Option(metavar="DIR", help="If it exists, its search is resumed.")],
-    net: Net = None,
+    net: options.Net = None,
     trials: Annotated[int | None, Option(metavar="N", help="Of all runs together.")] = None,
     minutes: Annotated[
         float | None, Option(metavar="M", help="Of this run; a trial that is cut is resumed.")
     ] = None,
-    valid: ValidFiles = None,
-    seed: Seed = 1,
-    config: ConfigFile = None,
-    separator: Separator = None,
+    valid: options.ValidFiles = None,
+    seed: options.Seed = 1,
+    config: options.ConfigFile = None,
+    separator: options.Separator = None,
 ) -> None:
     """Search for the settings of a net."""
     from model.schema import Schema
@@ -121,16 +104,16 @@ def tune(
     from training.search.tune_report import format_trial, printed
 
     keep_freed_memory()
-    fields, settings = Schema.load(schema), configuration(config, net)
-    log = read_log(data_given(data, separator), fields)
-    held_out = optional_log(valid, fields, separator)
+    fields, settings = Schema.load(schema), options.configuration(config, net)
+    log = read_log(options.data_given(data, separator), fields)
+    held_out = options.optional_log(valid, fields, separator)
     tuned = search(
         *(log, held_out, fields, settings, out, seed, trials, minutes),
-        ended=lambda trial: print_progress(format_trial(trial)),
-        warned=lambda line: print_warnings([line]),
+        ended=lambda trial: options.print_progress(format_trial(trial)),
+        warned=lambda line: options.print_warnings([line]),
     )
     print(printed(tuned))
     if tuned.interrupted:
-        print_progress("interrupted: the same command goes on from here")
+        options.print_progress("interrupted: the same command goes on from here")
     if tuned.best is not None:
         print(f"{out / BEST}: trial {tuned.best.number}; see {out / REPORT}")
