@@ -204,7 +204,7 @@ def test_a_warm_start_is_held_against_the_bundle_as_it_is_served(make_bundle, tm
         p = scores(bundle, rows).probabilities
         loss = -np.where(clicks, np.log(p), np.log1p(-p)).mean()
         assert facts[figure] == pytest.approx(loss, abs=1e-5)
-    assert f"today&#x27;s {net} beats the bundle" in (new.directory / "report.html").read_text(), (
+    assert f"today&#39;s {net} beats the bundle" in (new.directory / "report.html").read_text(), (
         facts
     )
 
