@@ -109,8 +109,10 @@ upgrade: ## new images into running containers, one replica after the other
 rollback: ## the version that was active before
 	@docker compose run --rm -T --no-deps publisher afm-serve rollback
 
+# Without dependencies, so that no newer image or setting makes a container anew at night.
 retrain: ## train on AFM_DATA from the active version, publish when it is not worse (for cron)
-	@docker compose run --rm -T -e AFM_TRAIN=$(or $(AFM_TRAIN),warm) trainer train-once
+	@docker compose run --rm -T --no-deps live
+	@docker compose run --rm -T --no-deps -e AFM_TRAIN=$(or $(AFM_TRAIN),warm) trainer train-once
 	@docker compose run --rm -T --no-deps publisher publish-waiting
 
 backup: ## the versions into the folder TO=
