@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from service.http.headers import deadline
-from service.http.request_bodies import (
+from service.http.endpoints.request_bodies import (
     CandidatesRequest,
     ExplainCandidatesRequest,
     ExplainInstancesRequest,
@@ -20,7 +19,8 @@ from service.http.request_bodies import (
     WhatIfCandidatesRequest,
     WhatIfInstancesRequest,
 )
-from service.http.status_answers import Alive, ModelAnswer, NotReady, Problem, Ready
+from service.http.endpoints.status_answers import Alive, ModelAnswer, NotReady, Problem, Ready
+from service.http.headers import deadline
 from service.scoring.answers import ExplainAnswer, PredictAnswer, WhatIfAnswer
 
 JSON, PROBLEM, TEXT = "application/json", "application/problem+json", "text/plain"

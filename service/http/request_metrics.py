@@ -6,11 +6,9 @@ from time import perf_counter
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.http.wire.protocol import REFUSED_AS
+from service.http.wire.incoming import incoming
 from service.observe.access_log import note_access
 from service.observe.metrics import Telemetry
-
-ROWS = "rows"  # in a request's state: how many it has
 
 
 class RequestMetrics:
@@ -55,9 +53,9 @@ class RequestMetrics:
             route = scope["path"] if scope["path"] in self._routes else "unknown"
             took = perf_counter() - started
             if status == "none":  # or it was answered at the socket
-                status = scope.get("state", {}).get(REFUSED_AS, status)
+                status = incoming(scope).refused_as or status
             answers, seconds = self._labelled(route, status)
             answers.inc()
             seconds.observe(took)
             if self._access_log:
-                note_access(status, route, took, scope.get("state", {}).get(ROWS))
+                note_access(status, route, took, incoming(scope).rows)

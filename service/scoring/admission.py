@@ -89,7 +89,9 @@ class Admission:
         self._refusal = refusal
         self._telemetry = telemetry
         self._most_rows = most_rows
-        self._rows = 0.0
+        self._requests = 0  # in flight
+        self._rows = 0.0  # theirs, weighed
+        self._is_coming = False  # whether an entrance has `coming` rows
         self._entrances: dict[str, Entrance] = {}
 
     def entrance(
@@ -114,10 +116,12 @@ class Admission:
 
     def judge(self, entrance: Entrance, rows: float) -> Overloaded | None:
         """Why a request of about so many rows is too much now; None where it is not."""
+        if not self._requests and not self._is_coming:  # nothing to wait for
+            return None
         wait = self.wait(entrance.turns(rows), later=entrance.later)
         if wait > max(self.most_wait, rows * entrance.pace.row_seconds):
             return self._refusal(wait)
-        if self._rows > 0 and self._rows + rows * entrance.weight > self._most_rows:
+        if self._requests and self._rows + rows * entrance.weight > self._most_rows:
             return self._refusal(wait)
         return None
 
@@ -141,7 +145,8 @@ class Admission:
         refusal = self.judge(entrance, rows)
         if refusal is not None:
             return refusal
-        if not any(one.coming for one in self._entrances.values()):
+        if not self._is_coming:
+            self._is_coming = True
             asyncio.get_running_loop().call_soon(self._came)
         entrance.coming += min(rows, entrance.step_rows)
         return None
@@ -157,15 +162,18 @@ class Admission:
         entrance.note(rows, size)
         weighed = rows * entrance.weight
         entrance.count(rows, 1)
+        self._requests += 1
         self._rows += weighed
         self._telemetry.rows_in_flight.set(self._rows)
         try:
             yield
         finally:
             entrance.count(rows, -1)
-            self._rows -= weighed
+            self._requests -= 1
+            self._rows = self._rows - weighed if self._requests else 0.0
             self._telemetry.rows_in_flight.set(self._rows)
 
     def _came(self) -> None:
+        self._is_coming = False
         for entrance in self._entrances.values():
             entrance.coming = 0.0

@@ -16,8 +16,8 @@ from model.scorer import Scorer
 from model.vocabulary import FieldVocabulary, from_bytes
 from service.limits import NO_CACHE, CacheLimits
 from service.scoring.ad_cache import AdCache
-from service.scoring.payloads import RawRows
 from service.scoring.remote_fields import LiveValues
+from service.scoring.unread_rows import RawRows
 
 WARM_ROWS = 128
 GRAPH_TOLERANCE = 1e-4  # between two graphs of a bundle, relative to max(1, |score|)
@@ -40,20 +40,17 @@ class Live:
         """The version that answers name."""
         return self.bundle.version
 
-    def slate(self, context: Encoded, rows: RawRows, start: int, stop: int) -> Slate | None:
-        """One context with the ads of rows start..stop of a request, by what is known of them; None
-        where one of them has a field of the context.
+    def slate(self, context: Encoded, rows: RawRows) -> Slate | None:
+        """One context with N ads, by what is known of them; None where one of them has a field of
+        the context.
 
         Raises:
-            InputError: an ad that cannot be read or encoded; `row` counts from `start`.
+            InputError: an ad that cannot be read or encoded.
         """
         if not self.scorer.ranks(len(rows)):  # the ads' own parts are of no use then
-            few = self.encoder.encode_ads(rows[start:stop])
+            few = self.encoder.encode_ads(rows[:])
             return None if few is None else Slate(context, few)
-        found = self.ads.encode(
-            rows.raws(start, stop),
-            lambda positions: rows.read([start + position for position in positions]),
-        )
+        found = self.ads.encode(rows.raws(), rows.read)
         return None if found is None else Slate(context, *found)
 
     def without_ads(self) -> "Live":

@@ -4,29 +4,27 @@ It runs on the event loop, since a hop to another thread costs more than most re
 go in slices, between which other requests have their turn. The deadline is looked at before each.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
+from msgspec import UNSET, Raw
 
-from model.encoding import Encoded, Slate
 from model.errors import InputError
 from model.values.values import Row
 from service.errors import CallerLeft, DeadlinePassed
 from service.observe.metrics import Telemetry
 from service.scoring.answers import RowError
 from service.scoring.live_version import Live
-from service.scoring.payloads import Asked, RawRows, UnreadRows
+from service.scoring.payloads import Asked
+from service.scoring.slices import Tally, encode_context, score_slice, slice_faults
 from service.scoring.turns import Pace, Turns
-
-# The same for every view: the last bit of a row's score depends on the rows it is scored with, and
-# /explain is to name the very probability that /predict gives.
-SLICE_ROWS = 100
+from service.scoring.unread_rows import UnreadRows
+from service.scoring.views import SLICE_ROWS, Errors, View
 
 _json = msgspec.json.Encoder()
-_items: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
+_items: msgspec.json.Decoder[list[Raw]] = msgspec.json.Decoder(list[Raw])
 
 
 class Asker(Protocol):
@@ -44,75 +42,6 @@ class _Until(NamedTuple):
     def check_asker(self) -> None:
         if self.asker is not None and self.asker.left:
             raise CallerLeft("the caller left before its request was answered")
-
-
-class View(ABC):
-    """What an answer lists, one item a row, under `key`.
-
-    `step_rows`: those of one turn, a divisor of SLICE_ROWS. `later`: whether others go before.
-    """
-
-    route: str
-    key: str
-    step_rows = SLICE_ROWS
-    later = False
-
-    def before(self, live: Live) -> bytes:  # noqa: ARG002  what some views look at
-        """The answer's keys up to the list."""
-        return b'"%s":' % self.key.encode()
-
-    @abstractmethod
-    def score(
-        self, live: Live, asked: Asked, start: int, encoded: Encoded | Slate
-    ) -> Iterator[list[Any]]:
-        """The items of the rows from `start` on that `encoded` was made of, in steps."""
-
-
-class Probabilities(View):
-    """The probability of each row; where the live version's task has none, its score."""
-
-    route = "/predict"
-    key = "probabilities"
-
-    def before(self, live: Live) -> bytes:
-        """The keys of probabilities, or of scores beside none."""
-        keys = super().before(live)
-        return keys if live.scorer.has_probabilities else keys + b'null,"scores":'
-
-    def score(
-        self,
-        live: Live,
-        asked: Asked,  # noqa: ARG002  numbers need no raw rows
-        start: int,  # noqa: ARG002  nor their places
-        encoded: Encoded | Slate,
-    ) -> Iterator[list[Any]]:
-        """All in one step."""
-        yield live.scorer.predict(encoded).predictions.tolist()
-
-
-class Explanations(View):
-    """Each row's score taken apart, five a turn: they take as long as hundreds of probabilities,
-    and an auction does not wait for them.
-    """
-
-    route = "/explain"
-    key = "explanations"
-    step_rows = 5
-    later = True
-
-    def score(
-        self, live: Live, asked: Asked, start: int, encoded: Encoded | Slate
-    ) -> Iterator[list[Any]]:
-        """Five a step, with their raw values beside."""
-        rows = asked.rows[start : start + len(encoded)]
-        whole = [{**asked.context, **row} for row in rows] if asked.context else rows
-        scores = live.scorer.predict(encoded)
-        if isinstance(encoded, Slate):
-            encoded = live.scorer.joined(encoded)
-        for at in range(0, len(rows), self.step_rows):
-            step = slice(at, at + self.step_rows)
-            some = encoded.slice(step.start, step.stop), scores.slice(step.start, step.stop)
-            yield live.explainer.explain(whole[step], some[0], asked.top, some[1])
 
 
 class Predictor:
@@ -150,7 +79,7 @@ class Predictor:
         timeout_ms = self._timeout_ms if asked.timeout_ms is None else asked.timeout_ms
         deadline = None if timeout_ms is None else started + timeout_ms / 1000
         until = _Until(deadline, asker)
-        errors = b""
+        errors: Errors = UNSET
         degraded = False
         if live.values is not None:
             left = None if deadline is None else deadline - perf_counter()
@@ -159,27 +88,21 @@ class Predictor:
             if asked.strict:
                 items = await self._items(live, asked, until)
             else:
-                items, faults = await self._spared(live, asked, until)
-                errors = b',"errors":' + _json.encode(faults)
+                items, errors = await self._spared(live, asked, until)
         except TimeoutError:
             raise DeadlinePassed(f"the request's timeout of {timeout_ms:g} ms is over") from None
         until.check_asker()  # who is not counted as answered
         if degraded:
             self._telemetry.degraded.inc()
-        return b'{"model":%s,"version":%s,"degraded":%s,%s[%s]%s}' % (
-            _json.encode(live.model),
-            _json.encode(live.version),
-            _json.encode(degraded),
-            self._view.before(live),
-            items,
-            errors,
-        )
+        listed = Raw(b"[%s]" % items)
+        return _json.encode(self._view.answer(live, listed, errors, degraded=degraded))
 
     async def _items(self, live: Live, asked: Asked, until: _Until) -> bytes:
         # the answer's list without its brackets
-        work = _Work(self._view, live, asked)
-        parts = await self._in_turns(work, len(asked.rows), until)
-        self._count(work)
+        tally = Tally()
+        steps = self._steps(live, asked, tally)
+        parts = await self._in_turns(steps, len(asked.rows), until)
+        self._count(live, tally, len(asked.rows))
         return b",".join(parts)
 
     async def _spared(
@@ -211,33 +134,39 @@ class Predictor:
 
     async def _faults(self, live: Live, asked: Asked, until: _Until) -> dict[int, InputError]:
         # of every row that cannot be scored, by its position
-        rows, context = asked.rows, asked.context
         found: dict[int, InputError] = {}
-        for start in range(0, len(rows), SLICE_ROWS):
-            places = range(start, min(start + SLICE_ROWS, len(rows)))
+        for start, rows in _slices(asked.rows):
             await self._turns.take(until.deadline, later=self._view.later)
             try:
                 until.check_asker()
-                if isinstance(rows, UnreadRows):
-                    found |= rows.faults(places)
-                readable = [place for place in places if place not in found]
-                some = [rows[place] for place in readable]
-                if not some or _fault(live, context, some) is None:
-                    continue
-                for place, row in zip(readable, some, strict=True):
-                    fault = _fault(live, context, [row])
-                    if fault is not None:
-                        found[place] = fault
+                faults = slice_faults(live, asked, rows)
+                found |= {start + place: fault for place, fault in faults.items()}
             finally:
-                self._turns.give(self._pace, len(places))
+                self._turns.give(self._pace, len(rows))
         return found
 
-    async def _in_turns(self, work: "_Work", rows: int, until: _Until) -> list[bytes]:
-        # the work's steps; TimeoutError where the next one would end, or this one did, too late
+    def _steps(self, live: Live, asked: Asked, tally: Tally) -> Iterator[bytes]:
+        # all slices' steps; the one place where a row's number within its slice becomes that in
+        # the request
+        begun = perf_counter()
+        context = encode_context(live, asked)
+        if context is not None:
+            tally.note(context)
+        tally.encode_seconds += perf_counter() - begun
+        for start, rows in _slices(asked.rows):
+            try:
+                yield from score_slice(live, self._view, asked, context, rows, tally)
+            except InputError as error:
+                if error.row is not None:
+                    error.row += start
+                raise
+
+    async def _in_turns(self, steps: Iterator[bytes], rows: int, until: _Until) -> list[bytes]:
+        # one step a turn; TimeoutError where the next one would end, or this one did, too late
         parts: list[bytes] = []
         deadline = until.deadline
-        steps, step_rows = iter(work), self._view.step_rows
-        # of the steps so far; before the first, what others took of late
+        step_rows = self._view.step_rows
+        # of the steps so far; before the first, what others took in the last turns
         longest = min(step_rows, rows) * self._pace.row_seconds
         asked_at = perf_counter()
         for start in range(0, rows, step_rows):
@@ -261,81 +190,26 @@ class Predictor:
                 self._turns.give(self._pace, min(step_rows, rows - start))
         return parts
 
-    def _count(self, work: "_Work") -> None:
+    def _count(self, live: Live, tally: Tally, rows: int) -> None:
         telemetry = self._telemetry
-        self._rows.inc(len(work.asked.rows))
-        telemetry.stages["encode"].observe(work.encode_seconds)
-        telemetry.stages["score"].observe(work.score_seconds)
-        telemetry.stages["write"].observe(work.write_seconds)
-        for field, count in work.unknown.items():
+        self._rows.inc(rows)
+        telemetry.stages["encode"].observe(tally.encode_seconds)
+        telemetry.stages["score"].observe(tally.score_seconds)
+        telemetry.stages["write"].observe(tally.write_seconds)
+        for field, count in tally.unknown.items():
             telemetry.unknown.labels(field).inc(count)
-        for counter, count in zip(telemetry.ad_cache, work.live.ads.take_counts(), strict=True):
+        for counter, count in zip(telemetry.ad_cache, live.ads.take_counts(), strict=True):
             if count:
                 counter.inc(count)
-        if work.ignored:
-            telemetry.ignored.inc(work.ignored)
+        if tally.ignored:
+            telemetry.ignored.inc(tally.ignored)
 
 
-def _fault(live: Live, context: Row, rows: Sequence[Row]) -> InputError | None:
-    # why one of the rows cannot be encoded
-    try:
-        live.encoder.encode_request(context, rows)
-    except InputError as error:
-        if error.row is None:
-            raise
-        return error
-    return None
-
-
-class _Work:
-    # the steps of one request as JSON without the brackets, and what they took
-
-    def __init__(self, view: View, live: Live, asked: Asked) -> None:
-        self.view = view
-        self.live = live
-        self.asked = asked
-        self.encode_seconds = self.score_seconds = self.write_seconds = 0.0
-        self.unknown: dict[str, int] = {}
-        self.ignored = 0
-        self._context: Encoded | None = None  # by itself, where the ads are too
-
-    def __iter__(self) -> Iterator[bytes]:
-        begun = perf_counter()
-        rows = self.asked.rows
-        if isinstance(rows, RawRows):
-            self._context = self.live.encoder.encode_context(self.asked.context)
-            if self._context is not None:
-                self._note(self._context)
-        for start in range(0, len(rows), SLICE_ROWS):
-            encoded = self._encode(start, start + SLICE_ROWS)
-            encoded_at = perf_counter()
-            self.encode_seconds += encoded_at - begun
-            begun = encoded_at
-            for items in self.view.score(self.live, self.asked, start, encoded):
-                scored_at = perf_counter()
-                part = _json.encode(items)[1:-1]
-                self.score_seconds += scored_at - begun
-                self.write_seconds += perf_counter() - scored_at
-                yield part
-                begun = perf_counter()
-
-    def _encode(self, start: int, stop: int) -> Encoded | Slate:
-        rows = self.asked.rows
-        try:
-            if self._context is not None and isinstance(rows, RawRows):
-                slate = self.live.slate(self._context, rows, start, stop)
-                if slate is not None:
-                    self._note(slate.ads)
-                    return slate
-            whole = self.live.encoder.encode_request(self.asked.context, rows[start:stop])
-        except InputError as error:
-            if error.row is not None:
-                error.row += start
-            raise
-        self._note(whole)
-        return whole
-
-    def _note(self, encoded: Encoded) -> None:
-        for field, count in encoded.unknown.items():
-            self.unknown[field] = self.unknown.get(field, 0) + count
-        self.ignored = max(self.ignored, encoded.ignored)
+def _slices(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:
+    # each with the position of its first row
+    if len(rows) <= SLICE_ROWS:
+        yield 0, rows
+        return
+    for start in range(0, len(rows), SLICE_ROWS):
+        stop = start + SLICE_ROWS
+        yield start, rows.part(start, stop) if isinstance(rows, UnreadRows) else rows[start:stop]

@@ -13,8 +13,9 @@ from model.values.ids import FIRST
 from model.values.values import Reading, Row
 from model.vocabulary import Ids, Vocabulary
 from service.errors import MalformedBody, StoreUnavailable
-from service.scoring.payloads import Asked, UnreadRows
+from service.scoring.payloads import Asked
 from service.scoring.redis_lookups import Lookups
+from service.scoring.unread_rows import UnreadRows
 from service.store.records import Record
 from service.store.version_store import VersionStore
 

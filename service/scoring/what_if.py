@@ -24,8 +24,9 @@ from service.observe.metrics import Telemetry
 from service.scoring.answers import LeastChange, WhatIfAnswer
 from service.scoring.live_version import Live
 from service.scoring.payloads import WhatIfAsked
-from service.scoring.predictor import SLICE_ROWS, Asker
+from service.scoring.predictor import Asker
 from service.scoring.turns import Pace, Turns
+from service.scoring.views import SLICE_ROWS
 
 Answers = NDArray[np.float32]
 

@@ -14,13 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.encoding import Encoded, Slate
+from model.encoding import Slate
 from model.errors import InputError
 from model.values.values import Row
 from service.errors import ShadowError
 from service.limits import NO_SHADOW, ShadowLimits
 from service.scoring.live_version import Live
-from service.scoring.payloads import Asked, RawRows
+from service.scoring.payloads import Asked
+from service.scoring.slices import encode_context, encode_slice
+from service.scoring.unread_rows import UnreadRows
 
 MOST_BYTES = 4 << 20  # of the bodies of what is kept
 MOST_ROWS = 100  # of a request
@@ -173,15 +175,10 @@ class Shadow:
 def _score(live: Live, asked: Asked, rest: Callable[[float], None]) -> _ShadowScores:
     # as it is served, in two steps: a scheduler may leave a thread its core until it sleeps,
     # whichever thread wakes meanwhile, so shorter steps make for shorter waits
-    encoder, scorer = live.encoder, live.scorer
-    rows = asked.rows
-    encoded: Encoded | Slate | None = None
+    scorer, rows = live.scorer, asked.rows
+    some = rows.part(0, MOST_ROWS) if isinstance(rows, UnreadRows) else rows[:MOST_ROWS]
     with _then_rest(rest):
-        if isinstance(rows, RawRows):
-            context = encoder.encode_context(asked.context)
-            encoded = None if context is None else live.slate(context, rows, 0, MOST_ROWS)
-        if encoded is None:
-            encoded = encoder.encode_request(asked.context, rows[:MOST_ROWS])
+        encoded = encode_slice(live, asked, encode_context(live, asked), some)
     with _then_rest(rest):
         began = thread_time()  # this thread's own: waiting for a core does not count
         predictions = scorer.predict(encoded).predictions

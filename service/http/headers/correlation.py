@@ -12,7 +12,7 @@ REQUEST_ID, TRACEPARENT = b"x-request-id", b"traceparent"
 _KEYS = {REQUEST_ID: "request_id", TRACEPARENT: "traceparent"}
 _FINE = re.compile(rb"[\x20-\x7e]{1,128}")
 _UNPARSED = re.compile(
-    rb"\r?\n(%s|%s)[ \t]*:[ \t]*([^\r\n]*)" % (REQUEST_ID, TRACEPARENT), re.IGNORECASE
+    rb"\n(%s|%s)[ \t]*:[ \t]*([^\r\n]*)" % (REQUEST_ID, TRACEPARENT), re.IGNORECASE
 )
 
 Echo = list[tuple[bytes, bytes]]
@@ -28,8 +28,8 @@ def echo_of(headers: Mapping[bytes, bytes]) -> Echo:
 
 def echo_of_unparsed(data: bytes) -> Echo:
     """The echoed headers of a request as it was sent."""
-    head = data.partition(b"\r\n\r\n")[0]
-    return echo_of({name.lower(): value for name, value in _UNPARSED.findall(head)})
+    found = _UNPARSED.findall(data, 0, data.find(b"\r\n\r\n"))
+    return echo_of({name.lower(): value for name, value in found}) if found else []
 
 
 def for_log(echo: Echo) -> dict[str, str]:

@@ -6,12 +6,12 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from service.errors import NoModel
-from service.http.routes import ScoringEndpoint
+from service.http.endpoints.scoring import ScoringEndpoint
 from service.observe.metrics import Telemetry
 from service.scoring.admission import Admission
 from service.scoring.live_version import Live
 from service.scoring.payloads import PayloadDecoder
-from service.scoring.predictor import SLICE_ROWS, Explanations
+from service.scoring.views import SLICE_ROWS, Explanations
 from service.scoring.what_if import WhatIf
 from service.settings import Settings
 from service.versions.follower import Follower

@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 from service.http.headers.correlation import echo_of, for_log
 from service.http.problems import CODES, problem
 from service.http.wire.drain import Drain
-from service.http.wire.protocol import ECHO, GOAWAY, REFUSED_AS, OneWriteProtocol
+from service.http.wire.protocol import GOAWAY, OneWriteProtocol
 from service.http.wire.room import Room
 from service.observe.access_log import note_access
 
@@ -131,7 +131,7 @@ class Connection(OneWriteProtocol):
         if self._last or self._rules.drain.begun:
             self.cycle.keep_alive = False
         more = self._stays if self.cycle.scope["http_version"] == "1.1" else self._stays[1:]
-        echo = self.cycle.scope["state"].get(ECHO)
+        echo = self._incoming.echo
         if echo:
             self.cycle.default_headers = [*self.cycle.default_headers, *echo]
         self.cycle.default_headers = _Headers(self.cycle, more)  # type: ignore[assignment]  # as uvicorn uses it
@@ -228,10 +228,10 @@ class Connection(OneWriteProtocol):
     def _refuse(self, reason: str, answer: Response) -> None:
         self._count(reason)
         status = answer.status_code
-        state = self.request_at_work()
-        if state is not None:
-            state[REFUSED_AS] = str(status)
-            echo = state.get(ECHO, [])
+        at_work = self.request_at_work()
+        if at_work is not None:
+            at_work.refused_as = str(status)
+            echo = at_work.echo
         else:
             echo = echo_of(dict(self.headers)) if self._in_head else []
             if self._rules.access_log:

@@ -15,27 +15,17 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.http.headers.correlation import Echo, echo_of, echo_of_unparsed, logging_as
+from service.http.wire.incoming import KEY, Incoming, Sender
 from service.http.wire.transport import Gathering, PipelinedFlow
 from service.http.wire.unparsed import whole_post
 
 if TYPE_CHECKING:
     from service.http.wire.refusals import Refusals
 
-# In a request's state: when its first bytes came, by `perf_counter`; who sent them; its headers by
-# name; those that its answer echoes; and the status that was sent past the app, where one was.
-RECEIVED_AT, SENDER, BY_NAME = "received_at", "sender", "headers_by_name"
-ECHO, REFUSED_AS = "echo", "refused_as"
-
 # RFC 9113: an empty SETTINGS frame, then GOAWAY with the code HTTP_1_1_REQUIRED
 NOT_HTTP2 = b"this service speaks HTTP/1.1"
 GOAWAY = b"\0\0\0\x04\0\0\0\0\0" + b"\0\0%c\x07\0\0\0\0\0" % (8 + len(NOT_HTTP2))
 GOAWAY += b"\0\0\0\0\0\0\0\x0d" + NOT_HTTP2
-
-
-class Sender:
-    """Whoever is at the other end of a connection; `left`: whether it has closed it."""
-
-    left = False
 
 
 class OneWriteProtocol(HttpToolsProtocol):
@@ -55,14 +45,17 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._deaf = False  # whether what still comes is no request any more
         self._last_words: bytes | None = None  # to be written when all before is answered
         self._received_at = 0.0
+        self._judged = False  # whether what is being read has been let in
         self._unparsed = b""  # the request that is refused, or held to be
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         if self._deaf or self.transport.is_closing():
             return
+        self._judged = False
         if self._refusals is not None:
-            self.refuse_now()  # where more comes than is held
+            if self._unparsed:
+                self.refuse_now()  # more comes than the request that is held
             found = whole_post(data) if self._is_idle() else None
             if found is not None:
                 self._unset_keepalive_if_required()
@@ -70,6 +63,7 @@ class OneWriteProtocol(HttpToolsProtocol):
                 if self._refusals.refuses(self, *found):
                     return
                 self._unparsed = b""
+                self._judged = True
         self._received_at = perf_counter()
         try:
             self._feed(data)
@@ -85,8 +79,8 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._between = False
         self._in_head = True
-        state = self.scope["state"]
-        state[RECEIVED_AT], state[SENDER] = self._received_at, self._sender
+        incoming = Incoming(self._received_at, self._sender, judged=self._judged)
+        self._incoming = self.scope["state"][KEY] = incoming
 
     def on_headers_complete(self) -> None:
         """See httptools."""
@@ -97,11 +91,8 @@ class OneWriteProtocol(HttpToolsProtocol):
         self.check_head(method, version)
         if version == "1.0":
             self.expect_100_continue = False  # RFC 9110, 10.1.1
-        state = self.scope["state"]
-        by_name = state[BY_NAME] = dict(self.headers)
-        echo = echo_of(by_name)
-        if echo:
-            state[ECHO] = echo
+        self._incoming.headers = dict(self.headers)
+        self._incoming.echo = echo_of(self._incoming.headers)
         super().on_headers_complete()
         if version == "1.0":
             # the parser lets `keep-alive` win over `close`, and RFC 9112, 9.3 does not
@@ -163,16 +154,16 @@ class OneWriteProtocol(HttpToolsProtocol):
         else:
             self._say(answer or b"")
 
-    def request_at_work(self) -> dict[str, Any] | None:
-        """The state of the request whose body is coming, where the app is at work on it and has not
+    def request_at_work(self) -> Incoming | None:
+        """The request whose body is coming, where the app is at work on it and has not
         answered; None where `end_with` answers what no app knows of.
         """
         if self._between or self._in_head or self.cycle.response_started:
             return None
         if self.pipeline and self.pipeline[0][0] is self.cycle:
             return None
-        state: dict[str, Any] = self.cycle.scope["state"]
-        return state
+        found: Incoming = self.cycle.scope["state"][KEY]
+        return found
 
     def _say(self, words: bytes) -> None:
         self._last_words = None
@@ -194,14 +185,14 @@ class OneWriteProtocol(HttpToolsProtocol):
                 return
 
     def _read_again_without_upgrade(self) -> None:
-        parser, state = self.parser, self.scope["state"]
+        parser = self.parser
         head = [parser.get_method(), b" ", self.url, b" HTTP/"]
         head += [parser.get_http_version().encode(), b"\r\n"]
         for name, value in self.headers:
             if name != b"upgrade":  # without it no `connection` makes an upgrade
                 head += [name, b": ", value, b"\r\n"]
         head.append(b"\r\n")
-        self._received_at = state[RECEIVED_AT]
+        self._received_at = self._incoming.received_at
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn
         self.parser.feed_data(b"".join(head))
@@ -210,7 +201,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._at_work = cycle
         if cycle.waiting_for_100_continue or cycle.scope["http_version"] == "1.0":
             app = _saying_what_follows(cycle, app)
-        echo = cycle.scope["state"].get(ECHO)
+        echo = cycle.scope["state"][KEY].echo
         if echo:
             app = logging_as(echo, app)
         super()._start_asgi_task(cycle, app)
@@ -228,7 +219,9 @@ class OneWriteProtocol(HttpToolsProtocol):
         """See Refusals."""
         echo = self.unparsed_echo()
         self._unparsed = b""
-        headers = [b"%s: %s\r\n" % one for one in (*self.server_state.default_headers, *echo)]
+        headers = [b"%s: %s\r\n" % one for one in self.server_state.default_headers]
+        if echo:
+            headers += [b"%s: %s\r\n" % one for one in echo]
         self._gathering.write_now(b"".join((line, *headers, rest)))
         self.on_response_complete()
 
@@ -247,7 +240,7 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     def _is_idle(self) -> bool:
         answered = self.cycle is None or self.cycle.response_complete
-        return self._between and answered and not self.transport.is_closing()
+        return self._between and answered
 
     def speaks_http2(self) -> bool:
         """Whether the connection began with the preface of HTTP/2."""

@@ -3,8 +3,8 @@
 At once, so that a caller can still ask elsewhere. But who asks again at once after a refusal would
 be refused thousands of times a second, and the worker would do little else: such a caller, of which
 a closed loop has as many as connections, waits for its next refusal. It waits for a hundredth of a
-second or two only: a caller of an open loop that takes its connections in turn looks the same, and
-its pool must not be used up by refusals that are to come.
+second or two only: an open loop that always takes the connection that was free last looks the same,
+and its pool must not be used up by refusals that are to come.
 """
 
 import asyncio
@@ -18,7 +18,10 @@ from service.observe.access_log import note_access
 from service.observe.metrics import Telemetry
 from service.scoring.admission import Admission
 
-AT_ONCE_SECONDS = 0.02  # who asks again within so long after a refusal does not wait by itself
+# Who asks again within so long after a refusal does not wait by itself. An open loop that takes its
+# connections in turn comes back to one later: after 11 ms where 90 of them bear 8,000 requests a
+# second.
+AT_ONCE_SECONDS = 0.005
 APART_SECONDS = 0.001  # between the late refusals of a worker: one costs some 50 us
 LATE_SECONDS = 0.01  # that a late refusal is late
 LONGEST_SECONDS = (

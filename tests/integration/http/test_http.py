@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app_server import client_of
 from documented import fits
-from service.http.status_answers import Alive, ModelAnswer, NotReady, Problem, Ready
+from service.http.endpoints.status_answers import Alive, ModelAnswer, NotReady, Problem, Ready
 from service.scoring.answers import ExplainAnswer, PredictAnswer
 from service.versions.publish import publish
 from training.config import NETS

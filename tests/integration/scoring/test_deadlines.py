@@ -13,8 +13,9 @@ from service.errors import CallerLeft, DeadlinePassed
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
 from service.scoring.payloads import Asked
-from service.scoring.predictor import SLICE_ROWS, Predictor, Probabilities
+from service.scoring.predictor import Predictor
 from service.scoring.turns import Pace, Turns
+from service.scoring.views import SLICE_ROWS, Probabilities
 
 ROW = {"device": "ios", "ad": "a1", "price": 3.5}
 

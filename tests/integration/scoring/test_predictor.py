@@ -11,7 +11,8 @@ from service.errors import DeadlinePassed
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
 from service.scoring.payloads import Asked
-from service.scoring.predictor import SLICE_ROWS, Explanations, Predictor, Probabilities
+from service.scoring.predictor import Predictor
+from service.scoring.views import SLICE_ROWS, Explanations, Probabilities
 
 ROW = {"device": "ios", "ad": "a1", "price": 3.5}
 

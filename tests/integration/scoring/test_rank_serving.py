@@ -16,8 +16,10 @@ from model.schema import Schema
 from service.limits import CacheLimits
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
-from service.scoring.payloads import Asked, RawRows
-from service.scoring.predictor import SLICE_ROWS, Explanations, Predictor, Probabilities
+from service.scoring.payloads import Asked
+from service.scoring.predictor import Predictor
+from service.scoring.unread_rows import RawRows
+from service.scoring.views import SLICE_ROWS, Explanations, Probabilities
 from tiny import TINY_SCHEMA, tiny_rows
 from training.config import Config, Step
 from training.data.log import Log

@@ -11,8 +11,9 @@ import pytest
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
 from service.scoring.payloads import Asked
-from service.scoring.predictor import Explanations, Predictor, Probabilities
+from service.scoring.predictor import Predictor
 from service.scoring.turns import Pace, Turns
+from service.scoring.views import Explanations, Probabilities
 
 
 async def in_turns(turns, names, parts, work):

@@ -14,7 +14,8 @@ from model.bundle.files import vocabulary_file
 from service.limits import CacheLimits, ShadowLimits
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
-from service.scoring.payloads import PayloadDecoder, RawRows
+from service.scoring.payloads import PayloadDecoder
+from service.scoring.unread_rows import RawRows
 from service.settings import Settings
 from service.store.active_notes import NOTE
 from service.store.refusal_board import RefusalBoard

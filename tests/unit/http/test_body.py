@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from service.errors import BodyTooLarge, MediaTypeError
-from service.http.routes import _require_json, read_body
+from service.http.endpoints.request_body import read_body, require_plain_json
 
 
 def read(messages, most=10, announced=None):
@@ -74,7 +74,7 @@ def test_a_caller_that_goes_away_is_noticed():
     ],
 )
 def test_content_types_that_are_json(kind):
-    _require_json(kind)
+    require_plain_json({b"content-type": kind})
 
 
 @pytest.mark.parametrize(
@@ -82,4 +82,4 @@ def test_content_types_that_are_json(kind):
 )
 def test_content_types_that_are_not_json(kind):
     with pytest.raises(MediaTypeError, match="application/json"):
-        _require_json(kind)
+        require_plain_json({b"content-type": kind})

@@ -246,7 +246,7 @@ def test_a_row_with_what_is_not_json_is_found_wherever_it_stands():
         asked = predict.decode(body.encode())
         assert asked.rows.raws(0, 2) == [row.encode() for row in good]
         assert asked.context == {"b": "Infinity"}
-        found = asked.rows.faults(range(4))
+        found = asked.rows.faults()
         assert [(place, one.code) for place, one in found.items()] == [
             (2, "not_finite"),
             (3, "not_unicode"),
