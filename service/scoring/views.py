@@ -20,9 +20,12 @@ Errors = list[RowError] | UnsetType
 
 
 class View(ABC):
-    """`step_rows`: rows of one turn, a divisor of SLICE_ROWS. `later`: whether others go before."""
+    """`route`: the path that answers so, with the items under `key`. `step_rows`: rows of one turn,
+    a divisor of SLICE_ROWS. `later`: whether others go before.
+    """
 
     route: str
+    key: str
     step_rows = SLICE_ROWS
     later = False
 
@@ -41,6 +44,7 @@ class Probabilities(View):
     """The probability of each row; where the live version's task has none, its score."""
 
     route = "/predict"
+    key = "probabilities"
 
     def score(
         self,
@@ -66,6 +70,7 @@ class Explanations(View):
     """
 
     route = "/explain"
+    key = "explanations"
     step_rows = 5
     later = True
 
