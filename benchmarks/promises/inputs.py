@@ -25,7 +25,7 @@ from servers import service
 from wide_requests import fitted, make_requests
 
 from model.bundle.bundle import Bundle
-from service.http.status_answers import Problem
+from service.http.endpoints.status_answers import Problem
 from service.scoring.answers import ExplainAnswer, PredictAnswer
 from service.settings import Settings
 
