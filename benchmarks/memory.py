@@ -20,7 +20,8 @@ from servers import service
 
 from model.bundle.bundle import Bundle
 
-CONFIG = """baseline = false
+CONFIG = """net = "afm"
+baseline = false
 [fit]
 epochs = 1
 batch = 8192

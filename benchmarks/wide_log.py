@@ -11,6 +11,7 @@ CONTEXT, ADS = 30, 9
 NUMERIC_EVERY = 6  # every sixth field is a number
 ROWS = 40_000
 CONFIG = """
+net = "afm"
 calibration = "platt" # which the naive graph has too
 baseline = false
 [fit]

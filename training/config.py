@@ -23,11 +23,12 @@ NetName = Literal["lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+"]
 NETS: tuple[NetName, ...] = get_args(NetName)  # model.nets has them too, and torch with it
 
 # What the step `fit` is tried with: the penalty on |V|^2 beside the loss *summed* over the rows
-# trained on, and the dropout of pair vectors. Logs of few values a field want the first two, logs
-# of ids that come again and again the last.
-TRIED = ((5.0, 0.0), (2.0, 0.0), (0.5, 0.3))
+# trained on, and the dropout of pair vectors. Logs of few values a field want the first, logs of
+# many ids that come seldom the second, logs of ids that come again and again the last.
+TRIED = ((5.0, 0.0), (10.0, 0.0), (0.5, 0.5))
 MOST_PENALTY = 5e-4  # however few the rows, where there is no choosing
 FEWEST_TO_CHOOSE = 5000  # rows trained on; of fewer, those held out cannot show which is better
+FFM_ROW, FFM_SIZES = 128, (4, 16)  # floats of a value's vectors, and the K that they may have
 SMALLEST_BATCH, LARGEST_BATCH, BATCHES = 256, 4096, 200
 SMALLEST_BATCH_RATE = 2e-3  # the learning rate that goes with the smallest batch
 
@@ -122,10 +123,11 @@ class Config(_Part):
     `loss` is for task ranking; `calibration` and the two rates of negatives for task click.
     """
 
-    net: NetName = "afm"
+    net: NetName = "ffm"
     embedding: int = Field(default=16, ge=1)  # K
     attention_size: int = Field(default=16, ge=1)  # T
-    ffm_embedding: int = Field(default=4, ge=1)  # K of FFM, for each of a value's M vectors
+    # K of FFM, for each of a value's M vectors; "auto" is by M, see `of_ffm`
+    ffm_embedding: Width | Auto = "auto"
     hidden: tuple[Width, ...] = (64,)  # NFM's layers
     afm_plus: AFMPlusParts = AFMPlusParts()
     init_std: float = Field(default=0.05, gt=0)
@@ -157,16 +159,26 @@ class Config(_Part):
         """The step that fits the configured net itself, and ends the fit."""
         return self.attention if self.first_steps else self.fit
 
-    def settled(self, rows: int, fit: SizedStep | None = None) -> "Config":
-        """With a number for each "auto" of the steps, for `rows` rows trained on. `fit`: what was
-        chosen for that step; attention has the penalty of V and the dropout of it, where it has
+    def of_ffm(self, fields: int) -> int:
+        """K of FFM for M = `fields`: "auto" gives the M vectors of a value FFM_ROW floats or less
+        where a K within FFM_SIZES allows it.
+        """
+        if self.ffm_embedding != "auto":
+            return self.ffm_embedding
+        least, most = FFM_SIZES
+        return min(max(FFM_ROW // fields, least), most)
+
+    def settled(self, rows: int, fields: int, fit: SizedStep | None = None) -> "Config":
+        """With a number for each "auto", for `rows` rows trained on and M = `fields`. `fit`: what
+        was chosen for that step; attention has the penalty of V and the dropout of it, where it has
         none of its own.
         """
         chosen = fit or self.fit.sized(rows)
         of_fit = {"l2_embedding": chosen.l2_embedding, "dropout": chosen.dropout}
         unsaid = {key: of_fit[key] for key in of_fit if getattr(self.attention, key) == "auto"}
         attention = self.attention.model_copy(update=unsaid).sized(rows)
-        return self.model_copy(update={"fit": chosen, "attention": attention})
+        sizes = {"ffm_embedding": self.of_ffm(fields)}
+        return self.model_copy(update={"fit": chosen, "attention": attention, **sizes})
 
     @classmethod
     def load(cls, path: Path | None) -> "Config":

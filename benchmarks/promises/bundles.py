@@ -41,7 +41,7 @@ MODEL, WORKERS = "default", 2
 RATE, SIZE, CONNECTIONS = 100.0, 50, 16
 ROLLBACKS, ROLLBACK_SECONDS = 20, 1.0
 REFUSED_SECONDS = 30.0  # for both workers to refuse one
-CONFIG = "[fit]\nepochs = 2\n[attention]\nepochs = 1\n"
+CONFIG = 'net = "afm"\n[fit]\nepochs = 2\n[attention]\nepochs = 1\n'
 
 
 def measure() -> list[tuple[str, str, str]]:

@@ -172,9 +172,11 @@ def _settings(
     negatives_rate: float | None,
     negatives_kept: float | None,
 ) -> "Config":
+    from training.state.warm_start import completed
+
     config = configuration(path, None)
-    if warm is not None and path is None:
-        config = warm.config()
+    if warm is not None:
+        config = warm.config() if path is None else completed(config, warm.bundle)
     given = {"net": net, "negatives_rate": negatives_rate, "negatives_kept": negatives_kept}
     return config.model_copy(update={key: value for key, value in given.items() if value})
 

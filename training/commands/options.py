@@ -80,7 +80,7 @@ ConfigFile = Annotated[
 ]
 OutFolder = Annotated[Path, Option(metavar="DIR", help="The folder to write.")]
 BundleFolder = Annotated[Path, Argument(metavar="BUNDLE", help="A bundle that `fit` wrote.")]
-Net = Annotated[NetName | None, Option(help="Default: the configuration's, else afm.")]
+Net = Annotated[NetName | None, Option(help="Default: the configuration's, else ffm.")]
 Seed = Annotated[int, Option(parser=seed("--seed"), metavar="S", help="Of all that is random.")]
 ValidFiles = Annotated[
     list[Path] | None,

@@ -104,7 +104,7 @@ def fit(
             config, encoder, rows.seen, rows.held_out, watcher, parts.objective, checkpoint, moments
         )
         trained = beginning.train(steps, vocabularies)
-        config = config.settled(len(rows.seen), trained.step)
+        config = config.settled(len(rows.seen), len(schema.fields), trained.step)
         training: dict[str, Any] = {
             "seed": seed,
             "config": config.model_dump(mode="json"),
@@ -116,6 +116,7 @@ def fit(
             warnings.append(line)
         if start is None and not any(epoch.best for epoch in trained.epochs):
             training["untrained"] = True
+        watcher.stage("calibration, and the comparison with what it went on from")
         last = logits(trained.net, rows.held_out)
         calibration = None
         if schema.task == "click":
@@ -128,6 +129,7 @@ def fit(
                 notes.append(baseline_words(config.net, facts))
         training |= beginning.facts(len(given) - len(parts.train), vocabularies)
         kept = sample(parts.valid, config.validation_rows, seed) if config.validation_rows else None
+        watcher.stage("graphs, metrics and report")
         manifest, parity = pack(
             directory,
             trained.net,

@@ -106,6 +106,9 @@ class Watcher:
     def warned(self, line: str) -> None:
         """Something about the fit that must not pass in silence."""
 
+    def stage(self, what: str) -> None:
+        """What follows the last epoch, and takes a while."""
+
     def interrupted(self, step: str) -> None:
         """Ctrl-C ended the step; its best epoch is kept."""
 

@@ -48,6 +48,9 @@ class _Lines(Watcher):
     def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:
         self.console.print(f"{step}: goes on behind epoch {len(epochs)}", highlight=False)
 
+    def stage(self, what: str) -> None:
+        self.console.print(f"now: {what}", highlight=False)
+
     def interrupted(self, step: str) -> None:
         self.console.print(f"interrupted: keeping the best epoch of {step} so far", highlight=False)
 

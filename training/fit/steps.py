@@ -101,7 +101,8 @@ class Steps:
         """The step that ends a fit of the configured net, in place; see `run_step`. `after`: the
         settings chosen of the step before it.
         """
-        step = self.config.settled(len(self.train), after).last_step
+        fields = len(self.encoder.schema.fields)
+        step = self.config.settled(len(self.train), fields, after).last_step
         return self._run(self.config.net, net, step, mend)
 
     def _run(
@@ -170,7 +171,7 @@ def new_net(name: str, encoder: Encoder, config: Config) -> Net:
         config.embedding,
         config.attention_size,
         config.init_std,
-        config.ffm_embedding,
+        config.of_ffm(len(encoder.schema.fields)),
         config.hidden,
         **config.afm_plus.model_dump(exclude={"start"}),
     )

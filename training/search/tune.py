@@ -108,7 +108,7 @@ def tune(
     deadline = _deadline(trials, minutes)
     parts = prepare(log, valid, None, schema, config)
     train = sampled(parts.train, config, seed)
-    config = config.settled(len(train))  # what is searched from are numbers
+    config = config.settled(len(train), len(schema.fields))  # what is searched from are numbers
     vocabularies = vocabularies_of(schema, train)
     encoder = Encoder(schema, vocabularies)
     encoded = encode_rows(encoder, train, parts.valid, None, schema.task)

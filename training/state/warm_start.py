@@ -274,3 +274,15 @@ class KeptRows:
 
 def _tables(net: Net) -> Iterator[tuple[str, Tensor]]:
     return ((name, p) for name, p in net.named_parameters() if name in TABLES)
+
+
+def completed(config: Config, bundle: Bundle) -> Config:
+    """`config` with the net of the bundle gone on from, and its size, where it says neither: a
+    default of a later version must not end a chain of days.
+    """
+    own: dict[str, object] = {"net": bundle.manifest.net}
+    if bundle.manifest.net == "ffm":
+        own["ffm_embedding"] = bundle.manifest.dimensions.embedding
+    return config.model_copy(
+        update={key: own[key] for key in own if key not in config.model_fields_set}
+    )

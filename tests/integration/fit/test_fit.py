@@ -75,10 +75,14 @@ def refused(capsys, code, *says):
 
 def test_fit_writes_a_bundle_that_scores_as_it_says(home, capsys):
     assert fit(home) == 0
-    assert "parity: torch and onnxruntime agree" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "parity: torch and onnxruntime agree" in printed.out
+    epochs, _, after = printed.err.partition("now: calibration")
+    assert "epoch" in epochs
+    assert "now: graphs, metrics and report" in after
     bundle = Bundle.open(home / "bundle")
     replay(bundle.read_golden(), bundle.read_encoder(), bundle.read_scorer())
-    assert bundle.manifest.net == "afm"
+    assert bundle.manifest.net == "ffm"
     assert 40 < bundle.manifest.metrics["valid"]["rows"] < 80  # a tenth of 600, by a hash
     assert bundle.manifest.held_out.share == 0.1
     assert bundle.manifest.training["seed"] == 1
@@ -303,7 +307,7 @@ def test_the_configurations_that_ship_are_read(request):
 def test_ctrl_c_keeps_the_best_epoch_and_still_writes_the_bundle(home):
     ended = interrupted(home, "fit", "bundle")
     assert ended.status == 0, ended.err
-    assert "interrupted: keeping the best epoch of fm so far" in ended.err
+    assert "interrupted: keeping the best epoch of ffm so far" in ended.err
     assert "version" in ended.out
     Bundle.open(home / "bundle")
 

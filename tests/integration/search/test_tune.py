@@ -91,7 +91,7 @@ def test_the_first_trial_is_the_configuration_itself(home):
     (trial,) = trials(home)
     assert trial["parameters"]["fit.learning_rate"] == 0.001
     assert trial["parameters"]["embedding"] == 4
-    config = Config.load(home / "fast.toml").settled(800)  # the same for any log as short
+    config = Config.load(home / "fast.toml").settled(800, 5)  # the same for any log as short
     assert Config.load(home / "tuned" / "best.toml").model_dump() == config.model_dump()
 
 

@@ -20,7 +20,7 @@ from training.data.parts import without_held_out
 from training.fit.fit import fit
 from training.fit.loop import Epoch, Watcher
 from training.fit.steps import new_net
-from training.state.warm_start import TABLES, WarmStart
+from training.state.warm_start import TABLES, WarmStart, completed
 
 STEP = Step(epochs=2, batch=128, learning_rate=0.02)
 STILL = Step(epochs=0)
@@ -433,3 +433,14 @@ def test_a_running_service_goes_from_yesterday_to_today(home, commands):
             assert answer["probabilities"] == expected.tolist()
     known, grown, never = bundle.read_encoder().encode(rows).ids[:, -2].tolist()
     assert len({known, grown, never}) == 3, "a value of today has a row of its own"
+
+
+def test_a_configuration_that_names_no_net_goes_on_with_the_bundles(make_bundle):
+    ours = Config(embedding=4)
+    assert ours.net != "afm"
+    assert completed(ours, make_bundle("afm")) == ours.model_copy(update={"net": "afm"})
+    bundle = make_bundle("ffm")
+    size = bundle.manifest.dimensions.embedding
+    assert completed(Config(), bundle).ffm_embedding == size
+    named = Config(net="fm", ffm_embedding=size + 1)
+    assert completed(named, bundle) == named

@@ -39,8 +39,19 @@ def test_several_penalties_are_tried_where_none_is_given_and_rows_are_enough():
 
 def test_attention_takes_what_was_chosen_before_it_unless_it_has_its_own():
     fit = Step(l2_embedding=0.25, dropout=0.5).sized(100)
-    settled = Config().settled(100, fit)
+    settled = Config().settled(100, 5, fit)
     assert settled.fit == fit
     assert (settled.attention.l2_embedding, settled.attention.dropout) == (0.25, 0.5)
-    own = Config(attention=Step(l2_embedding=0.0)).settled(100, fit).attention
+    own = Config(attention=Step(l2_embedding=0.0)).settled(100, 5, fit).attention
     assert (own.l2_embedding, own.dropout) == (0.0, 0.5)
+
+
+@pytest.mark.parametrize(("fields", "size"), [(1, 16), (10, 12), (24, 5), (39, 4), (400, 4)])
+def test_the_vectors_of_a_value_of_ffm_are_about_as_many_floats_on_any_number_of_fields(
+    fields, size
+):
+    assert Config().of_ffm(fields) == size
+    assert Config(ffm_embedding=7).of_ffm(fields) == 7
+    settled = Config().settled(100, fields)
+    assert settled.ffm_embedding == size
+    assert settled.settled(10**6, fields) == settled

@@ -11,7 +11,7 @@ from training.search.space import configured, default_parameters, space
 
 def settled(**given):
     """A configuration as `tune` searches from it: with a number for each "auto"."""
-    return Config.model_validate(given).settled(1000)
+    return Config.model_validate(given).settled(1000, 5)
 
 
 @pytest.mark.parametrize("net", NETS)
