@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from background import background
 
 from service.scoring.live_version import make_live
-from service.scoring.remote_fields import LiveValues
+from service.scoring.remote.remote_fields import LiveValues
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
 

@@ -35,7 +35,7 @@ from cancelled_lookups import cancelled_lookups
 from faulty_redis import FAULTS, FaultyRedis, faulty_redis
 from model.bundle.bundle import Bundle
 from model.vocabulary import Vocabulary
-from service.scoring import redis_lookups
+from service.scoring.remote import redis_lookups
 from service.settings import Settings
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore

@@ -29,7 +29,7 @@ from service.http.wire.refusals import Refusals
 from service.http.wire.room import Room
 from service.observe.metrics import Telemetry
 from service.scoring.admission import Admission
-from service.scoring.redis_lookups import Lookups
+from service.scoring.remote.redis_lookups import Lookups
 from service.settings import Settings
 from service.store.bundle_store import BundleStore
 from service.store.model_keys import REDIS_TIMEOUT_SECONDS

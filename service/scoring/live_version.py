@@ -16,7 +16,7 @@ from model.scorer import Scorer
 from model.vocabulary import FieldVocabulary, from_bytes
 from service.limits import NO_CACHE, CacheLimits
 from service.scoring.ad_cache import AdCache
-from service.scoring.remote_fields import LiveValues
+from service.scoring.remote.remote_fields import LiveValues
 from service.scoring.unread_rows import RawRows
 
 WARM_ROWS = 128

@@ -16,7 +16,7 @@ from service.errors import StoreError, StoreUnavailable
 from service.limits import NO_CACHE, CacheLimits
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import Live
-from service.scoring.redis_lookups import Lookups
+from service.scoring.remote.redis_lookups import Lookups
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
 from service.versions.activation import Activation, GivenUpError

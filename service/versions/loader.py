@@ -8,8 +8,8 @@ from model.bundle.bundle import Bundle
 from service.limits import CacheLimits
 from service.runtime import trim_memory
 from service.scoring.live_version import Live, make_live
-from service.scoring.redis_lookups import Lookups
-from service.scoring.remote_fields import LiveValues
+from service.scoring.remote.redis_lookups import Lookups
+from service.scoring.remote.remote_fields import LiveValues
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
 

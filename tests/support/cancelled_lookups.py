@@ -5,7 +5,7 @@ import random
 
 from faulty_redis import FaultyRedis
 from service.errors import StoreUnavailable
-from service.scoring.redis_lookups import Lookups
+from service.scoring.remote.redis_lookups import Lookups
 
 VALUES = 5_000
 

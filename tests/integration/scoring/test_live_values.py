@@ -13,8 +13,8 @@ from faulty_redis import faulty_redis
 from model.bundle.bundle import Bundle
 from service.errors import StoreUnavailable
 from service.scoring import redis_lookups
-from service.scoring.redis_lookups import Lookups
-from service.scoring.remote_fields import KnownValues
+from service.scoring.remote.redis_lookups import Lookups
+from service.scoring.remote.remote_fields import KnownValues
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
 from service.versions.publish import publish

@@ -3,7 +3,7 @@
 import pytest
 
 from model.schema import CategoricalField
-from service.scoring.remote_fields import texts
+from service.scoring.remote.remote_fields import texts
 
 
 def asked(value, **settings):

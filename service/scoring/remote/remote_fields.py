@@ -14,7 +14,7 @@ from model.values.values import Reading, Row
 from model.vocabulary import Ids, Vocabulary
 from service.errors import MalformedBody, StoreUnavailable
 from service.scoring.payloads import Asked
-from service.scoring.redis_lookups import Lookups
+from service.scoring.remote.redis_lookups import Lookups
 from service.scoring.unread_rows import UnreadRows
 from service.store.records import Record
 from service.store.version_store import VersionStore

@@ -1,0 +1,1 @@
+"""Fields whose values stay in Redis: looked up as requests name them."""
