@@ -12,7 +12,7 @@ from cancelled_lookups import cancelled_lookups
 from faulty_redis import faulty_redis
 from model.bundle.bundle import Bundle
 from service.errors import StoreUnavailable
-from service.scoring import redis_lookups
+from service.scoring.remote import redis_lookups
 from service.scoring.remote.redis_lookups import Lookups
 from service.scoring.remote.remote_fields import KnownValues
 from service.store.bundle_store import BundleStore
