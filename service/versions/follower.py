@@ -179,6 +179,10 @@ class Follower:
                     self._go_live(seen)
                 else:
                     self._patient_until = time.monotonic() + self._times.patience
+                    # in the same poll: a worker listens as soon as its first one is done, and
+                    # says then whether the active version is refused
+                    seen = self._look()
+                    self._act(decide(self.status, seen), seen)
             case Action.GO_LIVE:
                 self._go_live(seen)
             case Action.JUDGE | Action.WAIT:

@@ -45,10 +45,10 @@ KEPT_EVERY = 30.0  # seconds
 
 class _Pruner(Watcher):
     # reports each epoch to a trial, ends it when it is behind, and interrupts it at the deadline, a
-    # moment of time.monotonic
+    # moment of time.monotonic; after `most` epochs there is nothing to be saved by ending it
 
-    def __init__(self, trial: optuna.Trial, deadline: float) -> None:
-        self._trial, self._deadline = trial, deadline
+    def __init__(self, trial: optuna.Trial, deadline: float, most: int) -> None:
+        self._trial, self._deadline, self._most = trial, deadline, most
         self._epochs = 0
         self.lowest = float("inf")
         self.seconds = 0.0
@@ -59,7 +59,7 @@ class _Pruner(Watcher):
 
     def epoch(self, epoch: Epoch) -> None:
         self._report(epoch)
-        if self._trial.should_prune():
+        if self._epochs < self._most and self._trial.should_prune():
             raise optuna.TrialPruned
 
     def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:  # noqa: ARG002  a watcher's
@@ -192,7 +192,8 @@ class _Search:
         trial = found.begin()
         chosen = configured(self.config, trial.params)
         objective = objective_of(chosen, self.encoder.schema)
-        watcher = _Pruner(trial, self.deadline)
+        most = len(chosen.first_steps) * chosen.fit.epochs + chosen.last_step.epochs
+        watcher = _Pruner(trial, self.deadline, most)
         checkpoint = _checkpoint(self.running, {"trial": f"{len(found.ended())} {trial.params}"})
         torch.manual_seed(self.seed)
         torch.use_deterministic_algorithms(True)

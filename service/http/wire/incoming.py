@@ -41,5 +41,5 @@ def incoming(scope: Any) -> Incoming:
     found: Incoming | None = state.get(KEY)
     if found is None:
         found = state[KEY] = Incoming(perf_counter(), Sender())
-        found.headers = dict(scope["headers"])
+        found.headers = dict(scope.get("headers", ()))
     return found
