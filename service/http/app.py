@@ -14,12 +14,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.errors import Overloaded, Unavailable
 from service.http.access.api_keys import ApiKeys
 from service.http.access.auth import Authorization
+from service.http.endpoints.what_if import add_what_if
 from service.http.headers.coding import Compressed, Gzip
 from service.http.openapi import document
 from service.http.pages.docs import add_docs_page
 from service.http.pages.explain_page import FILES, PAGES, add_explain_page
 from service.http.pages.model_page import FACTS, PAGE, add_model_page
-from service.http.pages.what_if import add_what_if
 from service.http.problems import InternalErrorMiddleware, ProblemMiddleware, add_handlers
 from service.http.request_metrics import RequestMetrics
 from service.http.routes import PATHS, add_routes
