@@ -20,7 +20,7 @@ def compare(
         str | None,
         Option(
             metavar="lightgbm",
-            help="Fit LightGBM on the same split, too: what does explaining cost?",
+            help="Fit LightGBM on the same split, too.",
         ),
     ] = None,
     valid: options.ValidFiles = None,

@@ -3,7 +3,9 @@
 import importlib.util
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[3]
 
@@ -18,10 +20,20 @@ def collected(out: Path) -> Path:
     return out
 
 
+def pages_of(nav: list[dict[str, Any]]) -> Iterator[str]:
+    """The pages of a navigation, those of its groups among them."""
+    for entry in nav:
+        for found in entry.values():
+            if isinstance(found, str):
+                yield found
+            else:
+                yield from pages_of(found)
+
+
 def test_docs_site_has_every_page_in_its_navigation(tmp_path: Path) -> None:
     out = collected(tmp_path / "site")
     nav = tomllib.loads((out / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]
-    named = [page for entry in nav for page in entry.values()]
+    named = list(pages_of(nav))
     pages = {str(path.relative_to(out / "pages")) for path in (out / "pages").rglob("*.md")}
     assert sorted(named) == sorted(pages)
 
