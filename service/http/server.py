@@ -66,7 +66,7 @@ def _check_access(settings: Settings) -> None:
         name = "AFM_HOST" if settings.published_host is None else "AFM_PUBLISHED_HOST"
         raise SettingsError(
             f"{name}: {settings.reached_at} is reached from other machines: set AFM_API_KEYS "
-            "(afm-serve key makes one), or AFM_ALLOW_ANONYMOUS=1 to serve whoever comes"
+            "(afm-serve key makes one), or AFM_ALLOW_ANONYMOUS=1 to serve every caller"
         )
 
 

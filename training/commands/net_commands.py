@@ -114,6 +114,6 @@ def tune(
     )
     print(printed(tuned))
     if tuned.interrupted:
-        options.print_progress("interrupted: the same command goes on from here")
+        options.print_progress("interrupted: run the same command again to continue")
     if tuned.best is not None:
         print(f"{out / BEST}: trial {tuned.best.number}; see {out / REPORT}")

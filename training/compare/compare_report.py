@@ -228,7 +228,7 @@ def _scores_section(compared: Comparison) -> Markup:
                     y_range=(0, top),
                     diagonal=True,
                 ),
-                f"{note}; dashed: honest",
+                f"{note}; dashed: perfect calibration",
                 names,
             ),
         ),

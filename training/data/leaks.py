@@ -3,7 +3,7 @@ log, and of no use where the label is not known yet.
 
 >>> clicked_at = [None, 1700000000, None, 1700000060] * 50
 >>> leak(clicked_at, np.array([0, 1, 0, 1] * 50, np.float32))
-'its being missing alone ranks the label, AUC 1.0000'
+'its being missing ranks the label by itself, AUC 1.0000'
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,11 +38,11 @@ def leak(cells: Cells, labels: NDArray[np.float32]) -> str | None:
         return None
     missing = values.is_null().to_numpy()
     for how, found in (
-        ("its being missing alone ranks", _side(y, missing.astype(np.float64))),
-        ("its values alone rank", _alone(values, y)),
+        ("its being missing ranks the label by itself", _side(y, missing.astype(np.float64))),
+        ("its values rank the label by themselves", _alone(values, y)),
     ):
         if found is not None and found > BEYOND:
-            return f"{how} the label, AUC {found:.4f}"
+            return f"{how}, AUC {found:.4f}"
     if missing.any() and _clicks_only(~missing, y):
         return "it is filled only where the label is 1"
     codes = _codes(values)

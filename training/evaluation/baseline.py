@@ -51,7 +51,7 @@ def baseline_words(net: str, facts: Mapping[str, Any]) -> str:
     low, high = facts["interval"]
     name, other = facts["figure"], facts.get("net")
     sign = 1 if is_loss(name) else -1
-    start = f"the {other or 'bundle'} that it went on from"
+    start = f"the {other or 'bundle'} that it started from"
     if other is None:
         net = f"today's {net}"
     if sign * high < 0 and sign * low < 0:

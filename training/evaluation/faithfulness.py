@@ -95,7 +95,7 @@ class Faithfulness:
         if (self.effective or 0.0) >= UNIFORM:
             return (
                 "This model's attention hardly tells pairs apart: its weights are nearly equal, "
-                "whatever their order. Which pairs matter is what contributions say."
+                "whatever their order. The contributions say which pairs matter."
             )
         if high < 0:
             return (

@@ -116,7 +116,7 @@ def fit(
             warnings.append(line)
         if start is None and not any(epoch.best for epoch in trained.epochs):
             training["untrained"] = True
-        watcher.stage("calibration, and the comparison with what it went on from")
+        watcher.stage("calibration, and the comparison with what it started from")
         last = logits(trained.net, rows.held_out)
         calibration = None
         if schema.task == "click":

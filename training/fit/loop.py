@@ -98,7 +98,7 @@ class Watcher:
         """
 
     def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:
-        """The step goes on behind the epochs of a fit that was killed."""
+        """The step continues after the epochs of a fit that was killed."""
 
     def said(self, line: str) -> None:
         """What the fit is doing that takes a while."""

@@ -46,7 +46,7 @@ class _Lines(Watcher):
             self.console.print(f"warning: {line}", highlight=False, markup=False, style="bold")
 
     def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:
-        self.console.print(f"{step}: goes on behind epoch {len(epochs)}", highlight=False)
+        self.console.print(f"{step}: continues after epoch {len(epochs)}", highlight=False)
 
     def stage(self, what: str) -> None:
         self.console.print(f"now: {what}", highlight=False)

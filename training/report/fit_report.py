@@ -149,9 +149,9 @@ def _figures_section(fit: Fit, scored: Mapping[str, Scored]) -> Markup:
     note = (
         "Intervals: percentiles of 200 bootstrap resamples of the rows"
         + (" by group" if any(one.log.group is not None for one in scored.values()) else "")
-        + ". They tell of the rows drawn, not of another seed. Noise only adds to ECE, which its "
-        "interval makes up for: it may begin at 0. The valid rows chose the epochs and the "
-        "calibration: what they say is a little too good."
+        + ". They cover the choice of the rows, not that of the seed. Noise only "
+        "increases ECE; its interval is corrected for that and may begin at 0. The valid rows "
+        "chose the epochs and the calibration, so their figures are a little too good."
     )
     return section("Figures", table(head, rows), paragraph(note, class_="note"))
 
@@ -202,7 +202,7 @@ def _timings_section(fit: Fit, encoded: Encoded) -> Markup:
     speed = f"{len(part) / max(took, 1e-9):,.0f}"
     rows.append(["score, one thread", "", f"{took:.3f}", "", speed])
     head = ["what", "epochs", "seconds", "seconds an epoch", "rows a second"]
-    note = "Wall time on the machine that fitted, beside whatever else ran there."
+    note = "Wall time on the machine of the fit, with whatever load it had."
     return section("Timings", table(head, rows), paragraph(note, class_="note"))
 
 

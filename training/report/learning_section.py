@@ -100,7 +100,7 @@ def growth_section(training: Mapping[str, Any]) -> Markup:
     """The bundle that a warm start began with, and the values it added; empty for another fit."""
     if "from" not in training:
         return Markup("")
-    said = f"This fit went on from the bundle of version {training['from']}"
+    said = f"This fit started from the bundle of version {training['from']}"
     if training["replayed"]:
         said += f", with {training['replayed']:,} older rows replayed"
     grown: Mapping[str, Mapping[str, int]] = training["grown"]

@@ -150,7 +150,7 @@ def calibration_section(scored: Scored, schema: Schema) -> tuple[Markup, list[st
     body = section(
         title,
         charts(
-            figure("Reliability", drawing, "deciles with 95 % intervals; dashed: honest"),
+            figure("Reliability", drawing, "deciles, 95 % intervals; dashed: perfect calibration"),
             _by_decile(_HEAD, [_cells(one) for one in bins]),
         ),
         details(
@@ -240,11 +240,11 @@ def _by_field(measured: CalibrationReport) -> list[Markup]:
 
 def _words(whole: Bin, bins: list[Bin], cells: int, outside: int) -> list[str]:
     ratio = "undefined" if whole.ratio is None else f"{whole.ratio:.3f}"
-    honest = "outside" if whole.outside else "inside"
+    side = "outside" if whole.outside else "inside"
     wrong = sum(one.outside for one in bins)
     return [
-        f"Calibration ratio {ratio}: the mean probability {whole.probability:.4f} lies {honest} "
+        f"Calibration ratio {ratio}: the mean probability {whole.probability:.4f} lies {side} "
         f"the 95 % interval of the click rate ({whole.low:.4f} to {whole.high:.4f}). {wrong} of "
-        f"{len(bins)} deciles and {outside} of {cells} field values lie outside theirs; of honest "
-        "ones, about one in twenty would."
+        f"{len(bins)} deciles and {outside} of {cells} field values lie outside theirs; with "
+        "perfect calibration about one in twenty would."
     ]

@@ -129,16 +129,16 @@ class WarmStart:
         where = self.bundle.directory
         if config.net != self.bundle.manifest.net:
             raise ConfigError(
-                f"--from {where}: holds the net {self.bundle.manifest.net}, asked for is "
-                f"{config.net}"
+                f"--from {where}: holds the net {self.bundle.manifest.net}, and the configuration "
+                f"asks for {config.net}"
             )
         known = self.bundle.schema
         if schema.task != known.task:
-            raise BundleError(f"{where}: of task {known.task}, the schema's is {schema.task}")
+            raise BundleError(f"{where}: its task is {known.task}, the schema has {schema.task}")
         for name in [*known.fields, *schema.fields]:
             if name not in schema.fields or name not in known.fields:
                 owner = "the bundle" if name in known.fields else "the schema"
-                raise BundleError(f"{where}: field {name!r}: {owner} alone has it")
+                raise BundleError(f"{where}: field {name!r}: only {owner} has it")
         if list(schema.fields) != list(known.fields):
             raise BundleError(f"{where}: its fields stand in another order than the schema's")
         for name, described in schema.fields.items():
@@ -184,7 +184,7 @@ class WarmStart:
     def summary(self, manifest: Manifest, config: Config) -> str:
         """What a fit from this bundle came to, in lines for people."""
         training = manifest.training
-        left_out = "; its last step alone, attention's" if config.first_steps else ""
+        left_out = "; only its last step, attention" if config.first_steps else ""
         lines = [f"from: {config.net}, version {training['from']}{left_out}"]
         if self.replay is not None:
             lines.append(f"replayed: {training['replayed']:,} rows of {self.replay.source}")
@@ -192,7 +192,7 @@ class WarmStart:
         came = [f"{name} {field.old:,} + {field.new:,}" for name, field in grown.items()]
         lines.append(f"grown: {', '.join(came) or 'nothing, as no field has a vocabulary'}")
         if self.moments is not None:
-            lines.append("optimiser: gone on with")
+            lines.append("optimiser: its state was continued")
         return "\n".join(lines)
 
     def load(self, net: Net, vocabularies: Mapping[str, FieldVocabulary]) -> None:

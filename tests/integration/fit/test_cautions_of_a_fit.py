@@ -69,7 +69,7 @@ def test_a_leak_and_unknown_test_rows_are_named_everywhere(home, capsys):
     error = capsys.readouterr().err
     warnings, page = told(home, "leaky")
     leak, unknown = warnings
-    assert leak.startswith("LEAK: column 'revenue': its values alone rank the label")
+    assert leak.startswith("LEAK: column 'revenue': its values rank the label by themselves")
     assert unknown == (
         "100 % of the values of 2 fields are unknown in the test part: 'device', 'noise'"
     )

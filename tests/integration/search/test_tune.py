@@ -154,7 +154,7 @@ def test_a_search_that_was_ended_in_a_trial_goes_on_with_that_trial(home, sent, 
         _, said = process.communicate(timeout=60)
         assert process.returncode == status
     if sent == signal.SIGINT:
-        assert b"interrupted: the same command goes on from here" in said
+        assert b"interrupted: run the same command again to continue" in said
         assert (home / "tuned" / "report.html").exists()
     assert tune(home, "--trials", 5) == 0
     assert trials(home) == trials(home, "whole")
@@ -188,7 +188,7 @@ def test_a_trial_that_outlasts_the_minutes_is_cut_and_gone_on_with(home, capsys,
         patched.setattr("training.search.tune.time", Clock(looks=20))  # seven batches an epoch
         assert tune(home, "--trials", 1, "--minutes", 1) == 0
     assert trials(home) == []
-    assert "interrupted: the same command goes on from here" in capsys.readouterr().err
+    assert "interrupted: run the same command again to continue" in capsys.readouterr().err
     kept = torch.load(home / "tuned" / RUNNING)
     assert len(kept["steps"]["fm"]["epochs"]) == 2
     kept["steps"]["fm"]["epochs"][0]["valid_loss"] = 99.0  # a mark, to be told from a trial anew

@@ -145,7 +145,7 @@ def test_the_commands_leave_it_beside_the_bundle_and_take_it_up(home, capsys):
     assert f"optimiser: {home / 'old.optimiser.npz'}\n" in capsys.readouterr().out
     more = ["--from", home / "old", "--optimiser", home / "old.optimiser.npz"]
     assert command(home, "new", *more) == 0
-    assert "optimiser: gone on with\n" in capsys.readouterr().out
+    assert "optimiser: its state was continued\n" in capsys.readouterr().out
     assert not (home / "new.optimiser.npz").exists()
 
 

@@ -132,7 +132,7 @@ def test_the_command_says_behind_which_epoch_it_goes_on(home, monkeypatch, capsy
     killed_after(home, 2, monkeypatch)
     capsys.readouterr()
     assert main(arguments(home, "bundle", "--resume")) == 0
-    assert "fm: goes on behind epoch 2\nfm epoch  3" in capsys.readouterr().err
+    assert "fm: continues after epoch 2\nfm epoch  3" in capsys.readouterr().err
 
 
 def test_without_resume_a_fit_begins_anew(home, monkeypatch, capsys):

@@ -188,7 +188,7 @@ def test_the_manifest_and_the_report_tell_what_grew(make_bundle, tmp_path):
         "ad": {"old": 12, "new": 2},
     }
     report = (new.directory / "report.html").read_text()
-    assert f"went on from the bundle of version {old.version}." in report
+    assert f"started from the bundle of version {old.version}." in report
     assert '<tr class="t1"><td>ad</td><td>12</td><td>2</td></tr>' in report
     assert "grown." not in report
 
@@ -301,7 +301,7 @@ def test_the_command_says_what_it_went_on_with_and_what_grew(home, capsys):
     yesterday = Bundle.open(home / "yesterday")
     assert fit_command(home, "--replay", home / "old.csv") == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"from: afm, version {yesterday.version}; its last step alone, attention's"
+    assert said[0] == f"from: afm, version {yesterday.version}; only its last step, attention"
     assert said[1] == f"replayed: 135 rows of {home / 'old.csv'}"
     assert said[2] == "grown: device 3 + 1, hour 24 + 0, interests 4 + 0, ad 12 + 2"
     assert said[4].startswith("today's afm ")
@@ -326,7 +326,7 @@ def refused(home, capsys, code, *says):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--net", "fm"], "holds the net afm, asked for is fm"),
+        (["--net", "fm"], "holds the net afm, and the configuration asks for fm"),
         (["--replay-share", "0.3"], "--replay-share: goes with --replay"),
         (["--replay", "old.csv", "--replay-share", "1"], "--replay-share 1: must lie between"),
         (["--replay", "none.csv"], "none.csv: no such file"),
@@ -353,7 +353,7 @@ def test_replay_without_a_bundle_costs_one_line(home, capsys):
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ('net = "fm"\n' + CONFIG, "holds the net afm, asked for is fm"),
+        ('net = "fm"\n' + CONFIG, "holds the net afm, and the configuration asks for fm"),
         (CONFIG.replace("embedding = 4", "embedding = 5"), "embedding is of shape"),
         (CONFIG.replace("attention_size = 4", "attention_size = 5"), "parameter h is of"),
     ],
@@ -372,11 +372,11 @@ HOUR = '[fields.hour]\nkind = "categorical"\nmissing = "absent"\n'
     [
         (HOUR, '[fields.hour]\nkind = "numeric"\n', "'hour': kind is categorical there, numeric"),
         (HOUR, '[fields.hour]\nkind = "categorical"\n', "'hour': missing is absent there, token"),
-        (HOUR, "", "'hour': the bundle alone has it"),
-        (HOUR, HOUR + '[fields.site]\nkind = "numeric"\n', "'site': the schema alone has it"),
+        (HOUR, "", "'hour': only the bundle has it"),
+        (HOUR, HOUR + '[fields.site]\nkind = "numeric"\n', "'site': only the schema has it"),
         ("max_values = 3", "max_values = 4", "'interests': max_values is 3 there, 4"),
         ('"log1p"', '"none"', "'price': transform is log1p there, none"),
-        ('label = "click"\n', 'label = "click"\ntask = "regression"\n', "of task click"),
+        ('label = "click"\n', 'label = "click"\ntask = "regression"\n', "its task is click"),
     ],
 )
 def test_a_schema_that_encodes_otherwise_costs_one_line(home, capsys, old, new, says):

@@ -204,7 +204,7 @@ def with_rows(bundle, out, rows):
 
 
 def test_a_warm_start_replays_none_of_the_rows_that_are_held_out(home, today, whole_log):
-    """The rows that it went on from were held out once, and are held out in the replay."""
+    """The rows that it started from were held out once, and are held out in the replay."""
     new = whole_log.take(np.arange(3000, 4000))
     old = whole_log.take(np.arange(3000))
     start = WarmStart.open(today.directory).with_replay(old, 0.7)

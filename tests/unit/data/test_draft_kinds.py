@@ -138,11 +138,17 @@ LEFT_OUT = {
     "channel_copy": (CATEGORICAL["channel"], 'the same in every row as "channel"'),
     "score_copy": (NUMERIC["score"], 'the same in every row as "score"'),
     "constant": (["x"] * ROWS, "the same in every row"),
-    "clicked": (np.where(CLICKS == 1, "y", "n").tolist(), "LEAK: its values alone rank the label"),
-    "dwell": ((CLICKS * 60 + RNG.random(ROWS)).tolist(), "LEAK: its values alone rank the label"),
+    "clicked": (
+        np.where(CLICKS == 1, "y", "n").tolist(),
+        "LEAK: its values rank the label by themselves",
+    ),
+    "dwell": (
+        (CLICKS * 60 + RNG.random(ROWS)).tolist(),
+        "LEAK: its values rank the label by themselves",
+    ),
     "click_url": (
         [f"/{n}" if c else None for n, c in enumerate(CLICKS)],
-        "LEAK: its being missing alone ranks the label",
+        "LEAK: its being missing ranks the label by itself",
     ),
     "order": (
         ["shop" if c and n % 3 else None for n, c in enumerate(CLICKS)],

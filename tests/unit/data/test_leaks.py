@@ -17,17 +17,20 @@ def only_clicks(value, other=None, share=1.0):
 
 
 LEAKS = {
-    "copy": (CLICKS.astype(int).tolist(), "rank the label, AUC 1.0000"),
+    "copy": (CLICKS.astype(int).tolist(), "rank the label by themselves, AUC 1.0000"),
     "inverse": ((1 - CLICKS).tolist(), "rank the label"),
-    "words": (["yes" if c else "no" for c in CLICKS], "rank the label, AUC 1.0000"),
-    "dwell": ((CLICKS * 30 + RNG.random(ROWS)).tolist(), "its values alone rank the label"),
+    "words": (["yes" if c else "no" for c in CLICKS], "rank the label by themselves, AUC 1.0000"),
+    "dwell": ((CLICKS * 30 + RNG.random(ROWS)).tolist(), "its values rank the label by themselves"),
     "conversion": (only_clicks("buy", share=0.3), "filled only where the label is 1"),
     "click_time": (
         [f"{n}" if c else None for n, c in enumerate(CLICKS)],
-        "its being missing alone ranks the label, AUC 1.0000",
+        "its being missing ranks the label by itself, AUC 1.0000",
     ),
     "revenue": (only_clicks(3.5, 0.0, share=0.4), "other than '0.0' only where the label is 1"),
-    "no_reason": (["bored" if not c else None for c in CLICKS], "its being missing alone ranks"),
+    "no_reason": (
+        ["bored" if not c else None for c in CLICKS],
+        "its being missing ranks the label",
+    ),
     "list": ([["a", "b"] if c else ["a"] for c in CLICKS], "rank the label"),
 }
 

@@ -1,4 +1,4 @@
-"""A net against the one that it went on from: figures, and the words for them."""
+"""A net against the one that it started from: figures, and the words for them."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_the_truth_beats_a_constant_and_the_words_say_so(truth):
     assert facts["figure"] == "logloss"
     assert facts["interval"][0] < facts["difference"] < facts["interval"][1] < 0
     assert facts["difference"] == pytest.approx(facts["last"] - facts["first"])
-    assert baseline_words("afm", facts).startswith("afm beats the fm that it went on from (valid")
+    assert baseline_words("afm", facts).startswith("afm beats the fm that it started from (valid")
 
 
 def test_a_constant_is_worse_than_the_truth_and_the_words_say_so(truth):
@@ -37,7 +37,7 @@ def test_a_constant_is_worse_than_the_truth_and_the_words_say_so(truth):
     facts = against_baseline({"net": "fm"}, chances, constant, log(clicks), "click")
     assert facts["interval"][0] > 0
     words = baseline_words("afm", facts)
-    assert words.startswith("afm is worse than the fm that it went on from: serve fm")
+    assert words.startswith("afm is worse than the fm that it started from: serve fm")
 
 
 def test_equal_nets_do_not_beat_each_other(truth):
@@ -46,7 +46,7 @@ def test_equal_nets_do_not_beat_each_other(truth):
     assert (facts["difference"], facts["interval"]) == (0, [0, 0])
     words = baseline_words("afm+", facts)
     assert words.startswith(
-        "afm+ does not beat the fwfm that it went on from: no difference can be"
+        "afm+ does not beat the fwfm that it started from: no difference can be"
     )
     assert "fm itself was not fitted" in words
     both = baseline_words("afm+", facts | {"of": ("fm", "fwfm")})
@@ -62,7 +62,7 @@ def test_a_difference_within_the_noise_is_not_called_a_win(truth):
     low, high = facts["interval"]
     assert low < 0 < high
     said = (
-        "afm does not beat the fm that it went on from: no difference can be shown on 2,000 rows ("
+        "afm does not beat the fm that it started from: no difference can be shown on 2,000 rows ("
     )
     words = baseline_words("afm", facts)
     assert words.startswith(said)
@@ -75,10 +75,10 @@ def test_a_warm_start_is_held_against_its_bundle_by_name(truth):
     facts = against_baseline({"bundle": "v1"}, constant, chances, log(clicks), "click")
     assert facts["bundle"] == "v1"
     words = baseline_words("lr", facts)
-    assert words.startswith("today's lr beats the bundle that it went on from (valid logloss")
+    assert words.startswith("today's lr beats the bundle that it started from (valid logloss")
     assert "of version v1" in words
     turned = against_baseline({"bundle": "v1"}, chances, constant, log(clicks), "click")
-    assert "is worse than the bundle that it went on from: serve that (" in baseline_words(
+    assert "is worse than the bundle that it started from: serve that (" in baseline_words(
         "lr", turned
     )
 

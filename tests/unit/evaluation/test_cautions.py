@@ -60,7 +60,9 @@ def test_so_are_many_rows_with_few_clicks():
 def test_a_leak_is_named_with_the_way_out():
     given = Log({"bought": [float(y) for y in GOOD.labels]}, GOOD.labels)
     (line,) = cautions.of_rows(given, "click")
-    assert line.startswith("LEAK: column 'bought': its values alone rank the label, AUC 1.0000")
+    assert line.startswith(
+        "LEAK: column 'bought': its values rank the label by themselves, AUC 1.0000"
+    )
     assert "--drop-field 'bought'" in line
 
 
