@@ -259,7 +259,7 @@ def _socket_path(home: Path) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise StoreUnavailable(f"{folder}: must be a directory that only this user can open (mode 700)")
+        raise StoreUnavailable(f"{folder}: must be a directory of mode 700 that this user owns")
     return folder / name
 
 
