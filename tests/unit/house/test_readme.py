@@ -230,6 +230,12 @@ def test_every_make_target_is_in_the_readme_and_no_other() -> None:
     assert set(words) == make_targets()
 
 
+def test_readme_has_at_most_150_lines_and_12_kb() -> None:
+    text = PAGES[ROOT / "README.md"]
+    assert len(text.splitlines()) <= 150
+    assert len(text.encode()) <= 12_000
+
+
 def test_a_relative_link_leads_to_a_file() -> None:
     pages = {**PAGES, ROOT / "benchmarks/README.md": BENCHMARKS}
     links = [
