@@ -79,12 +79,15 @@ def publish(
         typer.Option(metavar="FILE", help="Labelled rows to compare on, as validation.jsonl."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Publish what is worse than the active version.")
+        bool,
+        typer.Option("--force", help="Publish it even if it is worse than the active version."),
     ] = False,
     wait: Annotated[
         float,
         typer.Option(
-            min=0.0, metavar="SECONDS", help="Wait for the workers; status 4 where they refuse it."
+            min=0.0,
+            metavar="SECONDS",
+            help="Wait for the workers' verdict; status 4 if they refuse it.",
         ),
     ] = WAIT_SECONDS,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="The same as --wait 0.")] = False,
@@ -152,7 +155,7 @@ def activate(
         str, typer.Argument(metavar="VERSION", help="A version that `versions` lists.")
     ],
     force: Annotated[
-        bool, typer.Option("--force", help="Let no recent requests judge it.")
+        bool, typer.Option("--force", help="Skip the judgement by recent requests.")
     ] = False,
     model: Model = None,
 ) -> None:
@@ -182,11 +185,11 @@ def rollback(model: Model = None) -> None:
 @app.command(epilog=epilog("afm-serve prune", "afm-serve prune --keep 5 --older-than 30"))
 def prune(
     keep: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Keep so many of the latest versions.")
+        int, typer.Option(min=0, metavar="N", help="How many of the latest versions to keep.")
     ] = 10,
     older_than: Annotated[
         float,
-        typer.Option(min=0.0, max=MOST_DAYS, metavar="DAYS", help="Remove no younger versions."),
+        typer.Option(min=0.0, max=MOST_DAYS, metavar="DAYS", help="Remove only older versions."),
     ] = 0.0,
     model: Model = None,
 ) -> None:
@@ -206,7 +209,9 @@ def prune(
 
 @app.command(epilog=epilog("afm-serve key shop", "afm-serve key console --rights predict,explain"))
 def key(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Who gets the key.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The name of the caller that gets the key.")
+    ],
     rights: Annotated[
         str, typer.Option(help="Some of predict,explain,admin.", metavar="RIGHTS")
     ] = "predict",

@@ -56,7 +56,7 @@ class PublishSettings(BaseSettings):
 
     gate_max_loss_increase: float = Field(default=0.01, ge=0)
     """`publish` refuses a bundle whose loss is larger than the active version's by more than
-    this share of it, beyond the luck of few rows: two fits of one log differ by as much.
+    this share of it, and by more than few rows explain: two fits of one log differ by as much.
     """
 
     keep_versions: int | None = Field(default=None, ge=1)

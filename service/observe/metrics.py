@@ -99,7 +99,7 @@ METRICS = {
         Histogram, "Time of one request in a stage", ("stage",), [(stage,) for stage in STAGES]
     ),
     "afm_shed": Spec(Counter, "Requests refused in overload"),
-    "afm_rows_in_flight": Spec(Gauge, "Rows taken on and not answered"),
+    "afm_rows_in_flight": Spec(Gauge, "Accepted rows that are not answered yet"),
     "afm_row_errors": Spec(
         Counter, "Rows answered with null", ("code",), [(code,) for code in ROW_ERRORS]
     ),
@@ -108,12 +108,12 @@ METRICS = {
     "afm_ignored_keys": Spec(Counter, "Keys that no field names"),
     "afm_ad_cache": Spec(
         Counter,
-        "Ads met before, or not, and those that made room",
+        "Ads in the cache, ads not in it, ads removed for others",
         ("event",),
         [("hit",), ("miss",), ("eviction",)],
     ),
     "afm_callers_cut": Spec(
-        Counter, "Connections ended before their time", ("reason",), [(cut,) for cut in CUTS]
+        Counter, "Connections that the service ended early", ("reason",), [(cut,) for cut in CUTS]
     ),
     "afm_live_version": Spec(Gauge, "Workers on which the version is live", ("model", "version")),
     "afm_live_version_created_timestamp_seconds": Spec(

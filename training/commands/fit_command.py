@@ -35,7 +35,7 @@ TestShare = Annotated[
     Option(
         parser=rate("--test-share"),
         metavar="SHARE",
-        help="Of DATA, tested on instead: the latest rows where the schema has a time.",
+        help="Test on this share of DATA: the latest rows if the schema has a time.",
     ),
 ]
 Dropped = Annotated[
@@ -47,7 +47,7 @@ NegativesRate = Annotated[
     Option(
         parser=rate("--negatives-rate"),
         metavar="RATE",
-        help="Of the training part's negatives, drawn by chance.",
+        help="Train on this share of the negatives, drawn at random.",
     ),
 ]
 NegativesKept = Annotated[
@@ -55,11 +55,11 @@ NegativesKept = Annotated[
     Option(
         parser=rate("--negatives-kept"),
         metavar="RATE",
-        help="Of their negatives, that all logs given hold.",
+        help="The share of all negatives that the given logs hold.",
     ),
 ]
 From = Annotated[
-    Path | None, Option("--from", metavar="BUNDLE", help="Start from it, on newer rows.")
+    Path | None, Option("--from", metavar="BUNDLE", help="Continue this bundle on newer rows.")
 ]
 Resume = Annotated[bool, Option("--resume", help="Resume a fit of BUNDLE that was killed.")]
 CheckpointSeconds = Annotated[
@@ -67,7 +67,7 @@ CheckpointSeconds = Annotated[
     Option(
         parser=at_least("--checkpoint-seconds", float, 0),
         metavar="S",
-        help="Keep BUNDLE.checkpoint to resume from, at most this often; 0: after each epoch.",
+        help="Save BUNDLE.checkpoint at most this often; 0: after each epoch.",
     ),
 ]
 Replay = Annotated[
@@ -75,13 +75,14 @@ Replay = Annotated[
 ]
 ReplayShare = Annotated[
     float | None,
-    Option(metavar="SHARE", help="Of the rows trained on, drawn from OLD_LOG. Default: 0.2."),
+    Option(metavar="SHARE", help="The share of training rows drawn from OLD_LOG. Default: 0.2."),
 ]
 KeepOptimiser = Annotated[
     bool, Option("--keep-optimiser", help="Write BUNDLE.optimiser.npz, Adam's moments.")
 ]
 Optimiser = Annotated[
-    Path | None, Option(metavar="FILE", help="Of the bundle --from: Adam continues from it.")
+    Path | None,
+    Option(metavar="FILE", help="Adam's moments of the bundle --from, to continue with."),
 ]
 
 

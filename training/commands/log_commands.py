@@ -13,11 +13,17 @@ def schema(
     label: Annotated[str, Option(metavar="NAME", help="The column of clicks, 0 or 1.")],
     out: Annotated[Path, Option(metavar="FILE", help="The schema file to write.")],
     drop: Annotated[
-        list[str] | None, Option(metavar="COLUMN", help="Leave it out; may be repeated.")
+        list[str] | None, Option(metavar="COLUMN", help="A column to leave out; may be repeated.")
     ] = None,
-    weight: Annotated[str | None, Option(metavar="COLUMN", help="Weights of the rows.")] = None,
-    group: Annotated[str | None, Option(metavar="COLUMN", help="Requests or users.")] = None,
-    time: Annotated[str | None, Option(metavar="COLUMN", help="When a row was seen.")] = None,
+    weight: Annotated[
+        str | None, Option(metavar="COLUMN", help="The column with the weights of the rows.")
+    ] = None,
+    group: Annotated[
+        str | None, Option(metavar="COLUMN", help="The column with the request or the user.")
+    ] = None,
+    time: Annotated[
+        str | None, Option(metavar="COLUMN", help="The column with the time of a row.")
+    ] = None,
     separator: Separator = None,
 ) -> None:
     """Draft a schema from a log."""
@@ -32,7 +38,7 @@ def simulate(
     rows: Annotated[int, Option(metavar="N", help="At least 100.")] = 200_000,
     seed: Seed = 1,
     unseen: Annotated[
-        float, Option(metavar="SHARE", help="Of test rows with an ad or a user that is new.")
+        float, Option(metavar="SHARE", help="The share of test rows with a new ad or a new user.")
     ] = 0.05,
 ) -> None:
     """Draw an ad log with planted pair effects."""

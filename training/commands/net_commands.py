@@ -13,9 +13,11 @@ def compare(
     schema: options.SchemaFile,
     out: options.OutFolder,
     nets: Annotated[
-        str, Option(metavar="NAMES", help="The others are compared with the first.")
+        str, Option(metavar="NAMES", help="Nets; the others are compared with the first.")
     ] = "fm,nfm,afm,afm+",
-    seeds: Annotated[str, Option(metavar="S,S", help="Each net is fitted with each.")] = "1,2,3",
+    seeds: Annotated[
+        str, Option(metavar="S,S", help="Each net is fitted with each seed.")
+    ] = "1,2,3",
     against: Annotated[
         str | None,
         Option(
@@ -59,7 +61,7 @@ def folds(
         Option(
             parser=options.at_least("--folds", int, 2),
             metavar="K",
-            help="With a time in the schema each is tested on what follows.",
+            help="How many; with a time in the schema each is tested on later rows.",
         ),
     ] = 5,
     seed: options.Seed = 1,
@@ -84,11 +86,17 @@ def folds(
 def tune(
     data: options.LogFiles,
     schema: options.SchemaFile,
-    out: Annotated[Path, Option(metavar="DIR", help="If it exists, its search is resumed.")],
+    out: Annotated[
+        Path,
+        Option(metavar="DIR", help="The folder to write; a search that is in it is continued."),
+    ],
     net: options.Net = None,
-    trials: Annotated[int | None, Option(metavar="N", help="Of all runs together.")] = None,
+    trials: Annotated[
+        int | None, Option(metavar="N", help="The trials of all runs together.")
+    ] = None,
     minutes: Annotated[
-        float | None, Option(metavar="M", help="Of this run; a trial that is cut is resumed.")
+        float | None,
+        Option(metavar="M", help="The time of this run; a trial that is cut is continued."),
     ] = None,
     valid: options.ValidFiles = None,
     seed: options.Seed = 1,

@@ -73,7 +73,9 @@ LogFiles = Annotated[
         help="One log: files, folders or patterns of CSV, TSV, JSON lines or Parquet.",
     ),
 ]
-Separator = Annotated[str | None, Option(metavar="MARK", help="Between the cells of CSV files.")]
+Separator = Annotated[
+    str | None, Option(metavar="MARK", help="The mark between the cells of CSV files.")
+]
 SchemaFile = Annotated[Path, Option(metavar="FILE", help="TOML; `afm-train schema` drafts one.")]
 ConfigFile = Annotated[
     Path | None, Option(metavar="FILE", help="TOML; docs/training.md has its keys.")
@@ -81,7 +83,9 @@ ConfigFile = Annotated[
 OutFolder = Annotated[Path, Option(metavar="DIR", help="The folder to write.")]
 BundleFolder = Annotated[Path, Argument(metavar="BUNDLE", help="A bundle that `fit` wrote.")]
 Net = Annotated[NetName | None, Option(help="Default: the configuration's, else ffm.")]
-Seed = Annotated[int, Option(parser=seed("--seed"), metavar="S", help="Of all that is random.")]
+Seed = Annotated[
+    int, Option(parser=seed("--seed"), metavar="S", help="The seed of all random numbers.")
+]
 ValidFiles = Annotated[
     list[Path] | None,
     Option(metavar="DATA", help="Rows held out; may be repeated. Default: a part of DATA."),

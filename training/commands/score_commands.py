@@ -23,7 +23,7 @@ def evaluate(
     data: LogFiles,
     by: Annotated[
         str | None,
-        Option(metavar="COLUMN", help="Also by the values of this field or other column."),
+        Option(metavar="COLUMN", help="Also for each value of this field or column."),
     ] = None,
     bootstrap: Annotated[
         int,
@@ -38,7 +38,7 @@ def evaluate(
         Option(
             parser=rate("--negatives-kept"),
             metavar="RATE",
-            help="Of its negatives, that DATA holds.",
+            help="The share of all negatives that DATA holds.",
         ),
     ] = 1.0,
     separator: Separator = None,
@@ -58,10 +58,10 @@ def evaluate(
 def predict(
     bundle: BundleFolder,
     data: LogFiles,
-    out: Annotated[Path, Option(metavar="FILE", help="CSV or Parquet, by the name's end.")],
+    out: Annotated[Path, Option(metavar="FILE", help="The file to write: .csv or .parquet.")],
     keep: Annotated[
         list[str] | None,
-        Option(metavar="COLUMN", help="Of DATA, beside the scores; may be repeated."),
+        Option(metavar="COLUMN", help="A column of DATA to write, too; may be repeated."),
     ] = None,
     separator: Separator = None,
 ) -> None:

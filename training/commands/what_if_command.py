@@ -16,7 +16,7 @@ def whatif(
         Option(
             parser=at_least("--mb", float, 0.1),
             metavar="N",
-            help="Its size at most; large vocabularies are cut to fit.",
+            help="Its largest size; large vocabularies are cut to fit.",
         ),
     ] = 2.0,
 ) -> None:
@@ -26,4 +26,4 @@ def whatif(
     written = write_what_if(bundle, out, round(1e6 * mb))
     for name, (few, whole) in written.cut.items():
         print(f"{name}: cut to the {few:,} most frequent of {whole:,} values")
-    print(f"{out}: {written.size / 1e6:.2f} MB, opens in a browser from where it lies")
+    print(f"{out}: {written.size / 1e6:.2f} MB, open it in a browser")
