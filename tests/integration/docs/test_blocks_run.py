@@ -5,6 +5,7 @@ each request of the other pages, asked of the model that the tutorial serves.
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import onnx
 import pytest
 
 import service.cli
 import training.cli
 from commands import Commands, Serving
 from doc_blocks import Block, blocks, not_run
+from doc_tables import table
 from model.bundle.labelled_rows import LabelledRows
 
 TUTORIAL = [block for block in blocks() if block.page == "docs/tutorial.md"]
@@ -137,6 +140,17 @@ def with_no_detail(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: part for key, part in value.items() if key != "detail"}
     return value
+
+
+def test_graphs_of_the_bundle_s_page_are_those_of_a_bundle(tutorial: Tutorial) -> None:
+    for name, (inputs, outputs) in table("bundle.md", "graph", "inputs", "outputs").items():
+        graph = onnx.load(tutorial.folder / "bundle" / name, load_external_data=False).graph
+        for shown, found in ((inputs, graph.input), (outputs, graph.output)):
+            ranks = [
+                (one, sizes.count(",") + 1)
+                for one, sizes in re.findall(r"`(\w+)` \[(.*?)\]", shown)
+            ]
+            assert ranks == [(one.name, len(one.type.tensor_type.shape.dim)) for one in found]
 
 
 def test_every_json_block_is_an_answer_or_a_line_of_the_log() -> None:
