@@ -4,7 +4,7 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
 AFM_HOME ?= .afm
-# onnxruntime reports its use to its vendor unless told not to.
+# onnxruntime reports its use to its vendor unless this is set.
 export ORT_DISABLE_TELEMETRY := 1
 
 BIN := .venv/bin
@@ -46,7 +46,7 @@ coverage: $(INSTALLED) ## which branches the tests run, by folder; TESTS= for so
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= $(TESTS)
 	@$(BIN)/python -m coverage json -q -o .coverage.json && $(BIN)/python tests/support/coverage_by_folder.py .coverage.json
 
-pages: $(INSTALLED) ## the pages in a real browser: needs Chromium, installs what drives it
+pages: $(INSTALLED) ## the pages in a real browser: needs Chromium, installs its driver
 	@$(PIP) -r tests/pages/requirements.txt
 	@$(BIN)/python -m pytest -n 1 tests/pages
 
@@ -59,13 +59,13 @@ lint: $(INSTALLED) ## ruff (lint, format) and mypy strict, over benchmarks and w
 	@MYPYPATH=.:benchmarks:benchmarks/promises:tests/support $(BIN)/mypy \
 	  benchmarks/*.py benchmarks/promises/*.py tests/support/*.py
 
-bench: $(INSTALLED) ## the service beside an afternoon's version of it, as a table
+bench: $(INSTALLED) ## the service beside a plain version of it, as a table
 	@$(BIN)/python benchmarks/serve.py
 
-faults: $(INSTALLED) ## the promises under swaps, faults and floods, measured; NAMES= for some of them
+faults: $(INSTALLED) ## measures the promises under swaps, faults and floods; NAMES= for some of them
 	@$(BIN)/python benchmarks/faults.py $(NAMES)
 
-soak: $(INSTALLED) ## half an hour of mixed load with swaps: what grows; MINUTES= for another time
+soak: $(INSTALLED) ## half an hour of mixed load with swaps, to see what grows; MINUTES= for another time
 	@$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),30)
 
 # pip-audit lives in an environment of its own: nothing the product is made of needs it. It asks the
@@ -96,7 +96,7 @@ endif
 down: ## docker compose down; the volumes stay
 	@docker compose --profile scale down
 
-logs: ## what the containers say, and go on to say
+logs: ## the logs of the containers, and what they add
 	@docker compose --profile scale logs -f --tail 100
 
 ps: ## the containers, and the bundles that were refused
@@ -143,7 +143,7 @@ lock: $(INSTALLED) ## the hashes of what the images install, after a change of c
 	  .venv/lock/bin/python -m pip install -qq --no-input --disable-pip-version-check uv==0.13.9; }
 	@sh docker/lock.sh .venv/lock/bin/uv
 
-# torch first and alone: see the note in constraints.txt.
+# torch first, by itself: see the note in constraints.txt.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
 	  { echo "Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is not one: make PYTHON=python3.12 ..." >&2; exit 1; }
