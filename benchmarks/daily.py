@@ -23,8 +23,8 @@ from training.config import Config, NetName, Step
 from training.data.log import Log, encode
 from training.data.read_log import read_log
 from training.fit.fit import fit
-from training.fit.loop import Watcher
 from training.fit.malloc import keep_freed_memory
+from training.fit.step.watcher import Watcher
 from training.simulate.simulation import simulate
 from training.state.adam_moments import moments_path
 from training.state.warm_start import WarmStart

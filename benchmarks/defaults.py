@@ -41,11 +41,12 @@ from training.data.parts import split
 from training.data.read_log import read_log
 from training.draft.draft_schema import write_draft
 from training.fit.calibration import apply, calibrate
-from training.fit.loop import Watcher, logits
 from training.fit.malloc import keep_freed_memory
 from training.fit.prepare import encode_rows, prepare, vocabularies_of
-from training.fit.steps import Fitted, Steps, fit_net
-from training.fit.untrained_rows import settle_untrained
+from training.fit.step.logits import logits
+from training.fit.step.watcher import Watcher
+from training.fit.steps import FittedStep, Steps, fit_net
+from training.fit.untrained_rows import fill_untrained_rows
 
 NETS = ("lr", "fm", "fwfm", "ffm", "afm", "afm+")
 RANKED = NETS[1:]
@@ -62,9 +63,9 @@ class Figures(dict[str, float]):
 class _Remembering(Steps):
     # the nets of the step `fit`, which afm and afm+ go on from, are fitted once a split
 
-    known: dict[str, Fitted]
+    known: dict[str, FittedStep]
 
-    def first(self, name: str) -> Fitted:
+    def first(self, name: str) -> FittedStep:
         if name not in self.known:
             self.known[name] = super().first(name)
         return self.known[name]
@@ -80,7 +81,7 @@ def measure(
     judged = examples(encode(encoder, test), test)
     valid, labels = rows.held_out, judged.labels.double().numpy()
     ones = np.ones(len(labels))
-    known: dict[str, Fitted] = {}
+    known: dict[str, FittedStep] = {}
     spent: dict[str, float] = {}
     for net in nets:
         config = Config.model_validate({"net": net})
@@ -90,7 +91,7 @@ def measure(
         began = time.process_time()
         trained = fit_net(steps).net
         spent[net] = time.process_time() - began
-        settle_untrained(trained, encoder, rows.seen, unknown_fed=True)
+        fill_untrained_rows(trained, encoder, rows.seen, unknown_fed=True)
         of_valid, of_test = (logits(trained, part).astype(np.float64) for part in (valid, judged))
         clicks, weights = valid.labels.double().numpy(), valid.weights.double().numpy()
         found = calibrate(of_valid, clicks, weights, seed=seed).calibration

@@ -38,8 +38,9 @@ from training.draft.draft_schema import write_draft
 from training.evaluation.faithfulness import faithfulness
 from training.evaluation.pair_effects import by_fields, pair_terms, sample
 from training.fit.fit import fit
-from training.fit.loop import Watcher, logits
 from training.fit.malloc import keep_freed_memory
+from training.fit.step.logits import logits
+from training.fit.step.watcher import Watcher
 from training.fit.steps import new_net
 from training.simulate.simulation import write_simulation
 from training.state.warm_start import WarmStart

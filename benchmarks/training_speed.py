@@ -29,9 +29,10 @@ import torch
 from model.nets import Settings, build
 from training.config import Step
 from training.data.examples import Examples
-from training.fit.loop import Watcher, one_epoch
 from training.fit.malloc import keep_freed_memory
-from training.fit.objective import Objective
+from training.fit.step.loop import one_epoch
+from training.fit.step.objective import Objective
+from training.fit.step.watcher import Watcher
 from training.kernels.optimisers import optimiser_of, shares_of
 from training.kernels.passes import pass_of
 

@@ -32,7 +32,7 @@ def make_bundle(
     from training.config import Config, Step
     from training.data.log import Log
     from training.fit.fit import fit
-    from training.fit.loop import Watcher
+    from training.fit.step.watcher import Watcher
 
     home = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:

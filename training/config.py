@@ -132,7 +132,7 @@ class Config(_Part):
     afm_plus: AFMPlusParts = AFMPlusParts()
     init_std: float = Field(default=0.05, gt=0)
     valid_share: float = Field(default=0.1, gt=0, lt=1)  # of the log, where no --valid is given
-    loss: Literal["pairwise", "listwise"] = "pairwise"  # within groups, see training/fit/losses.py
+    loss: Literal["pairwise", "listwise"] = "pairwise"  # within groups, see fit/step/losses.py
     calibration: Literal["auto", "none", "temperature", "platt", "isotonic"] = "auto"
     negatives_rate: Rate = 1.0  # of the training part's negatives, drawn by chance
     negatives_kept: Rate = 1.0  # of the negatives, that the logs given hold already

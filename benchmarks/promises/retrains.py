@@ -37,8 +37,8 @@ from training.data.log import Log
 from training.data.read_log import read_log
 from training.draft.draft_schema import write_draft
 from training.fit.fit import fit
-from training.fit.loop import Watcher
 from training.fit.malloc import keep_freed_memory
+from training.fit.step.watcher import Watcher
 from training.simulate.simulation import simulate
 
 sys.path.append(str(Path(__file__).parents[2] / "tests/support"))

@@ -120,7 +120,7 @@ def coupon_bundle(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     from training.data.read_log import read_log
     from training.draft.draft_schema import write_draft
     from training.fit.fit import fit
-    from training.fit.loop import Watcher
+    from training.fit.step.watcher import Watcher
 
     home = tmp_path_factory.mktemp("coupon")
     data = data_of([test_data / "coupon" / "coupon.csv.gz"], None)
@@ -143,7 +143,7 @@ def private_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     from training.config import Config, Step
     from training.data.log import Log
     from training.fit.fit import fit
-    from training.fit.loop import Watcher
+    from training.fit.step.watcher import Watcher
 
     private = TINY_SCHEMA.replace("[fields.device]", "[fields.device]\nprivate = true")
     schema = Schema.parse(private)

@@ -114,7 +114,7 @@ def fit(
     from training.data.read_log import read_log
     from training.fit.fit import fit as fit_net
     from training.fit.malloc import keep_freed_memory
-    from training.fit.progress import watcher
+    from training.fit.step.progress import watcher
     from training.state.checkpoint import CheckpointOptions
 
     keep_freed_memory()

@@ -36,7 +36,7 @@ def compare(
     from training.compare.compare_report import printed
     from training.data.read_log import read_log
     from training.fit.malloc import keep_freed_memory
-    from training.fit.progress import watcher
+    from training.fit.step.progress import watcher
 
     keep_freed_memory()
     numbers = [options.seed("--seeds")(text) for text in seeds.split(",")]
@@ -73,7 +73,7 @@ def folds(
     from training.compare.folded import RESULTS, fit_folds, printed
     from training.data.read_log import read_log
     from training.fit.malloc import keep_freed_memory
-    from training.fit.progress import watcher
+    from training.fit.step.progress import watcher
 
     keep_freed_memory()
     fields, settings = Schema.load(schema), options.configuration(config, net)

@@ -17,9 +17,9 @@ from training.config import Config
 from training.data.log import Log, encode
 from training.data.parts import weigh_negatives
 from training.fit.fit import fit
-from training.fit.loop import Watcher
-from training.fit.objective import objective_of
 from training.fit.prepare import held_out
+from training.fit.step.objective import objective_of
+from training.fit.step.watcher import Watcher
 from training.report.score_sections import Scored
 
 

@@ -12,7 +12,7 @@ from training.config import Config
 from training.data.folds import folds
 from training.data.log import Log
 from training.fit.fit import fit
-from training.fit.loop import Watcher
+from training.fit.step.watcher import Watcher
 
 RESULTS = "folds.json"
 Figures = dict[str, list[float]]

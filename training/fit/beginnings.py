@@ -13,16 +13,18 @@ from model.schema import Schema
 from model.vocabulary import FieldVocabulary
 from training.config import Config
 from training.data.log import Log
-from training.fit.loop import logits
 from training.fit.prepare import sampled, vocabularies_of
+from training.fit.step.logits import logits
 from training.fit.steps import Steps, Trained, fit_net, new_net
-from training.fit.untrained_rows import settle_untrained
+from training.fit.untrained_rows import fill_untrained_rows
 from training.state.adam_moments import Moments
 from training.state.warm_start import KeptRows, WarmStart
 
 
 class Beginning(ABC):
     """What a fit asks of where it begins."""
+
+    is_new: bool  # whether the net is
 
     @property
     @abstractmethod
@@ -82,6 +84,7 @@ class Beginning(ABC):
 class FromScratch(Beginning):
     """A new net over the vocabularies of the rows trained on."""
 
+    is_new = True
     name = ""
     moments_given = False
 
@@ -95,12 +98,7 @@ class FromScratch(Beginning):
 
     @override
     def vocabularies(
-        self,
-        schema: Schema,
-        log: Log,
-        train: Log,
-        config: Config,
-        seed: int,
+        self, schema: Schema, log: Log, train: Log, config: Config, seed: int
     ) -> Mapping[str, FieldVocabulary]:
         return vocabularies_of(schema, train)
 
@@ -112,7 +110,7 @@ class FromScratch(Beginning):
     def train(self, steps: Steps, vocabularies: Mapping[str, FieldVocabulary]) -> Trained:
         trained = fit_net(steps)
         unknown_fed = steps.config.fit.unknown_rate > 0
-        settle_untrained(trained.net, steps.encoder, steps.train, unknown_fed=unknown_fed)
+        fill_untrained_rows(trained.net, steps.encoder, steps.train, unknown_fed=unknown_fed)
         return trained
 
     @override
@@ -133,6 +131,7 @@ class FromBundle(Beginning):
     """A bundle's net over its vocabularies, grown by the new rows."""
 
     start: WarmStart
+    is_new = False
 
     @property
     @override
@@ -154,12 +153,7 @@ class FromBundle(Beginning):
 
     @override
     def vocabularies(
-        self,
-        schema: Schema,
-        log: Log,
-        train: Log,
-        config: Config,
-        seed: int,
+        self, schema: Schema, log: Log, train: Log, config: Config, seed: int
     ) -> Mapping[str, FieldVocabulary]:
         return self.start.grow(schema, sampled(log, config, seed))
 

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from model.manifest import MOST_KNOTS, Calibration
 from model.metrics.ranked_rows import SMALLEST
+from training.fit.newton import logistic_factors
 
 Floats = NDArray[np.float64]
 
-STEPS = 100
-CLOSE_ENOUGH = 1e-9
 # keeps the line finite where a few held-out rows happen to be perfectly separated
 RIDGE = 1e-6
 FOLDS = 5
@@ -89,7 +88,7 @@ def untouched(x: Floats, labels: Floats, weights: Floats) -> Calibration:  # noq
 
 def temperature(x: Floats, labels: Floats, weights: Floats) -> Calibration:
     """The scale of the lowest logloss; the logits as they are where that is hardly positive."""
-    (scale,) = _line(x[:, None], np.ones(1), labels, weights)
+    (scale,) = logistic_factors(x[:, None], np.ones(1), labels, weights, ridge=RIDGE)
     return Calibration(scale=float(scale)) if scale > LEAST_SCALE else Calibration()
 
 
@@ -98,7 +97,9 @@ def platt(x: Floats, labels: Floats, weights: Floats) -> Calibration:
     and one of next to nothing would level it; then the logits stay as they are.
     """
     design = np.stack([x, np.ones_like(x)], axis=1)  # (B, 2)
-    scale, shift = map(float, _line(design, np.array([1.0, 0.0]), labels, weights))
+    scale, shift = map(
+        float, logistic_factors(design, np.array([1.0, 0.0]), labels, weights, ridge=RIDGE)
+    )
     return Calibration(scale=scale, shift=shift) if scale > LEAST_SCALE else Calibration()
 
 
@@ -121,7 +122,7 @@ def isotonic(x: Floats, labels: Floats, weights: Floats) -> Calibration:
     found = Calibration(knots=knots.tolist(), levels=levels.tolist())
     # lines between the blocks' means miss the overall rate a little: one more shift meets it
     offset = apply(found, x)
-    (shift,) = _line(np.ones((len(x), 1)), np.zeros(1), labels, weights, offset)
+    (shift,) = logistic_factors(np.ones((len(x), 1)), np.zeros(1), labels, weights, offset, RIDGE)
     return Calibration(knots=knots.tolist(), levels=(levels + shift).tolist())
 
 
@@ -159,32 +160,6 @@ def pooled(x: Floats, labels: Floats, weights: Floats) -> Floats:
 def _apart(block: Floats, after: Floats) -> bool:
     (at, rate), (at_after, rate_after) = block[1:] / block[0], after[1:] / after[0]
     return bool(rate < rate_after and at_after - at >= CLOSEST)
-
-
-def _line(
-    design: Floats, start: Floats, labels: Floats, weights: Floats, offset: Floats | float = 0.0
-) -> Floats:
-    # the factors of the columns of `design` [B, D] with the lowest logloss of sigmoid(design @
-    # factors + offset), by Newton's method from `start`, a step halved until it gains
-    signs = 1 - 2 * labels
-    share = weights / weights.sum()
-
-    def loss(line: Floats) -> float:
-        each = np.logaddexp(0, signs * (design @ line + offset))
-        return float(share @ each + RIDGE * line @ line)
-
-    line = start
-    for _ in range(STEPS):
-        probability = np.exp(-np.logaddexp(0, -(design @ line + offset)))
-        slope = design.T @ (share * (probability - labels)) + 2 * RIDGE * line
-        bend = (design * (share * probability * (1 - probability))[:, None]).T @ design
-        step = np.linalg.solve(bend + 2 * RIDGE * np.eye(len(line)), slope)
-        while loss(line - step) > loss(line) and np.abs(step).max() > CLOSE_ENOUGH:
-            step = step / 2
-        line = line - step
-        if np.abs(step).max() <= CLOSE_ENOUGH:
-            break
-    return line
 
 
 def _held_out_losses(

@@ -14,7 +14,7 @@ from training.data.examples import Examples, examples
 from training.data.log import Log, encode
 from training.data.parts import require_contrast, sample_negatives, split, weigh_negatives
 from training.evaluation import cautions
-from training.fit.objective import Objective, objective_of
+from training.fit.step.objective import Objective, objective_of
 
 
 @dataclass(frozen=True)

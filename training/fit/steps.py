@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from model.encoding import Encoder
 from model.nets import Net, Settings, build
-from model.values.ids import FIRST, UNKNOWN
 from training.config import Config, SizedStep, Step
 from training.data.examples import Examples
-from training.fit.bias_level import settle_level
-from training.fit.loop import CLICK, Epoch, UnknownDrop, Watcher, logits, run_step
-from training.fit.objective import Objective
+from training.fit.step.bias import fit_bias
+from training.fit.step.logits import logits
+from training.fit.step.loop import run_step
+from training.fit.step.objective import CLICK, Objective
+from training.fit.step.unknown_drop import UnknownDrop
+from training.fit.step.watcher import Epoch, Watcher
 from training.state.adam_moments import Moments
 from training.state.checkpoint import Checkpoint
 
@@ -35,7 +37,7 @@ class Trained(NamedTuple):
     step: SizedStep | None = None  # the settings chosen of the step `fit`, where it was run
 
 
-class Fitted(NamedTuple):
+class FittedStep(NamedTuple):
     """A net of the step `fit` at its best epoch, and the settings chosen."""
 
     net: Net
@@ -48,8 +50,8 @@ class Fitted(NamedTuple):
 class Steps:
     """What the steps of a fit share.
 
-    Every epoch is judged with its level settled. So the epoch that is kept has won as it will be
-    served, and the step that goes on from it begins at the very loss that it was chosen by.
+    Every epoch is judged with its bias solved for. So the epoch that is kept was chosen as it will
+    be served, and the step that continues from it begins at the very loss that it was chosen by.
     """
 
     config: Config
@@ -61,14 +63,14 @@ class Steps:
     checkpoint: Checkpoint | None = None
     moments: Moments | None = None  # of the last step, see `run_step`
 
-    def first(self, name: str) -> Fitted:
+    def first(self, name: str) -> FittedStep:
         """The step `fit` of a net of its own; see `run_step`. Where several settings are tried, all
         begin alike, and the one with the lowest loss is kept; Ctrl-C ends the trying too.
         """
         tried = self.config.fit.tried(len(self.train))
         if name == "lr":  # it has no embeddings
             tried = tried[:1]
-        best: tuple[float, Fitted] | None = None
+        best: tuple[float, FittedStep] | None = None
         states = None
         for number, step in enumerate(tried, 1):
             called = name if number == 1 else f"{name} {number}"
@@ -83,7 +85,7 @@ class Steps:
             loss = self.objective.judge(logits(net, self.valid), self.valid).loss
             if best is None or loss < best[0]:
                 named = [replace(epoch, step=name) for epoch in epochs]
-                best = loss, Fitted(net, named, interrupted, step)
+                best = loss, FittedStep(net, named, interrupted, step)
                 states = None if self.moments is None else self.moments.states
             if interrupted:
                 break
@@ -95,7 +97,7 @@ class Steps:
     def last(
         self,
         net: Net,
-        mend: Callable[[Net], None] | None = None,
+        after_epoch: Callable[[Net], None] | None = None,
         after: SizedStep | None = None,
     ) -> tuple[list[Epoch], bool]:
         """The step that ends a fit of the configured net, in place; see `run_step`. `after`: the
@@ -103,18 +105,18 @@ class Steps:
         """
         fields = len(self.encoder.schema.fields)
         step = self.config.settled(len(self.train), fields, after).last_step
-        return self._run(self.config.net, net, step, mend)
+        return self._run(self.config.net, net, step, after_epoch)
 
     def _run(
-        self, name: str, net: Net, step: Step, mend: Callable[[Net], None] | None = None
+        self, name: str, net: Net, step: Step, after_epoch: Callable[[Net], None] | None = None
     ) -> tuple[list[Epoch], bool]:
-        def mended(net: Net) -> None:
-            if mend is not None:
-                mend(net)
+        def after(net: Net) -> None:
+            if after_epoch is not None:
+                after_epoch(net)
             if self.objective.task == "click":
-                settle_level(net, self.train, self.valid, self.objective.log_rate)
+                fit_bias(net, self.train, self.valid, self.objective.log_rate)
 
-        drop = _unknown_drop(self.encoder, step.unknown_rate)
+        drop = UnknownDrop.of(self.encoder, step.unknown_rate)
         last = not self.config.first_steps or name == self.config.net
         moments = self.moments if last else None
         return run_step(
@@ -126,7 +128,7 @@ class Steps:
             drop,
             self.watcher,
             self.objective,
-            mended,
+            after,
             self.checkpoint,
             moments,
             kernels=self.config.kernels,
@@ -144,7 +146,7 @@ def fit_net(steps: Steps) -> Trained:
         only = steps.first(config.net)
         return Trained(only.net, only.epochs, only.interrupted, step=only.step)
     epochs: list[Epoch] = []
-    best: tuple[float, str, Fitted, NDArray[np.float32]] | None = None
+    best: tuple[float, str, FittedStep, NDArray[np.float32]] | None = None
     for name in config.first_steps:
         fitted = steps.first(name)
         epochs += fitted.epochs
@@ -176,9 +178,3 @@ def new_net(name: str, encoder: Encoder, config: Config) -> Net:
         **config.afm_plus.model_dump(exclude={"start"}),
     )
     return build(name, encoder.rows, encoder.slot_fields, settings)
-
-
-def _unknown_drop(encoder: Encoder, rate: float) -> UnknownDrop:
-    unknown = torch.from_numpy(encoder.offsets + UNKNOWN)
-    first = np.where(encoder.droppable, encoder.offsets + FIRST, encoder.rows)
-    return UnknownDrop(unknown, torch.from_numpy(first), rate)

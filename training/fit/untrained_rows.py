@@ -13,7 +13,7 @@ from model.values.ids import FIRST, MISSING, UNKNOWN
 from training.data.examples import Examples
 
 
-def settle_untrained(net: Net, encoder: Encoder, train: Examples, *, unknown_fed: bool) -> None:
+def fill_untrained_rows(net: Net, encoder: Encoder, train: Examples, *, unknown_fed: bool) -> None:
     """Set the never-fed rows of each field, in place.
 
     unknown: the mean of the field's values, each as often as it was seen. missing: the unknown row,

@@ -29,7 +29,7 @@ SEEDS = 2**62
 @dataclass(frozen=True)
 class Judged:
     """What B rows are judged by: `loss`, of their scores [B], is that of `task` with `labels` and
-    `weights` [B], see training/fit/objective.py.
+    `weights` [B], see training/fit/step/objective.py.
     """
 
     task: str

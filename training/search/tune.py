@@ -23,8 +23,6 @@ from model.schema import Schema
 from training.config import Config
 from training.data.examples import Examples
 from training.data.log import Log
-from training.fit.loop import Epoch, Watcher, logits
-from training.fit.objective import objective_of
 from training.fit.prepare import (
     cautions_before,
     encode_rows,
@@ -32,6 +30,9 @@ from training.fit.prepare import (
     sampled,
     vocabularies_of,
 )
+from training.fit.step.logits import logits
+from training.fit.step.objective import objective_of
+from training.fit.step.watcher import Epoch, Watcher
 from training.fit.steps import Steps, fit_net
 from training.search.space import configured, default_parameters, space
 from training.search.trials import Ended, Trials, Tuned, best_of, open_trials

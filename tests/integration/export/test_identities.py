@@ -21,7 +21,7 @@ from training.data.examples import examples
 from training.data.log import Log
 from training.export.pack import pack
 from training.fit.calibration import apply, calibrate
-from training.fit.loop import logits
+from training.fit.step.logits import logits
 
 CONTEXT = {"device": "ios", "interests": ["cars", "golf"]}  # without an hour: its pairs are absent
 ADS = [{"ad": "a1", "price": 3.5}, {"ad": "a2"}, {"ad": "never seen", "price": 0}, {"hour": 21}]

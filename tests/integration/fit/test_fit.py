@@ -19,7 +19,10 @@ from model.vocabulary import fit_vocabulary
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
 from training.config import NETS, AFMPlusParts, Config, Step
-from training.fit.loop import CLICK, Examples, Watcher, logits
+from training.data.examples import Examples
+from training.fit.step.logits import logits
+from training.fit.step.objective import CLICK
+from training.fit.step.watcher import Watcher
 from training.fit.steps import Steps, fit_net
 
 FAST = """

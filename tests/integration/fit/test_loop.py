@@ -8,14 +8,11 @@ from torch.nn import functional
 from model.encoding import Encoded
 from model.nets import NETS, Settings, build
 from training.config import Step
-from training.fit.loop import (
-    Epoch,
-    Examples,
-    UnknownDrop,
-    Watcher,
-    logits,
-    run_step,
-)
+from training.data.examples import Examples
+from training.fit.step.logits import logits
+from training.fit.step.loop import run_step
+from training.fit.step.unknown_drop import UnknownDrop
+from training.fit.step.watcher import Epoch, Watcher
 from training.kernels.optimisers import parameter_groups
 
 V, F = 30, 4
@@ -119,12 +116,14 @@ def test_a_finite_loss_is_a_gain_over_a_start_that_is_not():
     rows = examples()
     rows.ids[rows.ids == 0] = 1
 
-    def mend(net):
+    def mended(net):
         net.linear.data[0] = 0.0
 
     net.linear.data[0] = torch.inf  # of a value that training does not hold
     step = Step(epochs=2, batch=100, learning_rate=0.01)
-    epochs, _ = run_step("step", net, step, rows, examples(seed=1), keep, Watcher(), mend=mend)
+    epochs, _ = run_step(
+        "step", net, step, rows, examples(seed=1), keep, Watcher(), after_epoch=mended
+    )
     assert epochs[0].best
     assert np.isfinite(logits(net, examples(seed=1))).all()
 
@@ -258,7 +257,7 @@ def test_the_mean_loss_with_a_penalty_has_the_minimum_of_the_summed_loss_with_n_
         last.update({name: p.detach().clone() for name, p in net.named_parameters()})
 
     step = Step(epochs=400, batch=400, learning_rate=0.05, l2_linear=penalty, patience=400, cut=1.0)
-    run_step("step", net, step, train, train, keep, Watcher(), mend=note)
+    run_step("step", net, step, train, train, keep, Watcher(), after_epoch=note)
 
     other = build("lr", V, range(F), Settings())
     descent = torch.optim.LBFGS(other.parameters(), max_iter=500, tolerance_grad=1e-7)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from training.fit import losses
-from training.fit.losses import RANKING, listwise, logistic, pairwise, squared
+from training.fit.step import losses
+from training.fit.step.losses import RANKING, listwise, logistic, pairwise, squared
 
 RANKING_LOSSES = sorted(RANKING)
 

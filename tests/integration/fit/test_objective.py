@@ -9,8 +9,10 @@ from model.metrics.metrics import metrics
 from model.nets import Settings, build
 from training.config import Step
 from training.data.examples import Examples
-from training.fit.loop import Watcher, logits, run_step
-from training.fit.objective import Objective
+from training.fit.step.logits import logits
+from training.fit.step.loop import run_step
+from training.fit.step.objective import Objective
+from training.fit.step.watcher import Watcher
 
 V, F = 30, 4
 

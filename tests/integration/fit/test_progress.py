@@ -17,8 +17,9 @@ from model.nets import Settings, build
 from tiny import TINY_SCHEMA, tiny_rows
 from training.config import Step
 from training.data.examples import Examples
-from training.fit.loop import Epoch, run_step
-from training.fit.progress import _Bar, _Lines
+from training.fit.step.loop import run_step
+from training.fit.step.progress import _Bar, _Lines
+from training.fit.step.watcher import Epoch
 
 ROWS = 64
 

@@ -7,7 +7,10 @@ import torch
 from model.nets import Settings, build
 from training.config import Step
 from training.data.examples import Examples
-from training.fit.loop import CLICK, Watcher, logits, run_step
+from training.fit.step.logits import logits
+from training.fit.step.loop import run_step
+from training.fit.step.objective import CLICK
+from training.fit.step.watcher import Watcher
 
 SIZES = [0.0, 1e-30, 1e-22, 1e-10, 1e-3, 0.3]
 

@@ -9,7 +9,9 @@ from model.schema import Schema
 from model.vocabulary import fit_vocabulary
 from training.config import FEWEST_TO_CHOOSE, TRIED, Config, Step
 from training.data.examples import Examples
-from training.fit.loop import CLICK, Watcher, logits
+from training.fit.step.logits import logits
+from training.fit.step.objective import CLICK
+from training.fit.step.watcher import Watcher
 from training.fit.steps import Steps, fit_net
 
 SCHEMA = Schema.parse(

@@ -10,8 +10,8 @@ from model.schema import Schema
 from model.values.ids import MISSING, UNKNOWN
 from model.values.scales import Scaler
 from model.vocabulary import Vocabulary
-from training.fit.loop import Examples
-from training.fit.untrained_rows import settle_untrained
+from training.data.examples import Examples
+from training.fit.untrained_rows import fill_untrained_rows
 
 SCHEMA = Schema.parse("""
 label = "click"
@@ -35,7 +35,7 @@ def settled(rows, *, unknown_fed, name="fm"):
     net = build(name, encoder.rows, encoder.slot_fields, settings)
     torch.nn.init.normal_(net.linear)
     before = net.embedding.detach().clone()
-    settle_untrained(net, encoder, train, unknown_fed=unknown_fed)
+    fill_untrained_rows(net, encoder, train, unknown_fed=unknown_fed)
     return net, before
 
 

@@ -15,7 +15,7 @@ def test_threads_wait_asleep_unless_told_otherwise(wanted: str | None, used: str
     if wanted:
         environment["OMP_WAIT_POLICY"] = wanted
     told = subprocess.run(
-        [sys.executable, "-c", "import training.fit.loop"],
+        [sys.executable, "-c", "import training.fit.step.loop"],
         env=environment,
         capture_output=True,
         text=True,

@@ -15,7 +15,7 @@ from tiny import tiny_rows
 from training.config import Config, Step
 from training.data.log import Log
 from training.fit.fit import fit
-from training.fit.loop import Watcher
+from training.fit.step.watcher import Watcher
 from training.report.learning_section import stage_words
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}

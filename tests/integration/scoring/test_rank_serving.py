@@ -24,7 +24,7 @@ from tiny import TINY_SCHEMA, tiny_rows
 from training.config import Config, Step
 from training.data.log import Log
 from training.fit.fit import fit
-from training.fit.loop import Watcher
+from training.fit.step.watcher import Watcher
 
 CACHE = CacheLimits(1000, 1 << 20)
 CONTEXT = {"device": "ios", "hour": 21, "interests": ["cars", "golf"]}

@@ -10,7 +10,7 @@ from training.config import Config, Step
 from training.data.log import encode
 from training.data.read_log import read_log
 from training.fit.fit import fit
-from training.fit.loop import Watcher
+from training.fit.step.watcher import Watcher
 from training.simulate.simulation import simulate
 from training.state.warm_start import WarmStart
 

@@ -12,7 +12,7 @@ from training.cli import main
 from training.config import Config, Step
 from training.data.log import Log
 from training.fit.fit import fit
-from training.fit.loop import Watcher
+from training.fit.step.watcher import Watcher
 from training.state.adam_moments import moments_path, read_moments
 from training.state.checkpoint import CheckpointOptions
 from training.state.warm_start import TABLES, WarmStart

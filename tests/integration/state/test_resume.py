@@ -87,7 +87,7 @@ def killed_after(home, epochs, monkeypatch, *more, net="afm"):
             return told
 
     with monkeypatch.context() as patched:
-        patched.setattr("training.fit.progress.watcher", Dying)
+        patched.setattr("training.fit.step.progress.watcher", Dying)
         with pytest.raises(Killed):
             main(arguments(home, "bundle", *more, net=net))
 

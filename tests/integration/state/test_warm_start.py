@@ -18,7 +18,7 @@ from training.config import NETS, Config, Step
 from training.data.log import Log
 from training.data.parts import without_held_out
 from training.fit.fit import fit
-from training.fit.loop import Epoch, Watcher
+from training.fit.step.watcher import Epoch, Watcher
 from training.fit.steps import new_net
 from training.state.warm_start import TABLES, WarmStart, completed
 

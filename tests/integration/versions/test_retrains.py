@@ -19,7 +19,7 @@ from tiny import TINY_SCHEMA, tiny_rows
 from training.config import Config, Step
 from training.data.log import Log
 from training.fit.fit import fit
-from training.fit.loop import Watcher
+from training.fit.step.watcher import Watcher
 from training.state.warm_start import WarmStart
 
 STEP = Step(epochs=4, batch=128, learning_rate=0.02)

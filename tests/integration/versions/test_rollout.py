@@ -23,7 +23,7 @@ from tiny import TINY_SCHEMA, tiny_rows
 from training.config import Config, Step
 from training.data.log import Log
 from training.fit.fit import fit
-from training.fit.loop import Watcher
+from training.fit.step.watcher import Watcher
 from until import until
 
 MEAN = RefusalNote("v2", "shadow_mean", "on the last 60 requests its mean is 1.3 of the live one's")

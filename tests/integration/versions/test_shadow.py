@@ -27,7 +27,7 @@ from tiny import tiny_rows
 from training.config import Config, Step
 from training.data.log import Log
 from training.fit.fit import fit
-from training.fit.loop import Watcher
+from training.fit.step.watcher import Watcher
 from until import until
 
 OPEN = ShadowLimits(200, mean=1e9, rank=-1, unknown=1, latency=1e9, latency_ms=0)

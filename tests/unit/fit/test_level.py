@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from model.nets import Settings, build
 from training.data.examples import Examples
-from training.fit.bias_level import level_of, settle_level
-from training.fit.loop import logits
+from training.fit.step.bias import bias_shift, fit_bias
+from training.fit.step.logits import logits
 
 
 def sums(x, labels, weights, b):
@@ -21,7 +21,7 @@ def sums(x, labels, weights, b):
 )
 def test_the_probabilities_sum_up_to_the_clicks_by_weight(rows):
     x, labels, weights = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
-    b = level_of(x, labels, weights)
+    b = bias_shift(x, labels, weights)
     if labels.min() == labels.max():
         assert b == 0
         return
@@ -31,9 +31,9 @@ def test_the_probabilities_sum_up_to_the_clicks_by_weight(rows):
 
 def test_a_net_that_training_has_ruined_has_no_level_and_gives_no_warning():
     labels, weights = np.array([0.0, 1.0, 1.0]), np.ones(3)
-    assert level_of(np.array([0.0, np.nan, 1.0]), labels, weights) == 0
-    assert level_of(np.array([0.0, np.inf, 1.0]), labels, weights) == 0
-    assert np.isfinite(level_of(np.array([-1e6, 1e6, -1e6]), labels, weights))
+    assert bias_shift(np.array([0.0, np.nan, 1.0]), labels, weights) == 0
+    assert bias_shift(np.array([0.0, np.inf, 1.0]), labels, weights) == 0
+    assert np.isfinite(bias_shift(np.array([-1e6, 1e6, -1e6]), labels, weights))
 
 
 def rows_of(count, seed, rate=0.3):
@@ -50,7 +50,7 @@ def test_a_net_is_shifted_to_the_level_of_both_parts(log_rate):
     net = build("fm", 20, range(4), Settings(embedding=3))
     train, valid = rows_of(500, 1), rows_of(100, 2, 0.3 * np.exp(log_rate))
     before = logits(net, valid)
-    shift = settle_level(net, train, valid, log_rate)
+    shift = fit_bias(net, train, valid, log_rate)
     np.testing.assert_allclose(logits(net, valid), before + shift, rtol=1e-5)
     total = clicks = 0.0
     for part, offset in ((train, 0.0), (valid, log_rate)):
@@ -63,5 +63,5 @@ def test_a_net_is_shifted_to_the_level_of_both_parts(log_rate):
 def test_it_stays_where_it_is_at_a_minimum():
     torch.manual_seed(1)
     net, train, valid = build("lr", 20, range(4), Settings()), rows_of(300, 1), rows_of(80, 2)
-    settle_level(net, train, valid)
-    assert settle_level(net, train, valid) == pytest.approx(0, abs=1e-6)
+    fit_bias(net, train, valid)
+    assert fit_bias(net, train, valid) == pytest.approx(0, abs=1e-6)

@@ -16,8 +16,6 @@ LARGER = {
     "benchmarks/quality.py",
     "service/http/openapi.py:document",
     "service/http/wire/protocol.py:OneWriteProtocol",
-    "training/fit/fit.py:fit",
-    "training/fit/loop.py:run_step",
 }
 
 

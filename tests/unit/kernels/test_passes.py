@@ -10,7 +10,7 @@ from torch import nn
 from model.nets import Settings, build
 from model.pairs import pair_slots
 from training.data.examples import Examples
-from training.fit.objective import Objective
+from training.fit.step.objective import Objective
 from training.kernels import passes
 from training.kernels.compiled import GROUP, LANES, WIDTH, can_compile
 from training.kernels.lanes import draw_kept, seed_lanes

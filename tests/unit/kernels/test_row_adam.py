@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.examples import Examples
-from training.fit.loop import UnknownDrop, uses_of
+from training.fit.step.unknown_drop import UnknownDrop, uses_of
 from training.kernels import row_adam
 from training.kernels.optimisers import shares_of
 from training.kernels.row_adam import RowAdam

@@ -22,7 +22,7 @@ from model.metrics.metrics import auc, logloss
 from model.schema import Schema
 from training.config import Config
 from training.data.examples import Examples
-from training.fit import losses
+from training.fit.step import losses
 from training.kernels.passes import Judged
 
 
@@ -88,6 +88,9 @@ class Objective:
         loss = float(self.loss(torch.from_numpy(scores)[order], valid, order))
         figures = group_figures(labels, scores, weights, valid.groups.numpy())
         return Criterion(loss, figures.mean("gauc"))
+
+
+CLICK = Objective()
 
 
 def objective_of(config: Config, schema: Schema) -> Objective:

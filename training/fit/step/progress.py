@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from training.config import SizedStep
-from training.fit.loop import Epoch, Watcher
+from training.fit.step.watcher import Epoch, Watcher
 
 
 class _Lines(Watcher):

@@ -1,0 +1,65 @@
+"""What a fit is made of: the parts of its logs, the vocabularies, and the encoded rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from model.encoding import Encoder
+from model.schema import Schema
+from model.vocabulary import FieldVocabulary
+from training.config import Config
+from training.data.log import Log
+from training.fit.beginnings import Beginning
+from training.fit.prepare import Parts, Rows, cautions_before, encode_rows, prepare, sampled
+
+
+@dataclass(frozen=True)
+class Material:
+    """The material of one fit.
+
+    `replayed`: how many older rows are among those trained on. `warnings`: what is to be said of
+    the logs before the first epoch, a line each.
+    """
+
+    parts: Parts
+    replayed: int
+    vocabularies: Mapping[str, FieldVocabulary]
+    rows: Rows
+    warnings: Sequence[str]
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of the rows."""
+        return self.rows.encoder
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of the rows."""
+        return self.encoder.schema
+
+
+def material_of(
+    beginning: Beginning,
+    log: Log,
+    valid: Log | None,
+    test: Log | None,
+    schema: Schema,
+    config: Config,
+    seed: int,
+) -> Material:
+    """Prepare and encode the logs of a fit, and seed torch; the parameters are those of `fit`.
+
+    Raises:
+        ConfigError: a rate of negatives for a task that has none.
+        DataError: a log that cannot be trained on.
+    """
+    parts = prepare(log, valid, test, schema, config)
+    given = beginning.rows(parts.train, schema, parts.valid.held_out, seed)
+    train = sampled(given, config, seed)
+    vocabularies = beginning.vocabularies(schema, parts.train, train, config, seed)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True)
+    rows = encode_rows(Encoder(schema, vocabularies), train, parts.valid, parts.test, schema.task)
+    warnings = cautions_before(parts, vocabularies, rows)
+    return Material(parts, len(given) - len(parts.train), vocabularies, rows, warnings)

@@ -1,0 +1,1 @@
+"""One step of a fit: epochs over one net, until the best one is found."""

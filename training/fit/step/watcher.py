@@ -1,0 +1,62 @@
+"""What a fit reports while it runs: its epochs, and a watcher that is called with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from training.config import SizedStep
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The result of an epoch; `seconds` it took, `best` so far or not.
+
+    `valid_loss` is the objective's criterion on the rows held out; `valid_auc` their AUC, GAUC for
+    task ranking, None where it is undefined. `diverged`: how many attempts at it before came to
+    losses that are not finite.
+    """
+
+    step: str
+    number: int
+    train_loss: float
+    valid_loss: float
+    valid_auc: float | None
+    learning_rate: float
+    seconds: float
+    best: bool
+    diverged: int = 0
+
+
+class Watcher:
+    """Is called with the progress of a fit; this one does nothing with it."""
+
+    def begin(self, step: str, batches: int, epochs: int) -> None:
+        """A step begins, of at most `epochs` epochs of `batches` batches."""
+
+    def batch(self, loss: float) -> None:
+        """A batch is done, at this running mean loss."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """An epoch is done."""
+
+    def tries(self, step: str, settings: SizedStep) -> None:
+        """Of several settings of a step these come next; `step` is what its epochs are called."""
+
+    def diverged(self, step: str, number: int, learning_rate: float) -> None:
+        """The losses of an epoch are not finite: it begins again from the best one so far, at this
+        learning rate.
+        """
+
+    def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:
+        """The step continues after the epochs of a fit that was killed."""
+
+    def said(self, line: str) -> None:
+        """The fit does something that takes a while, as the line says."""
+
+    def warned(self, line: str) -> None:
+        """Something about the fit that its user has to know."""
+
+    def stage(self, what: str) -> None:
+        """A stage begins that follows the last epoch, and takes a while."""
+
+    def interrupted(self, step: str) -> None:
+        """Ctrl-C ended the step; its best epoch is kept."""
