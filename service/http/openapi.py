@@ -94,7 +94,6 @@ def document(version: str) -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(
         _STRUCTS, ref_template="#/components/schemas/{name}"
     )
-    get = "get"
     return {
         "openapi": "3.1.0",
         "info": {
@@ -107,51 +106,54 @@ def document(version: str) -> dict[str, Any]:
         ],  # relative to the document: right behind a proxy's prefix as well
         "tags": _TAGS,
         "security": [{}, *({name: []} for name in _SCHEMES)],  # {}: keys may be off
-        "paths": {
-            "/predict": {
-                "post": _scoring(
-                    "predict",
-                    "Probabilities or scores",
-                    [InstancesRequest, CandidatesRequest],
-                    PredictAnswer,
-                )
-            },
-            "/explain": {
-                "post": _scoring(
-                    "explain",
-                    "Scores taken apart: what each feature and each pair contributes",
-                    [ExplainInstancesRequest, ExplainCandidatesRequest],
-                    ExplainAnswer,
-                )
-            },
-            "/explain/previous": {
-                "post": _scoring(
-                    "explain_previous",
-                    "The same by the version before, as far as the worker asked still holds it",
-                    [ExplainInstancesRequest, ExplainCandidatesRequest],
-                    ExplainAnswer,
-                )
-            },
-            "/whatif": {
-                "post": _scoring(
-                    "what_if",
-                    "What a row would be answered with after each single change",
-                    [WhatIfInstancesRequest, WhatIfCandidatesRequest],
-                    WhatIfAnswer,
-                )
-            },
-            "/healthz": {get: _operation("healthz", "The process lives", Alive)},
-            "/readyz": {
-                get: _operation(
-                    "readyz", "A verified, warm version is live", Ready, {503: _of(NotReady)}
-                )
-            },
-            "/model": {
-                get: _operation("model", "The live version", ModelAnswer, {503: _of(Problem)})
-            },
-            "/metrics": {get: _metrics()},
-        },
+        "paths": _paths(),
         "components": {"schemas": _for_generators(schemas), "securitySchemes": _SCHEMES},
+    }
+
+
+def _paths() -> dict[str, Any]:
+    get, post = "get", "post"
+    return {
+        "/predict": {
+            post: _scoring(
+                "predict",
+                "Probabilities or scores",
+                [InstancesRequest, CandidatesRequest],
+                PredictAnswer,
+            )
+        },
+        "/explain": {
+            post: _scoring(
+                "explain",
+                "Scores taken apart: what each feature and each pair contributes",
+                [ExplainInstancesRequest, ExplainCandidatesRequest],
+                ExplainAnswer,
+            )
+        },
+        "/explain/previous": {
+            post: _scoring(
+                "explain_previous",
+                "The same by the version before, as far as the worker asked still holds it",
+                [ExplainInstancesRequest, ExplainCandidatesRequest],
+                ExplainAnswer,
+            )
+        },
+        "/whatif": {
+            post: _scoring(
+                "what_if",
+                "What a row would be answered with after each single change",
+                [WhatIfInstancesRequest, WhatIfCandidatesRequest],
+                WhatIfAnswer,
+            )
+        },
+        "/healthz": {get: _operation("healthz", "The process lives", Alive)},
+        "/readyz": {
+            get: _operation(
+                "readyz", "A verified, warm version is live", Ready, {503: _of(NotReady)}
+            )
+        },
+        "/model": {get: _operation("model", "The live version", ModelAnswer, {503: _of(Problem)})},
+        "/metrics": {get: _metrics()},
     }
 
 
