@@ -14,7 +14,7 @@ from functools import reduce
 from pathlib import Path
 
 import numpy as np
-from worlds import simulate_days
+from logs.worlds import simulate_days
 
 from model.bundle.bundle import Bundle
 from model.metrics.metrics import metrics

@@ -25,9 +25,9 @@ from statistics import mean
 import numpy as np
 import polars as pl
 import torch
-from quality import LOGS, splits
+from logs.splits import LOGS, splits
+from logs.worlds import PLAIN, counters, many_ids, rare_clicks, simulate_world
 from results import circumstances, keep, say, table
-from worlds import PLAIN, counters, many_ids, rare_clicks, simulate_world
 
 from model.encoding import Encoder
 from model.metrics.metrics import auc, logloss

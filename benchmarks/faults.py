@@ -1,4 +1,5 @@
-"""What the service promises under swaps, faults, floods and strangers, each measured on real parts.
+"""What the service promises under swaps, faults, floods and unauthenticated requests, each measured
+on real parts.
 
 One module of promises/ for each; it starts its own service, Redis and load. It raises when what is
 promised absolutely (no answer lost, no wrong bit) does not hold; where a time or a ratio does not,

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from load import run_load
+from processes.servers import service
 from results import circumstances, keep, say, table
-from servers import service
-from wide_requests import fitted, make_requests
+from traffic.load import run_load
+from traffic.wide_requests import fitted, make_requests
 
 from model.encoding import Encoder, Slate
 from model.manifest import Calibration, Dimensions

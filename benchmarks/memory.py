@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import psutil
-from load import Connection, request_bytes
-from product import fit
+from processes.product import fit
+from processes.servers import service
 from results import circumstances, keep, say, table
-from servers import service
+from traffic.load import Connection, request_bytes
 
 from model.bundle.bundle import Bundle
 

@@ -16,12 +16,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
-from load import Connection, request_bytes
-from measured import Measured, ms
-from naive_graph import export_naive_bundle
+from processes.naive_graph import export_naive_bundle
+from processes.servers import clean_environment, free_port, service, started
 from results import circumstances, keep, say, table
-from servers import clean_environment, free_port, service, started
-from wide_requests import fitted, make_requests
+from traffic.load import Connection, request_bytes
+from traffic.measured import Measured, ms
+from traffic.wide_requests import fitted, make_requests
 
 from model.bundle.bundle import Bundle
 from service.scoring.payloads import PayloadDecoder

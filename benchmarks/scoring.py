@@ -20,7 +20,7 @@ from time import perf_counter
 import numpy as np
 import onnxruntime
 import torch
-from naive_graph import export_naive
+from processes.naive_graph import export_naive
 from results import circumstances, keep, say, table
 
 from model.encoding import Encoded, Slate

@@ -1,4 +1,4 @@
-"""`make bench`: the service beside an afternoon's version of it, side by side in one run.
+"""`make bench`: the service beside a naive service, side by side in one run.
 
 Both score the same rows with the same weights, one worker each, over loopback; before any figure
 their answers are checked to be equal. 39 fields, 30 of the context and 9 of the ads; K = T = 16.
@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 import psutil
-from load import Connection, run_load, run_open_load
-from measured import Measured, middle, ms, timed
+from processes.servers import busy, echo, naive_service, service
 from results import circumstances, keep, say, table
-from servers import afternoon, busy, echo, service
-from wide_requests import CANDIDATES, bare_calls, fitted, make_requests
+from traffic.load import Connection, run_load, run_open_load
+from traffic.measured import Measured, middle, ms, timed
+from traffic.wide_requests import CANDIDATES, bare_calls, fitted, make_requests
 
 from model.bundle.bundle import Bundle
 from service.limits import CacheLimits
@@ -47,7 +47,7 @@ STAGES = ("decode", "encode", "score", "write")
 
 def main() -> None:
     """Run the benchmark and write its tables."""
-    parser = argparse.ArgumentParser(description="The service beside an afternoon's version of it.")
+    parser = argparse.ArgumentParser(description="The service beside a naive service.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of one cell in one round")
     parser.add_argument("--no-write", action="store_true", help="leave benchmarks/README.md alone")
@@ -61,7 +61,7 @@ def main() -> None:
         say(f"starting the servers, on version {bundle.version}")
         ports = {
             "service": stack.enter_context(service(home, bundle, **PATIENT)),
-            "afternoon": stack.enter_context(afternoon(home, bundle)),
+            "naive": stack.enter_context(naive_service(home, bundle)),
             "echo": stack.enter_context(echo(home)),
         }
         worst = largest_difference(ports, requests)
@@ -93,7 +93,7 @@ def main() -> None:
 
 def largest_difference(ports: dict[str, int], requests: dict[int, list[bytes]]) -> float:
     """Ask both servers everything once; ends the benchmark where answers are not equal."""
-    connections = [Connection(ports[name]) for name in ("service", "afternoon")]
+    connections = [Connection(ports[name]) for name in ("service", "naive")]
     worst = 0.0
     for size, bodies in requests.items():
         for body in bodies:
@@ -118,7 +118,7 @@ def closed(
         for size in CANDIDATES:
             found = measured.closed(ports, requests[size], connections)
             call = median(bare[size]() for _ in range(measured.rounds))
-            ours, theirs, least = (found[name] for name in ("service", "afternoon", "echo"))
+            ours, theirs, least = (found[name] for name in ("service", "naive", "echo"))
             lines.append(
                 [
                     *(connections, size),
@@ -136,7 +136,7 @@ def closed(
             )
             say(" | ".join(map(str, lines[-1])))
     head = ["connections", "candidates", "service rows/s", "p50 ms", "p99 ms"]
-    head += ["afternoon rows/s", "p50 ms", "p99 ms", "ratio of rows/s", "bare call ms"]
+    head += ["naive rows/s", "p50 ms", "p99 ms", "ratio of rows/s", "bare call ms"]
     head += ["rows/s of the bare call's", "p50 / bare call", "echo p50 ms", "p50 / echo"]
     return "Closed loop, one worker each:\n\n" + table(head, lines)
 
@@ -175,9 +175,9 @@ def stage_sums(port: int) -> dict[str, float]:
 
 
 def parsing(bundle: Bundle, requests: dict[int, list[bytes]], rounds: int) -> str:
-    """From the bytes of a body to ids and values, in this process, beside the afternoon's."""
+    """From the bytes of a body to ids and values, in this process, beside the naive service's."""
     os.environ |= {"BUNDLE": str(bundle.directory), "GRAPH": str(bundle.directory / "predict.onnx")}
-    theirs = importlib.import_module("afternoon")
+    theirs = importlib.import_module("processes.naive_service")
     encoder, scorer, decoder = (
         bundle.read_encoder(),
         bundle.read_scorer(),
@@ -194,7 +194,7 @@ def parsing(bundle: Bundle, requests: dict[int, list[bytes]], rounds: int) -> st
             rows: Any = asked.rows  # read when they are asked for
             cache.encode(rows.raws(), rows.read)
 
-        def afternoon(body: bytes) -> None:
+        def naive(body: bytes) -> None:
             asked = theirs.PredictRequest.model_validate_json(body)
             encoded = [theirs.encode(asked.context, one) for one in asked.candidates]
             np.array([row[0] for row in encoded]), np.array([row[1] for row in encoded])
@@ -207,9 +207,9 @@ def parsing(bundle: Bundle, requests: dict[int, list[bytes]], rounds: int) -> st
         for body in bodies:
             known(body)
         warm = timed(known, bodies, rounds)
-        spent = [warm, timed(cold, bodies, rounds), timed(afternoon, bodies, rounds)]
+        spent = [warm, timed(cold, bodies, rounds), timed(naive, bodies, rounds)]
         lines.append([size, *(f"{1e6 * s:.0f}" for s in spent), f"{spent[2] / spent[0]:.1f}"])
-    head = ["candidates", "ads known", "ads new", "afternoon", "afternoon / ads known"]
+    head = ["candidates", "ads known", "ads new", "naive", "naive / ads known"]
     return "Microseconds to decode and encode a request, without a server:\n\n" + table(head, lines)
 
 
@@ -217,7 +217,7 @@ def opened(ports: dict[str, int], requests: dict[int, list[bytes]], measured: Me
     """The open loop at shares of what the closed loop reaches."""
     bodies = requests[OPEN_CANDIDATES]
     lines: list[list[object]] = []
-    for name in ("service", "afternoon"):
+    for name in ("service", "naive"):
         most = run_load(ports[name], bodies, 4, measured.seconds).requests_per_second
         for share in OPEN_RATES:
             runs = [

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from load import Connection, request_bytes
-from product import run
-from quality import CONFIGS, LOGS
+from logs.splits import CONFIGS, LOGS
+from processes.product import run
+from processes.servers import service
 from results import circumstances, keep, say, table
-from servers import service
+from traffic.load import Connection, request_bytes
 
 from model.bundle.bundle import Bundle
 

@@ -25,13 +25,13 @@ from typing import NamedTuple
 
 import numpy as np
 import psutil
-from background import background
-from load import Connection, request_bytes
 from numpy.typing import NDArray
-from product import command, run
+from processes.product import command, run
+from processes.servers import busy, clean_environment, free_port, started
 from results import circumstances, keep, say, table, verdict
-from servers import busy, clean_environment, free_port, started
-from wide_requests import fitted, make_requests
+from traffic.background import background
+from traffic.load import Connection, request_bytes
+from traffic.wide_requests import fitted, make_requests
 
 RATE = 60.0  # requests a second; CANCELLED of them are not waited for
 CANCELLED = 0.05

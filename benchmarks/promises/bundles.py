@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import redis
-from background import background
-from load import Answer, Connection, request_bytes, run_counted_load
-from product import command, fit, run
+from processes.product import command, fit, run
+from processes.servers import clean_environment, free_port, metrics, started, wait_live
 from results import say, verdict
-from servers import clean_environment, free_port, metrics, started, wait_live
-from wide_requests import fitted, make_requests
+from traffic.background import background
+from traffic.load import Answer, Connection, request_bytes, run_counted_load
+from traffic.wide_requests import fitted, make_requests
 
 sys.path.insert(
     0, str(Path(__file__).parents[2] / "tests/support")

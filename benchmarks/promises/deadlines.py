@@ -8,9 +8,9 @@ from time import perf_counter
 
 import numpy as np
 import polars as pl
-from load import Connection, request_bytes, run_counted_load
-from servers import service
-from wide_requests import fitted
+from processes.servers import service
+from traffic.load import Connection, request_bytes, run_counted_load
+from traffic.wide_requests import fitted
 
 from model.bundle.bundle import Bundle
 

@@ -20,9 +20,9 @@ from typing import Any
 
 import msgspec
 import psutil
-from load import Connection, request_bytes
-from servers import service
-from wide_requests import fitted, make_requests
+from processes.servers import service
+from traffic.load import Connection, request_bytes
+from traffic.wide_requests import fitted, make_requests
 
 from model.bundle.bundle import Bundle
 from service.http.endpoints.status_answers import Problem

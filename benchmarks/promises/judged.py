@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from load import run_counted_load
-from product import command, fit
+from processes.product import fit
+from processes.servers import two_workers
 from results import verdict
-from servers import clean_environment, free_port, started
 from swaps import CONNECTIONS, RATE, SIZE, fitted_otherwise
-from wide_requests import fitted, make_requests
+from traffic.load import run_counted_load
+from traffic.wide_requests import fitted, make_requests
 
 from model.bundle.bundle import Bundle
 from model.bundle.files import vocabulary_file
@@ -60,14 +60,9 @@ def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str, s
     store, bundles = VersionStore(url, "default"), BundleStore(home / "bundles")
     for bundle in pair:
         publish(bundle.directory, store, bundles)
-    environment = clean_environment() | {
-        "AFM_REDIS_URL": url,
-        "AFM_BUNDLES": str(home / "bundles"),
-        **{f"AFM_SHADOW_{name}": value for name, value in LIMITS.items()},
-    }
-    port, log = free_port(), home / "service.log"
-    run = [*command("afm-serve"), "run", "--port", str(port), "--workers", "2"]
-    with started(run, environment, log, f"http://127.0.0.1:{port}/readyz"):
+    limits = {f"AFM_SHADOW_{name}": value for name, value in LIMITS.items()}
+    log = home / "service.log"
+    with two_workers(url, home / "bundles", log, **limits) as port:
         run_counted_load(port, requests, CONNECTIONS, np.arange(5 * RATE) / RATE)
         done = threading.Event()
         swapper = threading.Thread(target=_swap, args=(store, pair, done))
@@ -114,16 +109,12 @@ def _decided(home: Path, bundle: Bundle, url: str) -> list[tuple[str, str, str]]
     publish(bundle.directory, store, bundles)
     for other in versions.values():
         publish(other.directory, store, bundles, activate=False)
-    environment = clean_environment() | {
-        "AFM_REDIS_URL": url,
+    settings = {
         "AFM_MODEL": "decided",
         "AFM_SHADOW_MIN_LATENCY_MS": "0",  # the scores of so small a net take no millisecond
-        "AFM_BUNDLES": str(home / "bundles"),
     }
-    port, log = free_port(), home / "decided.log"
-    run = [*command("afm-serve"), "run", "--port", str(port), "--workers", "2"]
-    found = []
-    with started(run, environment, log, f"http://127.0.0.1:{port}/readyz"):
+    log, found = home / "decided.log", []
+    with two_workers(url, home / "bundles", log, **settings) as port:
         run_counted_load(port, requests, CONNECTIONS, np.arange(5 * RATE) / RATE)
         for name, other in versions.items():
             store.activate(other.version)

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from load import Answer, run_closed_load, run_counted_load, run_load
+from processes.servers import service
 from results import say, verdict
-from servers import service
-from wide_requests import fitted, make_requests
+from traffic.load import Answer, run_closed_load, run_counted_load, run_load
+from traffic.wide_requests import fitted, make_requests
 
 SIZES = (50, 500)
 CONNECTIONS = 256

@@ -12,10 +12,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from product import command
-from servers import clean_environment
-from version_reader import version_reader
-from wide_requests import fitted
+from processes.product import command
+from processes.servers import clean_environment
+from traffic.version_reader import version_reader
+from traffic.wide_requests import fitted
 
 from model.bundle.files import WEIGHTS
 from service.store.bundle_store import BundleStore

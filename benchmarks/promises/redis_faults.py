@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from load import Answer, Connection, latencies, request_bytes, run_counted_load
 from numpy.typing import NDArray
-from product import command
+from processes.product import command
+from processes.servers import clean_environment, free_port, metrics, started, wait_live
 from results import say, verdict
-from same_answers import CONNECTIONS, SAME, probabilities, same_answers
-from servers import clean_environment, free_port, metrics, started, wait_live
-from wide_requests import fitted, make_requests
+from traffic.load import Answer, Connection, latencies, request_bytes, run_counted_load
+from traffic.same_answers import CONNECTIONS, SAME, probabilities, same_answers
+from traffic.wide_requests import fitted, make_requests
 
 sys.path.insert(
     0, str(Path(__file__).parents[2] / "tests/support")

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from logs.worlds import simulate_days
 from results import say
-from worlds import simulate_days
 
 from model.bundle.bundle import Bundle
 from model.schema import Schema

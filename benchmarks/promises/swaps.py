@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-from load import Answer, Connection, run_counted_load
 from numpy.typing import NDArray
-from product import command, fit
+from processes.product import fit
+from processes.servers import two_workers
 from results import verdict
-from servers import clean_environment, free_port, started
-from wide_requests import fitted, make_requests
+from traffic.load import Answer, Connection, run_counted_load
+from traffic.wide_requests import fitted, make_requests
 
 from model.bundle.bundle import Bundle
 from model.bundle.files import MANIFEST
@@ -82,13 +82,8 @@ def _measure(home: Path, pair: list[Bundle], url: str) -> list[tuple[str, str, s
     expected[three[2].version] = one
     for bundle in three:
         publish(bundle.directory, store, bundles)
-    environment = clean_environment() | {
-        "AFM_REDIS_URL": url,
-        "AFM_BUNDLES": str(home / "bundles"),
-    }
-    port, log = free_port(), home / "service.log"
-    run = [*command("afm-serve"), "run", "--port", str(port), "--workers", "2"]
-    with started(run, environment, log, f"http://127.0.0.1:{port}/readyz"):
+    log = home / "service.log"
+    with two_workers(url, home / "bundles", log) as port:
         _loaded(port, requests, 3.0)
         steady = _loaded(port, requests, SWAPS * EVERY_SECONDS / 4)
         during = _swapped(store, port, requests, pair, SWAPS)

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
 
-from product import command
-from servers import clean_environment
+from processes.product import command
+from processes.servers import clean_environment
 
 from model.bundle.bundle import Bundle
 from model.bundle.files import WEIGHTS

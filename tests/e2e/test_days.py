@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from worlds import simulate_days
+from logs.worlds import simulate_days
 
 from compose_stack import UP_SECONDS, Stack, say
 from training.data.schema_text import schema_text

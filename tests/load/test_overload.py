@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from load import request_bytes, run_counted_load, run_load
+from traffic.load import request_bytes, run_counted_load, run_load
 
 from commands import Commands
 

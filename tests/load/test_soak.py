@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import psutil
 import pytest
-from load import request_bytes
 from soak import Sample, loaded, mixed, of_a_core, sample
+from traffic.load import request_bytes
 
 from commands import Commands
 from service.store.bundle_store import BundleStore

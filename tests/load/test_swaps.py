@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from load import request_bytes, run_counted_load
+from traffic.load import request_bytes, run_counted_load
 
 from altered import scale_output, whole
 from commands import Commands

@@ -31,18 +31,13 @@ def compare(
     separator: options.Separator = None,
 ) -> None:
     """Compare nets on one split, each fitted with several seeds."""
-    from model.schema import Schema
     from training.compare.compare import compare as compare_nets
     from training.compare.compare_report import printed
-    from training.data.read_log import read_log
-    from training.fit.malloc import keep_freed_memory
     from training.fit.step.progress import watcher
 
-    keep_freed_memory()
     numbers = [options.seed("--seeds")(text) for text in seeds.split(",")]
-    fields, settings = Schema.load(schema), options.configuration(config, None)
     names = [name.strip() for name in nets.split(",")]
-    log = read_log(options.data_given(data, separator), fields)
+    fields, settings, log = options.fit_inputs(data, schema, config, None, separator)
     held_out = options.optional_log(valid, fields, separator)
     tested = options.optional_log(test, fields, separator)
     how = settings, names, numbers, out, watcher(), options.print_progress, against
@@ -69,15 +64,10 @@ def folds(
     separator: options.Separator = None,
 ) -> None:
     """Fit one net on several parts of a log, and test it on the rest."""
-    from model.schema import Schema
     from training.compare.folded import RESULTS, fit_folds, printed
-    from training.data.read_log import read_log
-    from training.fit.malloc import keep_freed_memory
     from training.fit.step.progress import watcher
 
-    keep_freed_memory()
-    fields, settings = Schema.load(schema), options.configuration(config, net)
-    log = read_log(options.data_given(data, separator), fields)
+    fields, settings, log = options.fit_inputs(data, schema, config, net, separator)
     figures = fit_folds(log, fields, settings, folds, out, seed, watcher(), options.print_progress)
     print(printed(figures))
     print(f"{out}: {RESULTS} and {folds} bundles")
@@ -104,16 +94,11 @@ def tune(
     separator: options.Separator = None,
 ) -> None:
     """Search for the settings of a net."""
-    from model.schema import Schema
-    from training.data.read_log import read_log
-    from training.fit.malloc import keep_freed_memory
     from training.search.tune import BEST, REPORT
     from training.search.tune import tune as search
     from training.search.tune_report import format_trial, printed
 
-    keep_freed_memory()
-    fields, settings = Schema.load(schema), options.configuration(config, net)
-    log = read_log(options.data_given(data, separator), fields)
+    fields, settings, log = options.fit_inputs(data, schema, config, net, separator)
     held_out = options.optional_log(valid, fields, separator)
     tuned = search(
         *(log, held_out, fields, settings, out, seed, trials, minutes),

@@ -114,6 +114,27 @@ def optional_log(files: list[Path] | None, schema: "Schema", separator: str | No
     return None if data is None else read_log(data, schema)
 
 
+def fit_inputs(
+    files: list[Path],
+    schema: Path,
+    config: Path | None,
+    net: NetName | None,
+    separator: str | None,
+) -> tuple["Schema", "Config", "Log"]:
+    """What a command that fits nets reads first; freed memory is kept from then on.
+
+    Raises:
+        ConfigError, DataError: a file that cannot be read, or not as it should be.
+    """
+    from model.schema import Schema
+    from training.data.read_log import read_log
+    from training.fit.malloc import keep_freed_memory
+
+    keep_freed_memory()
+    fields, settings = Schema.load(schema), configuration(config, net)
+    return fields, settings, read_log(data_given(files, separator), fields)
+
+
 def configuration(path: Path | None, net: NetName | None) -> "Config":
     """The configuration of a file, or the defaults, with the net that is given beside it."""
     from training.config import Config

@@ -9,16 +9,7 @@ from model.metrics.bootstrap import RESAMPLES
 from training.compare.comparison import ComparedFigure, Comparison, Run
 from training.evaluation.curves import reliability, roc
 from training.report.labels import HEADLINE, LABELS, flat
-from training.report.page import (
-    charts,
-    element,
-    figure,
-    page,
-    paragraph,
-    section,
-    table,
-    words,
-)
+from training.report.page import charts, element, figure, page, paragraph, section, table, words
 from training.report.plots import COLOURS, Series, chart, whiskers
 
 CHARTED = ("auc", "pr_auc", "gauc", "ndcg@10", "logloss", "brier", "rmse", "mae", "ece")

@@ -8,16 +8,7 @@ from markupsafe import Markup
 
 from training.config import Config
 from training.report.labels import flat
-from training.report.page import (
-    charts,
-    element,
-    figure,
-    page,
-    paragraph,
-    section,
-    table,
-    words,
-)
+from training.report.page import charts, element, figure, page, paragraph, section, table, words
 from training.report.plots import Series, chart
 from training.search.trials import Ended, Tuned
 

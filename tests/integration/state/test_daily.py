@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from worlds import simulate_days
+from logs.worlds import simulate_days
 
 from model.bundle.bundle import Bundle
 from model.metrics.metrics import metrics

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from version_reader import verify, version_reader
+from traffic.version_reader import verify, version_reader
 
 from model.bundle.bundle import Bundle
 from publisher import Publisher

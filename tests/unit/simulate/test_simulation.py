@@ -6,7 +6,7 @@ import math
 import numpy as np
 import polars as pl
 import pytest
-from worlds import LAUNCHED, simulate_days
+from logs.worlds import LAUNCHED, simulate_days
 
 from model.errors import DataError
 from model.metrics.metrics import metrics

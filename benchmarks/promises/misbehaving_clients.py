@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 import psutil
-from load import Connection, request_bytes, run_counted_load
+from processes.servers import service
 from results import verdict
-from servers import service
-from wide_requests import fitted, make_requests
+from traffic.load import Connection, request_bytes, run_counted_load
+from traffic.wide_requests import fitted, make_requests
 
 RATE, SECONDS = 200.0, 10.0  # of the neighbour
 BAD = 8  # callers at once
@@ -31,7 +31,7 @@ CONNECTIONS = 16
 
 def measure() -> list[tuple[str, str, str]]:
     """What was done, and what came of it."""
-    with tempfile.TemporaryDirectory(prefix="afm-callers-") as folder:
+    with tempfile.TemporaryDirectory(prefix="afm-clients-") as folder:
         home = Path(folder)
         bundle = fitted(home)
         requests = make_requests(home / "log.parquet", bundle)[50]

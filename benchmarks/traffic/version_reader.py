@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from background import background
+from traffic.background import background
 
 from service.scoring.live_version import make_live
 from service.scoring.remote.remote_fields import LiveValues

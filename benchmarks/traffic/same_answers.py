@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from background import background
-from load import Connection
+from traffic.background import background
+from traffic.load import Connection
 
 CONNECTIONS = 8  # of callers; each new one is any worker's
 PAUSE = 0.02  # seconds of a caller between two requests

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from load import request_bytes
-from product import fit
-from wide_log import write_wide_log
+from logs.wide_log import write_wide_log
+from processes.product import fit
+from traffic.load import request_bytes
 
 from model.bundle.bundle import Bundle
 from model.encoding import Slate

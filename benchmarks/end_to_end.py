@@ -2,7 +2,7 @@
 settings, drafted schema, a random 20 % to judge on. Then whether one row has one probability,
 whoever is asked, and whether its explanation adds up to it.
 
-    .venv/bin/python benchmarks/whole_line.py --data DIR [--logs kdd,coupon] [--seeds 1] [--net NET]
+    .venv/bin/python benchmarks/end_to_end.py --data DIR [--logs kdd,coupon] [--seeds 1] [--net NET]
 
 Probabilities of the judged rows (at most --rows of them) by torch in float32 over the bundle's
 parameters, by `afm-train predict`, by `/predict` and by `/explain`; figures by `afm-train fit` and
@@ -20,10 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 import torch
-from load import Connection, request_bytes
-from product import run
-from quality import CONFIGS, LOGS, line, write_split
-from servers import service
+from fits.rows import line
+from logs.splits import CONFIGS, LOGS, write_split
+from processes.product import run
+from processes.servers import service
+from traffic.load import Connection, request_bytes
 
 from model.bundle.bundle import Bundle
 from model.nets.graphs import PredictGraph

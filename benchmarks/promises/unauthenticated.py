@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import psutil
 from bundles import tiny_bundle
-from load import Connection
-from product import command
+from processes.product import command
+from processes.servers import clean_environment, free_port, started
 from results import verdict
-from servers import clean_environment, free_port, started
+from traffic.load import Connection
 
 sys.path.insert(
     0, str(Path(__file__).parents[2] / "tests/support")
@@ -41,7 +41,7 @@ WRONG = {"none": None, "a wrong one": "afm_guessed", "an endless one": "x" * 500
 
 def measure() -> list[tuple[str, str, str]]:
     """Try everything."""
-    with tempfile.TemporaryDirectory(prefix="afm-strangers-") as folder:
+    with tempfile.TemporaryDirectory(prefix="afm-unauthenticated-") as folder:
         home = Path(folder)
         bundle = tiny_bundle(home / "tiny")
         return [*_at_the_door(home, bundle), _leaks(home / "leaks", bundle)]

@@ -1,7 +1,7 @@
-"""The service that one would write in an afternoon: FastAPI, pydantic models of the fields,
+"""The service that one would write at first: FastAPI, pydantic models of the fields,
 vocabularies as dicts in memory, the naive graph. No Redis, no versions, no metrics, no checks.
 
-    BUNDLE=bundle GRAPH=naive.onnx uvicorn --app-dir benchmarks afternoon:app
+    BUNDLE=bundle GRAPH=naive.onnx uvicorn --app-dir benchmarks/processes naive_service:app
 """
 
 import json

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from naive_graph import export_naive_bundle
-from product import command, run
+from processes.naive_graph import export_naive_bundle
+from processes.product import command, run
 
 from model.bundle.bundle import Bundle
 
@@ -40,15 +40,26 @@ def service(home: Path, bundle: Bundle, workers: int = 1, **settings: str) -> It
 
 
 @contextmanager
-def afternoon(home: Path, bundle: Bundle) -> Iterator[int]:
-    """The afternoon's service under uvicorn[standard], one worker; yields its port."""
+def two_workers(url: str, bundles: Path, log: Path, **settings: str) -> Iterator[int]:
+    """Two workers over the versions in the Redis at `url`; yields their port."""
+    own = {"AFM_REDIS_URL": url, "AFM_BUNDLES": str(bundles)}
+    port = free_port()
+    run = [*command("afm-serve"), "run", "--port", str(port), "--workers", "2"]
+    environment = clean_environment() | own | settings
+    with started(run, environment, log, f"http://127.0.0.1:{port}/readyz"):
+        yield port
+
+
+@contextmanager
+def naive_service(home: Path, bundle: Bundle) -> Iterator[int]:
+    """The naive service under uvicorn[standard], one worker; yields its port."""
     port = free_port()
     graph = home / "naive.onnx"
     export_naive_bundle(bundle, graph)
     environment = clean_environment() | {"BUNDLE": str(bundle.directory), "GRAPH": str(graph)}
-    run = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE), "afternoon:app"]
+    run = [sys.executable, "-m", "uvicorn", "--app-dir", str(HERE), "naive_service:app"]
     run += ["--port", str(port), "--no-access-log"]
-    with started(run, environment, home / "afternoon.log", f"http://127.0.0.1:{port}/docs"):
+    with started(run, environment, home / "naive.log", f"http://127.0.0.1:{port}/docs"):
         yield port
 
 

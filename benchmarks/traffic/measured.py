@@ -4,7 +4,7 @@ from collections.abc import Callable
 from statistics import median
 from time import perf_counter
 
-from load import Load, run_load
+from traffic.load import Load, run_load
 
 
 class Measured:
