@@ -96,7 +96,7 @@ def measure(
         clicks, weights = valid.labels.double().numpy(), valid.weights.double().numpy()
         found = calibrate(of_valid, clicks, weights, seed=seed).calibration
         chance = 1 / (1 + np.exp(-apply(found, of_test)))
-        seconds = spent[net] + sum(spent.get(name, 0.0) for name in config.first_steps)
+        seconds = spent[net] + sum(spent.get(name, 0.0) for name in config.warmup_nets)
         yield (
             net,
             Figures(

@@ -18,7 +18,7 @@ from results import circumstances, keep, say, table
 
 from model.encoding import Encoded, Slate
 from model.manifest import Calibration, Dimensions
-from model.nets import NETS, Settings, build
+from model.nets import NETS, NetSizes, build
 from model.scorer import Scorer
 from training.export.onnx_graphs import export
 
@@ -65,7 +65,7 @@ def world(name: str, seed: int, requests: int) -> dict[str, float]:
     split[0], split[-1] = False, True
     candidate = split[fields].tolist()
     torch.manual_seed(seed)
-    sizes = Settings(
+    sizes = NetSizes(
         embedding=int(rng.integers(2, 33)), attention=int(rng.integers(2, 33)), hidden=(16,)
     )
     net = build(name, ROWS, fields, sizes).eval()
@@ -85,7 +85,7 @@ def world(name: str, seed: int, requests: int) -> dict[str, float]:
             with torch.no_grad():
                 expected = exact(ids, values.double()).numpy()
                 torch_found = net(ids, values).numpy()
-            known = Slate(slate.context, slate.ads, scorer.alone(slate.ads))
+            known = Slate(slate.context, slate.ads, scorer.ad_partials(slate.ads))
             found = {
                 "rank, ads known": scorer.rank(known).logits,
                 "rank": scorer.rank(slate).logits,

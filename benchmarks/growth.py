@@ -26,7 +26,7 @@ from traffic.wide_requests import fitted, make_requests
 
 from model.encoding import Encoder, Slate
 from model.manifest import Calibration, Dimensions
-from model.nets import Net, Settings, build
+from model.nets import Net, NetSizes, build
 from model.schema import CategoricalField, Role, Schema
 from model.scorer import Scorer
 from model.vocabulary import Vocabulary
@@ -96,7 +96,7 @@ def net_of(roles: dict[str, Role], each: int) -> tuple[Schema, Encoder, Net]:
         schema, {n: Vocabulary(tuple(f"{n}:{v}" for v in range(each))) for n in roles}
     )
     torch.manual_seed(1)
-    net = build("afm", encoder.rows, encoder.slot_fields, Settings())
+    net = build("afm", encoder.rows, encoder.slot_fields, NetSizes())
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.normal_(std=0.1)

@@ -25,7 +25,7 @@ from results import circumstances, keep, say, table
 
 from model.encoding import Encoded, Slate
 from model.manifest import Calibration, Dimensions
-from model.nets import Net, Settings, build
+from model.nets import Net, NetSizes, build
 from model.scorer import MEASURED_ROWS, Scorer
 from training.export.onnx_graphs import export
 
@@ -77,7 +77,7 @@ def make_graphs(
     found: dict[str, Score] = {}
     for name in ("afm", "fm"):
         torch.manual_seed(1)
-        net = build(name, VALUES * slots, range(slots), Settings(embedding=size, attention=size))
+        net = build(name, VALUES * slots, range(slots), NetSizes(embedding=size, attention=size))
         with torch.no_grad():
             for parameter in net.parameters():
                 parameter.normal_(std=0.3)
@@ -109,7 +109,7 @@ def plain(scorer: Scorer) -> Score:
 
 def kept(scorer: Scorer) -> Score:
     """The rank graph, the ads' own parts at hand."""
-    known = Kept(lambda slate: Slate(slate.context, slate.ads, scorer.alone(slate.ads)))
+    known = Kept(lambda slate: Slate(slate.context, slate.ads, scorer.ad_partials(slate.ads)))
     return lambda slate: scorer.rank(known(slate)).probabilities
 
 

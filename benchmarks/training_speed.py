@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.nets import Settings, build
+from model.nets import NetSizes, build
 from training.config import Step
 from training.data.examples import Examples
 from training.fit.malloc import keep_freed_memory
@@ -62,7 +62,7 @@ class Product:
     def __init__(self, name: str, rows: Examples, values: int, batch: int, dropout: float) -> None:
         torch.manual_seed(1)
         self.rows, self.batch = rows, batch
-        self.net = build(name, values, range(FIELDS), Settings(K, T))
+        self.net = build(name, values, range(FIELDS), NetSizes(K, T))
         if name in ("afm", "afm+"):
             torch.nn.init.normal_(self.net.h, std=0.1)
         step = Step(learning_rate=1e-3, batch=batch, l2_embedding=1e-6, dropout=dropout)

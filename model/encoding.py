@@ -25,7 +25,7 @@ from model.values.values import Column, Row
 from model.vocabulary import FieldVocabulary
 
 NO_ROW: Row = {}
-FEW = 8  # rows that are encoded one by one; more are faster by column
+SMALL_BATCH_ROWS = 8  # rows that are encoded one by one; more are faster by column
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class Encoded:
 class Slate:
     """One context with its N ads, each in the slots of its own side, C and A of them.
 
-    `context`: one row. `alone`: what the rank graph needs of each ad whatever the context is,
+    `context`: one row. `ad_partials`: what the rank graph needs of each ad whatever the context is,
     float32 [N, D]; None where it has still to be computed.
     """
 
     context: Encoded
     ads: Encoded
-    alone: NDArray[np.float32] | None = None
+    ad_partials: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.ads)
@@ -192,7 +192,7 @@ class Encoder:
         if names.isdisjoint(context):
             self._require_a_field(candidates)
         varying: set[str] = set().union(*candidates)
-        if not context and len(candidates) <= FEW:
+        if not context and len(candidates) <= SMALL_BATCH_ROWS:
             encoded = self._whole.rows(candidates)
             ignored = len(varying - names)
             return Encoded(encoded.ids, encoded.values, encoded.unknown, ignored)
@@ -232,7 +232,7 @@ class Encoder:
         if not self.context.names.isdisjoint(varying):
             return None
         known = varying & self.ads.names
-        if len(ads) <= FEW:
+        if len(ads) <= SMALL_BATCH_ROWS:
             encoded = self.ads.rows(ads)
         else:
             columns = {name: [row.get(name) for row in ads] for name in known}

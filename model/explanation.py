@@ -7,7 +7,7 @@ import numpy as np
 
 from model.encoding import Encoded, Encoder, Slate
 from model.pairs import pair_slots
-from model.scorer import Floats, Scorer, Scores, Terms
+from model.scorer import Floats, Scorer, Scores, ScoreTerms
 from model.values.values import Row
 
 # The `reason` that an explanation without pairs gives.
@@ -75,7 +75,7 @@ class Explainer:
         return explanations
 
     def _pairs(
-        self, terms: Terms, i: int, present: Any, texts: Sequence[str | None], top: int | None
+        self, terms: ScoreTerms, i: int, present: Any, texts: Sequence[str | None], top: int | None
     ) -> dict[str, Any]:
         # the part of row i's explanation that is about pairs
         interaction, attention, contribution = (

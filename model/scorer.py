@@ -24,6 +24,7 @@ RANK_SLICE_BYTES = 1 << 20
 TILE_ROWS = 16
 MEASURED_ROWS = (1, 2, 4, 8, 16, 32, 64)
 MEASURED_RUNS = 7
+PARTIALS = "alone"  # the partials of the ads, as the graphs of every bundle name them
 OF_CONTEXT = frozenset(("context_ids", "context_values"))  # inputs that all runs of a slate share
 
 
@@ -47,7 +48,7 @@ class Scores(NamedTuple):
         return Scores(probabilities, self.logits[start:stop])
 
 
-class Terms(NamedTuple):
+class ScoreTerms(NamedTuple):
     """The terms of B logits: `linear` [B, F], `interaction` and `attention` [B, P].
 
     No attention where the net has none, and then each pair adds its interaction; no interaction
@@ -129,8 +130,8 @@ class Scorer:
         return self._rank is not None
 
     @property
-    def alone_width(self) -> int:
-        """D, what `alone` gives an ad; 0 without `has_rank`."""
+    def partials_width(self) -> int:
+        """D, what `ad_partials` gives an ad; 0 without `has_rank`."""
         return 0 if self._ads is None else int(self._ads.get_outputs()[0].shape[1])
 
     def ranks(self, ads: int) -> bool:
@@ -144,14 +145,14 @@ class Scorer:
         assert self._rank is not None  # noqa: S101  what the caller has made sure of
         context, ads = slate.context, slate.ads
         self._check_ids(context)
-        # those whose `alone` is known were checked for it
-        alone = self.alone(ads) if slate.alone is None else slate.alone
+        # those whose `ad_partials` is known were checked for it
+        partials = self.ad_partials(ads) if slate.ad_partials is None else slate.ad_partials
         whole: dict[str, NDArray[Any]] = {
             "context_ids": context.ids,
             "context_values": context.values,
             "ids": ads.ids,
             "values": ads.values,
-            "alone": alone,
+            PARTIALS: partials,
         }
         whole = {name: whole[name] for name in self._rank_inputs}
         parts = []
@@ -161,7 +162,7 @@ class Scorer:
             parts.append(self._rank.run(None, feed))
         return self._scores(parts)
 
-    def alone(self, ads: Encoded) -> Floats:
+    def ad_partials(self, ads: Encoded) -> Floats:
         """What `rank` needs of each ad whatever the context is [N, D]; needs `has_rank`. Raises as
         `predict` does.
 
@@ -195,7 +196,7 @@ class Scorer:
         for rows in reversed(MEASURED_ROWS):
             repeated = np.resize(np.arange(len(slate)), rows)
             ads = Encoded(slate.ads.ids[repeated], slate.ads.values[repeated])
-            some = Slate(slate.context, ads, self.alone(ads))
+            some = Slate(slate.context, ads, self.ad_partials(ads))
             if _fastest(self.rank, some) >= _fastest(self._joined_and_plain, some):
                 return
             self.rank_from = rows
@@ -203,9 +204,9 @@ class Scorer:
     def _joined_and_plain(self, slate: Slate) -> Scores:
         return self.predict_plainly(self.joined(slate))
 
-    def explain(self, encoded: Encoded) -> Terms:
-        """Terms of B >= 1 rows; where there are pairs, the terms and `bias` add up to the logits
-        that `predict` gives.
+    def explain(self, encoded: Encoded) -> ScoreTerms:
+        """The terms of B >= 1 rows; where there are pairs, the terms and `bias` add up to the
+        logits that `predict` gives.
 
         Raises:
             BundleError: see `predict`.
@@ -214,7 +215,7 @@ class Scorer:
         parts = [_run(self._explain, part) for part in _slices(encoded, self.slice_rows)]
         linear, *found = _joined(parts)
         pairs: list[Floats | None] = [*found, None, None]  # the graph has the outputs that it needs
-        return Terms(linear, pairs[0], pairs[1])
+        return ScoreTerms(linear, pairs[0], pairs[1])
 
     def _check_ids(self, encoded: Encoded) -> None:
         # onnxruntime takes -1 for the last row without a word, and fails the run on a larger id;

@@ -1,7 +1,7 @@
 """How a net is fitted: one frozen object, read from a TOML file, each key with a default.
 
 >>> config = Config(net="afm+")
->>> config.first_steps, config.attention.epochs
+>>> config.warmup_nets, config.attention.epochs
 (('fm', 'fwfm'), 20)
 >>> Config.load(None) == Config()
 True
@@ -144,7 +144,7 @@ class Config(_Part):
     attention: Step = Step(learning_rate=1e-3, epochs=20, patience=2)
 
     @property
-    def first_steps(self) -> tuple[str, ...]:
+    def warmup_nets(self) -> tuple[str, ...]:
         """The nets that the step `fit` fits, the best of which the configured one starts from;
         none where it fits the configured one itself.
         """
@@ -155,9 +155,9 @@ class Config(_Part):
         return ()
 
     @property
-    def last_step(self) -> Step:
+    def final_step(self) -> Step:
         """The step that fits the configured net itself, and ends the fit."""
-        return self.attention if self.first_steps else self.fit
+        return self.attention if self.warmup_nets else self.fit
 
     def of_ffm(self, fields: int) -> int:
         """K of FFM for M = `fields`: "auto" gives the M vectors of a value FFM_ROW floats or less

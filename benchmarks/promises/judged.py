@@ -175,7 +175,7 @@ def _slower(bundle: Bundle, home: Path, request: bytes) -> Bundle:
 
     def seconds(one: Bundle) -> float:
         scorer, took = one.read_scorer(), []
-        slate = Slate(context, ads, scorer.alone(ads))
+        slate = Slate(context, ads, scorer.ad_partials(ads))
         for _ in range(50):
             began = time.perf_counter()
             scorer.rank(slate)

@@ -65,7 +65,7 @@ def bare_calls(bundle: Bundle, requests: dict[int, list[bytes]]) -> dict[int, Ca
             context, ads = encoder.encode_context(asked.context), encoder.encode_ads(asked.rows[:])
             assert context is not None
             assert ads is not None
-            slates.append(Slate(context, ads, scorer.alone(ads)))
+            slates.append(Slate(context, ads, scorer.ad_partials(ads)))
         if size == CANDIDATES[0]:
             scorer.choose_graphs(slates[0])
         ranked = scorer.ranks(size)

@@ -92,7 +92,7 @@ class Bundle:
             BundleError: what is wrong, and with which file.
         """
         if not directory.is_dir():
-            raise BundleError(f"{directory}: no bundle there: not a directory", "missing")
+            raise BundleError(f"{directory}: not a bundle: no such directory", "missing")
         path = directory / MANIFEST
         manifest = Manifest.parse(read_plain(path), str(path))
         check_files(directory, manifest)

@@ -8,10 +8,10 @@ from model.nets.ffm import FFM
 from model.nets.fm import FM
 from model.nets.fwfm import FwFM
 from model.nets.lr import LR
-from model.nets.net import Net, Settings
+from model.nets.net import Net, NetSizes
 from model.nets.nfm import NFM
 
-__all__ = ["AFM", "FFM", "FM", "LR", "NETS", "NFM", "AFMPlus", "FwFM", "Net", "Settings", "build"]
+__all__ = ["AFM", "FFM", "FM", "LR", "NETS", "NFM", "AFMPlus", "FwFM", "Net", "NetSizes", "build"]
 
 NETS: dict[str, type[Net]] = {
     "lr": LR,
@@ -24,6 +24,6 @@ NETS: dict[str, type[Net]] = {
 }
 
 
-def build(name: str, rows: int, fields: Sequence[int], settings: Settings) -> Net:
+def build(name: str, rows: int, fields: Sequence[int], settings: NetSizes) -> Net:
     """A new net over a table of V = `rows` for F slots, of which `fields` gives the field."""
     return NETS[name](rows, fields, settings)

@@ -13,16 +13,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from model.nets.net import Net, PairNet, Settings, Side
+from model.nets.net import Net, NetSizes, PairNet, SlotTensors
 
 LEAST_SIZE = 0.01  # of pair vectors, as a share of what they are at the start
-LOWEST = -1e30  # finite, since -inf minus -inf would be NaN where no pair is present
+MASKED_SCORE = -1e30  # finite, since -inf minus -inf would be NaN where no pair is present
 
 
 class AFM(PairNet):
     """Pairs weighted by an attention network. At the start p is 1 and attention is uniform."""
 
-    def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
+    def __init__(self, rows: int, fields: Sequence[int], settings: NetSizes) -> None:
         super().__init__(rows, fields, settings)
         self.attention = nn.Linear(settings.embedding, settings.attention)  # W and b
         self.h = nn.Parameter(torch.zeros(settings.attention))
@@ -54,11 +54,13 @@ class AFM(PairNet):
         """Products and scores after what the field `pair` of each adds; the same shape."""
         return products, scores
 
-    def alone(self, ads: Side) -> Tensor:
+    def ad_partials(self, ads: SlotTensors) -> Tensor:
         """The ad's own pairs, as the one pair that stands for them: score, product [N, 2]."""
         return torch.stack(self._as_one_pair(ads, self.embedded(ads.ids, ads.values)), 1)
 
-    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:
+    def rank_second_order(
+        self, context: SlotTensors, ads: SlotTensors, ad_partials: Tensor, cross: Tensor
+    ) -> Tensor:
         """A softmax over the pairs across, with one pair for those within the context and one for
         those within the ad. One product of the ads' vectors with W diag(v_c), folded once, judges
         the pairs across without a vector a pair: W (v_c * v_a) = (W diag(v_c)) v_a.
@@ -75,17 +77,17 @@ class AFM(PairNet):
         products = (flat @ (ours * self.p).T).view(shape)
         products, scores = self.with_fields(products, scores, cross)
         scores = scores + lowest(context).T + lowest(ads).T.unsqueeze(2)
-        within = within + 0 * alone  # (N, 2)
-        scores = torch.cat([scores.flatten(1), within[:, :1], alone[:, :1]], 1)
-        products = torch.cat([products.flatten(1), within[:, 1:], alone[:, 1:]], 1)
+        within = within + 0 * ad_partials  # (N, 2)
+        scores = torch.cat([scores.flatten(1), within[:, :1], ad_partials[:, :1]], 1)
+        products = torch.cat([products.flatten(1), within[:, 1:], ad_partials[:, 1:]], 1)
         return (torch.softmax(scores, 1) * products).sum(1)
 
-    def _as_one_pair(self, side: Side, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    def _as_one_pair(self, side: SlotTensors, vectors: Tensor) -> tuple[Tensor, Tensor]:
         # log Z = log sum exp(s) and the mean product under the softmax, both [n]: as a pair, they
         # weigh in a larger softmax what the side's pairs together would
         if not len(side.first):
             nothing = side.values.new_zeros(side.values.shape[1])
-            return nothing + LOWEST, nothing
+            return nothing + MASKED_SCORE, nothing
         one, other = side.pairs_of(vectors)  # (P, n, K)
         products, scores = self.judged(one * other)
         products, scores = self.with_fields(products, scores, side.field_pair.unsqueeze(1))
@@ -120,7 +122,7 @@ class AFM(PairNet):
             self.attention.bias.zero_()
 
     def penalised(self) -> dict[str, list[Tensor]]:
-        """See `Net`; of the attention network W alone (eq. 7)."""
+        """See `Net`; of the attention network only W (eq. 7)."""
         return super().penalised() | {"l2_attention": [self.attention.weight]}
 
     @property
@@ -129,18 +131,18 @@ class AFM(PairNet):
         return super().sizes | {"attention": self.settings.attention}
 
 
-def lowest(side: Side) -> Tensor:
+def lowest(side: SlotTensors) -> Tensor:
     """What keeps an absent feature's pairs out of a softmax, added to their scores [S, n]. Where no
     pair is present nothing outweighs them; their products are 0, and so is their mean.
     """
-    return (side.values == 0) * LOWEST
+    return (side.values == 0) * MASKED_SCORE
 
 
 def masked_softmax(scores: Tensor, present: Tensor) -> Tensor:
     """Softmax of `scores` [P, B] over the `present` pairs, exactly 0 for the others; all 0 where
     none is present.
     """
-    lowest = torch.full_like(scores, LOWEST)
+    lowest = torch.full_like(scores, MASKED_SCORE)
     top = torch.where(present, scores, lowest).amax(0, keepdim=True)
     # absent scores are kept from overflowing exp: inf * 0 would be NaN
     weights = torch.exp(torch.where(present, scores - top, lowest)) * present

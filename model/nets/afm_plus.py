@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from model.nets.afm import AFM, masked_softmax
-from model.nets.net import Net, Settings, Side, field_pairs
+from model.nets.net import Net, NetSizes, SlotTensors, field_pairs
 
 
 class AFMPlus(AFM):
     """AFM on a fitted FM or FwFM. A part that the settings switch off stays as it starts."""
 
-    def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
+    def __init__(self, rows: int, fields: Sequence[int], settings: NetSizes) -> None:
         super().__init__(rows, fields, settings)
         pairs = field_pairs(self.fields)
         self.field_scores = nn.Parameter(torch.zeros(pairs))  # u
@@ -41,9 +41,11 @@ class AFMPlus(AFM):
         """r times the products, u added to the scores."""
         return products * self.field_weights[pair], scores + self.field_scores[pair]
 
-    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:
+    def rank_second_order(
+        self, context: SlotTensors, ads: SlotTensors, ad_partials: Tensor, cross: Tensor
+    ) -> Tensor:
         """As in AFM, times |R|."""
-        pairs = super().second_order_of(context, ads, alone, cross)
+        pairs = super().rank_second_order(context, ads, ad_partials, cross)
         features = (context.present.sum() + ads.present.sum(0)).to(ads.values.dtype)  # (N)
         return features * (features - 1) / 2 * pairs
 

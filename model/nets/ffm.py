@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from model.nets.net import PairNet, Settings, Side, column_sums
+from model.nets.net import NetSizes, PairNet, SlotTensors, column_sums
 
 
 class FFM(PairNet):
@@ -22,7 +23,7 @@ class FFM(PairNet):
     first_for_second: Tensor
     second_for_first: Tensor
 
-    def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
+    def __init__(self, rows: int, fields: Sequence[int], settings: NetSizes) -> None:
         super().__init__(rows, fields, settings)
         field = torch.tensor(list(fields))  # (F)
         picked = {
@@ -56,20 +57,23 @@ class FFM(PairNet):
         rows = rows.view(*rows.shape[:2], self.fields, self.settings.ffm_embedding)
         return rows.transpose(1, 2).flatten(0, 1)
 
-    def alone(self, ads: Side) -> Tensor:
+    def ad_partials(self, ads: SlotTensors) -> Tensor:
         """The ad's own pairs [N, 1]."""
         return self._within(ads, self.vectors(ads.ids, ads.values)).unsqueeze(1)
 
-    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:  # noqa: ARG002  the slots' own fields tell which vectors meet
+    @override
+    def rank_second_order(
+        self, context: SlotTensors, ads: SlotTensors, ad_partials: Tensor, cross: Tensor
+    ) -> Tensor:
         """A context's vectors are picked once for all ads."""
         ours, theirs = (self.vectors(side.ids, side.values) for side in (context, ads))
         c, a = len(context.fields), len(ads.fields)
         for_ad = (torch.arange(c)[:, None] * self.fields + ads.fields).flatten()  # (C A)
         for_context = (torch.arange(a) * self.fields + context.fields[:, None]).flatten()  # (C A)
         met = ours.index_select(0, for_ad) * theirs.index_select(0, for_context)  # (C A, N, K)
-        return self._within(context, ours) + alone[:, 0] + met.sum((0, 2))  # (N)
+        return self._within(context, ours) + ad_partials[:, 0] + met.sum((0, 2))  # (N)
 
-    def _within(self, side: Side, vectors: Tensor) -> Tensor:
+    def _within(self, side: SlotTensors, vectors: Tensor) -> Tensor:
         one, other = side.fields[side.first], side.fields[side.second]  # (P)
         ours = vectors.index_select(0, side.first * self.fields + other)  # (P, n, K)
         theirs = vectors.index_select(0, side.second * self.fields + one)  # (P, n, K)

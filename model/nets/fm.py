@@ -5,8 +5,9 @@ logit = w0 + sum_i w_i x_i + sum_{i<j} <v_i, v_j> x_i x_j
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from model.nets.net import PairNet, Side, close_sum, column_sums
+from model.nets.net import PairNet, SlotTensors, close_sum, column_sums
 
 
 class FM(PairNet):
@@ -22,14 +23,17 @@ class FM(PairNet):
             return super().second_order(ids, values)
         return self.pooled(self.embedded(ids, values)).sum(1)
 
-    def alone(self, ads: Side) -> Tensor:
+    def ad_partials(self, ads: SlotTensors) -> Tensor:
         """The ad's own pairs, and the sum of its vectors [N, 1 + K]."""
         vectors = self.embedded(ads.ids, ads.values)  # (A, N, K)
         own = column_sums(self.pooled(vectors).T)  # (N)
         return torch.cat([own.unsqueeze(1), close_sum(vectors)], 1)
 
-    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:  # noqa: ARG002  all pairs count the same
+    @override
+    def rank_second_order(
+        self, context: SlotTensors, ads: SlotTensors, ad_partials: Tensor, cross: Tensor
+    ) -> Tensor:
         """The sums of the two sides' vectors stand for all pairs across."""
         ours = self.embedded(context.ids, context.values)  # (C, 1, K)
-        across = alone[:, 1:] @ close_sum(ours).squeeze(0)  # (N)
-        return self.pooled(ours).sum(1) + alone[:, 0] + across
+        across = ad_partials[:, 1:] @ close_sum(ours).squeeze(0)  # (N)
+        return self.pooled(ours).sum(1) + ad_partials[:, 0] + across

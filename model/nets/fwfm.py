@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from model.nets.net import PairNet, Settings, Side, column_sums, field_pairs
+from model.nets.net import NetSizes, PairNet, SlotTensors, column_sums, field_pairs
 
 
 class FwFM(PairNet):
     """Pairs weighted by their fields. All weights are 1 at the start, and so it begins as FM."""
 
-    def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
+    def __init__(self, rows: int, fields: Sequence[int], settings: NetSizes) -> None:
         super().__init__(rows, fields, settings)
         self.field_weights = nn.Parameter(torch.ones(field_pairs(self.fields)))
 
@@ -26,18 +26,20 @@ class FwFM(PairNet):
         products = self.pair_vectors(self.embedded(ids, values)).sum(-1)  # (P, B)
         return products * self.field_weights[self.field_pair].unsqueeze(1), None
 
-    def alone(self, ads: Side) -> Tensor:
+    def ad_partials(self, ads: SlotTensors) -> Tensor:
         """The ad's own pairs [N, 1]."""
         return self._within(ads, self.embedded(ads.ids, ads.values)).unsqueeze(1)
 
-    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:
+    def rank_second_order(
+        self, context: SlotTensors, ads: SlotTensors, ad_partials: Tensor, cross: Tensor
+    ) -> Tensor:
         """An ad's vector meets the sum of the context's, weighted for its field."""
         ours, theirs = (self.embedded(side.ids, side.values) for side in (context, ads))
         met = self.field_weights[cross] @ ours.squeeze(1)  # (A, K)
         across = (theirs * met.unsqueeze(1)).sum((0, 2))  # (N)
-        return self._within(context, ours) + alone[:, 0] + across
+        return self._within(context, ours) + ad_partials[:, 0] + across
 
-    def _within(self, side: Side, vectors: Tensor) -> Tensor:
+    def _within(self, side: SlotTensors, vectors: Tensor) -> Tensor:
         one, other = side.pairs_of(vectors)  # (P, n, K)
         weights = self.field_weights[side.field_pair]  # (P)
         met = (weights @ (one * other).flatten(1)).view(one.shape[1:])  # (n, K)

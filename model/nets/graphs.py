@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from model.manifest import Calibration
 from model.nets.net import Net
 
-ENDLESS = 1e30  # a logit never is; times a slope it still is a finite float32
+UNREACHED_LOGIT = 1e30  # a logit never is; times a slope it still is a finite float32
 
 
 class PredictGraph(nn.Module):
@@ -71,7 +71,7 @@ class _Knots(nn.Module):
         levels = torch.tensor(calibration.levels, dtype=torch.float64)
         widths = knots.diff()  # (S)
         least, most = torch.zeros_like(widths), widths.clone()
-        least[0], most[-1] = -ENDLESS, ENDLESS
+        least[0], most[-1] = -UNREACHED_LOGIT, UNREACHED_LOGIT
         tables = {
             "knots": knots[:-1] - math.log(calibration.rate),
             "least": least,

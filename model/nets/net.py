@@ -19,7 +19,7 @@ from model.pairs import pair_slots
 
 
 @dataclass(frozen=True)
-class Settings:
+class NetSizes:
     """Sizes: `embedding` K, `attention` T; `init_std` is the embeddings' deviation at the start.
 
     `ffm_embedding`: FFM's K, for each of M vectors a value. `hidden`: the widths of NFM's layers.
@@ -36,7 +36,7 @@ class Settings:
     pair_scores: bool = True
 
 
-class Terms(NamedTuple):
+class NetTerms(NamedTuple):
     """What a logit is the sum of, its bias aside: linear + attention * interaction.
 
     `linear` [B, F]: w_i x_i. `interaction` [P, B]: what a pair adds at full attention; None where
@@ -50,7 +50,7 @@ class Terms(NamedTuple):
     attention: Tensor | None
 
 
-class Side(NamedTuple):
+class SlotTensors(NamedTuple):
     """One context (n = 1, S = C slots), or its N ads (n = N, S = A slots).
 
     `ids`, `values` [S, n]; `fields` [S] the field of each slot; `first`, `second` [P] the pairs
@@ -85,7 +85,7 @@ class Net(nn.Module, ABC):
     second: Tensor
     field_pair: Tensor
 
-    def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
+    def __init__(self, rows: int, fields: Sequence[int], settings: NetSizes) -> None:
         super().__init__()
         self.settings = settings
         self.slot_fields = tuple(fields)
@@ -103,9 +103,9 @@ class Net(nn.Module, ABC):
         first_order = self.bias + self.linear_terms(ids, values).sum(1)  # (B)
         return first_order + self.second_order(ids.T, values.T)
 
-    def terms(self, ids: Tensor, values: Tensor) -> Terms:
+    def terms(self, ids: Tensor, values: Tensor) -> NetTerms:
         """The terms of the logits of `ids` int64 [B, F] and `values` float32 [B, F]."""
-        return Terms(self.linear_terms(ids, values), *self.pair_terms(ids.T, values.T))
+        return NetTerms(self.linear_terms(ids, values), *self.pair_terms(ids.T, values.T))
 
     def linear_terms(self, ids: Tensor, values: Tensor) -> Tensor:
         """w_i x_i [B, F]."""
@@ -117,16 +117,18 @@ class Net(nn.Module, ABC):
 
     @abstractmethod
     def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Interaction and attention of slot-major `ids` and `values` [F, B]; see `Terms`."""
+        """Interaction and attention of slot-major `ids` and `values` [F, B]; see `NetTerms`."""
 
     @abstractmethod
-    def alone(self, ads: Side) -> Tensor:
-        """What `second_order_of` needs of each ad whatever its context is [N, D], to be kept from
+    def ad_partials(self, ads: SlotTensors) -> Tensor:
+        """What `rank_second_order` needs of each ad whatever its context is [N, D], to be kept from
         request to request.
         """
 
     @abstractmethod
-    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:
+    def rank_second_order(
+        self, context: SlotTensors, ads: SlotTensors, ad_partials: Tensor, cross: Tensor
+    ) -> Tensor:
         """`second_order` [N] of one context with N ads, in a form that does the context's share of
         the work once, and the ads' own not at all. `cross` [A, C]: the field pair of each slot of
         the ads with each of the context.
@@ -155,7 +157,7 @@ class Net(nn.Module, ABC):
 class EmbeddingNet(Net):
     """A net over one embedding v_i a value, and dropout on what its pairs make of them."""
 
-    def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
+    def __init__(self, rows: int, fields: Sequence[int], settings: NetSizes) -> None:
         super().__init__(rows, fields, settings)
         self.embedding = nn.Parameter(torch.randn(rows, self.width) * settings.init_std)
         self.dropout = Dropout(0.0)  # the training loop sets its rate

@@ -12,15 +12,16 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from model.nets.dropout import Dropout
-from model.nets.net import EmbeddingNet, Settings, Side
+from model.nets.net import EmbeddingNet, NetSizes, SlotTensors
 
 
 class NFM(EmbeddingNet):
     """Layers of ReLU on the pooled pairs, with dropout on the pool and on each layer."""
 
-    def __init__(self, rows: int, fields: Sequence[int], settings: Settings) -> None:
+    def __init__(self, rows: int, fields: Sequence[int], settings: NetSizes) -> None:
         super().__init__(rows, fields, settings)
         widths = (settings.embedding, *settings.hidden)
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))  # W_l and b_l
@@ -31,15 +32,18 @@ class NFM(EmbeddingNet):
         """h . z_L [B]."""
         return self.layers(self.pooled(self.embedded(ids, values)))
 
-    def alone(self, ads: Side) -> Tensor:
+    def ad_partials(self, ads: SlotTensors) -> Tensor:
         """The pool of the ad's own pairs, and the sum of its vectors [N, 2 K]."""
         vectors = self.embedded(ads.ids, ads.values)  # (A, N, K)
         return torch.cat([self.pooled(vectors), vectors.sum(0)], 1)
 
-    def second_order_of(self, context: Side, ads: Side, alone: Tensor, cross: Tensor) -> Tensor:  # noqa: ARG002  the pool knows no fields
+    @override
+    def rank_second_order(
+        self, context: SlotTensors, ads: SlotTensors, ad_partials: Tensor, cross: Tensor
+    ) -> Tensor:
         """The pool of the two sides, as in FM; the layers are each ad's own."""
         ours = self.embedded(context.ids, context.values)  # (C, 1, K)
-        own, total = alone.chunk(2, 1)  # (N, K)
+        own, total = ad_partials.chunk(2, 1)  # (N, K)
         return self.layers(self.pooled(ours) + own + ours.sum(0) * total)
 
     def layers(self, pool: Tensor) -> Tensor:

@@ -5,14 +5,14 @@ each part is computed as seldom as can be.
     C context slots     once a request           once an ad and request: RankGraph
     A slots of an ad                             once an ad and version: AdsGraph
 
-    AdsGraph:   ids, values [N, A] -> alone [N, D], kept for as long as the version lives
-    RankGraph:  context_ids, context_values [1, C], ids, values [N, A], alone [N, D]
+    AdsGraph:   ids, values [N, A] -> ad_partials [N, D], kept for as long as the version lives
+    RankGraph:  context_ids, context_values [1, C], ids, values [N, A], ad_partials [N, D]
                 -> probability [N], logit [N], the same as PredictGraph's of the N whole rows
 
-`alone` begins with the ad's linear terms, summed; what follows is the net's own (`Net.alone`). For
-AFM that is one pair in place of the ad's own. Of any part of the pairs, with scores s and products
-p . e, the larger softmax needs to know Z = sum exp(s) and S = sum exp(s) p . e alone, and a single
-pair of score log Z and product S / Z has the same two:
+`ad_partials` begins with the ad's linear terms, summed; what follows is the net's own
+(`Net.ad_partials`). For AFM that is one pair in place of the ad's own. Of any part of the pairs,
+with scores s and products p . e, the larger softmax needs to know only Z = sum exp(s) and
+S = sum exp(s) p . e, and a single pair of score log Z and product S / Z has the same two:
 
     sum_ij a_ij p . e_ij = sum_parts Z_part (S_part / Z_part) / sum_parts Z_part
 
@@ -28,11 +28,11 @@ from torch import Tensor, nn
 
 from model.manifest import Calibration
 from model.nets.graphs import PredictGraph
-from model.nets.net import Net, Side, column_sums, field_pair_of
+from model.nets.net import Net, SlotTensors, column_sums, field_pair_of
 from model.pairs import pair_slots
 
 
-class _SideOf(nn.Module):
+class _SlotTensorsOf(nn.Module):
     # the slots of one side, and its pairs, as constants of a graph
 
     def __init__(self, fields: np.ndarray) -> None:
@@ -42,8 +42,8 @@ class _SideOf(nn.Module):
         for number, table in enumerate(tables):
             self.register_buffer(f"table_{number}", torch.from_numpy(table), persistent=False)
 
-    def forward(self, ids: Tensor, values: Tensor) -> Side:
-        return Side(ids.T, values.T, *(self.get_buffer(f"table_{n}") for n in range(4)))
+    def forward(self, ids: Tensor, values: Tensor) -> SlotTensors:
+        return SlotTensors(ids.T, values.T, *(self.get_buffer(f"table_{n}") for n in range(4)))
 
 
 def _fields_of(net: Net, candidate: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
@@ -52,7 +52,7 @@ def _fields_of(net: Net, candidate: Sequence[bool]) -> tuple[np.ndarray, np.ndar
 
 
 class AdsGraph(nn.Module):
-    """ids int64 [N, A], values float32 [N, A] -> alone [N, D].
+    """ids int64 [N, A], values float32 [N, A] -> ad_partials [N, D].
 
     `candidate` [F]: which of the slots are the ads'; at least one is, and one is not.
     """
@@ -60,19 +60,19 @@ class AdsGraph(nn.Module):
     def __init__(self, net: Net, candidate: Sequence[bool]) -> None:
         super().__init__()
         self.net = net
-        self.ads = _SideOf(_fields_of(net, candidate)[1])
+        self.ads = _SlotTensorsOf(_fields_of(net, candidate)[1])
 
     def forward(self, ids: Tensor, values: Tensor) -> tuple[Tensor]:
         """See the class."""
         linear = column_sums(self.net.linear_terms(ids.T, values.T)).unsqueeze(1)  # (N, 1)
-        return (torch.cat([linear, self.net.alone(self.ads(ids, values))], 1),)
+        return (torch.cat([linear, self.net.ad_partials(self.ads(ids, values))], 1),)
 
 
 class RankGraph(PredictGraph):
     """context_ids int64 [1, C], context_values float32 [1, C], ids int64 [N, A],
-    values float32 [N, A], alone float32 [N, D] -> probability [N], logit [N].
+    values float32 [N, A], ad_partials float32 [N, D] -> probability [N], logit [N].
 
-    `candidate`: see `AdsGraph`, of which `alone` is.
+    `candidate`: see `AdsGraph`, of which `ad_partials` is.
     """
 
     cross: Tensor
@@ -82,7 +82,7 @@ class RankGraph(PredictGraph):
     ) -> None:
         super().__init__(net, calibration)
         ours, theirs = _fields_of(net, candidate)
-        self.context, self.ads = _SideOf(ours), _SideOf(theirs)
+        self.context, self.ads = _SlotTensorsOf(ours), _SlotTensorsOf(theirs)
         cross = field_pair_of(theirs[:, None], ours[None])
         self.register_buffer("cross", torch.from_numpy(cross), persistent=False)
 
@@ -92,10 +92,10 @@ class RankGraph(PredictGraph):
         context_values: Tensor,
         ids: Tensor,
         values: Tensor,
-        alone: Tensor,
+        ad_partials: Tensor,
     ) -> tuple[Tensor, ...]:
         """See the class."""
-        linear = self.net.linear_terms(context_ids, context_values).sum() + alone[:, 0]  # (N)
+        linear = self.net.linear_terms(context_ids, context_values).sum() + ad_partials[:, 0]  # (N)
         context, ads = self.context(context_ids, context_values), self.ads(ids, values)
-        second = self.net.second_order_of(context, ads, alone[:, 1:], self.cross)
+        second = self.net.rank_second_order(context, ads, ad_partials[:, 1:], self.cross)
         return self.calibrated(self.net.bias + linear + second)

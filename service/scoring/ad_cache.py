@@ -1,8 +1,8 @@
 """Ads that a version has met before, encoded: most candidates of an ad request were in another.
 
-An ad's encoding, and its own part of the score (`Net.alone`), are the same in every request. They
-are kept by the candidate's raw JSON bytes, so that an ad met again is neither parsed nor encoded.
-A cache belongs to one live version and goes with it: what it holds can never be stale.
+An ad's encoding, and its own part of the score (`Net.ad_partials`), are the same in every request.
+They are kept by the candidate's raw JSON bytes, so that an ad met again is neither parsed nor
+encoded. A cache belongs to one live version and goes with it: what it holds can never be stale.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,8 +42,8 @@ class AdCache:
         self._hits = self._misses = self._evictions = 0
         self._encoder = encoder
         self._scorer = scorer
-        width, alone = encoder.ads.width, scorer.alone_width
-        self._entry_bytes = OVERHEAD_BYTES + width * (8 + 4) + alone * 4 + 4
+        width, partials = encoder.ads.width, scorer.partials_width
+        self._entry_bytes = OVERHEAD_BYTES + width * (8 + 4) + partials * 4 + 4
         self._entries = entries = min(limits.entries, limits.bytes // self._entry_bytes)
         self._most_bytes = limits.bytes
         self._bytes = 0
@@ -55,7 +55,7 @@ class AdCache:
         # memory that no entry has touched yet is not taken from the system
         self._ids = np.zeros((entries, width), dtype=np.int64)
         self._values = np.zeros((entries, width), dtype=np.float32)
-        self._alone = np.zeros((entries, alone), dtype=np.float32)
+        self._partials = np.zeros((entries, partials), dtype=np.float32)
         self._ignored = np.zeros(entries, dtype=np.int32)
         self._used = np.zeros(entries, dtype=np.bool_)
 
@@ -85,16 +85,20 @@ class AdCache:
         encoded = self._encode(new, read)
         if encoded is None:
             return None
-        alone = self._scorer.alone(encoded)
-        whole = encoded, alone
+        partials = self._scorer.ad_partials(encoded)
+        whole = encoded, partials
         if len(new) < len(raws):
-            kept, kept_alone = self._kept(np.array(found))
-            kept.ids[new], kept.values[new], kept_alone[new] = encoded.ids, encoded.values, alone
+            kept, kept_partials = self._kept(np.array(found))
+            kept.ids[new], kept.values[new], kept_partials[new] = (
+                encoded.ids,
+                encoded.values,
+                partials,
+            )
             unknown = self._encoder.ads.unknown(kept.ids)
             ignored = max(kept.ignored, encoded.ignored)
-            whole = Encoded(kept.ids, kept.values, unknown, ignored), kept_alone
+            whole = Encoded(kept.ids, kept.values, unknown, ignored), kept_partials
         for number, position in enumerate(new):
-            self._keep(raws[position], encoded, alone, number)
+            self._keep(raws[position], encoded, partials, number)
         return whole
 
     def _encode(self, positions: Sequence[int], read: Read) -> Encoded | None:
@@ -110,13 +114,13 @@ class AdCache:
         self._used[places] = True
         ids = self._ids.take(places, 0, mode="wrap")
         values = self._values.take(places, 0, mode="wrap")
-        alone = self._alone.take(places, 0, mode="wrap")
+        partials = self._partials.take(places, 0, mode="wrap")
         ignored = 0
         if self._some_ignored:
             ignored = int(self._ignored[places].max(where=places != NOWHERE, initial=0))
-        return Encoded(ids, values, self._encoder.ads.unknown(ids), ignored), alone
+        return Encoded(ids, values, self._encoder.ads.unknown(ids), ignored), partials
 
-    def _keep(self, raw: bytes, encoded: Encoded, alone: Floats, number: int) -> None:
+    def _keep(self, raw: bytes, encoded: Encoded, partials: Floats, number: int) -> None:
         size = self._entry_bytes + len(raw)
         if raw in self._places or size > self._most_bytes or not self._entries:
             return
@@ -131,7 +135,7 @@ class AdCache:
         self._places[raw] = place
         self._bytes += size
         self._ids[place], self._values[place] = encoded.ids[number], encoded.values[number]
-        self._alone[place], self._ignored[place] = alone[number], encoded.ignored
+        self._partials[place], self._ignored[place] = partials[number], encoded.ignored
         self._some_ignored = self._some_ignored or encoded.ignored > 0
         self._used[place] = False
 

@@ -108,18 +108,18 @@ class _HurriedSocket:
         self._deadline = time.monotonic() + (self._timeout or 0.0)
 
     def recv(self, most: int, *flags: int) -> bytes:
-        self._hurry()
+        self._set_remaining_timeout()
         data: bytes = self._socket.recv(most, *flags)
         self._deadline += len(data) / SLOWEST
         return data
 
     def recv_into(self, buffer: Any, *sizes: int) -> int:
-        self._hurry()
+        self._set_remaining_timeout()
         size: int = self._socket.recv_into(buffer, *sizes)
         self._deadline += size / SLOWEST
         return size
 
-    def _hurry(self) -> None:
+    def _set_remaining_timeout(self) -> None:
         if not self._timeout:  # redis-py looks whether there is something to read
             return
         left = self._deadline - time.monotonic()

@@ -85,14 +85,14 @@ class Activation:
         try:
             ask_others = lacks_requests(self.status, seen)
             self.judgement.check_earlier(version, ask_others=ask_others)
-            fresh = not self._loader.has(version)  # else requests may still use what it knows
+            never_live = not self._loader.has(version)  # else requests may still use what it knows
             new = self._loader.load(self.store, version, live)
             if waits:
                 self._loader.keep(new)
                 return
             figures = None
             if live is not None:
-                figures = self.judgement.judge(live, new, pause, fresh=fresh)
+                figures = self.judgement.judge(live, new, pause, never_live=never_live)
             if figures is not None and self.store.active() != version:
                 return  # another was made active meanwhile
         except (StoreUnavailable, StoreError, GivenUpError):

@@ -187,14 +187,14 @@ class Follower:
                 self._go_live(seen)
             case Action.JUDGE | Action.WAIT:
                 if lacks_requests(self.status, seen):
-                    self._rest(2 * self._times.poll)  # those with requests to judge on go first
+                    self._pause(2 * self._times.poll)  # those with requests to judge on go first
                 # one worker after the other, so that a core stays free for requests
-                with self._bundles.turn(self.status.model, str(seen.active), self._rest):
-                    self._activation.take(seen, self._rest, waits=action is Action.WAIT)
+                with self._bundles.turn(self.status.model, str(seen.active), self._pause):
+                    self._activation.take(seen, self._pause, waits=action is Action.WAIT)
 
     def _go_live(self, seen: Seen) -> None:
         stood_in = self.status.stands_in
-        self._activation.take(seen, self._rest)
+        self._activation.take(seen, self._pause)
         if stood_in:
             self.shadow.forget()  # requests to another model
         if self.status.live is None:
@@ -207,7 +207,7 @@ class Follower:
             self._fallback.look_again()
             self._fallback.serve_active_last()
 
-    def _rest(self, seconds: float) -> None:
+    def _pause(self, seconds: float) -> None:
         # while it waits or judges: a rollback need not wait for the end of it
         if self._stopping.wait(seconds):
             raise GivenUpError

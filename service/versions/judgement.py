@@ -49,7 +49,7 @@ class Judgement:
                     raise ShadowError(one.reason, one.code)
 
     def judge(
-        self, live: Live, new: Live, pause: Callable[[float], Any], *, fresh: bool
+        self, live: Live, new: Live, pause: Callable[[float], Any], *, never_live: bool
     ) -> dict[str, float] | None:
         """Compare a version with the live one on recent requests, as `Shadow.judge` does; returns
         what was seen, or None where a user wants the version live without a judgement.
@@ -70,4 +70,4 @@ class Judgement:
         if new.values is not None:  # it has met no value yet
             record = self._store.record(new.version)
             new.values.learn(record, self._store, self._shadow.rows())
-        return self._shadow.judge(live, new, pause, fresh=fresh)
+        return self._shadow.judge(live, new, pause, never_live=never_live)

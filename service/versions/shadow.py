@@ -91,11 +91,11 @@ class Shadow:
         return found
 
     def judge(
-        self, live: Live, new: Live, pause: Callable[[float], Any], *, fresh: bool = True
+        self, live: Live, new: Live, pause: Callable[[float], Any], *, never_live: bool = True
     ) -> dict[str, float]:
         """Score what is kept with both; returns what was seen, without figures where too few rows
-        are kept. `pause` is called with seconds after each step. `fresh`: the new version never was
-        live; from then on it knows the ads of what is kept.
+        are kept. `pause` is called with seconds after each step. `never_live`: the new version
+        never was live; from then on it knows the ads of what is kept.
 
         Raises:
             ShadowError: the new version differs by more than the limits, or has no field of the
@@ -113,7 +113,7 @@ class Shadow:
         def rest(seconds: float) -> None:
             pause(self._pause_factor * seconds)
 
-        judged = new if fresh else new.without_ads()
+        judged = new if never_live else new.without_ads()
         live_scores: list[_ShadowScores] = []
         new_scores: list[_ShadowScores] = []
         unreadable = 0

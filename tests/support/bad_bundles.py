@@ -170,7 +170,7 @@ IN_THE_STORE = [
     (rank_graph_that_differs, "golden", "rank.onnx: differs from predict.onnx"),
     (explain_graph_that_differs, "golden", "explain.onnx: differs from predict.onnx"),
     (another_version, "manifest", "holds version 'v2'"),
-    (nothing_there, "missing", "no bundle there"),
+    (nothing_there, "missing", "not a bundle"),
 ]
 IN_REDIS = [
     (missing_vocabulary, "vocabulary", "vocabulary of 'ad' in Redis: missing"),

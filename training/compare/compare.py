@@ -97,8 +97,9 @@ def _check(nets: Sequence[str], seeds: Sequence[int], against: str | None, schem
     for option, given in (("--nets", nets), ("--seeds", seeds)):
         if not given:
             raise ConfigError(f"{option}: none given")
-        if len(set(given)) < len(given):
-            raise ConfigError(f"{option}: one stands twice: {','.join(map(str, given))}")
+        twice = next((one for one in given if given.count(one) > 1), None)
+        if twice is not None:
+            raise ConfigError(f"{option}: {twice} is given twice: {','.join(map(str, given))}")
     if against is not None:
         require_peer(against, schema.task)
 

@@ -15,7 +15,7 @@ from model.manifest import Calibration
 from model.nets import Net
 from model.nets.graphs import ExplainGraph, PredictGraph
 from model.nets.rank_graphs import AdsGraph, RankGraph
-from model.scorer import Scorer, Terms
+from model.scorer import PARTIALS, Scorer, ScoreTerms
 from training.export.tracing import trace
 
 # of a probability, and of a logit relative to 1, or to the terms that it is the sum of, each with
@@ -43,11 +43,11 @@ def export(
     }
     if 0 < ads < slots:
         of_ads = {"ids": (3, ads), "values": (3, ads)}
-        graphs[ADS] = trace(AdsGraph(net, candidate), of_ads, ["alone"])
+        graphs[ADS] = trace(AdsGraph(net, candidate), of_ads, [PARTIALS])
         width = graphs[ADS].graph.output[0].type.tensor_type.shape.dim[1].dim_value
         context = {f"context_{name}": (1, slots - ads) for name in ("ids", "values")}
         ranked = RankGraph(net, calibration, candidate)
-        graphs[RANK] = trace(ranked, context | of_ads | {"alone": (3, width)}, scores)
+        graphs[RANK] = trace(ranked, context | of_ads | {PARTIALS: (3, width)}, scores)
     for name, graph in graphs.items():
         write_graph(directory / name, graph, WEIGHTS, offsets)
 
@@ -102,7 +102,7 @@ def check_parity(
     return worst
 
 
-def _size(scorer: Scorer, logits: NDArray[np.float32], terms: Terms) -> NDArray[np.float64]:
+def _size(scorer: Scorer, logits: NDArray[np.float32], terms: ScoreTerms) -> NDArray[np.float64]:
     # what float32 can be exact to a share of: where hundreds of terms cancel, that is not the logit
     size = np.maximum(1.0, np.abs(logits, dtype=np.float64))
     if terms.contribution is None:

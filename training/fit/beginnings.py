@@ -119,7 +119,7 @@ class FromScratch(Beginning):
 
     @override
     def baseline(self, trained: Trained, config: Config) -> dict[str, object]:
-        return {"net": trained.base, "of": config.first_steps}
+        return {"net": trained.base, "of": config.warmup_nets}
 
     @override
     def facts(self, replayed: int, vocabularies: Mapping[str, FieldVocabulary]) -> dict[str, Any]:
@@ -166,7 +166,7 @@ class FromBundle(Beginning):
         config = steps.config
         net = new_net(config.net, steps.encoder, config)
         self.start.load(net, vocabularies)
-        unknown_fed = config.last_step.unknown_rate > 0
+        unknown_fed = config.final_step.unknown_rate > 0
         keep = KeptRows(net, steps.encoder, steps.train, unknown_fed=unknown_fed)
         first = logits(net, steps.valid)
         return Trained(net, *steps.last(net, keep), first)

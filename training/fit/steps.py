@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.encoding import Encoder
-from model.nets import Net, Settings, build
+from model.nets import Net, NetSizes, build
 from training.config import Config, SizedStep, Step
 from training.data.examples import Examples
 from training.fit.step.bias import fit_bias
@@ -104,7 +104,7 @@ class Steps:
         settings chosen of the step before it.
         """
         fields = len(self.encoder.schema.fields)
-        step = self.config.settled(len(self.train), fields, after).last_step
+        step = self.config.settled(len(self.train), fields, after).final_step
         return self._run(self.config.net, net, step, after_epoch)
 
     def _run(
@@ -117,7 +117,7 @@ class Steps:
                 fit_bias(net, self.train, self.valid, self.objective.log_rate)
 
         drop = UnknownDrop.of(self.encoder, step.unknown_rate)
-        last = not self.config.first_steps or name == self.config.net
+        last = not self.config.warmup_nets or name == self.config.net
         moments = self.moments if last else None
         return run_step(
             name,
@@ -142,12 +142,12 @@ def fit_net(steps: Steps) -> Trained:
     A net with attention goes on from a fitted FM: the paper's pre-training (section 4.1).
     """
     config, train = steps.config, steps.train
-    if not config.first_steps:
+    if not config.warmup_nets:
         only = steps.first(config.net)
         return Trained(only.net, only.epochs, only.interrupted, step=only.step)
     epochs: list[Epoch] = []
     best: tuple[float, str, FittedStep, NDArray[np.float32]] | None = None
-    for name in config.first_steps:
+    for name in config.warmup_nets:
         fitted = steps.first(name)
         epochs += fitted.epochs
         interrupted = fitted.interrupted
@@ -169,7 +169,7 @@ def fit_net(steps: Steps) -> Trained:
 
 def new_net(name: str, encoder: Encoder, config: Config) -> Net:
     """A net of the configured sizes over the encoder's table, as it is before its first step."""
-    settings = Settings(
+    settings = NetSizes(
         config.embedding,
         config.attention_size,
         config.init_std,

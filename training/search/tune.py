@@ -193,7 +193,7 @@ class _Search:
         trial = found.begin()
         chosen = configured(self.config, trial.params)
         objective = objective_of(chosen, self.encoder.schema)
-        most = len(chosen.first_steps) * chosen.fit.epochs + chosen.last_step.epochs
+        most = len(chosen.warmup_nets) * chosen.fit.epochs + chosen.final_step.epochs
         watcher = _Pruner(trial, self.deadline, most)
         checkpoint = _checkpoint(self.running, {"trial": f"{len(found.ended())} {trial.params}"})
         torch.manual_seed(self.seed)

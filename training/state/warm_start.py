@@ -184,7 +184,7 @@ class WarmStart:
     def summary(self, manifest: Manifest, config: Config) -> str:
         """What a fit from this bundle came to, in lines for people."""
         training = manifest.training
-        left_out = "; only its last step, attention" if config.first_steps else ""
+        left_out = "; only its last step, attention" if config.warmup_nets else ""
         lines = [f"from: {config.net}, version {training['from']}{left_out}"]
         if self.replay is not None:
             lines.append(f"replayed: {training['replayed']:,} rows of {self.replay.source}")

@@ -14,7 +14,7 @@ from model.encoding import Encoded
 from model.errors import InputError
 from model.page.beginning import shown_fields
 from model.pairs import pair_slots
-from model.scorer import Terms
+from model.scorer import ScoreTerms
 from model.values.values import Row
 from model.vocabulary import Vocabulary
 from service.scoring.live_version import Live
@@ -116,7 +116,7 @@ def _shares(live: Live, encoded: Encoded) -> dict[str, dict[str, float]]:
     return found
 
 
-def _pair_map(live: Live, terms: Terms) -> dict[str, Any] | None:
+def _pair_map(live: Live, terms: ScoreTerms) -> dict[str, Any] | None:
     # mean absolute contribution, and mean attention, of each two fields
     contribution = terms.contribution
     if contribution is None or not contribution.shape[1]:

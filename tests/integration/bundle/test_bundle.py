@@ -307,4 +307,4 @@ def test_any_field_name_gives_a_plain_file_name_of_its_own(field):
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path):
-    refused(tmp_path / "none", "none: no bundle there")
+    refused(tmp_path / "none", "none: not a bundle")

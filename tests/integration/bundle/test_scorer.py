@@ -5,7 +5,7 @@ import pytest
 
 from model.encoding import Encoded
 from model.errors import BundleError
-from model.scorer import FEWEST_ROWS, Terms
+from model.scorer import FEWEST_ROWS, ScoreTerms
 from tiny import tiny_rows
 
 ROWS = [{k: v for k, v in row.items() if k != "click"} for row in tiny_rows(150, seed=4)]
@@ -96,6 +96,6 @@ def test_terms_are_those_that_the_net_has(make_bundle, net):
 def test_a_contribution_is_attention_times_interaction_or_interaction_alone():
     linear, two = np.zeros((1, 3), np.float32), np.array([[2.0, 3.0]], np.float32)
     half = np.full((1, 2), 0.5, np.float32)
-    assert Terms(linear, two, half).contribution.tolist() == [[1.0, 1.5]]
-    assert Terms(linear, two, None).contribution is two
-    assert Terms(linear, None, None).contribution is None
+    assert ScoreTerms(linear, two, half).contribution.tolist() == [[1.0, 1.5]]
+    assert ScoreTerms(linear, two, None).contribution is two
+    assert ScoreTerms(linear, None, None).contribution is None

@@ -130,8 +130,8 @@ def test_without_test_rows_the_report_says_that_valid_flatters(home):
     ("options", "says"),
     [
         (("--nets", "fm,deepfm"), "no net 'deepfm'; there are lr, fm"),
-        (("--nets", "fm,fm"), "--nets: one stands twice"),
-        (("--seeds", "1,1"), "--seeds: one stands twice"),
+        (("--nets", "fm,fm"), "--nets: fm is given twice"),
+        (("--seeds", "1,1"), "--seeds: 1 is given twice"),
         (("--seeds", "1,x"), "--seeds 'x': a whole number"),
         (("--nets", ""), "no net ''"),
         (("--test", "none.csv"), "none.csv"),

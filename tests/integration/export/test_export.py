@@ -11,7 +11,7 @@ from model.bundle.files import EXPLAIN, PREDICT, RANK, WEIGHTS
 from model.encoding import Encoded, Slate
 from model.errors import BundleError, ParityError
 from model.manifest import Calibration, Dimensions
-from model.nets import NETS, Settings, build
+from model.nets import NETS, NetSizes, build
 from model.nets.graphs import PredictGraph
 from model.scorer import Scorer
 from training.export.onnx_graphs import check_parity, edge_cases, export
@@ -24,7 +24,7 @@ CANDIDATE = [False, True, False, False, True, True]
 
 def exported(directory, name="afm", rows=V, calibration=None, embedding=5):
     torch.manual_seed(0)
-    net = build(name, rows, FIELDS, Settings(embedding=embedding, attention=4))
+    net = build(name, rows, FIELDS, NetSizes(embedding=embedding, attention=4))
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.normal_(std=0.5)
@@ -194,7 +194,7 @@ def test_the_knots_of_a_graph_never_turn_a_ranking_round(widths, slopes):
     knots = np.cumsum(widths) - 10
     levels = np.cumsum(np.diff(knots, prepend=-10) * slopes[: len(knots)])
     calibration = Calibration(knots=knots.tolist(), levels=levels.tolist())
-    graph = PredictGraph(build("lr", 5, range(2), Settings()), calibration)
+    graph = PredictGraph(build("lr", 5, range(2), NetSizes()), calibration)
     logits = torch.linspace(-12, 100, 20_001)  # steps where float32 loses bits
     found = graph.calibrate(logits).detach()
     assert (found.diff() >= 0).all()
@@ -206,7 +206,7 @@ def test_the_knots_of_a_graph_never_turn_a_ranking_round(widths, slopes):
 @pytest.mark.parametrize("name", NETS)
 def test_a_graph_without_calibration_gives_the_score_alone(tmp_path, name):
     torch.manual_seed(0)
-    net = build(name, V, FIELDS, Settings(embedding=5, attention=4))
+    net = build(name, V, FIELDS, NetSizes(embedding=5, attention=4))
     export(net, None, CANDIDATE, tmp_path)
     dimensions = Dimensions(rows=V, slots=F, embedding=5, attention=4)
     scorer = Scorer(tmp_path, dimensions, 0.0, CANDIDATE)
@@ -221,7 +221,7 @@ def test_a_graph_without_calibration_gives_the_score_alone(tmp_path, name):
 
 
 def test_negatives_kept_at_a_rate_are_corrected_to_the_true_odds():
-    net = build("lr", 5, range(2), Settings())
+    net = build("lr", 5, range(2), NetSizes())
     ids, values = torch.zeros(1, 2, dtype=torch.int64), torch.ones(1, 2)
     with torch.no_grad():
         net.bias.fill_(

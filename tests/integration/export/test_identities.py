@@ -12,7 +12,7 @@ from app_server import client_of
 from model.bundle.bundle import Bundle
 from model.encoding import Encoder
 from model.manifest import Calibration
-from model.nets import NETS, Net, Settings, build
+from model.nets import NETS, Net, NetSizes, build
 from model.schema import Schema
 from model.vocabulary import fit_vocabulary
 from service.versions.publish import publish
@@ -46,7 +46,7 @@ class Made:
 
     def fresh(self, name, **more):
         # sizes of the shared bundles, so that a session traces their graphs once
-        settings = Settings(embedding=4, attention=4, **more)
+        settings = NetSizes(embedding=4, attention=4, **more)
         return build(name, self.encoder.rows, self.encoder.slot_fields, settings).eval()
 
     def net(self, name):

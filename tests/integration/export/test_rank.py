@@ -7,7 +7,7 @@ import torch
 from model.encoding import Encoded, Encoder, Slate
 from model.errors import BundleError, ParityError
 from model.manifest import Calibration, Dimensions
-from model.nets import NETS, Settings, build
+from model.nets import NETS, NetSizes, build
 from model.nets.graphs import PredictGraph
 from model.nets.rank_graphs import AdsGraph, RankGraph
 from model.schema import Schema
@@ -29,7 +29,7 @@ CALIBRATION = Calibration(scale=1.3, shift=-0.2)
 
 def net_of(name, seed=0):
     torch.manual_seed(seed)
-    net = build(name, V, FIELDS, Settings(embedding=5, attention=4, hidden=(6,))).eval()
+    net = build(name, V, FIELDS, NetSizes(embedding=5, attention=4, hidden=(6,))).eval()
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.normal_(std=0.6)
@@ -154,11 +154,11 @@ def test_an_ads_own_part_has_the_same_bits_wherever_it_stands(tmp_path, name):
     candidate = SPLITS["context behind the ads"]
     scorer = scorer_of(net_of(name), tmp_path, candidate)
     ads = slate_of(shared_rows(40, candidate), candidate).ads
-    by_itself = np.concatenate([scorer.alone(ads.slice(i, i + 1)) for i in range(40)])
+    by_itself = np.concatenate([scorer.ad_partials(ads.slice(i, i + 1)) for i in range(40)])
     rng = np.random.default_rng(1)
     for count in (2, 7, 16, 33, 40):
         order = rng.permutation(40)[:count]
-        found = scorer.alone(Encoded(ads.ids[order], ads.values[order]))
+        found = scorer.ad_partials(Encoded(ads.ids[order], ads.values[order]))
         assert found.tolist() == by_itself[order].tolist()
 
 
@@ -239,7 +239,7 @@ def test_rows_of_one_context_go_through_the_rank_graph_from_the_chosen_number_on
     assert calls == ["predict_plainly", "rank", "rank"]
 
 
-def test_rows_that_stand_for_themselves_never_do(tmp_path):
+def test_instances_never_use_the_rank_graph(tmp_path):
     candidate = SPLITS["interleaved"]
     scorer = scorer_of(net_of("afm"), tmp_path, candidate)
     scorer.rank_from = 1

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.manifest import Calibration
-from model.nets import Settings, build
+from model.nets import NetSizes, build
 from model.nets.graphs import ExplainGraph, PredictGraph
 from model.nets.rank_graphs import AdsGraph, RankGraph
 from training.export import tracing
@@ -30,7 +30,7 @@ def forgetful():
 
 def net(name, seed=1, rows=20, fields=FIELDS, **sizes):
     torch.manual_seed(seed)
-    settings = Settings(**{"embedding": 4, "attention": 3, "hidden": (5,)} | sizes)
+    settings = NetSizes(**{"embedding": 4, "attention": 3, "hidden": (5,)} | sizes)
     made = build(name, rows, fields, settings).eval()
     with torch.no_grad():
         for parameter in made.parameters():

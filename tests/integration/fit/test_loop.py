@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from model.encoding import Encoded
-from model.nets import NETS, Settings, build
+from model.nets import NETS, NetSizes, build
 from training.config import Step
 from training.data.examples import Examples
 from training.fit.step.logits import logits
@@ -32,7 +32,7 @@ def keep(ids):
 
 def fitted(step, name="lr", train=None, watcher=None):
     torch.manual_seed(0)
-    net = build(name, V, range(F), Settings(embedding=3, attention=3, init_std=0.3))
+    net = build(name, V, range(F), NetSizes(embedding=3, attention=3, init_std=0.3))
     run = run_step(
         "step", net, step, train or examples(), examples(seed=1), keep, watcher or Watcher()
     )
@@ -89,7 +89,7 @@ class Ruined(Watcher):
 
 def ruined(times):
     torch.manual_seed(0)
-    net = build("fm", V, range(F), Settings(embedding=3, init_std=0.3))
+    net = build("fm", V, range(F), NetSizes(embedding=3, init_std=0.3))
     watcher = Ruined(net, times)
     step = Step(epochs=6, batch=100, learning_rate=0.5, patience=3)
     epochs, _ = run_step("step", net, step, examples(), examples(seed=1), keep, watcher)
@@ -112,7 +112,7 @@ def test_a_step_that_never_is_finite_ends_as_it_began():
 
 
 def test_a_finite_loss_is_a_gain_over_a_start_that_is_not():
-    net = build("lr", V, range(F), Settings())
+    net = build("lr", V, range(F), NetSizes())
     rows = examples()
     rows.ids[rows.ids == 0] = 1
 
@@ -191,7 +191,7 @@ def test_each_penalty_shrinks_its_own_parameters_and_no_others(setting, paramete
     ],
 )
 def test_each_net_names_what_each_penalty_is_on(name, penalties):
-    net = build(name, V, range(F), Settings())
+    net = build(name, V, range(F), NetSizes())
     names = {id(parameter): name for name, parameter in net.named_parameters()}
     found = {key: [names[id(p)] for p in given] for key, given in net.penalised().items()}
     assert found == penalties
@@ -200,7 +200,7 @@ def test_each_net_names_what_each_penalty_is_on(name, penalties):
 @pytest.mark.parametrize("name", NETS)
 def test_a_penalty_adds_its_squared_norm_to_the_mean_loss_and_so_n_of_it_to_a_summed_one(name):
     torch.manual_seed(0)
-    net, train = build(name, V, range(F), Settings(embedding=3, attention=3)), examples()
+    net, train = build(name, V, range(F), NetSizes(embedding=3, attention=3)), examples()
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     given = dict.fromkeys(net.penalised(), 0.05)
@@ -239,7 +239,7 @@ def test_nfms_layers_are_shrunk_by_their_own_penalty():
 @pytest.mark.parametrize("name", ["fm", "fwfm", "ffm", "nfm", "afm", "afm+"])
 def test_dropout_is_on_in_training_and_off_in_scoring(name):
     torch.manual_seed(0)
-    net = build(name, V, range(F), Settings(embedding=8, init_std=0.5))
+    net = build(name, V, range(F), NetSizes(embedding=8, init_std=0.5))
     for dropout in net.dropouts().values():
         dropout.set_rate(0.5)
     rows = examples(50)
@@ -250,7 +250,7 @@ def test_dropout_is_on_in_training_and_off_in_scoring(name):
 
 def test_the_mean_loss_with_a_penalty_has_the_minimum_of_the_summed_loss_with_n_of_it():
     train, penalty = examples(), 0.01
-    net = build("lr", V, range(F), Settings())
+    net = build("lr", V, range(F), NetSizes())
     last = {}
 
     def note(net):  # the step itself leaves the net at the epoch that its valid rows chose
@@ -259,7 +259,7 @@ def test_the_mean_loss_with_a_penalty_has_the_minimum_of_the_summed_loss_with_n_
     step = Step(epochs=400, batch=400, learning_rate=0.05, l2_linear=penalty, patience=400, cut=1.0)
     run_step("step", net, step, train, train, keep, Watcher(), after_epoch=note)
 
-    other = build("lr", V, range(F), Settings())
+    other = build("lr", V, range(F), NetSizes())
     descent = torch.optim.LBFGS(other.parameters(), max_iter=500, tolerance_grad=1e-7)
 
     def summed():
@@ -312,7 +312,7 @@ def test_a_share_of_the_known_values_is_fed_as_unknown_and_no_other():
 
 def test_the_unknown_row_is_trained():
     torch.manual_seed(0)
-    net = build("fm", V, range(F), Settings(embedding=3))
+    net = build("fm", V, range(F), NetSizes(embedding=3))
     before = net.embedding[2].detach().clone()
     drop = UnknownDrop(torch.full((F,), 2), torch.full((F,), 3), rate=0.1)
     run_step("s", net, Step(epochs=2, batch=64), examples(), examples(seed=1), drop, Watcher())

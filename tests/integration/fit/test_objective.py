@@ -6,7 +6,7 @@ import torch
 
 from model.encoding import Encoded
 from model.metrics.metrics import metrics
-from model.nets import Settings, build
+from model.nets import NetSizes, build
 from training.config import Step
 from training.data.examples import Examples
 from training.fit.step.logits import logits
@@ -83,7 +83,7 @@ def test_fitting_lowers_the_criterion_on_rows_held_out(task, ranking, named):
     objective = Objective(task, ranking)
     assert objective.criterion == named
     torch.manual_seed(0)
-    net, train, valid = build("lr", V, range(F), Settings()), rows(task=task), rows(300, 1, task)
+    net, train, valid = build("lr", V, range(F), NetSizes()), rows(task=task), rows(300, 1, task)
     before = objective.judge(logits(net, valid), valid).loss
     step = Step(epochs=15, batch=64, learning_rate=0.05)
     epochs, _ = run_step("s", net, step, train, valid, lambda i: i, Watcher(), objective)

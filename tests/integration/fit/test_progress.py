@@ -13,7 +13,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from model.nets import Settings, build
+from model.nets import NetSizes, build
 from tiny import TINY_SCHEMA, tiny_rows
 from training.config import Step
 from training.data.examples import Examples
@@ -40,7 +40,7 @@ def watched(watcher):
     ids = torch.from_numpy(np.stack([rng.integers(0, 3, ROWS), rng.integers(3, 6, ROWS)], 1))
     labels = (ids.sum(1) % 2).float()
     rows = Examples(ids, torch.ones(ROWS, 2), labels, torch.ones(ROWS))
-    net = build("fm", 6, (0, 1), Settings(embedding=2))
+    net = build("fm", 6, (0, 1), NetSizes(embedding=2))
     step = Step(epochs=3, batch=16, patience=3)
     epochs, _ = run_step("fm", net, step, rows, rows, lambda ids: ids, watcher)
     return epochs

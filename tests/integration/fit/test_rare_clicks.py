@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.nets import Settings, build
+from model.nets import NetSizes, build
 from training.config import Step
 from training.data.examples import Examples
 from training.fit.step.logits import logits
@@ -18,7 +18,7 @@ SIZES = [0.0, 1e-30, 1e-22, 1e-10, 1e-3, 0.3]
 def from_fm(name, size, rows):
     """A net that goes on from an FM with embeddings of this deviation, and the FM."""
     torch.manual_seed(1)
-    settings = Settings(embedding=4, attention=4)
+    settings = NetSizes(embedding=4, attention=4)
     fm, made = (build(net, 12, (0, 1, 2), settings) for net in ("fm", name))
     with torch.no_grad():
         fm.embedding.normal_(std=size)

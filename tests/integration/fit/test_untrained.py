@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from model.encoding import Encoder
-from model.nets import Settings, build
+from model.nets import NetSizes, build
 from model.schema import Schema
 from model.values.ids import MISSING, UNKNOWN
 from model.values.scales import Scaler
@@ -31,7 +31,7 @@ def settled(rows, *, unknown_fed, name="fm"):
     encoder = Encoder(SCHEMA, VOCABULARIES)
     train = Examples.of(encoder.encode(rows), np.zeros(len(rows), np.float32), None)
     torch.manual_seed(0)
-    settings = Settings(embedding=3)
+    settings = NetSizes(embedding=3)
     net = build(name, encoder.rows, encoder.slot_fields, settings)
     torch.nn.init.normal_(net.linear)
     before = net.embedding.detach().clone()

@@ -85,7 +85,7 @@ def test_a_model_by_name_is_apart_from_the_default_one(commands, tiny_bundle):
 @pytest.mark.parametrize(
     ("args", "env", "status", "said"),
     [
-        (("publish", "nowhere"), {}, 2, "nowhere: no bundle there"),
+        (("publish", "nowhere"), {}, 2, "nowhere: not a bundle"),
         (("activate", "v9"), {}, 2, "no version 'v9'"),
         (("rollback",), {}, 2, "no earlier version"),
         (

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model.nets import AFM, NETS, AFMPlus, Net, Settings, build
+from model.nets import AFM, NETS, AFMPlus, Net, NetSizes, build
 from model.nets.afm import masked_softmax
 from model.nets.dropout import Dropout
 from model.pairs import pair_slots
@@ -21,7 +21,7 @@ WITH_ATTENTION = ["afm", "afm+"]
 
 def random_net(name, fields=FIELDS, seed=0):
     torch.manual_seed(seed)
-    settings = Settings(embedding=K, attention=T, ffm_embedding=3, hidden=(7, 4))
+    settings = NetSizes(embedding=K, attention=T, ffm_embedding=3, hidden=(7, 4))
     net = build(name, V, fields, settings).eval()
     with torch.no_grad():
         for parameter in net.parameters():
@@ -214,7 +214,7 @@ def test_afm_with_uniform_attention_and_p_of_ones_is_fm_over_the_number_of_pairs
 def test_afm_started_from_a_fitted_fm_gives_its_logits_where_all_is_present():
     fm = random_net("fm")
     ids, values = random_rows(absent=0.0)
-    afm = AFM(V, FIELDS, Settings(embedding=K, attention=T))
+    afm = AFM(V, FIELDS, NetSizes(embedding=K, attention=T))
     afm.start_from(fm, ids, values)
     torch.testing.assert_close(afm(ids, values), fm(ids, values), atol=0.05, rtol=0.02)
     attention = afm.terms(ids, values).attention
@@ -224,7 +224,7 @@ def test_afm_started_from_a_fitted_fm_gives_its_logits_where_all_is_present():
 def test_afm_can_start_from_a_sample_in_which_nothing_is_present():
     fm = random_net("fm")
     ids, values = random_rows(absent=1.0)
-    afm = AFM(V, FIELDS, Settings(embedding=K, attention=T))
+    afm = AFM(V, FIELDS, NetSizes(embedding=K, attention=T))
     afm.start_from(fm, ids, values)
     assert all(torch.isfinite(parameter).all() for parameter in afm.parameters())
 
@@ -303,7 +303,7 @@ def test_fm_gives_the_same_logit_by_pairs_and_by_rendles_lemma():
 
 def same_start(name, fitted):
     """A net that has taken over all that `fitted` has as well; the rest is as it starts."""
-    net = build(name, V, FIELDS, Settings(embedding=K, attention=T)).eval()
+    net = build(name, V, FIELDS, NetSizes(embedding=K, attention=T)).eval()
     Net.start_from(net, fitted, *random_rows())
     return net
 
@@ -316,7 +316,7 @@ def test_fwfm_with_weights_of_one_is_fm():
 
 def test_ffm_with_the_same_vector_for_every_field_is_fm():
     fitted, (ids, values) = random_net("fm"), random_rows()
-    ffm = build("ffm", V, FIELDS, Settings(ffm_embedding=K)).eval()
+    ffm = build("ffm", V, FIELDS, NetSizes(ffm_embedding=K)).eval()
     with torch.no_grad():
         ffm.load_state_dict(fitted.state_dict() | {"embedding": fitted.embedding.repeat(1, 5)})
     torch.testing.assert_close(ffm(ids, values), fitted(ids, values), atol=1e-5, rtol=1e-6)
@@ -324,7 +324,7 @@ def test_ffm_with_the_same_vector_for_every_field_is_fm():
 
 def test_nfm_without_layers_and_with_h_of_ones_is_fm():
     fitted, (ids, values) = random_net("fm"), random_rows()
-    nfm = build("nfm", V, FIELDS, Settings(embedding=K, hidden=())).eval()
+    nfm = build("nfm", V, FIELDS, NetSizes(embedding=K, hidden=())).eval()
     Net.start_from(nfm, fitted, ids, values)
     torch.testing.assert_close(nfm(ids, values), fitted(ids, values), atol=1e-5, rtol=1e-6)
 
@@ -334,7 +334,7 @@ def test_afm_plus_as_it_starts_is_the_fm_that_was_fitted(absent):
     fitted, (ids, values) = random_net("fm"), random_rows(absent=absent)
     with torch.no_grad():
         fitted.embedding.mul_(0.3)  # logits of the usual size
-    net = AFMPlus(V, FIELDS, Settings(embedding=K, attention=T)).eval()
+    net = AFMPlus(V, FIELDS, NetSizes(embedding=K, attention=T)).eval()
     net.start_from(fitted, ids, values)
     torch.testing.assert_close(net(ids, values), fitted(ids, values), atol=1e-6, rtol=1e-6)
     pairs = (values != 0).sum(1, keepdim=True).T
@@ -375,7 +375,7 @@ def test_afm_plus_without_its_field_parts_is_afm_times_the_number_of_pairs():
     ],
 )
 def test_a_part_of_afm_plus_that_is_switched_off_is_not_fitted(part, parameters):
-    net = build("afm+", V, FIELDS, Settings(**{part: False}))
+    net = build("afm+", V, FIELDS, NetSizes(**{part: False}))
     still = {name for name, p in net.named_parameters() if not p.requires_grad}
     assert still == parameters
 

@@ -69,16 +69,18 @@ def test_what_is_kept_is_to_the_bit_what_is_computed_anew(make_bundle, net, data
         new = bundle.read_encoder().encode_ads(ads)
         assert encoded.ids.tolist() == new.ids.tolist()
         assert encoded.values.tolist() == new.values.tolist()
-        assert alone.tolist() == scorer.alone(new).tolist()
+        assert alone.tolist() == scorer.ad_partials(new).tolist()
         assert encoded.unknown == new.unknown
 
 
 def test_an_ads_own_part_has_the_same_bits_in_any_company(tiny_bundle):
     scorer = tiny_bundle.read_scorer()
     encoded = tiny_bundle.read_encoder().encode_ads([ad(number) for number in range(200)])
-    together = scorer.alone(encoded)
+    together = scorer.ad_partials(encoded)
     for start, stop in ((0, 1), (3, 5), (7, 30), (31, 48), (50, 200)):
-        assert scorer.alone(encoded.slice(start, stop)).tolist() == together[start:stop].tolist()
+        assert (
+            scorer.ad_partials(encoded.slice(start, stop)).tolist() == together[start:stop].tolist()
+        )
 
 
 def test_the_number_of_ads_is_bounded(tiny_bundle):
@@ -89,7 +91,7 @@ def test_the_number_of_ads_is_bounded(tiny_bundle):
     assert cache.take_counts() == (0, 50, 40)
 
 
-def test_so_are_the_bytes(tiny_bundle):
+def test_ad_cache_keeps_within_its_byte_limit(tiny_bundle):
     cache, _ = cache_of(tiny_bundle, CacheLimits(1000, 20_000))
     for number in range(60):
         asked(cache, ad(number, note="x" * 1000))

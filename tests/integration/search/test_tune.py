@@ -118,7 +118,7 @@ def test_a_search_goes_on_as_if_it_had_not_ended(home, capsys):
     assert trials(home) == trials(home, "whole")
 
 
-def test_what_is_done_already_is_not_done_again(home, capsys):
+def test_tune_resumes_without_repeating_trials(home, capsys):
     assert tune(home, "--trials", 2) == 0
     before = trials(home)
     capsys.readouterr()

@@ -109,7 +109,7 @@ def test_a_fit_ended_after_any_epoch_goes_on_to_the_same_weights(home, monkeypat
     assert left(home) == set()
 
 
-def test_a_process_killed_again_and_again_gets_there(home):
+def test_fit_killed_again_and_again_ends_with_the_same_weights(home):
     assert main(arguments(home, "whole")) == 0
     chance = random.Random(5)
     kills = 0
@@ -128,7 +128,7 @@ def test_a_process_killed_again_and_again_gets_there(home):
     assert left(home) == set()
 
 
-def test_the_command_says_behind_which_epoch_it_goes_on(home, monkeypatch, capsys):
+def test_fit_says_after_which_epoch_it_resumes(home, monkeypatch, capsys):
     killed_after(home, 2, monkeypatch)
     capsys.readouterr()
     assert main(arguments(home, "bundle", "--resume")) == 0

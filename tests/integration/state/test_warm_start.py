@@ -407,7 +407,7 @@ def test_a_damaged_bundle_costs_one_line(home, capsys):
 
 def test_a_directory_without_a_bundle_costs_one_line(home, capsys):
     shutil.rmtree(home / "yesterday")
-    refused(home, capsys, fit_command(home), "yesterday: no bundle there")
+    refused(home, capsys, fit_command(home), "yesterday: not a bundle")
 
 
 def test_an_out_that_exists_is_left_as_it_is(home, capsys):

@@ -207,7 +207,7 @@ def test_a_judged_version_knows_the_ads_it_was_judged_on(fitted):
     assert len(new.ads) == len(ads)
     assert new.ads.take_counts() == (0, 0, 0)  # no caller asked
     assert len(live.ads) == 0  # its own belongs to the event loop
-    kept.judge(new, live, lambda _: None, fresh=False)
+    kept.judge(new, live, lambda _: None, never_live=False)
     assert len(live.ads) == 0  # as it still may where it was live before
     assert live.ads.take_counts() == (0, 0, 0)
 
@@ -230,7 +230,7 @@ def test_only_a_version_that_never_was_live_is_judged_as_fresh(
     judge = follower.shadow.judge
 
     def watched(*given, **how):
-        fresh.append(how["fresh"])
+        fresh.append(how["never_live"])
         return judge(*given, **how)
 
     monkeypatch.setattr(follower.shadow, "judge", watched)
@@ -263,7 +263,7 @@ def test_a_version_that_differs_too_much_on_recent_requests_is_refused(
     assert RefusalBoard(store).refusals_of_workers()[0].code == code
 
 
-def test_each_of_them_is_refused_by_the_limits_as_they_stand(changed, store, bundles, served):
+def test_each_altered_version_is_refused_by_default_limits(changed, store, bundles, served):
     follower = served(Settings.load().shadow_limits)
     for name in CHANGES:
         assert "shadow_" in only(decided(store, bundles, changed(name)), REFUSED)["code"], name

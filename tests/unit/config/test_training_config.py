@@ -142,5 +142,5 @@ def test_a_file_that_is_not_text_is_named(tmp_path):
 )
 def test_the_first_step_fits_what_the_net_starts_from(tmp_path, net, start, first):
     config = load(tmp_path, f'net = "{net}"\n[afm_plus]\nstart = "{start}"\n')
-    assert config.first_steps == first
-    assert config.last_step == (config.attention if first else config.fit)
+    assert config.warmup_nets == first
+    assert config.final_step == (config.attention if first else config.fit)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.nets import Settings, build
+from model.nets import NetSizes, build
 from training.data.examples import Examples
 from training.fit.step.bias import bias_shift, fit_bias
 from training.fit.step.logits import logits
@@ -47,7 +47,7 @@ def rows_of(count, seed, rate=0.3):
 @pytest.mark.parametrize("log_rate", [0.0, -2.3])
 def test_a_net_is_shifted_to_the_level_of_both_parts(log_rate):
     torch.manual_seed(1)
-    net = build("fm", 20, range(4), Settings(embedding=3))
+    net = build("fm", 20, range(4), NetSizes(embedding=3))
     train, valid = rows_of(500, 1), rows_of(100, 2, 0.3 * np.exp(log_rate))
     before = logits(net, valid)
     shift = fit_bias(net, train, valid, log_rate)
@@ -62,6 +62,6 @@ def test_a_net_is_shifted_to_the_level_of_both_parts(log_rate):
 
 def test_it_stays_where_it_is_at_a_minimum():
     torch.manual_seed(1)
-    net, train, valid = build("lr", 20, range(4), Settings()), rows_of(300, 1), rows_of(80, 2)
+    net, train, valid = build("lr", 20, range(4), NetSizes()), rows_of(300, 1), rows_of(80, 2)
     fit_bias(net, train, valid)
     assert fit_bias(net, train, valid) == pytest.approx(0, abs=1e-6)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from model.nets import Settings, build
+from model.nets import NetSizes, build
 from model.pairs import pair_slots
 from training.data.examples import Examples
 from training.fit.step.objective import Objective
@@ -25,7 +25,7 @@ CLOSE = {torch.float64: 1e-8, torch.float32: 1e-5}  # of the largest slope by a 
 
 def net_of(name, fields, size, hidden, dtype, seed=0):
     torch.manual_seed(seed)
-    net = build(name, ROWS, fields, Settings(size, hidden, 0.5, ffm_embedding=size)).to(dtype)
+    net = build(name, ROWS, fields, NetSizes(size, hidden, 0.5, ffm_embedding=size)).to(dtype)
     for parameter in net.parameters():
         nn.init.normal_(parameter, std=0.5)
     return net.train()
@@ -166,7 +166,7 @@ def test_row_wise_slopes_are_the_tables_taken_apart(name):
 
 
 def test_parameters_that_are_kept_fixed_get_no_slope():
-    fixed = Settings(4, 4, 0.5, field_scores=False, pair_scores=False)
+    fixed = NetSizes(4, 4, 0.5, field_scores=False, pair_scores=False)
     net = build("afm+", ROWS, range(3), fixed).train()
     rows = rows_of(9, range(3), torch.float32)
     judged = Objective().judged(rows, torch.arange(9))
@@ -186,10 +186,10 @@ def test_scores_that_are_not_finite_are_not_hidden():
 
 def test_the_plain_pass_is_taken_where_kernels_are_not_wanted_or_cannot_be(monkeypatch):
     for name in NETS:
-        net = build(name, ROWS, [0, 1], Settings())
+        net = build(name, ROWS, [0, 1], NetSizes())
         assert not isinstance(pass_of(net), PlainPass)
         assert isinstance(pass_of(net, kernels=False), PlainPass)
         with monkeypatch.context() as patch:
             patch.setattr(passes, "can_compile", lambda: False)
             assert isinstance(pass_of(net), PlainPass)
-    assert isinstance(pass_of(build("nfm", ROWS, [0, 1], Settings())), PlainPass)
+    assert isinstance(pass_of(build("nfm", ROWS, [0, 1], NetSizes())), PlainPass)
