@@ -86,17 +86,18 @@ def resample(
     return Resampled(whole, drawn)
 
 
-def intervals(resampled: Resampled) -> dict[str, Interval | None]:
-    """The interval of each figure, which holds it; None where it is undefined, on all rows or on
-    most draws.
+def intervals(resampled: Resampled, level: float = LEVEL) -> dict[str, Interval | None]:
+    """The interval of each figure at a level, which holds it; None where it is undefined, on all
+    rows or on most draws.
     """
     return {
-        name: _around(value, _unbiased(resampled, name)) for name, value in resampled.whole.items()
+        name: _around(value, _unbiased(resampled, name), level)
+        for name, value in resampled.whole.items()
     }
 
 
 def differences(
-    first: Sequence[Resampled], second: Sequence[Resampled]
+    first: Sequence[Resampled], second: Sequence[Resampled], level: float = LEVEL
 ) -> dict[str, Difference | None]:
     """Mean figure of `second` minus that of `first`, say of several seeds each. All must come from
     the same labels, weights, groups, resamples and seed.
@@ -107,22 +108,22 @@ def differences(
         drawn = [
             np.mean([_unbiased(one, name) for one in side], axis=0) for side in (second, first)
         ]
-        interval = _around(value, drawn[0] - drawn[1])
+        interval = _around(value, drawn[0] - drawn[1], level)
         found[name] = None if interval is None else Difference(value, interval)
     return found
 
 
-def percentiles(drawn: Floats) -> Interval | None:
-    """The middle LEVEL of the draws [R]; None where most of them are NaN."""
+def percentiles(drawn: Floats, level: float = LEVEL) -> Interval | None:
+    """The middle `level` of the draws [R]; None where most of them are NaN."""
     defined = drawn[~np.isnan(drawn)]
     if len(defined) <= len(drawn) * MOST_UNDEFINED:
         return None
-    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def _around(value: float, drawn: Floats) -> Interval | None:
-    found = percentiles(drawn)
+def _around(value: float, drawn: Floats, level: float) -> Interval | None:
+    found = percentiles(drawn, level)
     if found is None or np.isnan(value):
         return None
     return min(found[0], value), max(found[1], value)

@@ -16,6 +16,7 @@ from model.metrics.ranked_rows import NAMES, Floats, RankedRows, row_losses
 Metrics = dict[str, float | int | None]
 
 JUDGED_BY = {"click": "logloss", "regression": "rmse", "ranking": "gauc"}  # a task's one figure
+RANKED_BY = {"click": "auc", "ranking": "gauc"}  # what no level of scores moves; chance is .5
 
 
 def metrics(

@@ -77,8 +77,12 @@ class Beginning(ABC):
         """What the manifest calls the net before the last step."""
 
     @abstractmethod
-    def facts(self, replayed: int, vocabularies: Mapping[str, FieldVocabulary]) -> dict[str, Any]:
-        """What the manifest's `training` says of the beginning."""
+    def facts(
+        self, fresh: Log, replayed: int, vocabularies: Mapping[str, FieldVocabulary]
+    ) -> dict[str, Any]:
+        """What the manifest's `training` says of the beginning; `fresh`: the rows trained on
+        without the `replayed` ones.
+        """
 
 
 class FromScratch(Beginning):
@@ -122,7 +126,9 @@ class FromScratch(Beginning):
         return {"net": trained.base, "of": config.warmup_nets}
 
     @override
-    def facts(self, replayed: int, vocabularies: Mapping[str, FieldVocabulary]) -> dict[str, Any]:
+    def facts(
+        self, fresh: Log, replayed: int, vocabularies: Mapping[str, FieldVocabulary]
+    ) -> dict[str, Any]:
         return {}
 
 
@@ -180,10 +186,13 @@ class FromBundle(Beginning):
         return {"bundle": self.start.bundle.version}
 
     @override
-    def facts(self, replayed: int, vocabularies: Mapping[str, FieldVocabulary]) -> dict[str, Any]:
+    def facts(
+        self, fresh: Log, replayed: int, vocabularies: Mapping[str, FieldVocabulary]
+    ) -> dict[str, Any]:
         grown = self.start.grown(vocabularies)
         return {
             "from": self.start.bundle.version,
             "replayed": replayed,
             "grown": {name: sizes._asdict() for name, sizes in grown.items()},
+            "ranked_by_it": self.start.ranks(fresh),
         }

@@ -65,7 +65,7 @@ def findings_of(
         if compared is not None:
             training["baseline"] = compared
             notes.append(baseline_words(config.net, compared))
-    training |= beginning.facts(material.replayed, material.vocabularies)
+    training |= beginning.facts(material.parts.train, material.replayed, material.vocabularies)
     return Findings(calibration, training, notes, warnings)
 
 

@@ -26,19 +26,22 @@ from model.encoding import Encoder
 from model.errors import BundleError, ConfigError
 from model.held_out import HeldOut, common
 from model.manifest import Manifest
+from model.metrics.bootstrap import intervals, resample
+from model.metrics.metrics import RANKED_BY
 from model.nets import Net
 from model.schema import Schema
 from model.values.ids import UNKNOWN
 from model.vocabulary import FieldVocabulary, Vocabulary, grow_vocabulary
 from training.config import Config
 from training.data.examples import Examples
-from training.data.log import Log
+from training.data.log import Log, encode
 from training.data.parts import sample, without_held_out
 from training.state.adam_moments import Moments, Stored, read_moments
 
 TABLES = ("linear", "embedding")  # the parameters with a row a value
 FREE = ("role", "min_count", "separator")  # settings of a field that change no id and no weight
 REPLAY_SHARE = 0.2
+RANKED_ROWS = 20_000  # which tell an AUC to .01
 
 
 class Grown(NamedTuple):
@@ -163,6 +166,25 @@ class WarmStart:
     def held_out(self, rule: HeldOut | None) -> HeldOut | None:
         """The rule of what neither the bundle nor this fit, of `rule`, was trained on."""
         return common(self.bundle.manifest.held_out, rule)
+
+    def ranks(self, fresh: Log) -> dict[str, float] | None:
+        """How well the bundle, as it is, ranks the labels of rows that are new to it, at most
+        RANKED_ROWS of them: the figure by its name, its standard `error` and the `rows`. None where
+        no figure of the task, or of these rows, tells.
+        """
+        task = self.bundle.schema.task
+        name = RANKED_BY.get(task)
+        if name is None:
+            return None
+        seen = sample(fresh, RANKED_ROWS, seed=1)
+        scores = self.bundle.read_scorer().predict(encode(self.bundle.read_encoder(), seen))
+        found = resample(
+            seen.labels, scores.predictions, seen.weights, seen.group, task=task, resamples=100
+        )
+        if intervals(found)[name] is None:
+            return None
+        error = float(np.nanstd(found.drawn[name]))
+        return {name: found.whole[name], "error": error, "rows": len(seen)}
 
     def grow(self, schema: Schema, fresh: Log) -> dict[str, FieldVocabulary]:
         """What each field knows after the new rows that are trained on."""

@@ -3,7 +3,8 @@
 Both score the raw rows through their own encoder, as they would be served: the rows that the active
 version held out, and those that the bundle did. The bundle is refused when the paired bootstrap
 says that it is worse by more than a tolerance, when the two sets of rows contradict each other,
-when its probabilities are off as a whole, or when a field has lost its values.
+when the active version ranks the rows of its log as chance would, when its probabilities are off as
+a whole, or when a field has lost its values.
 """
 
 from dataclasses import dataclass, field, replace
@@ -20,10 +21,12 @@ from model.metrics.bootstrap import Difference, Resampled, differences, interval
 from model.metrics.metrics import JUDGED_BY, is_loss
 from service.errors import GateError
 from service.versions.gate.fields import emptied_fields, shared_fields
+from service.versions.gate.labels import odd_labels
 from service.versions.gate.rows import Judge, judge_of
 from service.versions.gate.scoring import resampled, skew
 
 ODD = 0.02  # of the figure: so much worse on the one set of rows, and better on the other
+SURE = 0.99  # of the intervals: at .95, of the honest days one in 20 would be refused
 OWN, ACTIVE_S = "the held-out rows of the bundle", "the held-out rows of the active version"
 BOTH = "the rows that both held out"
 
@@ -134,18 +137,21 @@ class PublishGate:
                 old_scores = error
             known = old_scores if isinstance(old_scores, Resampled) else None
             if new.bundle.manifest.task == "click":
-                self._judge_calibration(verdict, new_scores, judge, known)
+                self._judge_calibration(verdict, new_scores, judge, known, of_day=_of_day(new))
             if isinstance(old_scores, InputError):
                 verdict.saw.append(
                     f"not compared: the active version {active.bundle.version} cannot read row "
                     f"{_row(old_scores)} of {judge.rows.source}: {old_scores}"
                 )
             else:
-                found[judge.name.startswith(ACTIVE_S)] = self._compare(
-                    verdict, new_scores, old_scores, active.bundle, judge
-                )
-        before, own = found.get(True), found.get(False)
-        if before is None or own is None:
+                compared = self._compare(verdict, new_scores, old_scores, active.bundle, judge)
+                found[judge.name.startswith(ACTIVE_S)] = compared, old_scores
+        if len(found) < 2:
+            return
+        (before, of_before), (own, of_own) = found[True], found[False]
+        if said := odd_labels(new.bundle, active.bundle, of_own, of_before):
+            verdict.against(said)
+        if before is None or own is None or _of_day(new):
             return
         beyond_luck = before.worse - own.worse > np.hypot(before.luck, own.luck)
         if beyond_luck and before.worse > ODD and own.worse < -ODD:
@@ -155,11 +161,17 @@ class PublishGate:
             )
 
     def _judge_calibration(
-        self, verdict: Verdict, new_scores: Resampled, judge: Judge, old_scores: Resampled | None
+        self,
+        verdict: Verdict,
+        new_scores: Resampled,
+        judge: Judge,
+        old_scores: Resampled | None,
+        *,
+        of_day: bool = False,
     ) -> None:
         ratio, interval = (
             new_scores.whole["calibration_ratio"],
-            intervals(new_scores)["calibration_ratio"],
+            intervals(new_scores, SURE)["calibration_ratio"],
         )
         if np.isnan(ratio) or interval is None:
             verdict.saw.append(f"calibration: not known, too few clicks in {len(judge.rows)} rows")
@@ -167,13 +179,14 @@ class PublishGate:
         low, high = 1 / self.calibration, self.calibration
         line = (
             f"calibration: mean probability is {ratio:.3f} of the click rate of {judge.name} "
-            f"(95 %: {interval[0]:.3f} to {interval[1]:.3f}, {len(judge.rows)} rows)"
+            f"(99 %: {interval[0]:.3f} to {interval[1]:.3f}, {len(judge.rows)} rows)"
         )
-        # by more than the luck of few clicks, which a comparison on the same rows has in both
+        # by more than the luck of few clicks, which a comparison on the same rows has in both; the
+        # level of a day's fit has the luck of its own few clicks as well
         beyond_luck = not interval[0] <= 1 <= interval[1]
         if old_scores is not None and (old := old_scores.whole["calibration_ratio"]) > 0:
             apart = not low <= ratio / old <= high and abs(np.log(ratio)) > abs(np.log(old))
-            beyond_luck = beyond_luck or apart
+            beyond_luck = beyond_luck and apart if of_day else beyond_luck or apart
             line += f", {ratio / old:.3f} of the active version's"
         if not low <= ratio <= high and beyond_luck:
             verdict.against(f"{line}, allowed is {low:.3f} to {high:.3f}")
@@ -189,7 +202,7 @@ class PublishGate:
         judge: Judge,
     ) -> _Compared | None:
         name = JUDGED_BY[active.manifest.task]
-        found = differences([old_scores], [new_scores])[name]
+        found = differences([old_scores], [new_scores], SURE)[name]
         if found is None:
             verdict.saw.append(f"not compared: {name} is not defined on {judge.rows.source}")
             return None
@@ -197,7 +210,7 @@ class PublishGate:
         low, high = found.interval
         line = (
             f"{name} {new_scores.whole[name]:.5f}, of the active version {active.version} "
-            f"{old_scores.whole[name]:.5f}: {found.value:+.5f} (95 %: {low:+.5f} to {high:+.5f}, "
+            f"{old_scores.whole[name]:.5f}: {found.value:+.5f} (99 %: {low:+.5f} to {high:+.5f}, "
             f"{len(judge.rows)} rows) on {judge.name}"
         )
         if compared.worse - compared.luck > self.loss:
@@ -209,6 +222,11 @@ class PublishGate:
 
 def _is_active(new: OpenedBundle, active: OpenedBundle | BundleError | None) -> bool:
     return isinstance(active, OpenedBundle) and active.bundle.version == new.bundle.version
+
+
+def _of_day(new: OpenedBundle) -> bool:
+    """Whether it continues from another bundle, with newer rows alone: it may move on with them."""
+    return bool(new.bundle.manifest.training.get("from"))
 
 
 def _is_comparable(verdict: Verdict, bundle: Bundle, active: Bundle) -> bool:

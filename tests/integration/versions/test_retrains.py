@@ -203,6 +203,49 @@ def with_rows(bundle, out, rows):
     return Bundle.open(out)
 
 
+@pytest.fixture(scope="module")
+def yesterday(home, today):
+    """A day's fit that continues from `today`: it held out few rows itself."""
+    start = WarmStart.open(today.directory)
+    return made(home / "yesterday", log(700, seed=6), start=start)
+
+
+def test_a_warm_start_says_how_its_bundle_ranks_the_new_rows(today, yesterday):
+    told = yesterday.manifest.training["ranked_by_it"]
+    assert 0.6 < told["auc"] < 0.8
+    assert 0 < told["error"] < 0.05
+    assert told["rows"] == 700 - len(yesterday.read_validation())
+    assert "ranked_by_it" not in today.manifest.training
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_day_whose_labels_are_shuffled_is_refused(home, yesterday, store, bundles, seed):
+    """It continues from the active version, and has the day's rows alone: too few to judge by."""
+    publish(yesterday.directory, store, bundles)
+    day = log(700, seed=20 + seed)
+    start = WarmStart.open(yesterday.directory)
+    spoilt = made(home / f"spoilt-day-{seed}", shuffled(day), start=start)
+    said = "its log has other labels than the active version learnt: that ranks them by auc"
+    assert said in refusal(spoilt, store, bundles)
+    honest = made(home / f"day-{seed}", day, start=start)
+    assert not publish(honest.directory, store, bundles, gate=PublishGate()).faults
+
+
+def test_labels_that_the_active_version_ranks_as_chance_would_are_refused(
+    tmp_path, today, honest, store, bundles
+):
+    """Even of a bundle that has learnt nothing from them."""
+    publish(today.directory, store, bundles)
+    held = honest.read_validation()
+    labels = np.random.default_rng(3).permutation(held.labels)
+    spoilt = tmp_path / "odd"
+    shutil.copytree(honest.directory, spoilt)
+    (spoilt / "validation.jsonl").write_bytes(replace(held, labels=labels).dumps())
+    reseal(spoilt, version="odd", metrics={})
+    said = refusal(Bundle.open(spoilt), store, bundles)
+    assert "its log has other labels than the active version learnt: that ranks them by auc" in said
+
+
 def test_a_warm_start_replays_none_of_the_rows_that_are_held_out(home, today, whole_log):
     """The rows that it started from were held out once, and are held out in the replay."""
     new = whole_log.take(np.arange(3000, 4000))
