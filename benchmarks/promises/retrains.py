@@ -7,7 +7,7 @@ Every day the log so far is fitted and published past the gate, on a real Redis.
 same log is spoilt in three ways and published as well: its labels shuffled, one field emptied
 (another one each day), and the honest bundle's probabilities multiplied by 1.3. Two logs: one that
 is simulated and drifts, and the coupon log where the data sets of the tests are at hand. The former
-once more by a day's rows alone, each fit going on from the active version.
+once more by the rows of a day alone, where each fit continues from the active version.
 """
 
 import os
