@@ -23,6 +23,7 @@ from service.http.pages.model_page import FACTS, PAGE, add_model_page
 from service.http.problems import InternalErrorMiddleware, ProblemMiddleware, add_handlers
 from service.http.request_metrics import RequestMetrics
 from service.http.routes import PATHS, add_routes
+from service.http.wire.arrivals import Arrivals
 from service.http.wire.connection import ConnectionRules
 from service.http.wire.drain import Drain
 from service.http.wire.refusals import Refusals
@@ -92,7 +93,7 @@ def create_app(
         refusal=Unavailable if settings.overload_status == "503" else Overloaded,
     )
     drain = Drain(settings.drain_seconds)
-    at_socket = _at_socket(settings, telemetry, admission, drain)
+    at_socket = _at_socket(settings, telemetry, admission, drain, follower)
     app = _App(_lifespan(follower, lookups, keys, telemetry, at_socket), settings.root_path)
     add_handlers(app)
     add_docs_page(app)
@@ -107,7 +108,11 @@ def create_app(
 
 
 def _at_socket(
-    settings: Settings, telemetry: Telemetry, admission: Admission, drain: Drain
+    settings: Settings,
+    telemetry: Telemetry,
+    admission: Admission,
+    drain: Drain,
+    follower: Follower,
 ) -> dict[str, Any]:
     # what the protocol of each connection is given, below ASGI
     rules = ConnectionRules(
@@ -122,6 +127,15 @@ def _at_socket(
     if not settings.cors_origins:  # a browser hides an answer without its headers
         # asked before any parsing
         state["refusals"] = Refusals(admission, telemetry, access_log=settings.access_log)
+
+        def wait_unparsed() -> bool:
+            live = follower.status.live
+            return live is None or live.values is None
+
+        if settings.timeout_ms is None:
+            state["arrivals"] = Arrivals(admission, wait_unparsed)
+        else:
+            state["arrivals"] = Arrivals(admission, lambda: False)
     return state
 
 

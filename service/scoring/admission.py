@@ -6,7 +6,6 @@ What would wait longer is better refused, while its caller can still ask elsewhe
 always full gives no more answers, only later ones.
 """
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
@@ -15,19 +14,19 @@ from service.errors import Overloaded
 from service.observe.metrics import Telemetry
 from service.scoring.turns import FORGET, PASSED_OVER, Pace, Turns
 
+FAR_MORE = 2  # times the rows that a body of its size was expected to have
+
 
 class Entrance:
     """One route's share of what is in flight.
 
-    `pace`: of its rows. `step_rows`: those of one turn. `coming`: rows of the first turns of what
-    the sockets gave in this round of the loop. `weight`: what one of its rows counts for among the
-    rows in flight. `later`: whether it waits in the second line.
+    `pace`: of its rows. `step_rows`: those of one turn. `weight`: what one of its rows counts for
+    among the rows in flight. `later`: whether it waits in the second line.
     """
 
     def __init__(self, weight: float, step_rows: int, *, later: bool) -> None:
         self.pace = Pace()
         self.later = later
-        self.coming = 0.0
         self.weight = weight
         self.step_rows = step_rows
         # in flight, of those that have a first turn, a second one, and so on
@@ -61,11 +60,22 @@ class Entrance:
 
     def seconds(self, turns: int) -> float:
         """What these take of the loop."""
-        return (sum(self._rows_of[:turns]) + self.coming) * self.pace.row_seconds
+        return sum(self._rows_of[:turns]) * self.pace.row_seconds
 
     def judged(self, size: int) -> float:
         """About how many rows a body of so many bytes has, by those of late."""
         return size * self._rows / self._bytes if self._bytes else 0.0
+
+
+class Expected:
+    """A request that was let in before it was parsed, counted as one of about so many rows."""
+
+    __slots__ = ("counted", "entrance", "rows")
+
+    def __init__(self, entrance: Entrance, rows: int) -> None:
+        self.entrance = entrance
+        self.rows = rows
+        self.counted = True
 
 
 class Admission:
@@ -89,9 +99,9 @@ class Admission:
         self._refusal = refusal
         self._telemetry = telemetry
         self._most_rows = most_rows
+        self._expected = 0  # requests that wait unparsed, or are just being begun
         self._requests = 0  # in flight
         self._rows = 0.0  # theirs, weighed
-        self._is_coming = False  # whether an entrance has `coming` rows
         self._entrances: dict[str, Entrance] = {}
 
     def entrance(
@@ -116,7 +126,7 @@ class Admission:
 
     def judge(self, entrance: Entrance, rows: float) -> Overloaded | None:
         """Why a request of about so many rows is too much now; None where it is not."""
-        if not self._requests and not self._is_coming:  # nothing to wait for
+        if not self._requests and not self._expected:  # nothing to wait for
             return None
         wait = self.wait(entrance.turns(rows), later=entrance.later)
         if wait > max(self.most_wait, rows * entrance.pace.row_seconds):
@@ -135,30 +145,43 @@ class Admission:
             raise refusal
 
     def judge_unread(self, route: str, size: int) -> Overloaded | None:
-        """The same of a whole request that no task has seen yet; one that is let in counts until
-        its task runs, which is in the next round of the loop.
-        """
+        """The same of a whole request of `size` bytes that is not parsed yet."""
         entrance = self._entrances.get(route)
-        if entrance is None:
-            return None
-        rows = entrance.judged(size)
-        refusal = self.judge(entrance, rows)
-        if refusal is not None:
-            return refusal
-        if not self._is_coming:
-            self._is_coming = True
-            asyncio.get_running_loop().call_soon(self._came)
-        entrance.coming += min(rows, entrance.step_rows)
-        return None
+        return None if entrance is None else self.judge(entrance, entrance.judged(size))
+
+    def is_later(self, route: str) -> bool:
+        """Whether a route's requests wait in the second line."""
+        return self._entrances[route].later
+
+    def expect(self, route: str, size: int) -> Expected:
+        """Count a whole request that waits unparsed, until it has `come`."""
+        entrance = self._entrances[route]
+        expected = Expected(entrance, round(entrance.judged(size)))
+        entrance.count(expected.rows, 1)
+        self._expected += 1
+        return expected
+
+    def come(self, expected: Expected) -> None:
+        """Count it no longer: its task does, or its caller has left."""
+        if expected.counted:
+            expected.counted = False
+            expected.entrance.count(expected.rows, -1)
+            self._expected -= 1
 
     @contextmanager
-    def inside(self, entrance: Entrance, rows: int, size: int) -> Iterator[None]:
-        """A request of `rows` rows in a body of `size` bytes, in flight.
+    def inside(
+        self, entrance: Entrance, rows: int, size: int, expected: Expected | None = None
+    ) -> Iterator[None]:
+        """A request of `rows` rows in a body of `size` bytes, in flight; `expected`: as what it was
+        let in, which is not asked again unless it is far more.
 
         Raises:
             Overloaded: it is too much now.
         """
-        self.check(entrance, rows)
+        if expected is not None:
+            self.come(expected)
+        if expected is None or rows > FAR_MORE * expected.rows:
+            self.check(entrance, rows)
         entrance.note(rows, size)
         weighed = rows * entrance.weight
         entrance.count(rows, 1)
@@ -172,8 +195,3 @@ class Admission:
             self._requests -= 1
             self._rows = self._rows - weighed if self._requests else 0.0
             self._telemetry.rows_in_flight.set(self._rows)
-
-    def _came(self) -> None:
-        self._is_coming = False
-        for entrance in self._entrances.values():
-            entrance.coming = 0.0

@@ -9,6 +9,7 @@ been passed over a few times.
 import asyncio
 from collections import deque
 from time import perf_counter
+from typing import Protocol
 
 FORGET = 0.98  # what an earlier turn still counts for, at each new one
 PASSED_OVER = 4  # turns that the first line has, at most, while somebody waits in the second
@@ -30,6 +31,16 @@ class Pace:
         self.row_seconds = self._seconds / self._rows
 
 
+class Unbegun(Protocol):
+    """A request that waits for its first turn before any work is done on it."""
+
+    def begin(self) -> bool:
+        """Start its task; False where nobody waits for its answer any more."""
+
+
+Line = deque["asyncio.Future[None] | Unbegun"]
+
+
 class Turns:
     """The loop's time, handed out a slice at a time.
 
@@ -37,12 +48,19 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._waiting_later: deque[asyncio.Future[None]] = deque()
+        self._waiting: Line = deque()
+        self._waiting_later: Line = deque()
         self._passed_over = 0
         self._taken = False
+        self._kept = False  # taken for a task that has just been started
         self._begun = 0.0
         self._last: tuple[Pace, int] | None = None  # of a turn that others waited behind
+        self._pace = Pace()  # of all turns
+
+    @property
+    def turn_seconds(self) -> float:
+        """What a turn takes, by those of late."""
+        return self._pace.row_seconds
 
     async def take(self, deadline: float | None = None, *, later: bool = False) -> None:
         """Wait for a turn; `later`: in the second line.
@@ -50,26 +68,51 @@ class Turns:
         Raises:
             TimeoutError: there was none by `deadline`, in seconds of `perf_counter`.
         """
-        if self._taken:
+        if self._taken and not self._kept:
             await self._wait(deadline, self._waiting_later if later else self._waiting)
         self._taken = True
+        self._kept = False
         now = perf_counter()
         if self._last is not None:  # nothing was idle: with what HTTP took it is the true pace
-            pace, rows = self._last
-            pace.note(now - self._begun, rows)
+            self._note(now - self._begun, *self._last)
             self._last = None
         self._begun = now
+
+    def begin(self, request: Unbegun, *, later: bool = False) -> None:
+        """Begin a request now where no turn is taken, or else when its first turn comes.
+
+        The turn is kept for the task that the request starts; where this one takes none in the
+        same round of the loop, the next in line has it.
+        """
+        if self._taken:
+            (self._waiting_later if later else self._waiting).append(request)
+        elif request.begin():
+            self._keep()
 
     def give(self, pace: Pace, rows: int) -> None:
         """Give the turn back after `rows` rows; `pace` learns what they took."""
         if self._waiting or self._waiting_later:
             self._last = pace, rows
         else:
-            pace.note(perf_counter() - self._begun, rows)
+            self._note(perf_counter() - self._begun, pace, rows)
         # not at once: the loop is to look at its sockets first
         asyncio.get_running_loop().call_soon(self._next)
 
-    async def _wait(self, deadline: float | None, line: "deque[asyncio.Future[None]]") -> None:
+    def _note(self, seconds: float, pace: Pace, rows: int) -> None:
+        pace.note(seconds, rows)
+        self._pace.note(seconds, 1)
+
+    def _keep(self) -> None:
+        self._taken = self._kept = True
+        # after the first step of the task, which is in line already
+        asyncio.get_running_loop().call_soon(self._keep_no_longer)
+
+    def _keep_no_longer(self) -> None:
+        if self._kept:
+            self._kept = False
+            self._next()
+
+    async def _wait(self, deadline: float | None, line: Line) -> None:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         line.append(turn)
@@ -88,16 +131,26 @@ class Turns:
 
     def _next(self) -> None:
         while line := self._next_line():
-            turn = line.popleft()
-            if not turn.done():
-                passed_over = line is self._waiting and bool(self._waiting_later)
+            passed_over = line is self._waiting and bool(self._waiting_later)
+            if self._has_come(line.popleft()):
                 self._passed_over = self._passed_over + 1 if passed_over else 0
-                turn.set_result(None)
                 return
         self._taken = False
         self._last = None
 
-    def _next_line(self) -> "deque[asyncio.Future[None]]":
+    def _has_come(self, turn: "asyncio.Future[None] | Unbegun") -> bool:
+        # False where nobody waits for it any more
+        if isinstance(turn, asyncio.Future):
+            if turn.done():
+                return False
+            turn.set_result(None)
+            return True
+        if not turn.begin():
+            return False
+        self._keep()
+        return True
+
+    def _next_line(self) -> Line:
         if self._waiting and not (self._waiting_later and self._passed_over >= PASSED_OVER):
             return self._waiting
         return self._waiting_later

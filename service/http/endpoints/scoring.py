@@ -93,7 +93,7 @@ class ScoringEndpoint:
         require_plain_json(headers)
         named = deadline.timeout_ms(scope["headers"]) if deadline.NAME in headers else None
         size = announced_bytes(headers, self._most_bytes)
-        if not request.judged:
+        if request.expected is None:
             self._admission.check(self._entrance, self._entrance.judged(size))
         body = json_text(await self._read(headers, receive, started, named or self._timeout_ms))
         live = self._follower.status.require()
@@ -104,7 +104,7 @@ class ScoringEndpoint:
             least = deadline.smaller(named, asked.timeout_ms)
             asked = msgspec.structs.replace(asked, timeout_ms=least)
         self._decode_seconds.observe(perf_counter() - read_at)
-        with self._admission.inside(self._entrance, len(asked.rows), len(body)):
+        with self._admission.inside(self._entrance, len(asked.rows), len(body), request.expected):
             answer = await self._predictor.answer(live, asked, started, request.sender)
         if not self._explains:
             self._follower.shadow.record(asked, len(body))

@@ -150,6 +150,10 @@ class Connection(OneWriteProtocol):
             if not self.cycle.response_complete:  # else it was answered before it was whole
                 self._rules.room.busy(self)
 
+    def wait_for_turn(self) -> None:
+        """See OneWriteProtocol."""
+        self._rules.room.busy(self)
+
     def on_response_complete(self) -> None:
         """See uvicorn."""
         super().on_response_complete()
@@ -168,7 +172,7 @@ class Connection(OneWriteProtocol):
 
     def shutdown(self) -> None:
         """Take the request that is here or coming as the last one, or end if there is none."""
-        self.refuse_now()
+        self.hold_no_longer()
         self._last = True
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False

@@ -4,6 +4,7 @@ from time import perf_counter
 from typing import Any
 
 from service.http.headers.correlation import Echo
+from service.scoring.admission import Expected
 
 KEY = "incoming"  # in the state
 
@@ -17,18 +18,20 @@ class Sender:
 class Incoming:
     """One request, from its first bytes to its answer.
 
-    `received_at`: when its first bytes came, by `perf_counter`. `judged`: whether the admission has
-    let it in already, at the socket. `headers`: by name; of several of one name the last. `echo`:
-    those that its answer repeats. `refused_as`: the status that was sent past the app, where one
-    was. `rows`: how many it has, as soon as that is known.
+    `received_at`: when its first bytes came, by `perf_counter`. `expected`: how the admission
+    counts it where it was let in at the socket, or None. `headers`: by name; of several of one name
+    the last. `echo`: those that its answer repeats. `refused_as`: the status that was sent past the
+    app, where one was. `rows`: how many it has, as soon as that is known.
     """
 
-    __slots__ = ("echo", "headers", "judged", "received_at", "refused_as", "rows", "sender")
+    __slots__ = ("echo", "expected", "headers", "received_at", "refused_as", "rows", "sender")
 
-    def __init__(self, received_at: float, sender: Sender, *, judged: bool = False) -> None:
+    def __init__(
+        self, received_at: float, sender: Sender, expected: Expected | None = None
+    ) -> None:
         self.received_at = received_at
         self.sender = sender
-        self.judged = judged
+        self.expected = expected
         self.headers: dict[bytes, bytes] = {}
         self.echo: Echo = []
         self.refused_as: str | None = None

@@ -18,8 +18,10 @@ from service.http.headers.correlation import Echo, echo_of, echo_of_unparsed, lo
 from service.http.wire.incoming import KEY, Incoming, Sender
 from service.http.wire.transport import Gathering, PipelinedFlow
 from service.http.wire.unparsed import whole_post
+from service.scoring.admission import Expected
 
 if TYPE_CHECKING:
+    from service.http.wire.arrivals import Arrival, Arrivals
     from service.http.wire.refusals import Refusals
 
 # RFC 9113: an empty SETTINGS frame, then GOAWAY with the code HTTP_1_1_REQUIRED
@@ -37,6 +39,8 @@ class OneWriteProtocol(HttpToolsProtocol):
         super().connection_made(self._gathering)  # type: ignore[arg-type]  # as good as one
         self.flow = PipelinedFlow(self._gathering, self.pipeline)  # type: ignore[arg-type]  # the same
         self._refusals: Refusals | None = self.app_state.get("refusals")
+        self._arrivals: Arrivals = self.app_state.get("arrivals")
+        self._arrival: Arrival | None = None  # the last that waited unparsed
         self._sender = Sender()
         self._at_work: RequestResponseCycle | None = None
         self.refused_at = float("-inf")
@@ -45,26 +49,34 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._deaf = False  # whether what still comes is no request any more
         self._last_words: bytes | None = None  # to be written when all before is answered
         self._received_at = 0.0
-        self._judged = False  # whether what is being read has been let in
+        self._expected: Expected | None = None  # as what the request being read was let in
         self._unparsed = b""  # the request that is refused, or held to be
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         if self._deaf or self.transport.is_closing():
             return
-        self._judged = False
+        self._expected = None
         if self._refusals is not None:
-            if self._unparsed:
-                self.refuse_now()  # more comes than the request that is held
+            self.hold_no_longer()  # more comes than the request that is held
             found = whole_post(data) if self._is_idle() else None
             if found is not None:
                 self._unset_keepalive_if_required()
                 self._unparsed = data
-                if self._refusals.refuses(self, *found):
-                    return
-                self._unparsed = b""
-                self._judged = True
-        self._received_at = perf_counter()
+                if not self._refusals.refuses(self, *found):
+                    self.wait_for_turn()
+                    self._arrival = self._arrivals.take(self, data, *found)
+                return
+        self._read(data, perf_counter())
+
+    def read(self, data: bytes, received_at: float, expected: Expected) -> None:
+        """See Arrival."""
+        self._unparsed = b""
+        self._expected = expected
+        self._read(data, received_at)
+
+    def _read(self, data: bytes, received_at: float) -> None:
+        self._received_at = received_at
         try:
             self._feed(data)
         except httptools.HttpParserError:
@@ -79,7 +91,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._between = False
         self._in_head = True
-        incoming = Incoming(self._received_at, self._sender, judged=self._judged)
+        incoming = Incoming(self._received_at, self._sender, self._expected)
         self._incoming = self.scope["state"][KEY] = incoming
 
     def on_headers_complete(self) -> None:
@@ -211,6 +223,11 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._sender.left = True
         if self._refusals is not None:
             self._refusals.forget(self)
+            if self._arrival is not None and self._arrival.waits:
+                self._arrival.leave()
+                self._refusals.note_left(
+                    self, self._arrival.path, perf_counter() - self._arrival.received_at
+                )
         if self._at_work is not None:  # uvicorn tells the last one of a pipeline alone
             self._at_work.disconnected = True
         super().connection_lost(exc)
@@ -230,13 +247,20 @@ class OneWriteProtocol(HttpToolsProtocol):
         return echo_of_unparsed(self._unparsed)
 
     def is_held(self) -> bool:
-        """Whether it has sent a request of which the refusal is still to come."""
-        return self._refusals is not None and self._refusals.holds(self)
+        """Whether it has sent a request that waits unparsed, for its turn or for its refusal."""
+        return bool(self._unparsed)
 
-    def refuse_now(self) -> None:
-        """Refuse the request that is held, if one is."""
-        if self._refusals is not None and self._refusals.holds(self):
+    def hold_no_longer(self) -> None:
+        """Begin the request that waits unparsed, or refuse the one whose refusal is to come."""
+        if not self._unparsed or self._refusals is None:
+            return
+        if self._refusals.holds(self):
             self._refusals.give_now(self)
+        elif self._arrival is not None:
+            self._arrival.begin()
+
+    def wait_for_turn(self) -> None:
+        """A whole request waits, or is about to be begun."""
 
     def _is_idle(self) -> bool:
         answered = self.cycle is None or self.cycle.response_complete
