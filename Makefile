@@ -135,6 +135,8 @@ sbom: $(INSTALLED) ## what the service's image installs: CycloneDX and licences,
 	  .venv/sbom/bin/python -m pip install -qq --no-input --disable-pip-version-check cyclonedx-bom==7.5.0; }
 	@mkdir -p dist
 	@.venv/sbom/bin/cyclonedx-py requirements docker/requirements-service.txt --of JSON -o dist/service.cdx.json
+	@docker run --rm ctr-afm-service dpkg-query -W -f '$${Package}\t$${Version}\t$${Architecture}\n' > dist/os-packages.tsv
+	@$(BIN)/python docker/os_packages.py dist/service.cdx.json < dist/os-packages.tsv && rm dist/os-packages.tsv
 	@docker run --rm ctr-afm-service python /usr/local/share/afm/licences.py > dist/service-licences.csv
 	@echo "dist/service.cdx.json, dist/service-licences.csv"
 

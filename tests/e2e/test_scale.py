@@ -48,6 +48,15 @@ def test_a_killed_container_costs_no_answer(stack: Stack, name: str) -> None:
     assert versions(found) == [version]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may kill a container's process")
+def test_a_killed_balancer_costs_no_answer_to_callers_that_connect_again(stack: Stack) -> None:
+    version = stack.get("/model")["version"]
+    with asked(f"{stack.url}/predict", ROWS, stack.callers, repeat_seconds=5) as found:
+        os.kill(process(stack.containers("balancer")[0]), 9)
+        time.sleep(5)
+    assert versions(found) == [version]
+
+
 def test_a_new_version_is_live_in_both_replicas_and_no_answer_is_mixed(stack: Stack) -> None:
     before = stack.get("/model")["version"]
     ports = [docker("port", c, "8000").stdout.strip() for c in stack.containers("service")]

@@ -13,15 +13,20 @@ from compose_stack import say
 
 CALLERS = 32  # more than wait for a replica that is gone, so that the rate holds
 PER_SECOND = 200  # of all callers together
+REPEAT_SECONDS = 0.1  # between two attempts
 
 
 @contextmanager
-def asked(url: str, request: dict[str, Any], callers: dict[str, Any]) -> Iterator[Counter[str]]:
+def asked(
+    url: str, request: dict[str, Any], callers: dict[str, Any], repeat_seconds: float = 0.0
+) -> Iterator[Counter[str]]:
     """POST `request` to `url` by callers that keep their connections. Yields how often each version
     answered with which scores (`"v1 [0.5, 0.25]"`), and how often whatever else happened, by its
-    text. `callers`: how they ask, as httpx has it.
+    text. `callers`: how they ask, as httpx has it. `repeat_seconds`: for so long a request whose
+    connection failed is asked again.
     """
     found: Counter[str] = Counter()
+    repeated: Counter[str] = Counter()
     done = threading.Event()
 
     def ask(offset: float) -> None:
@@ -29,11 +34,19 @@ def asked(url: str, request: dict[str, Any], callers: dict[str, Any]) -> Iterato
             due = time.monotonic() + offset
             while not done.wait(max(0, due - time.monotonic())):
                 due = max(due + CALLERS / PER_SECOND, time.monotonic() - 1)
-                try:
-                    answer = client.post(url, json=request)
-                    found[_scores(answer.json()) if answer.is_success else answer.text] += 1
-                except httpx.HTTPError as error:
-                    found[repr(error)] += 1
+                give_up = time.monotonic() + repeat_seconds
+                while True:
+                    try:
+                        answer = client.post(url, json=request)
+                    except httpx.HTTPError as error:
+                        if time.monotonic() < give_up:
+                            repeated[repr(error)] += 1
+                            time.sleep(REPEAT_SECONDS)
+                            continue
+                        found[repr(error)] += 1
+                    else:
+                        found[_scores(answer.json()) if answer.is_success else answer.text] += 1
+                    break
 
     threads = [threading.Thread(target=ask, args=(n / PER_SECOND,)) for n in range(CALLERS)]
     for one in threads:
@@ -49,6 +62,8 @@ def asked(url: str, request: dict[str, Any], callers: dict[str, Any]) -> Iterato
             one.join()
         seconds = time.monotonic() - started
         say(f"{found.total()} requests, {found.total() / seconds:.0f} a second: {dict(found)}")
+        if repeated:
+            say(f"asked again after {dict(repeated)}")
 
 
 def versions(found: Counter[str]) -> list[str]:
