@@ -1,7 +1,7 @@
 """Three kinds of overload. Four times the load that one worker can take, at a constant rate
 whatever it answers: how much is still answered, how late, how fast the rest is refused, and how
 soon all is as before. Closed loops that ask again at once whatever they are answered: by raw
-sockets, and by wrk where it is installed. Bursts of a hundred callers below the capacity.
+sockets, and by wrk where it is installed. Bursts of callers below the capacity.
 
 The peak is the most that it answers by 200 over rising rates; N = 50 and 500 candidates.
 """
@@ -33,7 +33,7 @@ LOOPS = (10, 25, 50, 100, 200)  # connections of a closed loop
 LOOP_SECONDS = 3.0
 ROUNDS = 3  # of all loops, in turn; of each, the middle one counts
 SMALL = 1  # candidates of what loops and bursts ask
-CALLERS, EVERY, SHARE = 100, 0.1, 0.6  # of a burst; seconds; of the capacity, at most
+EVERY, SHARE = 0.1, 0.6  # seconds between bursts, each of so many callers that this is their share
 BURST_SECONDS = 5.0
 
 
@@ -116,15 +116,15 @@ def wrk(port: int, requests: list[bytes], connections: int, seconds: float) -> d
 def burst(port: int, requests: list[bytes]) -> list[tuple[str, str, str]]:
     """Callers that all ask at the same moment, again and again, below the capacity."""
     capacity = run_closed_load(port, requests, 10, LOOP_SECONDS)[200]
-    every = max(EVERY, CALLERS / (SHARE * capacity))
-    moments = np.repeat(np.arange(int(BURST_SECONDS / every)) * every, CALLERS)
-    answers = run_counted_load(port, requests, CALLERS, moments)
+    callers = int(SHARE * EVERY * capacity)
+    moments = np.repeat(np.arange(int(BURST_SECONDS / EVERY)) * EVERY, callers)
+    answers = run_counted_load(port, requests, callers, moments)
     refused = sum(answer.status != 200 for answer in answers)
     longest = max(answer.latency for answer in answers)
     return [
         (
-            f"{CALLERS} callers that ask at once, every {1000 * every:.0f} ms, "
-            f"{CALLERS / every / capacity:.0%} of the capacity: refused",
+            f"{callers} callers that ask at once, every {1000 * EVERY:.0f} ms, "
+            f"{SHARE:.0%} of the capacity: refused",
             f"{refused} of {len(answers):,}, the latest answer after {1000 * longest:.0f} ms",
             verdict("none", not refused),
         )
