@@ -39,7 +39,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         super().connection_made(self._gathering)  # type: ignore[arg-type]  # as good as one
         self.flow = PipelinedFlow(self._gathering, self.pipeline)  # type: ignore[arg-type]  # the same
         self._refusals: Refusals | None = self.app_state.get("refusals")
-        self._arrivals: Arrivals = self.app_state.get("arrivals")
+        self._arrivals: Arrivals | None = self.app_state.get("arrivals")
         self._arrival: Arrival | None = None  # the last that waited unparsed
         self._sender = Sender()
         self._at_work: RequestResponseCycle | None = None
@@ -57,7 +57,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         if self._deaf or self.transport.is_closing():
             return
         self._expected = None
-        if self._refusals is not None:
+        if self._refusals is not None and self._arrivals is not None:
             self.hold_no_longer()  # more comes than the request that is held
             found = whole_post(data) if self._is_idle() else None
             if found is not None:
