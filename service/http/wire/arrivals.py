@@ -36,7 +36,8 @@ class Arrival:
         caller, self._caller = self._caller, None
         if caller is None:
             return False
-        caller.read(self._data, self.received_at, self._expected)
+        data, self._data = self._data, b""  # a connection keeps its last arrival
+        caller.read(data, self.received_at, self._expected)
         # in the next round of the loop its task has counted it
         asyncio.get_running_loop().call_soon(self._admission.come, self._expected)
         return True

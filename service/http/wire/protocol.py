@@ -56,7 +56,6 @@ class OneWriteProtocol(HttpToolsProtocol):
         """See asyncio.Protocol."""
         if self._deaf or self.transport.is_closing():
             return
-        self._expected = None
         if self._refusals is not None and self._arrivals is not None:
             self.hold_no_longer()  # more comes than the request that is held
             found = whole_post(data) if self._is_idle() else None
@@ -67,16 +66,15 @@ class OneWriteProtocol(HttpToolsProtocol):
                     self.wait_for_turn()
                     self._arrival = self._arrivals.take(self, data, *found)
                 return
-        self._read(data, perf_counter())
+        self._read(data, perf_counter(), None)
 
     def read(self, data: bytes, received_at: float, expected: Expected) -> None:
         """See Arrival."""
         self._unparsed = b""
-        self._expected = expected
-        self._read(data, received_at)
+        self._read(data, received_at, expected)
 
-    def _read(self, data: bytes, received_at: float) -> None:
-        self._received_at = received_at
+    def _read(self, data: bytes, received_at: float, expected: Expected | None) -> None:
+        self._received_at, self._expected = received_at, expected
         try:
             self._feed(data)
         except httptools.HttpParserError:

@@ -25,7 +25,7 @@ class Worker:
     """An app that answers each request in one turn, behind the real protocol."""
 
     def __init__(self):
-        self.begun = []
+        self.begun, self.expected = [], []
         self.telemetry = Telemetry()
         self.admission = Admission(self.telemetry)
         self.turns = self.admission.turns
@@ -36,6 +36,7 @@ class Worker:
     async def app(self, scope, receive, send):
         name = incoming(scope).headers[b"x-request-id"].decode()
         self.begun.append(name)
+        self.expected.append(incoming(scope).expected)
         await receive()
         if not name.startswith("no-turn"):
             with self.admission.inside(self.entrance, 2, len(BODY), incoming(scope).expected):
@@ -152,6 +153,9 @@ def test_a_request_that_another_follows_begins_at_once_and_both_are_answered(run
         give(worker)
         caller.writer.write(request("second")[len(more) :])
         assert [(await caller.answer())[1] for _ in range(2)] == ["first", "second"]
+        first, second = worker.expected
+        assert first is not None
+        assert second is None  # it did not wait, and is asked again
 
     run(main)
 
