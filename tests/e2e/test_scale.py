@@ -61,7 +61,7 @@ def test_a_new_version_is_live_in_both_replicas_and_no_answer_is_mixed(stack: St
     before = stack.get("/model")["version"]
     ports = [docker("port", c, "8000").stdout.strip() for c in stack.containers("service")]
     ask = f'{CLI} -u "$(cat /logins/operator/url)" get {ACTIVE}'
-    line = f"for n in $(seq 4000); do {ask}; sleep 0.05; done"
+    line = f"for n in $(seq 40000); do {ask}; sleep 0.05; done"
     command = ["docker", "compose", "exec", "-T", "redis", "sh", "-c", line]
     environment = {**os.environ, **stack.environment}
     seen: dict[str, float] = {}
