@@ -127,11 +127,6 @@ class RequestSettings(BaseSettings):
     line.
     """
 
-    max_whatif_rows: int = Field(default=100_000, ge=1000)
-    """The changed rows that one /whatif may have scored, behind other requests; of fields with more
-    values it takes the most frequent ones, and says how many it left out.
-    """
-
     gzip_bytes: int = Field(default=16_384, ge=0)
     """Answers of at least so many bytes are gzip where the caller takes it; 0 for none."""
 

@@ -13,6 +13,21 @@ OF_CONTAINERS = (
     *("AFM_STOP_GRACE", "AFM_TEST", "AFM_TLS"),
     *("AFM_TRAIN", "AFM_TRAINER_CPUS", "AFM_TRAINER_MEMORY"),
 )
+# what once were settings; each is a constant now, or follows from another setting
+REMOVED = {
+    "AFM_AD_CACHE_ENTRIES": "AFM_AD_CACHE_BYTES limits the cache of ads",
+    "AFM_MAX_DEPTH": "it is a constant",
+    "AFM_MAX_EXPLAIN_ROWS": "an /explain has at most 1000 rows, and no more than AFM_MAX_ROWS",
+    "AFM_MAX_KEYS": "it is a constant",
+    "AFM_MAX_LIST_LENGTH": "it is a constant",
+    "AFM_MAX_ROWS_IN_FLIGHT": "it is four times AFM_MAX_ROWS",
+    "AFM_MAX_TEXT_LENGTH": "it is a constant",
+    "AFM_MAX_WHATIF_ROWS": "it is a constant",
+    "AFM_POLL_SECONDS": "it is a constant",
+    "AFM_REDIS_TIMEOUT_MS": "it is a constant",
+    "AFM_SHADOW_RANK": "it is a constant",
+    "AFM_SHADOW_UNKNOWN": "it is a constant",
+}
 OF_TESTS = ("AFM_TEST_DATA",)
 
 
@@ -20,10 +35,13 @@ def check_names(settings: Iterable[str]) -> None:
     """Look at every variable of the environment that begins as a setting does.
 
     Raises:
-        SettingsError: there is no such setting; names the one that is nearest.
+        SettingsError: there is no such setting; names the one that is nearest, or says what came
+            in the place of one that was removed.
     """
     known = [*(f"AFM_{name.upper()}" for name in settings), *OF_CONTAINERS]
     for name in sorted(os.environ):
+        if name in REMOVED:
+            raise SettingsError(f"{name} is no longer a setting: {REMOVED[name]}")
         if name.startswith("AFM_") and name not in (*known, *OF_TESTS):
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise SettingsError(f"{name}: there is no such setting; the nearest one is {near}")

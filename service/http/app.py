@@ -31,6 +31,7 @@ from service.http.wire.room import Room
 from service.observe.metrics import Telemetry
 from service.scoring.admission import Admission
 from service.scoring.remote.redis_lookups import Lookups
+from service.scoring.what_if import MOST_ROWS
 from service.settings import Settings
 from service.store.bundle_store import BundleStore
 from service.store.model_keys import REDIS_TIMEOUT_SECONDS
@@ -55,6 +56,7 @@ def create_app(
     times: Times = DEFAULT_TIMES,
     redis_timeout: float = REDIS_TIMEOUT_SECONDS,
     max_rows_in_flight: int | None = None,
+    max_whatif_rows: int = MOST_ROWS,
 ) -> FastAPI:
     """The app, which follows the active version of `settings.model` while its lifespan lasts.
 
@@ -65,6 +67,7 @@ def create_app(
         times: how long the follower of the active version waits for what.
         redis_timeout: seconds that one command of Redis, or connecting, may take.
         max_rows_in_flight: the settings' number, unless another one is given.
+        max_whatif_rows: the changed rows that one /whatif may have scored.
 
     Raises:
         SettingsError: the file of API keys cannot be used.
@@ -100,7 +103,7 @@ def create_app(
     add_explain_page(app, follower)
     add_model_page(app, follower, redis, redis_timeout)
     routes = add_routes(app, settings, follower, telemetry, admission, drain)
-    routes |= add_what_if(app, settings, follower, telemetry, admission)
+    routes |= add_what_if(app, settings, follower, telemetry, admission, max_whatif_rows)
     _add_layers(app, routes, settings, telemetry, keys)
     app.state.follower = follower
     app.state.drain = drain

@@ -1,6 +1,7 @@
 """The metrics, and the scrape that shows them, summed over workers.
 
-`METRICS` is the one list of the metrics: docs/metrics.md is held against it. Every label that is
+The class `Telemetry` describes each metric once; `METRICS` has them by name, and docs/metrics.md is
+held against it. Every label that is
 known beforehand is there from the first scrape on, at 0, since Prometheus' `increase` does not see
 the first count of a series that was not there before.
 
@@ -12,12 +13,12 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from importlib import metadata
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -29,6 +30,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from service.observe.metric_spec import Spec
 from service.observe.processes import Processes
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
@@ -58,89 +60,6 @@ REFUSALS = (
     *("shadow_mean", "shadow_rank", "shadow_unknown", "shadow_latency", "shadow_input"),
 )
 CUTS = ("slow_request", "slow_reader", "head", "not_http", "too_many")
-SECONDS = (
-    *(2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2),
-    *(0.1, 0.2, 0.5, 1.0, 5.0),
-)
-
-
-class Spec(NamedTuple):
-    """One metric: its `kind`, `help` and `labels`; `known`: the labels that are there from the
-    first scrape on; `mode`: how a gauge is put together of several workers.
-    """
-
-    kind: type[Counter] | type[Gauge] | type[Histogram]
-    help: str
-    labels: Sequence[str] = ()
-    known: Iterable[Sequence[str]] = ()
-    mode: Any = "livesum"
-
-
-METRICS = {
-    "afm_requests": Spec(
-        Counter,
-        "Answers",
-        ("route", "status"),
-        [
-            *product((*SCORING, *STATUS_PATHS, "unknown"), STATUSES),
-            *product(SCORING, SCORING_STATUSES),
-            ("/readyz", "503"),
-            ("/model", "503"),
-        ],
-    ),
-    "afm_request_duration_seconds": Spec(
-        Histogram,
-        "From the head of a request to the last byte of its answer",
-        ("route",),
-        [(path,) for path in (*SCORING, *STATUS_PATHS, "unknown")],
-    ),
-    "afm_rows": Spec(Counter, "Rows scored", ("route",), [(path,) for path in SCORING]),
-    "afm_stage_duration_seconds": Spec(
-        Histogram, "Time of one request in a stage", ("stage",), [(stage,) for stage in STAGES]
-    ),
-    "afm_shed": Spec(Counter, "Requests refused in overload"),
-    "afm_rows_in_flight": Spec(Gauge, "Accepted rows that are not answered yet"),
-    "afm_row_errors": Spec(
-        Counter, "Rows answered with null", ("code",), [(code,) for code in ROW_ERRORS]
-    ),
-    "afm_unknown_values": Spec(Counter, "Values that were not seen in training", ("field",)),
-    "afm_degraded": Spec(Counter, "Answers that took values for unknown, as Redis was late"),
-    "afm_ignored_keys": Spec(Counter, "Keys that no field names"),
-    "afm_ad_cache": Spec(
-        Counter,
-        "Ads in the cache, ads not in it, ads removed for others",
-        ("event",),
-        [("hit",), ("miss",), ("eviction",)],
-    ),
-    "afm_callers_cut": Spec(
-        Counter, "Connections that the service ended early", ("reason",), [(cut,) for cut in CUTS]
-    ),
-    "afm_live_version": Spec(Gauge, "Workers on which the version is live", ("model", "version")),
-    "afm_live_version_created_timestamp_seconds": Spec(
-        Gauge, "When the live version was fitted, seconds since 1970; 0 for none", mode="livemin"
-    ),
-    "afm_live_version_start_timestamp_seconds": Spec(
-        Gauge, "When it went live in the last worker, seconds since 1970", mode="livemax"
-    ),
-    "afm_refused_activations": Spec(
-        Counter,
-        "Attempts to go live that were refused",
-        ("code",),
-        [(code,) for code in REFUSALS],
-    ),
-    "afm_redis_up": Spec(
-        Gauge, "1 while every worker reached Redis at its last poll", mode="livemin"
-    ),
-    "afm_unconfirmed_version": Spec(
-        Gauge, "Workers whose live version is not confirmed as the active one"
-    ),
-    "afm_api_keys_current": Spec(
-        Gauge, "1 while every worker has the API keys that the file holds", mode="livemin"
-    ),
-    "afm_build_info": Spec(
-        Gauge, "1, labelled by versions", ("version", "python", "onnxruntime"), mode="livemax"
-    ),
-}
 
 
 class LiveFacts(NamedTuple):
@@ -155,43 +74,127 @@ class LiveFacts(NamedTuple):
 class Telemetry:
     """The metrics of one app, each an attribute."""
 
+    requests = Spec(
+        Counter,
+        "afm_requests",
+        "Answers",
+        ("route", "status"),
+        [
+            *product((*SCORING, *STATUS_PATHS, "unknown"), STATUSES),
+            *product(SCORING, SCORING_STATUSES),
+            ("/readyz", "503"),
+            ("/model", "503"),
+        ],
+    )
+    seconds = Spec(
+        Histogram,
+        "afm_request_duration_seconds",
+        "From the head of a request to the last byte of its answer",
+        ("route",),
+        [(path,) for path in (*SCORING, *STATUS_PATHS, "unknown")],
+    )
+    rows = Spec(Counter, "afm_rows", "Rows scored", ("route",), [(path,) for path in SCORING])
+    stage_seconds = Spec(
+        Histogram,
+        "afm_stage_duration_seconds",
+        "Time of one request in a stage",
+        ("stage",),
+        [(stage,) for stage in STAGES],
+    )
+    shed = Spec(Counter, "afm_shed", "Requests refused in overload")
+    rows_in_flight = Spec(Gauge, "afm_rows_in_flight", "Accepted rows that are not answered yet")
+    row_errors = Spec(
+        Counter,
+        "afm_row_errors",
+        "Rows answered with null",
+        ("code",),
+        [(code,) for code in ROW_ERRORS],
+    )
+    unknown = Spec(
+        Counter, "afm_unknown_values", "Values that were not seen in training", ("field",)
+    )
+    degraded = Spec(
+        Counter, "afm_degraded", "Answers that took values for unknown, as Redis was late"
+    )
+    ignored = Spec(Counter, "afm_ignored_keys", "Keys that no field names")
+    ad_cache_events = Spec(
+        Counter,
+        "afm_ad_cache",
+        "Ads in the cache, ads not in it, ads removed for others",
+        ("event",),
+        [("hit",), ("miss",), ("eviction",)],
+    )
+    cut = Spec(
+        Counter,
+        "afm_callers_cut",
+        "Connections that the service ended early",
+        ("reason",),
+        [(cut,) for cut in CUTS],
+    )
+    live_version = Spec(
+        Gauge, "afm_live_version", "Workers on which the version is live", ("model", "version")
+    )
+    created = Spec(
+        Gauge,
+        "afm_live_version_created_timestamp_seconds",
+        "When the live version was fitted, seconds since 1970; 0 for none",
+        mode="livemin",
+    )
+    live_since = Spec(
+        Gauge,
+        "afm_live_version_start_timestamp_seconds",
+        "When it went live in the last worker, seconds since 1970",
+        mode="livemax",
+    )
+    refused = Spec(
+        Counter,
+        "afm_refused_activations",
+        "Attempts to go live that were refused",
+        ("code",),
+        [(code,) for code in REFUSALS],
+    )
+    redis_up = Spec(
+        Gauge, "afm_redis_up", "1 while every worker reached Redis at its last poll", mode="livemin"
+    )
+    unconfirmed = Spec(
+        Gauge,
+        "afm_unconfirmed_version",
+        "Workers whose live version is not confirmed as the active one",
+    )
+    keys_current = Spec(
+        Gauge,
+        "afm_api_keys_current",
+        "1 while every worker has the API keys that the file holds",
+        mode="livemin",
+    )
+    build = Spec(
+        Gauge,
+        "afm_build_info",
+        "1, labelled by versions",
+        ("version", "python", "onnxruntime"),
+        mode="livemax",
+    )
+
     def __init__(self) -> None:
         # they would be a second series for each one
         disable_created_metrics()  # type: ignore[no-untyped-call] # it has no types
         self._registry = CollectorRegistry()
-        made = {name: _made(name, spec, self._registry) for name, spec in METRICS.items()}
-        self.requests: Counter = made["afm_requests"]
-        self.seconds: Histogram = made["afm_request_duration_seconds"]
-        self.rows: Counter = made["afm_rows"]
-        stages: Histogram = made["afm_stage_duration_seconds"]
-        self.stages = {name: stages.labels(name) for name in STAGES}
-        self.shed: Counter = made["afm_shed"]
-        self.rows_in_flight: Gauge = made["afm_rows_in_flight"]
-        self.row_errors: Counter = made["afm_row_errors"]
-        self.unknown: Counter = made["afm_unknown_values"]
-        self.degraded: Counter = made["afm_degraded"]
-        self.ignored: Counter = made["afm_ignored_keys"]
-        ads: Counter = made["afm_ad_cache"]
-        self.ad_cache = tuple(ads.labels(event) for event in ("hit", "miss", "eviction"))
-        self.cut: Counter = made["afm_callers_cut"]
-        self._live: Gauge = made["afm_live_version"]
-        self._created: Gauge = made["afm_live_version_created_timestamp_seconds"]
-        self._since: Gauge = made["afm_live_version_start_timestamp_seconds"]
-        self.refused: Counter = made["afm_refused_activations"]
-        self.redis_up: Gauge = made["afm_redis_up"]
-        self.unconfirmed: Gauge = made["afm_unconfirmed_version"]
-        self.keys_current: Gauge = made["afm_api_keys_current"]
+        for spec in METRICS.values():
+            vars(self)[spec.attribute] = spec.made(self._registry)
+        self.stages = {name: self.stage_seconds.labels(name) for name in STAGES}
+        events = ("hit", "miss", "eviction")
+        self.ad_cache = tuple(self.ad_cache_events.labels(event) for event in events)
         self.keys_current.set(1)
-        made["afm_build_info"].labels(*_versions()).set(1)
+        self.build.labels(*_versions()).set(1)
         self._registry.register(Processes(lambda: [os.getpid()]))
 
     def went_live(self, live: LiveFacts, before: str | None) -> None:
         """Note that a version took the place of `before`; its fields are counted from 0."""
         if before is not None:
-            self._live.labels(live.model, before).set(0)
-        self._live.labels(live.model, live.version).set(1)
-        self._created.set(datetime.fromisoformat(live.created).timestamp())
-        self._since.set(time.time())
+            self.live_version.labels(live.model, before).set(0)
+        self.live_version.labels(live.model, live.version).set(1)
+        self.created.set(datetime.fromisoformat(live.created).timestamp())
+        self.live_since.set(time.time())
         for field in live.fields:
             self.unknown.labels(field)
 
@@ -207,16 +210,7 @@ class Telemetry:
         return generate_latest(registry)
 
 
-def _made(name: str, spec: Spec, registry: CollectorRegistry) -> Any:
-    further: dict[str, Any] = {}
-    if spec.kind is Histogram:
-        further["buckets"] = SECONDS
-    if spec.kind is Gauge:
-        further["multiprocess_mode"] = spec.mode
-    made = spec.kind(name, spec.help, spec.labels, registry=registry, **further)
-    for labels in spec.known:
-        made.labels(*labels)
-    return made
+METRICS = {spec.name: spec for spec in vars(Telemetry).values() if isinstance(spec, Spec)}
 
 
 def _versions() -> tuple[str, str, str]:

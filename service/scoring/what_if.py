@@ -30,6 +30,8 @@ from service.scoring.views import SLICE_ROWS
 
 Answers = NDArray[np.float32]
 
+MOST_ROWS = 100_000  # changed rows that one request may have scored
+
 _json = msgspec.json.Encoder()
 
 
@@ -65,7 +67,7 @@ class WhatIf:
         telemetry: Telemetry,
         turns: Turns,
         pace: Pace,
-        most_rows: int,
+        most_rows: int = MOST_ROWS,
         timeout_ms: float | None = None,
     ) -> None:
         self._turns = turns

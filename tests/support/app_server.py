@@ -11,6 +11,7 @@ import httpx
 import uvicorn
 
 from service.http.app import create_app
+from service.scoring.what_if import MOST_ROWS
 from service.settings import Settings
 from service.versions.follower import Times
 
@@ -21,6 +22,7 @@ def client_of(
     tmp_path: Path,
     redis_timeout: float = 1.0,
     max_rows_in_flight: int | None = None,
+    max_whatif_rows: int = MOST_ROWS,
     **chosen: Any,
 ) -> Iterator[httpx.Client]:
     """The app behind a real server, in a thread of this process; with settings as chosen."""
@@ -31,6 +33,7 @@ def client_of(
         times=Times(poll=0.05),
         redis_timeout=redis_timeout,
         max_rows_in_flight=max_rows_in_flight,
+        max_whatif_rows=max_whatif_rows,
     )
     server = uvicorn.Server(uvicorn.Config(app, port=0, ws="none", log_config=None))
     thread = threading.Thread(target=server.run)

@@ -18,7 +18,7 @@ from service.http.headers import deadline
 from service.http.headers.coding import Gzip, Headers
 from service.http.wire.incoming import incoming
 from service.observe.metrics import Telemetry
-from service.scoring.admission import Admission
+from service.scoring.admission import Admission, Entrance
 from service.scoring.live_version import Live
 from service.scoring.payloads import PayloadDecoder
 from service.scoring.predictor import Asker, Predictor
@@ -59,8 +59,20 @@ class Answering(Protocol):
         """See `Predictor`."""
 
 
+def entrance_of(view: View, admission: Admission, settings: Settings) -> Entrance:
+    """The entrance of a view's route: each time the same."""
+    explains = isinstance(view, Explanations)
+    most_rows = settings.max_explain_rows if explains else settings.max_rows
+    weight = settings.max_rows / most_rows
+    return admission.entrance(view.route, view.step_rows, weight, later=view.later)
+
+
 class ScoringEndpoint:
-    """A plain ASGI endpoint: a FastAPI route with a model would cost several times the score."""
+    """A plain ASGI endpoint: a FastAPI route with a model would cost several times the score.
+
+    `decoder` and `answering` are what reads a body and makes an answer; those of the view where
+    they are not given.
+    """
 
     def __init__(
         self,
@@ -69,6 +81,8 @@ class ScoringEndpoint:
         telemetry: Telemetry,
         admission: Admission,
         settings: Settings,
+        decoder: PayloadDecoder | None = None,
+        answering: Answering | None = None,
     ) -> None:
         self._follower = follower
         self._admission = admission
@@ -77,11 +91,11 @@ class ScoringEndpoint:
         self._gzip = Gzip(settings.gzip_bytes)
         self._explains = explains = isinstance(view, Explanations)
         most_rows = settings.max_explain_rows if explains else settings.max_rows
-        self._entrance = admission.entrance(
-            view.route, view.step_rows, settings.max_rows / most_rows, later=view.later
+        self._entrance = entrance_of(view, admission, settings)
+        self._decoder = decoder or PayloadDecoder(
+            most_rows, settings.input_limits, explain=explains
         )
-        self._decoder = PayloadDecoder(most_rows, settings.input_limits, explain=explains)
-        self._predictor: Answering = Predictor(
+        self._predictor = answering or Predictor(
             view, telemetry, admission.turns, self._entrance.pace, settings.timeout_ms
         )
         self._decode_seconds = telemetry.stages["decode"]

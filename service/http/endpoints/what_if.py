@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from service.errors import NoModel
-from service.http.endpoints.scoring import ScoringEndpoint
+from service.http.endpoints.scoring import ScoringEndpoint, entrance_of
 from service.observe.metrics import Telemetry
 from service.scoring.admission import Admission
 from service.scoring.live_version import Live
@@ -27,22 +27,27 @@ class _Before(Explanations):
     route = "/explain/previous"
 
 
-class WhatIfEndpoint(ScoringEndpoint):
-    """A request with the place of one of its rows: what single changes of it would do."""
-
-    def __init__(
-        self, follower: Follower, telemetry: Telemetry, admission: Admission, settings: Settings
-    ) -> None:
-        super().__init__(_Changes(), follower, telemetry, admission, settings)
-        limits = settings.input_limits
-        self._decoder = PayloadDecoder(settings.max_explain_rows, limits, what_if=True)
-        self._predictor = WhatIf(
-            telemetry,
-            admission.turns,
-            self._entrance.pace,
-            settings.max_whatif_rows,
-            settings.timeout_ms,
-        )
+def what_if_endpoint(
+    follower: Follower,
+    telemetry: Telemetry,
+    admission: Admission,
+    settings: Settings,
+    most_rows: int,
+) -> ScoringEndpoint:
+    """A request with the place of one of its rows: what single changes of it would do, at most
+    `most_rows` changed rows.
+    """
+    view = _Changes()
+    pace = entrance_of(view, admission, settings).pace
+    return ScoringEndpoint(
+        view,
+        follower,
+        telemetry,
+        admission,
+        settings,
+        PayloadDecoder(settings.max_explain_rows, settings.input_limits, what_if=True),
+        WhatIf(telemetry, admission.turns, pace, most_rows, settings.timeout_ms),
+    )
 
 
 class _Previous:
@@ -69,11 +74,12 @@ def add_what_if(
     follower: Follower,
     telemetry: Telemetry,
     admission: Admission,
+    most_rows: int,
 ) -> dict[str, ScoringEndpoint]:
-    """Give the app the two paths, and return them."""
+    """Give the app the two paths, and return them; `most_rows`: see `what_if_endpoint`."""
     parts = telemetry, admission, settings
     endpoints = {
-        _Changes.route: WhatIfEndpoint(follower, *parts),
+        _Changes.route: what_if_endpoint(follower, *parts, most_rows),
         _Before.route: ScoringEndpoint(_Before(), _Previous(follower), *parts),
     }
     for path, endpoint in endpoints.items():

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from service.errors import SettingsError
 from service.redis_url import without_password
+from service.setting_names import REMOVED
 from service.settings import Settings
 
 
@@ -142,6 +143,16 @@ def test_every_setting_has_a_sentence():
         assert isinstance(behind, ast.Expr), name
         assert isinstance(behind.value, ast.Constant), name
         assert behind.value.value.rstrip().endswith("."), name
+
+
+def test_a_removed_setting_is_an_error_that_says_what_came_in_its_place(monkeypatch):
+    monkeypatch.setenv("AFM_MAX_ROWS_IN_FLIGHT", "20000")
+    with pytest.raises(SettingsError, match=r"^AFM_MAX_ROWS_IN_FLIGHT is no longer a setting: it "):
+        Settings.load()
+
+
+def test_no_removed_setting_is_a_setting():
+    assert not {f"AFM_{name.upper()}" for name in Settings.model_fields} & REMOVED.keys()
 
 
 def test_a_variable_that_is_no_setting_is_an_error_that_names_the_nearest(monkeypatch):
