@@ -25,6 +25,8 @@ from service.http.request_metrics import RequestMetrics
 from service.http.routes import PATHS, add_routes
 from service.http.wire.arrivals import Arrivals
 from service.http.wire.connection import ConnectionRules
+from service.http.wire.doorway import KEY as DOORWAY
+from service.http.wire.doorway import Doorway
 from service.http.wire.drain import Drain
 from service.http.wire.refusals import Refusals
 from service.http.wire.room import Room
@@ -127,18 +129,18 @@ def _at_socket(
         settings.access_log,
     )
     state: dict[str, Any] = {"connection_rules": rules}
+
+    def wait_unparsed() -> bool:
+        return settings.timeout_ms is None and not follower.status.looks_values_up
+
     if not settings.cors_origins:  # a browser hides an answer without its headers
-        # asked before any parsing
-        state["refusals"] = Refusals(admission, telemetry, access_log=settings.access_log)
-
-        def wait_unparsed() -> bool:
-            live = follower.status.live
-            return live is None or live.values is None
-
-        if settings.timeout_ms is None:
-            state["arrivals"] = Arrivals(admission, wait_unparsed)
-        else:
-            state["arrivals"] = Arrivals(admission, lambda: False)
+        state[DOORWAY] = Doorway(
+            Refusals(admission, telemetry, access_log=settings.access_log),
+            Arrivals(
+                admission,
+                lambda: settings.timeout_ms is None and not follower.status.looks_values_up,
+            ),
+        )
     return state
 
 

@@ -38,6 +38,11 @@ class Status:
         """
         return self.live is not None and self.live.model != self.model
 
+    @property
+    def looks_values_up(self) -> bool:
+        """Whether a request's values are looked up elsewhere before it is scored."""
+        return self.live is not None and self.live.values is not None
+
     def require(self) -> Live:
         """The live version.
 

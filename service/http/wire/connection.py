@@ -16,8 +16,9 @@ from uvicorn.server import ServerState
 
 from service.http.headers.correlation import echo_of, for_log
 from service.http.problems import CODES, problem
+from service.http.wire.doorway import DoorwayProtocol
 from service.http.wire.drain import Drain
-from service.http.wire.protocol import GOAWAY, OneWriteProtocol
+from service.http.wire.protocol import GOAWAY
 from service.http.wire.room import Room
 from service.observe.access_log import note_access
 
@@ -55,7 +56,7 @@ class _Headers:
         return [*self._default, *others]
 
 
-class Connection(OneWriteProtocol):
+class Connection(DoorwayProtocol):
     """uvicorn's HTTP protocol by the rules that the app's lifespan leaves in its state."""
 
     def __init__(
@@ -150,8 +151,8 @@ class Connection(OneWriteProtocol):
             if not self.cycle.response_complete:  # else it was answered before it was whole
                 self._rules.room.busy(self)
 
-    def wait_for_turn(self) -> None:
-        """See OneWriteProtocol."""
+    def came_whole(self) -> None:
+        """See DoorwayProtocol."""
         self._rules.room.busy(self)
 
     def on_response_complete(self) -> None:
@@ -195,9 +196,10 @@ class Connection(OneWriteProtocol):
         self._count("too_many")
         self.transport.abort()
 
-    def _is_idle(self) -> bool:
-        # the last answer says so, which a refusal at the socket does not
-        return super()._is_idle() and not self._last and not self._rules.drain.begun
+    def is_idle(self) -> bool:
+        """See OneWriteProtocol."""
+        # the last answer says that the connection ends, which a refusal at the socket does not
+        return super().is_idle() and not self._last and not self._rules.drain.begun
 
     def _readable(self) -> bool:
         # closing a socket with bytes unread resets it, and a request is lost

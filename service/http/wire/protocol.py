@@ -2,27 +2,21 @@
 
 `Upgrade` is ignored (RFC 9110, 7.8). What cannot be read ends the connection, after the answers
 that were due before it; so does a final answer to a caller that holds its body back (`Expect`, RFC
-9110, 10.1.1). And what an overloaded worker refuses is refused here, unparsed: else saying no to
-three requests would cost the fourth.
+9110, 10.1.1).
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from service.http.headers.correlation import Echo, echo_of, echo_of_unparsed, logging_as
+from service.http.headers.correlation import echo_of, logging_as
 from service.http.wire.incoming import KEY, Incoming, Sender
 from service.http.wire.transport import Gathering, PipelinedFlow
-from service.http.wire.unparsed import whole_post
 from service.scoring.admission import Expected
-
-if TYPE_CHECKING:
-    from service.http.wire.arrivals import Arrival, Arrivals
-    from service.http.wire.refusals import Refusals
 
 # RFC 9113: an empty SETTINGS frame, then GOAWAY with the code HTTP_1_1_REQUIRED
 NOT_HTTP2 = b"this service speaks HTTP/1.1"
@@ -38,42 +32,28 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._gathering = Gathering(transport, self.loop, lambda: not self._between)
         super().connection_made(self._gathering)  # type: ignore[arg-type]  # as good as one
         self.flow = PipelinedFlow(self._gathering, self.pipeline)  # type: ignore[arg-type]  # the same
-        self._refusals: Refusals | None = self.app_state.get("refusals")
-        self._arrivals: Arrivals | None = self.app_state.get("arrivals")
-        self._arrival: Arrival | None = None  # the last that waited unparsed
         self._sender = Sender()
         self._at_work: RequestResponseCycle | None = None
-        self.refused_at = float("-inf")
         self._between = True  # two messages, as far as the bytes have come
         self._in_head = False
-        self._deaf = False  # whether what still comes is no request any more
+        self._deaf = False  # see is_deaf
         self._last_words: bytes | None = None  # to be written when all before is answered
         self._received_at = 0.0
         self._expected: Expected | None = None  # as what the request being read was let in
-        self._unparsed = b""  # the request that is refused, or held to be
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
-        if self._deaf or self.transport.is_closing():
-            return
-        if self._refusals is not None and self._arrivals is not None:
-            self.hold_no_longer()  # more comes than the request that is held
-            found = whole_post(data) if self._is_idle() else None
-            if found is not None:
-                self._unset_keepalive_if_required()
-                self._unparsed = data
-                if not self._refusals.refuses(self, *found):
-                    self.wait_for_turn()
-                    self._arrival = self._arrivals.take(self, data, *found)
-                return
-        self._read(data, perf_counter(), None)
+        if not self.is_deaf():
+            self.parse(data, perf_counter(), None)
 
-    def read(self, data: bytes, received_at: float, expected: Expected) -> None:
-        """See Arrival."""
-        self._unparsed = b""
-        self._read(data, received_at, expected)
+    def is_deaf(self) -> bool:
+        """Whether what still comes is no request any more."""
+        return self._deaf or self.transport.is_closing()
 
-    def _read(self, data: bytes, received_at: float, expected: Expected | None) -> None:
+    def parse(self, data: bytes, received_at: float, expected: Expected | None) -> None:
+        """Take bytes that came at `received_at`; `expected`: how the admission counts the request
+        that they are, where it was let in unparsed.
+        """
         self._received_at, self._expected = received_at, expected
         try:
             self._feed(data)
@@ -219,48 +199,12 @@ class OneWriteProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         self._sender.left = True
-        if self._refusals is not None:
-            self._refusals.forget(self)
-            if self._arrival is not None and self._arrival.waits:
-                self._arrival.leave()
-                self._refusals.note_left(
-                    self, self._arrival.path, perf_counter() - self._arrival.received_at
-                )
         if self._at_work is not None:  # uvicorn tells the last one of a pipeline alone
             self._at_work.disconnected = True
         super().connection_lost(exc)
 
-    def refuse(self, line: bytes, rest: bytes) -> None:
-        """See Refusals."""
-        echo = self.unparsed_echo()
-        self._unparsed = b""
-        headers = [b"%s: %s\r\n" % one for one in self.server_state.default_headers]
-        if echo:
-            headers += [b"%s: %s\r\n" % one for one in echo]
-        self._gathering.write_now(b"".join((line, *headers, rest)))
-        self.on_response_complete()
-
-    def unparsed_echo(self) -> Echo:
-        """See Refusals."""
-        return echo_of_unparsed(self._unparsed)
-
-    def is_held(self) -> bool:
-        """Whether it has sent a request that waits unparsed, for its turn or for its refusal."""
-        return bool(self._unparsed)
-
-    def hold_no_longer(self) -> None:
-        """Begin the request that waits unparsed, or refuse the one whose refusal is to come."""
-        if not self._unparsed or self._refusals is None:
-            return
-        if self._refusals.holds(self):
-            self._refusals.give_now(self)
-        elif self._arrival is not None:
-            self._arrival.begin()
-
-    def wait_for_turn(self) -> None:
-        """A whole request waits, or is about to be begun."""
-
-    def _is_idle(self) -> bool:
+    def is_idle(self) -> bool:
+        """Whether all that came is answered, and no other request has begun."""
         answered = self.cycle is None or self.cycle.response_complete
         return self._between and answered
 

@@ -8,6 +8,7 @@ from uvicorn.server import ServerState
 
 from service.http.wire.arrivals import Arrivals
 from service.http.wire.connection import Connection
+from service.http.wire.doorway import KEY, Doorway
 from service.http.wire.incoming import incoming
 from service.http.wire.refusals import Refusals
 from service.observe.metrics import Telemetry
@@ -56,10 +57,8 @@ class Worker:
             server_header=False,
         )
         config.load()
-        shared = {
-            "refusals": Refusals(self.admission, self.telemetry),
-            "arrivals": Arrivals(self.admission, lambda: True),
-        }
+        refusals = Refusals(self.admission, self.telemetry)
+        shared = {KEY: Doorway(refusals, Arrivals(self.admission, lambda: True))}
         self.connections.append(Connection(config, ServerState(), shared))
         return self.connections[-1]
 
