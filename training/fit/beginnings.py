@@ -18,7 +18,9 @@ from training.fit.step.logits import logits
 from training.fit.steps import Steps, Trained, fit_net, new_net
 from training.fit.untrained_rows import fill_untrained_rows
 from training.state.adam_moments import Moments
-from training.state.warm_start import KeptRows, WarmStart
+from training.state.earlier_ranks import ranks
+from training.state.kept_rows import KeptRows
+from training.state.warm_start import WarmStart
 
 
 class Beginning(ABC):
@@ -194,5 +196,5 @@ class FromBundle(Beginning):
             "from": self.start.bundle.version,
             "replayed": replayed,
             "grown": {name: sizes._asdict() for name, sizes in grown.items()},
-            "ranked_by_it": self.start.ranks(fresh),
+            "ranked_by_it": ranks(self.start.bundle, fresh),
         }

@@ -9,7 +9,7 @@ The optimiser starts anew, or from what `fit --keep-optimiser` left beside the b
 moments of a value follow its row, and those of a new value begin at 0.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,31 +17,25 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from model.bundle.bundle import Bundle
 from model.bundle.files import PREDICT, WEIGHTS
 from model.bundle.graph_files import PREFIX, read_parameters
-from model.encoding import Encoder
 from model.errors import BundleError, ConfigError
 from model.held_out import HeldOut, common
 from model.manifest import Manifest
-from model.metrics.bootstrap import intervals, resample
-from model.metrics.metrics import RANKED_BY
 from model.nets import Net
 from model.schema import Schema
 from model.values.ids import UNKNOWN
 from model.vocabulary import FieldVocabulary, Vocabulary, grow_vocabulary
 from training.config import Config
-from training.data.examples import Examples
-from training.data.log import Log, encode
+from training.data.log import Log
 from training.data.parts import sample, without_held_out
 from training.state.adam_moments import Moments, Stored, read_moments
 
 TABLES = ("linear", "embedding")  # the parameters with a row a value
 FREE = ("role", "min_count", "separator")  # settings of a field that change no id and no weight
 REPLAY_SHARE = 0.2
-RANKED_ROWS = 20_000  # which tell an AUC to .01
 
 
 class Grown(NamedTuple):
@@ -167,25 +161,6 @@ class WarmStart:
         """The rule of what neither the bundle nor this fit, of `rule`, was trained on."""
         return common(self.bundle.manifest.held_out, rule)
 
-    def ranks(self, fresh: Log) -> dict[str, float] | None:
-        """How well the bundle, as it is, ranks the labels of rows that are new to it, at most
-        RANKED_ROWS of them: the figure by its name, its standard `error` and the `rows`. None where
-        no figure of the task, or of these rows, tells.
-        """
-        task = self.bundle.schema.task
-        name = RANKED_BY.get(task)
-        if name is None:
-            return None
-        seen = sample(fresh, RANKED_ROWS, seed=1)
-        scores = self.bundle.read_scorer().predict(encode(self.bundle.read_encoder(), seen))
-        found = resample(
-            seen.labels, scores.predictions, seen.weights, seen.group, task=task, resamples=100
-        )
-        if intervals(found)[name] is None:
-            return None
-        error = float(np.nanstd(found.drawn[name]))
-        return {name: found.whole[name], "error": error, "rows": len(seen)}
-
     def grow(self, schema: Schema, fresh: Log) -> dict[str, FieldVocabulary]:
         """What each field knows after the new rows that are trained on."""
         return {
@@ -268,34 +243,6 @@ class WarmStart:
             parts += [rows, np.repeat(new, vocabularies[name].size - old.size, axis=0)]
             start += old.size
         return np.concatenate(parts)
-
-
-class KeptRows:
-    """Puts back the rows of the table that `train` does not feed, as they are in `net` now.
-    `unknown_fed`: whether values are fed as unknown ones too.
-
-    Their gradient is only the L2 penalty's, and of Adam, which scales a gradient to steps of one
-    size, that takes a value to 0 within an epoch: a site that a day's log happens to lack would be
-    forgotten by night.
-    """
-
-    def __init__(self, net: Net, encoder: Encoder, train: Examples, *, unknown_fed: bool) -> None:
-        fed = torch.zeros(encoder.rows, dtype=torch.bool)
-        fed[train.ids[train.values != 0]] = True
-        if unknown_fed:
-            fed[torch.from_numpy((encoder.offsets + UNKNOWN)[encoder.droppable])] = True
-        self.rows = torch.nonzero(~fed).squeeze(1)
-        self._kept = {name: table.detach()[self.rows] for name, table in _tables(net)}
-
-    def __call__(self, net: Net) -> None:
-        """In place."""
-        with torch.no_grad():
-            for name, table in _tables(net):
-                table[self.rows] = self._kept[name]
-
-
-def _tables(net: Net) -> Iterator[tuple[str, Tensor]]:
-    return ((name, p) for name, p in net.named_parameters() if name in TABLES)
 
 
 def completed(config: Config, bundle: Bundle) -> Config:
