@@ -76,17 +76,18 @@ class Faithfulness:
         k = self.at
         pairs = "pair" if k == 1 else "pairs"
         moved = (
-            f"taking out {k} {pairs} moves the logit by {self.contributing.mean[k - 1]:.3f} on "
-            f"average at most, {k} random {pairs} by {self.random.mean[k - 1]:.3f}"
+            f"removing {k} {pairs} changes the logit by at most "
+            f"{self.contributing.mean[k - 1]:.3f} on average, removing {k} random {pairs} by "
+            f"{self.random.mean[k - 1]:.3f}"
         )
         if self.attended is None or self.mass is None:
             return f"This net has no attention. Over {self.rows:,} rows, {moved}."
         random, attended, largest = (100 * share for share in self.mass)
         held = (
-            f"Of the sum of all |contributions| the most attended hold {attended:.0f} %, random "
-            f"ones {random:.0f} %, the largest {largest:.0f} %"
+            f"These {k} have {attended:.0f} % of the sum of all |contributions|; {k} random ones "
+            f"have {random:.0f} %, the {k} largest {largest:.0f} %"
         )
-        moved += f", the {k} most attended by {self.attended.mean[k - 1]:.3f}"
+        moved += f", and removing the {k} most attended by {self.attended.mean[k - 1]:.3f}"
         said = f"Over {self.rows:,} rows, {moved}. {held}."
         return f"{self._verdict()} {said} {self._weights()}"
 
@@ -95,7 +96,7 @@ class Faithfulness:
         if (self.effective or 0.0) >= UNIFORM:
             return (
                 "This model's attention hardly tells pairs apart: its weights are nearly equal, "
-                "whatever their order. The contributions say which pairs matter."
+                "in any order. The contributions say which pairs matter."
             )
         if high < 0:
             return (
@@ -119,14 +120,12 @@ class Faithfulness:
 
     def _weights(self) -> str:
         effective, flattened = self.effective or 0.0, self.flattened or 0.0
-        spread = (
-            f"they spread over as many pairs as {100 * effective:.1f} % of those that are there"
-        )
+        spread = f"they spread over as many pairs as {100 * effective:.1f} % of the present ones"
         little = "differ little" if effective >= ALIKE else "differ"
         differ = "hardly differ" if effective >= UNIFORM else little
         return (
-            f"Its weights {differ} ({spread}); equal weights in their place would move the logit "
-            f"by {flattened:.3f}, of {self.whole:.3f} that all pairs together do."
+            f"Its weights {differ} ({spread}): equal weights would change the logit by "
+            f"{flattened:.3f}, and removing all pairs would change it by {self.whole:.3f}."
         )
 
 

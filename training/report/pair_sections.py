@@ -138,7 +138,7 @@ def _removals(tried: Faithfulness) -> Markup:
     shown = {name: series(one) for name, one in curves.items() if one is not None}
     drawing = chart(
         list(shown.values()),
-        "pairs taken out",
+        "removed pairs",
         "mean |change of the logit|",
         x_range=(0.7, len(tried.random.mean) + 0.3),
         counted=True,
@@ -149,10 +149,10 @@ def _removals(tried: Faithfulness) -> Markup:
             figure("The logit without its pairs", drawing, note, list(shown), wide=True),
             paragraph(tried.sentence()),
             paragraph(
-                "A pair is taken out by taking its contribution away; the other terms stay as they "
-                "are. Contributions of both signs cancel, so the upper curve takes those of the "
-                "sign that moves the logit further. Attention has no sign: whether it finds the "
-                "pairs that matter is judged by the sum of their |contributions|.",
+                "To remove a pair is to subtract its contribution; the other terms stay as they "
+                "are. Contributions of both signs cancel, so the upper curve removes those of the "
+                "sign that changes the logit more. Attention has no sign: the sum of the "
+                "|contributions| shows whether it finds the pairs that matter.",
                 class_="note",
             ),
         ]
