@@ -14,7 +14,7 @@ import training.cli
 ROOT = Path(__file__).parents[1]
 HEAD = """# Command line
 
-Every command of `afm-train` and `afm-serve` with its arguments and options. This page is written by
+This page lists every command of `afm-train` and `afm-serve` with its arguments and options. It is written by
 `python docs/cli_page.py`; [commands](commands.md) shows how to use them.
 """
 
