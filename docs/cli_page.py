@@ -14,8 +14,8 @@ import training.cli
 ROOT = Path(__file__).parents[1]
 HEAD = """# Command line
 
-This page lists every command of `afm-train` and `afm-serve` with its arguments and options. It is written by
-`python docs/cli_page.py`; [commands](commands.md) shows how to use them.
+This page lists every command of `afm-train` and `afm-serve` with its arguments and options.
+`python docs/cli_page.py` writes it; [commands](commands.md) shows how to use them.
 """
 
 
