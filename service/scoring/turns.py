@@ -145,8 +145,12 @@ class Turns:
                 return False
             turn.set_result(None)
             return True
-        if not turn.begin():
-            return False
+        try:
+            if not turn.begin():
+                return False
+        except BaseException:  # a fault of one request takes nobody else's turn
+            asyncio.get_running_loop().call_soon(self._next)
+            raise
         self._keep()
         return True
 

@@ -37,9 +37,9 @@ class Arrival:
         if caller is None:
             return False
         data, self._data = self._data, b""  # a connection keeps its last arrival
-        caller.read(data, self.received_at, self._expected)
         # in the next round of the loop its task has counted it
         asyncio.get_running_loop().call_soon(self._admission.come, self._expected)
+        caller.read(data, self.received_at, self._expected)
         return True
 
     @property

@@ -63,7 +63,11 @@ class DoorwayProtocol(OneWriteProtocol):
     def read(self, data: bytes, received_at: float, expected: Expected) -> None:
         """See Arrival."""
         self._unparsed = b""
-        self.parse(data, received_at, expected)
+        try:
+            self.parse(data, received_at, expected)
+        except BaseException:
+            self.transport.abort()  # as the loop does where data_received raises
+            raise
 
     def refuse(self, line: bytes, rest: bytes) -> None:
         """See Refusals."""

@@ -180,6 +180,25 @@ def test_a_request_with_a_deadline_begins_at_once(run):
     run(main)
 
 
+def test_a_fault_in_one_request_takes_nobody_elses_turn(run):
+    async def main(worker, connect):
+        faults = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, found: faults.append(found))
+        faulty, other = await connect(request("faulty")), await connect(request("r2"))
+
+        def fault(*_):
+            raise RuntimeError("on purpose")
+
+        worker.connections[0].parse = fault
+        give(worker)
+        assert (await other.answer())[1] == "r2"
+        assert await faulty.reader.read() == b""
+        assert [str(found["exception"]) for found in faults] == ["on purpose"]
+        assert worker.admission.wait() == 0
+
+    run(main)
+
+
 def test_a_request_that_takes_no_turn_keeps_none(run):
     async def main(worker, connect):
         callers = [await connect(request(name)) for name in ("no-turn-1", "no-turn-2", "r3")]
