@@ -25,11 +25,11 @@ from service.http.request_metrics import RequestMetrics
 from service.http.routes import PATHS, add_routes
 from service.http.wire.arrivals import Arrivals
 from service.http.wire.connection import ConnectionRules
+from service.http.wire.connection_limit import ConnectionLimit
 from service.http.wire.doorway import KEY as DOORWAY
 from service.http.wire.doorway import Doorway
 from service.http.wire.drain import Drain
 from service.http.wire.refusals import Refusals
-from service.http.wire.room import Room
 from service.observe.metrics import Telemetry
 from service.scoring.admission import Admission
 from service.scoring.remote.redis_lookups import Lookups
@@ -125,7 +125,7 @@ def _at_socket(
         settings.client_timeout_seconds,
         drain,
         telemetry.cut,
-        Room(settings.connections),
+        ConnectionLimit(settings.connections),
         settings.access_log,
     )
     state: dict[str, Any] = {"connection_rules": rules}

@@ -17,16 +17,16 @@ from service.scoring.turns import FORGET, PASSED_OVER, Pace, Turns
 FAR_MORE = 2  # times the rows that a body of its size was expected to have
 
 
-class Entrance:
+class RouteLoad:
     """One route's share of what is in flight.
 
     `pace`: of its rows. `step_rows`: those of one turn. `weight`: what one of its rows counts for
-    among the rows in flight. `later`: whether it waits in the second line.
+    among the rows in flight. `low_priority`: whether it waits in the second line.
     """
 
-    def __init__(self, weight: float, step_rows: int, *, later: bool) -> None:
+    def __init__(self, weight: float, step_rows: int, *, low_priority: bool) -> None:
         self.pace = Pace()
-        self.later = later
+        self.low_priority = low_priority
         self.weight = weight
         self.step_rows = step_rows
         # in flight, of those that have a first turn, a second one, and so on
@@ -34,7 +34,7 @@ class Entrance:
         self._rows_of: list[int] = []
         self._rows = self._bytes = 0.0
 
-    def note(self, rows: int, size: int) -> None:
+    def observe(self, rows: int, size: int) -> None:
         """Count a request of `rows` rows in a body of `size` bytes."""
         self._rows = FORGET * self._rows + rows
         self._bytes = FORGET * self._bytes + size
@@ -43,7 +43,7 @@ class Entrance:
         """How many a request of so many rows is to have without too long a wait: all that it needs,
         and in the second line, where people wait, the first.
         """
-        return 1 if self.later else max(1, ceil(rows / self.step_rows))
+        return 1 if self.low_priority else max(1, ceil(rows / self.step_rows))
 
     def count(self, rows: int, sign: int) -> None:
         """Take a request of so many rows among those in flight (1), or away from them (-1)."""
@@ -62,7 +62,7 @@ class Entrance:
         """What these take of the loop."""
         return sum(self._rows_of[:turns]) * self.pace.row_seconds
 
-    def judged(self, size: int) -> float:
+    def estimated_rows(self, size: int) -> float:
         """About how many rows a body of so many bytes has, by those of late."""
         return size * self._rows / self._bytes if self._bytes else 0.0
 
@@ -70,10 +70,10 @@ class Entrance:
 class Expected:
     """A request that was let in before it was parsed, counted as one of about so many rows."""
 
-    __slots__ = ("counted", "entrance", "rows")
+    __slots__ = ("counted", "route_load", "rows")
 
-    def __init__(self, entrance: Entrance, rows: int) -> None:
-        self.entrance = entrance
+    def __init__(self, route_load: RouteLoad, rows: int) -> None:
+        self.route_load = route_load
         self.rows = rows
         self.counted = True
 
@@ -102,62 +102,68 @@ class Admission:
         self._expected = 0  # requests that wait unparsed, or are just being begun
         self._requests = 0  # in flight
         self._rows = 0.0  # theirs, weighed
-        self._entrances: dict[str, Entrance] = {}
+        self._route_loads: dict[str, RouteLoad] = {}
 
-    def entrance(
-        self, route: str, step_rows: int, weight: float = 1.0, *, later: bool = False
-    ) -> Entrance:
-        """The entrance of a route."""
-        return self._entrances.setdefault(route, Entrance(weight, step_rows, later=later))
+    def route_load(
+        self, route: str, step_rows: int, weight: float = 1.0, *, low_priority: bool = False
+    ) -> RouteLoad:
+        """The load of a route."""
+        return self._route_loads.setdefault(
+            route, RouteLoad(weight, step_rows, low_priority=low_priority)
+        )
 
-    def wait(self, turns: int = 1, *, later: bool = False) -> float:
-        """Seconds that a request of so many turns would now wait for others; `later`: in the second
-        line.
+    def wait(self, turns: int = 1, *, low_priority: bool = False) -> float:
+        """Seconds that a request of so many turns would now wait for others; `low_priority`: in the
+        second line.
         """
-        every = self._entrances.values()
-        first = sum(one.seconds(turns) for one in every if not one.later)
-        second = sum(one.seconds(turns) for one in every if one.later)
-        if later or not second:
+        every = self._route_loads.values()
+        first = sum(one.seconds(turns) for one in every if not one.low_priority)
+        second = sum(one.seconds(turns) for one in every if one.low_priority)
+        if low_priority or not second:
             return first + second
         # one of the second line may have its turn now, and others have one in a few
-        between = 1 + sum(one.turns_ahead(turns) for one in every if not one.later) // PASSED_OVER
-        longest = max(one.step_rows * one.pace.row_seconds for one in every if one.later)
+        between = (
+            1 + sum(one.turns_ahead(turns) for one in every if not one.low_priority) // PASSED_OVER
+        )
+        longest = max(one.step_rows * one.pace.row_seconds for one in every if one.low_priority)
         return first + min(second, between * longest)
 
-    def judge(self, entrance: Entrance, rows: float) -> Overloaded | None:
+    def judge(self, route_load: RouteLoad, rows: float) -> Overloaded | None:
         """Why a request of about so many rows is too much now; None where it is not."""
         if not self._requests and not self._expected:  # nothing to wait for
             return None
-        wait = self.wait(entrance.turns(rows), later=entrance.later)
-        if wait > max(self.most_wait, rows * entrance.pace.row_seconds):
+        wait = self.wait(route_load.turns(rows), low_priority=route_load.low_priority)
+        if wait > max(self.most_wait, rows * route_load.pace.row_seconds):
             return self._refusal(wait)
-        if self._requests and self._rows + rows * entrance.weight > self._most_rows:
+        if self._requests and self._rows + rows * route_load.weight > self._most_rows:
             return self._refusal(wait)
         return None
 
-    def check(self, entrance: Entrance, rows: float) -> None:
+    def check(self, route_load: RouteLoad, rows: float) -> None:
         """Raises:
         Overloaded: as `judge` says.
         """
-        refusal = self.judge(entrance, rows)
+        refusal = self.judge(route_load, rows)
         if refusal is not None:
             self._telemetry.shed.inc()
             raise refusal
 
     def judge_unread(self, route: str, size: int) -> Overloaded | None:
         """The same of a whole request of `size` bytes that is not parsed yet."""
-        entrance = self._entrances.get(route)
-        return None if entrance is None else self.judge(entrance, entrance.judged(size))
+        route_load = self._route_loads.get(route)
+        return (
+            None if route_load is None else self.judge(route_load, route_load.estimated_rows(size))
+        )
 
-    def is_later(self, route: str) -> bool:
+    def has_low_priority(self, route: str) -> bool:
         """Whether a route's requests wait in the second line."""
-        return self._entrances[route].later
+        return self._route_loads[route].low_priority
 
     def expect(self, route: str, size: int) -> Expected:
         """Count a whole request that waits unparsed, until it has `come`."""
-        entrance = self._entrances[route]
-        expected = Expected(entrance, round(entrance.judged(size)))
-        entrance.count(expected.rows, 1)
+        route_load = self._route_loads[route]
+        expected = Expected(route_load, round(route_load.estimated_rows(size)))
+        route_load.count(expected.rows, 1)
         self._expected += 1
         return expected
 
@@ -165,12 +171,12 @@ class Admission:
         """Count it no longer: its task does, or its caller has left."""
         if expected.counted:
             expected.counted = False
-            expected.entrance.count(expected.rows, -1)
+            expected.route_load.count(expected.rows, -1)
             self._expected -= 1
 
     @contextmanager
     def inside(
-        self, entrance: Entrance, rows: int, size: int, expected: Expected | None = None
+        self, route_load: RouteLoad, rows: int, size: int, expected: Expected | None = None
     ) -> Iterator[None]:
         """A request of `rows` rows in a body of `size` bytes, in flight; `expected`: as what it was
         let in, which is not asked again unless it is far more.
@@ -181,17 +187,17 @@ class Admission:
         if expected is not None:
             self.come(expected)
         if expected is None or rows > FAR_MORE * expected.rows:
-            self.check(entrance, rows)
-        entrance.note(rows, size)
-        weighed = rows * entrance.weight
-        entrance.count(rows, 1)
+            self.check(route_load, rows)
+        route_load.observe(rows, size)
+        weighed = rows * route_load.weight
+        route_load.count(rows, 1)
         self._requests += 1
         self._rows += weighed
         self._telemetry.rows_in_flight.set(self._rows)
         try:
             yield
         finally:
-            entrance.count(rows, -1)
+            route_load.count(rows, -1)
             self._requests -= 1
             self._rows = self._rows - weighed if self._requests else 0.0
             self._telemetry.rows_in_flight.set(self._rows)

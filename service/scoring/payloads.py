@@ -29,8 +29,10 @@ from service.scoring.unread_rows import (
 )
 
 DEFAULT_TOP = 20
-MANY = 100_000  # rows as `Raw`s are looked at before they are made: they are larger than a `1,`
-OBJECTS = 20  # objects that a row may have, on the average, in a body of so many values
+MANY_COMMAS = (
+    100_000  # rows as `Raw`s are looked at before they are made: they are larger than a `1,`
+)
+MOST_OBJECTS_A_ROW = 20  # objects that a row may have, on the average, in a body of so many values
 
 LONGEST_TIMEOUT_MS = 86_400_000
 Timeout = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_TIMEOUT_MS)] | None
@@ -64,7 +66,7 @@ _list: msgspec.json.Decoder[list[Raw]] = msgspec.json.Decoder(list[Raw])
 _objects: msgspec.json.Decoder[list[_Object]] = msgspec.json.Decoder(list[_Object])
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ScoringRequest(msgspec.Struct, frozen=True):
     """B `rows` to score, each with `context` behind it; both request forms come to this.
 
     `timeout_ms`: None for none. `top`: pairs an explained row, None for all. `strict`: whether one
@@ -78,7 +80,7 @@ class Asked(msgspec.Struct, frozen=True):
     strict: bool = True
 
 
-class WhatIfAsked(Asked, frozen=True, kw_only=True):
+class WhatIfScoringRequest(ScoringRequest, frozen=True, kw_only=True):
     """A request, which of its rows is changed, and the field whose values are listed; None for the
     least change of all fields.
     """
@@ -103,7 +105,7 @@ class PayloadDecoder:
         self._kind = _WhatIfBody if what_if else _ExplainBody if explain else _Body
         self._decoder: msgspec.json.Decoder[_Body] = msgspec.json.Decoder(self._kind)
 
-    def decode(self, body: bytes) -> Asked:
+    def decode(self, body: bytes) -> ScoringRequest:
         """A body as rows, which are not read yet.
 
         Raises:
@@ -128,8 +130,8 @@ class PayloadDecoder:
         top = read.top if isinstance(read, _ExplainBody) else DEFAULT_TOP
         asked = context, kind(parts, self._limits), read.timeout_ms, top, read.strict
         if isinstance(read, _WhatIfBody):
-            return WhatIfAsked(*asked, row=read.row, field=read.field)
-        return Asked(*asked)
+            return WhatIfScoringRequest(*asked, row=read.row, field=read.field)
+        return ScoringRequest(*asked)
 
     def _split(self, body: bytes) -> _Body:
         try:
@@ -179,8 +181,8 @@ class PayloadDecoder:
     def _rows(self, key: str, rows: Raw, body: bytes) -> Sequence[Raw | bytes]:
         most = self._most_rows
         try:
-            if len(body) > 2 * MANY and body.count(b",") > MANY:
-                if body.count(b"{") > OBJECTS * most:
+            if len(body) > 2 * MANY_COMMAS and body.count(b",") > MANY_COMMAS:
+                if body.count(b"{") > MOST_OBJECTS_A_ROW * most:
                     raise TooManyRows(f"far more objects than {most} rows")
                 _objects.decode(rows)
             found = _list.decode(rows)

@@ -17,7 +17,7 @@ from service.errors import CallerLeft, DeadlinePassed
 from service.observe.metrics import Telemetry
 from service.scoring.answers import RowError
 from service.scoring.live_version import Live
-from service.scoring.payloads import Asked
+from service.scoring.payloads import ScoringRequest
 from service.scoring.slices import Tally, encode_context, score_slice, slice_faults
 from service.scoring.turns import Pace, Turns
 from service.scoring.unread_rows import UnreadRows
@@ -67,7 +67,7 @@ class Predictor:
         self._rows = telemetry.rows.labels(view.route)
 
     async def answer(
-        self, live: Live, asked: Asked, started: float, asker: Asker | None = None
+        self, live: Live, asked: ScoringRequest, started: float, asker: Asker | None = None
     ) -> bytes:
         """The body of the answer; `started`: when the request came, by `perf_counter`.
 
@@ -88,7 +88,7 @@ class Predictor:
             if asked.strict:
                 items = await self._items(live, asked, until)
             else:
-                items, errors = await self._spared(live, asked, until)
+                items, errors = await self._score_leniently(live, asked, until)
         except TimeoutError:
             raise DeadlinePassed(f"the request's timeout of {timeout_ms:g} ms is over") from None
         until.check_asker()  # who is not counted as answered
@@ -97,7 +97,7 @@ class Predictor:
         listed = Raw(b"[%s]" % items)
         return _json.encode(self._view.answer(live, listed, errors, degraded=degraded))
 
-    async def _items(self, live: Live, asked: Asked, until: _Until) -> bytes:
+    async def _items(self, live: Live, asked: ScoringRequest, until: _Until) -> bytes:
         # the answer's list without its brackets
         tally = Tally()
         steps = self._steps(live, asked, tally)
@@ -105,8 +105,8 @@ class Predictor:
         self._count(live, tally, len(asked.rows))
         return b",".join(parts)
 
-    async def _spared(
-        self, live: Live, asked: Asked, until: _Until
+    async def _score_leniently(
+        self, live: Live, asked: ScoringRequest, until: _Until
     ) -> tuple[bytes, list[RowError]]:
         # the same, null for each row that cannot be scored, and why. The others go again from the
         # start: a row's last bit depends on those beside it, and theirs are as without the faulty
@@ -132,20 +132,22 @@ class Predictor:
             for position, found in sorted(faults.items())
         ]
 
-    async def _faults(self, live: Live, asked: Asked, until: _Until) -> dict[int, InputError]:
+    async def _faults(
+        self, live: Live, asked: ScoringRequest, until: _Until
+    ) -> dict[int, InputError]:
         # of every row that cannot be scored, by its position
         found: dict[int, InputError] = {}
         for start, rows in _slices(asked.rows):
-            await self._turns.take(until.deadline, later=self._view.later)
+            await self._turns.take(until.deadline, low_priority=self._view.low_priority)
             try:
                 until.check_asker()
                 faults = slice_faults(live, asked, rows)
                 found |= {start + place: fault for place, fault in faults.items()}
             finally:
-                self._turns.give(self._pace, len(rows))
+                self._turns.release(self._pace, len(rows))
         return found
 
-    def _steps(self, live: Live, asked: Asked, tally: Tally) -> Iterator[bytes]:
+    def _steps(self, live: Live, asked: ScoringRequest, tally: Tally) -> Iterator[bytes]:
         # all slices' steps; the one place where a row's number within its slice becomes that in
         # the request
         begun = perf_counter()
@@ -170,7 +172,7 @@ class Predictor:
         longest = min(step_rows, rows) * self._pace.row_seconds
         asked_at = perf_counter()
         for start in range(0, rows, step_rows):
-            await self._turns.take(deadline, later=self._view.later)
+            await self._turns.take(deadline, low_priority=self._view.low_priority)
             begun = now = perf_counter()
             if not parts:
                 self._telemetry.stages["wait"].observe(begun - asked_at)
@@ -187,7 +189,7 @@ class Predictor:
                 if now > deadline:
                     raise TimeoutError
             finally:
-                self._turns.give(self._pace, min(step_rows, rows - start))
+                self._turns.release(self._pace, min(step_rows, rows - start))
         return parts
 
     def _count(self, live: Live, tally: Tally, rows: int) -> None:

@@ -9,7 +9,7 @@ from model.encoding import Encoded, Slate
 from model.errors import InputError
 from model.values.values import Row
 from service.scoring.live_version import Live
-from service.scoring.payloads import Asked
+from service.scoring.payloads import ScoringRequest
 from service.scoring.unread_rows import RawRows, UnreadRows
 from service.scoring.views import View
 
@@ -31,7 +31,7 @@ class Tally:
         self.ignored = max(self.ignored, encoded.ignored)
 
 
-def encode_context(live: Live, asked: Asked) -> Encoded | None:
+def encode_context(live: Live, asked: ScoringRequest) -> Encoded | None:
     """A request's context by itself; None where it has to be encoded with the rows.
 
     Raises:
@@ -43,7 +43,7 @@ def encode_context(live: Live, asked: Asked) -> Encoded | None:
 
 
 def encode_slice(
-    live: Live, asked: Asked, context: Encoded | None, rows: Sequence[Row]
+    live: Live, asked: ScoringRequest, context: Encoded | None, rows: Sequence[Row]
 ) -> Encoded | Slate:
     """Some rows of a request with its context, which `encode_context` gave, as they are served.
 
@@ -60,7 +60,7 @@ def encode_slice(
 def score_slice(
     live: Live,
     view: View,
-    asked: Asked,
+    asked: ScoringRequest,
     context: Encoded | None,
     rows: Sequence[Row],
     tally: Tally,
@@ -93,7 +93,7 @@ def score_slice(
         begun = perf_counter()
 
 
-def slice_faults(live: Live, asked: Asked, rows: Sequence[Row]) -> dict[int, InputError]:
+def slice_faults(live: Live, asked: ScoringRequest, rows: Sequence[Row]) -> dict[int, InputError]:
     """Why each row of a slice that cannot be scored cannot, by its place."""
     found = rows.faults() if isinstance(rows, UnreadRows) else {}
     places = [place for place in range(len(rows)) if place not in found]
@@ -107,7 +107,7 @@ def slice_faults(live: Live, asked: Asked, rows: Sequence[Row]) -> dict[int, Inp
     return found
 
 
-def _fault(live: Live, asked: Asked, rows: Sequence[Row]) -> InputError | None:
+def _fault(live: Live, asked: ScoringRequest, rows: Sequence[Row]) -> InputError | None:
     # why one of the rows cannot be encoded
     try:
         live.encoder.encode_request(asked.context, rows)

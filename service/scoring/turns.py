@@ -23,7 +23,7 @@ class Pace:
         self._seconds = self._rows = 0.0
         self.row_seconds = 0.0
 
-    def note(self, seconds: float, rows: int) -> None:
+    def observe(self, seconds: float, rows: int) -> None:
         """Count a turn; an odd one for no more than `ODD_TIMES` what was to be expected."""
         seconds = min(seconds, max(ODD_SECONDS, ODD_TIMES * rows * self.row_seconds))
         self._seconds = FORGET * self._seconds + seconds
@@ -44,7 +44,7 @@ Line = deque["asyncio.Future[None] | Unbegun"]
 class Turns:
     """The loop's time, handed out a slice at a time.
 
-    Whoever has taken a turn must give it back, without waiting for anything in between.
+    Whoever has taken a turn must release it, without waiting for anything in between.
     """
 
     def __init__(self) -> None:
@@ -62,14 +62,14 @@ class Turns:
         """What a turn takes, by those of late."""
         return self._pace.row_seconds
 
-    async def take(self, deadline: float | None = None, *, later: bool = False) -> None:
-        """Wait for a turn; `later`: in the second line.
+    async def take(self, deadline: float | None = None, *, low_priority: bool = False) -> None:
+        """Wait for a turn; `low_priority`: in the second line.
 
         Raises:
             TimeoutError: there was none by `deadline`, in seconds of `perf_counter`.
         """
         if self._taken and not self._kept:
-            await self._wait(deadline, self._waiting_later if later else self._waiting)
+            await self._wait(deadline, self._waiting_later if low_priority else self._waiting)
         self._taken = True
         self._kept = False
         now = perf_counter()
@@ -78,19 +78,19 @@ class Turns:
             self._last = None
         self._begun = now
 
-    def begin(self, request: Unbegun, *, later: bool = False) -> None:
+    def begin(self, request: Unbegun, *, low_priority: bool = False) -> None:
         """Begin a request now where no turn is taken, or else when its first turn comes.
 
         The turn is kept for the task that the request starts; where this one takes none in the
         same round of the loop, the next in line has it.
         """
         if self._taken:
-            (self._waiting_later if later else self._waiting).append(request)
+            (self._waiting_later if low_priority else self._waiting).append(request)
         elif request.begin():
             self._keep()
 
-    def give(self, pace: Pace, rows: int) -> None:
-        """Give the turn back after `rows` rows; `pace` learns what they took."""
+    def release(self, pace: Pace, rows: int) -> None:
+        """Release the turn after `rows` rows; `pace` learns what they took."""
         if self._waiting or self._waiting_later:
             self._last = pace, rows
         else:
@@ -99,8 +99,8 @@ class Turns:
         asyncio.get_running_loop().call_soon(self._next)
 
     def _note(self, seconds: float, pace: Pace, rows: int) -> None:
-        pace.note(seconds, rows)
-        self._pace.note(seconds, 1)
+        pace.observe(seconds, rows)
+        self._pace.observe(seconds, 1)
 
     def _keep(self) -> None:
         self._taken = self._kept = True

@@ -10,7 +10,7 @@ from model.encoding import Encoded, Slate
 from model.values.values import Row
 from service.scoring.answers import ExplainAnswer, PredictAnswer, RowError
 from service.scoring.live_version import Live
-from service.scoring.payloads import Asked
+from service.scoring.payloads import ScoringRequest
 
 # The same for every view: the last bit of a row's score depends on the rows it is scored with, and
 # /explain is to name the very probability that /predict gives.
@@ -21,17 +21,17 @@ Errors = list[RowError] | UnsetType
 
 class View(ABC):
     """`route`: the path that answers so, with the items under `key`. `step_rows`: rows of one turn,
-    a divisor of SLICE_ROWS. `later`: whether others go before.
+    a divisor of SLICE_ROWS. `low_priority`: whether others go before.
     """
 
     route: str
     key: str
     step_rows = SLICE_ROWS
-    later = False
+    low_priority = False
 
     @abstractmethod
     def score(
-        self, live: Live, asked: Asked, rows: Sequence[Row], encoded: Encoded | Slate
+        self, live: Live, asked: ScoringRequest, rows: Sequence[Row], encoded: Encoded | Slate
     ) -> Iterator[list[Any]]:
         """The items of a slice of a request's `rows`, which `encoded` was made of, in steps."""
 
@@ -49,7 +49,7 @@ class Probabilities(View):
     def score(
         self,
         live: Live,
-        asked: Asked,  # noqa: ARG002  numbers need nothing of the request
+        asked: ScoringRequest,  # noqa: ARG002  numbers need nothing of the request
         rows: Sequence[Row],  # noqa: ARG002  nor of the raw rows
         encoded: Encoded | Slate,
     ) -> Iterator[list[Any]]:
@@ -72,10 +72,10 @@ class Explanations(View):
     route = "/explain"
     key = "explanations"
     step_rows = 5
-    later = True
+    low_priority = True
 
     def score(
-        self, live: Live, asked: Asked, rows: Sequence[Row], encoded: Encoded | Slate
+        self, live: Live, asked: ScoringRequest, rows: Sequence[Row], encoded: Encoded | Slate
     ) -> Iterator[list[Any]]:
         """Five a step, with their raw values beside."""
         given = rows[:]

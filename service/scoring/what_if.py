@@ -23,7 +23,7 @@ from service.errors import CallerLeft, DeadlinePassed
 from service.observe.metrics import Telemetry
 from service.scoring.answers import LeastChange, WhatIfAnswer
 from service.scoring.live_version import Live
-from service.scoring.payloads import WhatIfAsked
+from service.scoring.payloads import WhatIfScoringRequest
 from service.scoring.predictor import Asker
 from service.scoring.turns import Pace, Turns
 from service.scoring.views import SLICE_ROWS
@@ -79,7 +79,7 @@ class WhatIf:
         self._known: tuple[str, dict[str, FieldVocabulary]] = ("", {})
 
     async def answer(
-        self, live: Live, asked: WhatIfAsked, started: float, asker: Asker | None = None
+        self, live: Live, asked: WhatIfScoringRequest, started: float, asker: Asker | None = None
     ) -> bytes:
         """The body of the answer.
 
@@ -123,7 +123,7 @@ class WhatIf:
         self, work: "Iterator[WhatIfAnswer | None]", deadline: float | None, asker: Asker | None
     ) -> WhatIfAnswer:
         while True:
-            await self._turns.take(deadline, later=True)
+            await self._turns.take(deadline, low_priority=True)
             try:
                 if asker is not None and asker.left:
                     raise CallerLeft("the caller left before its request was answered")
@@ -131,14 +131,14 @@ class WhatIf:
                     raise TimeoutError
                 found = next(work)
             finally:
-                self._turns.give(self._pace, SLICE_ROWS)
+                self._turns.release(self._pace, SLICE_ROWS)
             if found is not None:
                 return found
 
 
 def _work(
     live: Live,
-    asked: WhatIfAsked,
+    asked: WhatIfScoringRequest,
     vocabularies: Mapping[str, FieldVocabulary],
     names: list[str],
     most_rows: int,
@@ -156,7 +156,7 @@ class _Request:
     # one request's rows as they are, and what changes make of them
 
     def __init__(
-        self, live: Live, asked: WhatIfAsked, vocabularies: Mapping[str, FieldVocabulary]
+        self, live: Live, asked: WhatIfScoringRequest, vocabularies: Mapping[str, FieldVocabulary]
     ) -> None:
         schema = live.bundle.schema
         self._live = live

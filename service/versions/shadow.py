@@ -20,7 +20,7 @@ from model.values.values import Row
 from service.errors import ShadowError
 from service.limits import NO_SHADOW, ShadowLimits
 from service.scoring.live_version import Live
-from service.scoring.payloads import Asked
+from service.scoring.payloads import ScoringRequest
 from service.scoring.slices import encode_context, encode_slice
 from service.scoring.unread_rows import UnreadRows
 
@@ -53,10 +53,10 @@ class Shadow:
     ) -> None:
         self._limits = limits
         self._pause_factor = pause_factor
-        self._requests: deque[tuple[Asked, int]] = deque()
+        self._requests: deque[tuple[ScoringRequest, int]] = deque()
         self._bytes = 0
 
-    def record(self, asked: Asked, size: int) -> None:
+    def record(self, asked: ScoringRequest, size: int) -> None:
         """Keep a request that was answered, in place of the oldest; `size`: bytes of its body."""
         if size > MOST_BYTES:
             return
@@ -172,7 +172,7 @@ class Shadow:
             )
 
 
-def _score(live: Live, asked: Asked, rest: Callable[[float], None]) -> _ShadowScores:
+def _score(live: Live, asked: ScoringRequest, rest: Callable[[float], None]) -> _ShadowScores:
     # as it is served, in two steps: a scheduler may leave a thread its core until it sleeps,
     # whichever thread wakes meanwhile, so shorter steps make for shorter waits
     scorer, rows = live.scorer, asked.rows

@@ -18,7 +18,7 @@ from service.http.headers import deadline
 from service.http.headers.coding import Gzip, Headers
 from service.http.wire.incoming import incoming
 from service.observe.metrics import Telemetry
-from service.scoring.admission import Admission, Entrance
+from service.scoring.admission import Admission, RouteLoad
 from service.scoring.live_version import Live
 from service.scoring.payloads import PayloadDecoder
 from service.scoring.predictor import Asker, Predictor
@@ -59,12 +59,12 @@ class Answering(Protocol):
         """See `Predictor`."""
 
 
-def entrance_of(view: View, admission: Admission, settings: Settings) -> Entrance:
-    """The entrance of a view's route: each time the same."""
+def entrance_of(view: View, admission: Admission, settings: Settings) -> RouteLoad:
+    """The route_load of a view's route: each time the same."""
     explains = isinstance(view, Explanations)
     most_rows = settings.max_explain_rows if explains else settings.max_rows
     weight = settings.max_rows / most_rows
-    return admission.entrance(view.route, view.step_rows, weight, later=view.later)
+    return admission.route_load(view.route, view.step_rows, weight, low_priority=view.low_priority)
 
 
 class ScoringEndpoint:
@@ -91,12 +91,12 @@ class ScoringEndpoint:
         self._gzip = Gzip(settings.gzip_bytes)
         self._explains = explains = isinstance(view, Explanations)
         most_rows = settings.max_explain_rows if explains else settings.max_rows
-        self._entrance = entrance_of(view, admission, settings)
+        self._route_load = entrance_of(view, admission, settings)
         self._decoder = decoder or PayloadDecoder(
             most_rows, settings.input_limits, explain=explains
         )
         self._predictor = answering or Predictor(
-            view, telemetry, admission.turns, self._entrance.pace, settings.timeout_ms
+            view, telemetry, admission.turns, self._route_load.pace, settings.timeout_ms
         )
         self._decode_seconds = telemetry.stages["decode"]
 
@@ -108,7 +108,7 @@ class ScoringEndpoint:
         named = deadline.timeout_ms(scope["headers"]) if deadline.NAME in headers else None
         size = announced_bytes(headers, self._most_bytes)
         if request.expected is None:
-            self._admission.check(self._entrance, self._entrance.judged(size))
+            self._admission.check(self._route_load, self._route_load.estimated_rows(size))
         body = json_text(await self._read(headers, receive, started, named or self._timeout_ms))
         live = self._follower.status.require()
         read_at = perf_counter()
@@ -118,7 +118,7 @@ class ScoringEndpoint:
             least = deadline.smaller(named, asked.timeout_ms)
             asked = msgspec.structs.replace(asked, timeout_ms=least)
         self._decode_seconds.observe(perf_counter() - read_at)
-        with self._admission.inside(self._entrance, len(asked.rows), len(body), request.expected):
+        with self._admission.inside(self._route_load, len(asked.rows), len(body), request.expected):
             answer = await self._predictor.answer(live, asked, started, request.sender)
         if not self._explains:
             self._follower.shadow.record(asked, len(body))

@@ -18,7 +18,7 @@ from service.versions.follower import Follower
 
 
 class _Changes(Explanations):
-    # what the entrance of /whatif is made by
+    # what the route_load of /whatif is made by
     route = "/whatif"
     step_rows = SLICE_ROWS
 

@@ -68,5 +68,7 @@ class Arrivals:
         if b"timeout" in data or not self._wait_unparsed():
             arrival.begin()
         else:
-            self._admission.turns.begin(arrival, later=self._admission.is_later(path))
+            self._admission.turns.begin(
+                arrival, low_priority=self._admission.has_low_priority(path)
+            )
         return arrival

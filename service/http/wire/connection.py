@@ -16,10 +16,10 @@ from uvicorn.server import ServerState
 
 from service.http.headers.correlation import echo_of, for_log
 from service.http.problems import CODES, problem
+from service.http.wire.connection_limit import ConnectionLimit
 from service.http.wire.doorway import DoorwayProtocol
 from service.http.wire.drain import Drain
 from service.http.wire.protocol import GOAWAY
-from service.http.wire.room import Room
 from service.observe.access_log import note_access
 
 NEWCOMER_SECONDS = 0.5  # a worker that stops waits so long for a connection's first request
@@ -38,7 +38,7 @@ class ConnectionRules:
     seconds: float = 20.0
     drain: Drain = field(default_factory=lambda: Drain(0))
     cut: Counter | None = None
-    room: Room = field(default_factory=Room)
+    room: ConnectionLimit = field(default_factory=ConnectionLimit)
     access_log: bool = False
 
 
@@ -84,7 +84,7 @@ class Connection(DoorwayProtocol):
         """See asyncio.Protocol."""
         super().connection_made(transport)
         self._made = self.loop.time()
-        self._look_later()
+        self._check_timeouts_later()
         self._rules.room.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -207,11 +207,11 @@ class Connection(DoorwayProtocol):
         poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
         return bool(poll.poll(0))
 
-    def _look_later(self) -> None:
+    def _check_timeouts_later(self) -> None:
         # one timer a connection, not two a request
-        self._timer = self.loop.call_later(self._rules.seconds / 4, self._look)
+        self._timer = self.loop.call_later(self._rules.seconds / 4, self._check_timeouts)
 
-    def _look(self) -> None:
+    def _check_timeouts(self) -> None:
         now, seconds = self.loop.time(), self._rules.seconds
         if self.transport.get_write_buffer_size():
             if self._unread is None or self._unread[0] != self._requests:
@@ -225,7 +225,7 @@ class Connection(DoorwayProtocol):
             self._refuse("slow_request", problem(408, "request_timeout", text))
         elif not self._requests and now - self._made >= self.timeout_keep_alive:
             self.transport.close()
-        self._look_later()
+        self._check_timeouts_later()
 
     def _head_too_large(self) -> Response:
         text = f"the request's line and headers have more than {self._rules.head_bytes} bytes"

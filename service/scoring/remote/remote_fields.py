@@ -13,7 +13,7 @@ from model.values.ids import FIRST
 from model.values.values import Reading, Row
 from model.vocabulary import Ids, Vocabulary
 from service.errors import MalformedBody, StoreUnavailable
-from service.scoring.payloads import Asked
+from service.scoring.payloads import ScoringRequest
 from service.scoring.remote.redis_lookups import Lookups
 from service.scoring.unread_rows import UnreadRows
 from service.store.records import Record
@@ -120,7 +120,7 @@ class LiveValues:
             for value, place in zip(values, places, strict=True):
                 known.learn(value, place)
 
-    async def resolve(self, asked: Asked, seconds: float | None) -> bool:
+    async def resolve(self, asked: ScoringRequest, seconds: float | None) -> bool:
         """Look up what a request names that has so many `seconds` left; False where that failed,
         and values count as unknown.
         """
@@ -165,7 +165,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _values(asked: Asked, source: str, reading: Reading) -> Iterator[str]:
+def _values(asked: ScoringRequest, source: str, reading: Reading) -> Iterator[str]:
     yield from texts([asked.context], source, reading)
     if not isinstance(asked.rows, UnreadRows):
         yield from texts(asked.rows, source, reading)

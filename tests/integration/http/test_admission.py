@@ -31,19 +31,19 @@ def admission(**limits):
 
 def test_rows_in_flight_are_bounded_and_an_idle_worker_takes_any_number():
     limited = admission(most_rows=100)
-    entrance = limited.entrance("/predict", 100)
-    with limited.inside(entrance, 150, 1000):
-        with pytest.raises(Overloaded), limited.inside(entrance, 1, 10):
+    route_load = limited.route_load("/predict", 100)
+    with limited.inside(route_load, 150, 1000):
+        with pytest.raises(Overloaded), limited.inside(route_load, 1, 10):
             pass
         assert limited.judge_unread("/predict", 10)
-    with limited.inside(entrance, 60, 600), limited.inside(entrance, 40, 400):
-        assert limited.judge(entrance, 1)
-    assert not limited.judge(entrance, 1000)
+    with limited.inside(route_load, 60, 600), limited.inside(route_load, 40, 400):
+        assert limited.judge(route_load, 1)
+    assert not limited.judge(route_load, 1000)
 
 
 def test_a_row_to_explain_weighs_more():
     limited = admission(most_rows=100)
-    explain = limited.entrance("/explain", 10, weight=5)
+    explain = limited.route_load("/explain", 10, weight=5)
     with limited.inside(explain, 10, 100):
         assert not limited.judge(explain, 10)
         assert limited.judge(explain, 11)
@@ -51,65 +51,65 @@ def test_a_row_to_explain_weighs_more():
 
 def test_the_wait_is_that_of_as_many_slices_of_each_request_in_flight_as_its_own():
     limited = admission(most_wait=0.0035)
-    entrance = limited.entrance("/predict", 100)
-    entrance.pace.note(0.001, 100)
-    with limited.inside(entrance, 5000, 1), limited.inside(entrance, 50, 1):
+    route_load = limited.route_load("/predict", 100)
+    route_load.pace.observe(0.001, 100)
+    with limited.inside(route_load, 5000, 1), limited.inside(route_load, 50, 1):
         assert limited.wait() == pytest.approx(0.0015)
         assert limited.wait(2) == pytest.approx(0.0025)
         assert limited.wait(100) == pytest.approx(0.0505)
-        assert not limited.judge(entrance, 300)
-        assert limited.judge(entrance, 301)
-        with limited.inside(entrance, 200, 1), limited.inside(entrance, 100, 1):
-            assert not limited.judge(entrance, 100)
-            assert limited.judge(entrance, 101)
-            with limited.inside(entrance, 10, 1):
-                assert limited.judge(entrance, 1)
+        assert not limited.judge(route_load, 300)
+        assert limited.judge(route_load, 301)
+        with limited.inside(route_load, 200, 1), limited.inside(route_load, 100, 1):
+            assert not limited.judge(route_load, 100)
+            assert limited.judge(route_load, 101)
+            with limited.inside(route_load, 10, 1):
+                assert limited.judge(route_load, 1)
     assert limited.wait(100) == 0
 
 
 def test_who_takes_long_may_wait_as_long():
     limited = admission(most_wait=0.0035)
-    entrance = limited.entrance("/predict", 100)
-    entrance.pace.note(0.001, 100)
-    with limited.inside(entrance, 1500, 1), limited.inside(entrance, 1000, 1):
-        assert limited.judge(entrance, 2400)
-        assert not limited.judge(entrance, 2600)
+    route_load = limited.route_load("/predict", 100)
+    route_load.pace.observe(0.001, 100)
+    with limited.inside(route_load, 1500, 1), limited.inside(route_load, 1000, 1):
+        assert limited.judge(route_load, 2400)
+        assert not limited.judge(route_load, 2600)
 
 
 def test_explanations_wait_for_their_first_turn_alone():
     limited = admission(most_wait=0.0045)
-    explain = limited.entrance("/explain", 10, later=True)
-    explain.pace.note(0.004, 10)
+    explain = limited.route_load("/explain", 10, low_priority=True)
+    explain.pace.observe(0.004, 10)
     with limited.inside(explain, 50, 1):
         assert not limited.judge(explain, 1000)
 
 
 def test_what_people_wait_for_hardly_adds_to_the_wait_of_others():
     limited = admission(most_wait=0.0115)
-    predict = limited.entrance("/predict", 100)
-    explain = limited.entrance("/explain", 10, later=True)
-    predict.pace.note(0.001, 100)
-    explain.pace.note(0.004, 10)
+    predict = limited.route_load("/predict", 100)
+    explain = limited.route_load("/explain", 10, low_priority=True)
+    predict.pace.observe(0.001, 100)
+    explain.pace.observe(0.004, 10)
     with ExitStack() as inside:
         for _ in range(3):
             assert not limited.judge(explain, 1)
             inside.enter_context(limited.inside(explain, 50, 1))
         assert limited.judge(explain, 1)
-        assert limited.wait(later=True) == pytest.approx(0.012)
+        assert limited.wait(low_priority=True) == pytest.approx(0.012)
         assert limited.wait() == pytest.approx(0.004)  # one has its turn now
         for _ in range(4):
             inside.enter_context(limited.inside(predict, 100, 1))
         assert limited.wait() == pytest.approx(0.012)  # and another after four of theirs
-        assert limited.wait(later=True) == pytest.approx(0.016)
-    assert limited.wait() == limited.wait(later=True) == 0
+        assert limited.wait(low_priority=True) == pytest.approx(0.016)
+    assert limited.wait() == limited.wait(low_priority=True) == 0
 
 
 def test_requests_that_wait_unparsed_count_until_their_tasks_do():
     async def round_of_the_loop():
         limited = admission(most_wait=0.0105)
-        entrance = limited.entrance("/predict", 100)
-        entrance.pace.note(0.001, 100)
-        entrance.note(100, 1000)
+        route_load = limited.route_load("/predict", 100)
+        route_load.pace.observe(0.001, 100)
+        route_load.observe(100, 1000)
         expected = []
         found = []
         for _ in range(30):

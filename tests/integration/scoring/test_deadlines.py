@@ -12,7 +12,7 @@ import pytest
 from service.errors import CallerLeft, DeadlinePassed
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
-from service.scoring.payloads import Asked
+from service.scoring.payloads import ScoringRequest
 from service.scoring.predictor import Predictor
 from service.scoring.turns import Pace, Turns
 from service.scoring.views import SLICE_ROWS, Probabilities
@@ -46,9 +46,9 @@ def test_a_request_whose_deadline_passed_while_it_waited_costs_nothing(live):
         await turns.take()  # somebody else's, and long
         began = perf_counter()
         with pytest.raises(DeadlinePassed, match="20 ms"):
-            await predictor.answer(live, Asked({}, [ROW], 20), began)
+            await predictor.answer(live, ScoringRequest({}, [ROW], 20), began)
         assert perf_counter() - began >= 0.019
-        turns.give(Pace(), 1)
+        turns.release(Pace(), 1)
 
     asyncio.run(work())
     assert view.slices == 0
@@ -58,7 +58,9 @@ def test_what_came_too_long_ago_is_not_begun(live):
     view = Counted()
     with pytest.raises(DeadlinePassed):
         asyncio.run(
-            Predictor(view, Telemetry()).answer(live, Asked({}, [ROW], 50), perf_counter() - 1)
+            Predictor(view, Telemetry()).answer(
+                live, ScoringRequest({}, [ROW], 50), perf_counter() - 1
+            )
         )
     assert view.slices == 0
 
@@ -68,7 +70,7 @@ def test_a_slice_that_cannot_be_done_in_time_is_not_begun(live):
     rows = [ROW] * 10 * SLICE_ROWS
     began = perf_counter()
     with pytest.raises(DeadlinePassed):
-        asyncio.run(Predictor(view, Telemetry()).answer(live, Asked({}, rows, 250), began))
+        asyncio.run(Predictor(view, Telemetry()).answer(live, ScoringRequest({}, rows, 250), began))
     # by what two slices took the third would end behind it
     assert view.slices == 2
 
@@ -76,7 +78,9 @@ def test_a_slice_that_cannot_be_done_in_time_is_not_begun(live):
 def test_the_default_holds_where_the_request_names_none_and_only_there(live):
     def asks(timeout_ms):
         predictor = Predictor(Counted(seconds=0.03), Telemetry(), timeout_ms=20)
-        return asyncio.run(predictor.answer(live, Asked({}, [ROW], timeout_ms), perf_counter()))
+        return asyncio.run(
+            predictor.answer(live, ScoringRequest({}, [ROW], timeout_ms), perf_counter())
+        )
 
     with pytest.raises(DeadlinePassed, match="20 ms"):
         asks(None)
@@ -118,11 +122,11 @@ def test_the_default_ends_a_request_that_is_still_being_sent(served):
 def test_what_the_last_turns_took_says_whether_a_first_slice_can_be_done_in_time(live):
     view, pace = Counted(), Pace()
     for _ in range(5):  # a single one may be odd
-        pace.note(0.1, SLICE_ROWS)
+        pace.observe(0.1, SLICE_ROWS)
     predictor = Predictor(view, Telemetry(), pace=pace)
     for timeout_ms, slices in ((30, 0), (10_000, 1)):
         with suppress(DeadlinePassed):
-            asked = Asked({}, [ROW] * SLICE_ROWS, timeout_ms)
+            asked = ScoringRequest({}, [ROW] * SLICE_ROWS, timeout_ms)
             asyncio.run(predictor.answer(live, asked, perf_counter()))
         assert view.slices == slices
 
@@ -186,7 +190,7 @@ def test_a_request_whose_caller_left_has_no_further_turn(live, strict):
     asker = Asker()
     view, rows = LeftDuring(asker), [ROW] * 3 * SLICE_ROWS
     predictor = Predictor(view, telemetry := Telemetry())
-    asked = Asked({}, rows, strict=strict)
+    asked = ScoringRequest({}, rows, strict=strict)
     with pytest.raises(CallerLeft):
         asyncio.run(predictor.answer(live, asked, perf_counter(), asker))
     assert view.slices == 1
@@ -200,11 +204,11 @@ def test_a_request_whose_caller_left_while_it_waited_is_not_begun(live):
     async def work():
         await turns.take()
         waiting = asyncio.create_task(
-            predictor.answer(live, Asked({}, [ROW]), perf_counter(), asker)
+            predictor.answer(live, ScoringRequest({}, [ROW]), perf_counter(), asker)
         )
         await asyncio.sleep(0)
         asker.left = True
-        turns.give(Pace(), 1)
+        turns.release(Pace(), 1)
         with pytest.raises(CallerLeft):
             await waiting
         await turns.take()  # it gave its own back

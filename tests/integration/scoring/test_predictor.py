@@ -10,7 +10,7 @@ from model.errors import InputError
 from service.errors import DeadlinePassed
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
-from service.scoring.payloads import Asked
+from service.scoring.payloads import ScoringRequest
 from service.scoring.predictor import Predictor
 from service.scoring.views import SLICE_ROWS, Explanations, Probabilities
 
@@ -23,7 +23,7 @@ def live(tiny_bundle):
 
 
 def asked(rows, context=None, timeout_ms=None, top=20):
-    return Asked(context or {}, rows, timeout_ms, top)
+    return ScoringRequest(context or {}, rows, timeout_ms, top)
 
 
 def answer(live, request, view=None, telemetry=None):

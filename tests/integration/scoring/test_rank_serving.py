@@ -16,7 +16,7 @@ from model.schema import Schema
 from service.limits import CacheLimits
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
-from service.scoring.payloads import Asked
+from service.scoring.payloads import ScoringRequest
 from service.scoring.predictor import Predictor
 from service.scoring.unread_rows import RawRows
 from service.scoring.views import SLICE_ROWS, Explanations, Probabilities
@@ -51,7 +51,7 @@ def live_of(bundle, rank_from, cache=CACHE):
 
 def answer(live, context, rows, view=None, top=20):
     predictor = Predictor(view or Probabilities(), Telemetry())
-    asked = Asked(context, raw_rows(rows) if context else rows, None, top)
+    asked = ScoringRequest(context, raw_rows(rows) if context else rows, None, top)
     return json.loads(asyncio.run(predictor.answer(live, asked, perf_counter())))
 
 

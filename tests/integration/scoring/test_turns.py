@@ -10,7 +10,7 @@ import pytest
 
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
-from service.scoring.payloads import Asked
+from service.scoring.payloads import ScoringRequest
 from service.scoring.predictor import Predictor
 from service.scoring.turns import Pace, Turns
 from service.scoring.views import Explanations, Probabilities
@@ -23,12 +23,12 @@ async def in_turns(turns, names, parts, work):
         for _ in range(parts):
             await turns.take()
             work(name)
-            turns.give(Pace(), 1)
+            turns.release(Pace(), 1)
 
     await turns.take()
     tasks = [asyncio.create_task(one(name)) for name in names]
     await asyncio.sleep(0)
-    turns.give(Pace(), 1)
+    turns.release(Pace(), 1)
     await asyncio.gather(*tasks)
 
 
@@ -41,16 +41,16 @@ def test_turns_come_in_the_order_they_were_asked_for():
 async def in_two_lines(turns, first, second, work):
     """One turn each; those of the second line ask first."""
 
-    async def one(name, later):
-        await turns.take(later=later)
+    async def one(name, low_priority):
+        await turns.take(low_priority=low_priority)
         work(name)
-        turns.give(Pace(), 1)
+        turns.release(Pace(), 1)
 
     await turns.take()
     tasks = [asyncio.create_task(one(name, True)) for name in second]
     tasks += [asyncio.create_task(one(name, False)) for name in first]
     await asyncio.sleep(0)
-    turns.give(Pace(), 1)
+    turns.release(Pace(), 1)
     await asyncio.gather(*tasks)
 
 
@@ -91,7 +91,7 @@ def test_a_turn_that_does_not_come_in_time_is_given_up_at_its_deadline():
         deadline = perf_counter() + 0.02
         with pytest.raises(TimeoutError):
             await turns.take(deadline)
-        turns.give(pace, 1)
+        turns.release(pace, 1)
         await asyncio.wait_for(turns.take(), 5)  # the one given up was not left holding it
 
     asyncio.run(work())
@@ -104,7 +104,7 @@ def test_a_cancelled_wait_hands_its_turn_on():
         waiting = [asyncio.create_task(turns.take()) for _ in range(3)]
         await asyncio.sleep(0)
         waiting[0].cancel()  # before its turn came
-        turns.give(pace, 1)
+        turns.release(pace, 1)
         await asyncio.sleep(0)
         waiting[1].cancel()  # just as it came
         await asyncio.wait_for(waiting[2], 5)
@@ -115,22 +115,22 @@ def test_a_cancelled_wait_hands_its_turn_on():
 def test_a_pace_follows_what_rows_take_and_forgets_the_odd_one():
     pace = Pace()
     for _ in range(200):
-        pace.note(0.001, 100)
+        pace.observe(0.001, 100)
     assert pace.row_seconds == pytest.approx(1e-5)
-    pace.note(0.1, 100)
+    pace.observe(0.1, 100)
     for _ in range(300):
-        pace.note(0.001, 100)
+        pace.observe(0.001, 100)
     assert pace.row_seconds == pytest.approx(1e-5, rel=0.01)
 
 
 def test_one_turn_without_a_core_does_not_look_like_overload_and_slower_work_does():
     pace = Pace()
     for _ in range(100):
-        pace.note(0.0005, 10)
-    pace.note(3.0, 10)
+        pace.observe(0.0005, 10)
+    pace.observe(3.0, 10)
     assert pace.row_seconds < 0.0001
     for _ in range(100):
-        pace.note(0.01, 10)
+        pace.observe(0.01, 10)
     assert pace.row_seconds > 0.0008
 
 
@@ -139,7 +139,9 @@ def test_an_explanation_that_came_first_lets_a_probability_go_before_it(tiny_bun
     turns, order = Turns(), []
 
     async def one(view, rows):
-        await Predictor(view, Telemetry(), turns).answer(live, Asked({}, rows), perf_counter())
+        await Predictor(view, Telemetry(), turns).answer(
+            live, ScoringRequest({}, rows), perf_counter()
+        )
         order.append(view.route)
 
     async def work():
@@ -149,7 +151,7 @@ def test_an_explanation_that_came_first_lets_a_probability_go_before_it(tiny_bun
             asyncio.create_task(one(view, [row] * 30)) for view in (Explanations(), Probabilities())
         ]
         await asyncio.sleep(0)
-        turns.give(Pace(), 1)
+        turns.release(Pace(), 1)
         await asyncio.gather(*tasks)
 
     asyncio.run(work())

@@ -30,8 +30,8 @@ class Worker:
         self.telemetry = Telemetry()
         self.admission = Admission(self.telemetry)
         self.turns = self.admission.turns
-        self.entrance = self.admission.entrance("/predict", 100)
-        self.entrance.note(2, len(BODY))
+        self.route_load = self.admission.route_load("/predict", 100)
+        self.route_load.observe(2, len(BODY))
         self.connections = []
 
     async def app(self, scope, receive, send):
@@ -40,9 +40,9 @@ class Worker:
         self.expected.append(incoming(scope).expected)
         await receive()
         if not name.startswith("no-turn"):
-            with self.admission.inside(self.entrance, 2, len(BODY), incoming(scope).expected):
+            with self.admission.inside(self.route_load, 2, len(BODY), incoming(scope).expected):
                 await self.turns.take()
-                self.turns.give(self.entrance.pace, 2)
+                self.turns.release(self.route_load.pace, 2)
         headers = [(b"content-length", b"%d" % len(name))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": name.encode()})
@@ -111,14 +111,14 @@ def run():
 
 
 def give(worker):
-    worker.turns.give(worker.entrance.pace, 2)
+    worker.turns.release(worker.route_load.pace, 2)
 
 
 def test_requests_begin_in_their_order_when_their_turns_come(run):
     async def main(worker, connect):
         callers = [await connect(request(f"r{number}")) for number in range(4)]
         assert worker.begun == []
-        worker.entrance.pace.note(0.001, 2)
+        worker.route_load.pace.observe(0.001, 2)
         assert worker.admission.wait() == pytest.approx(0.004)
         give(worker)
         assert [(await caller.answer())[1] for caller in callers] == ["r0", "r1", "r2", "r3"]

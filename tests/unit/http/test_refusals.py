@@ -49,9 +49,9 @@ class Worker:
         self.clock = clock
         self.telemetry = Telemetry()
         self.admission = Admission(self.telemetry, **limits)
-        self.entrance = self.admission.entrance("/predict", 100)
-        self.entrance.pace.note(REQUEST, 2)
-        self.entrance.note(2, 400)
+        self.route_load = self.admission.route_load("/predict", 100)
+        self.route_load.pace.observe(REQUEST, 2)
+        self.route_load.observe(2, 400)
         self.refusals = Refusals(self.admission, self.telemetry)
         self.arrivals = Arrivals(self.admission, lambda: True)
         self.tasks = set()
@@ -71,10 +71,10 @@ class Worker:
         await asyncio.gather(*left, return_exceptions=True)
 
     async def work(self, caller, expected):
-        with self.admission.inside(self.entrance, 2, 400, expected):
+        with self.admission.inside(self.route_load, 2, 400, expected):
             await self.admission.turns.take()
             self.clock.now += REQUEST
-            self.admission.turns.give(self.entrance.pace, 2)
+            self.admission.turns.release(self.route_load.pace, 2)
         caller.answered(200)
 
 
@@ -205,10 +205,10 @@ async def full(worker):
     turns = worker.admission.turns
     await turns.take()
     worker.clock.now += REQUEST
-    turns.give(worker.entrance.pace, 2)
+    turns.release(worker.route_load.pace, 2)
     await asyncio.sleep(0)
     await turns.take()
-    while worker.admission.judge(worker.entrance, 2) is None:
+    while worker.admission.judge(worker.route_load, 2) is None:
         Caller(worker).ask()
         await asyncio.sleep(0)
 

@@ -22,7 +22,7 @@ class Guest(Protocol):
         """End at once."""
 
 
-class Room:
+class ConnectionLimit:
     """The connections of one worker, at most `most`. What makes room for one more is the oldest
     that waits for a whole request: of those that never sent one first, then of the idle ones.
     """
