@@ -6,42 +6,24 @@ go in slices, between which other requests have their turn. The deadline is look
 
 from collections.abc import Iterator, Sequence
 from time import perf_counter
-from typing import NamedTuple, Protocol
 
 import msgspec
 from msgspec import UNSET, Raw
 
 from model.errors import InputError
 from model.values.values import Row
-from service.errors import CallerLeft, DeadlinePassed
+from service.errors import DeadlinePassed
 from service.observe.metrics import Telemetry
 from service.scoring.answers import RowError
 from service.scoring.live_version import Live
 from service.scoring.payloads import ScoringRequest
 from service.scoring.slices import Tally, encode_context, score_slice, slice_faults
-from service.scoring.turns import Pace, Turns
+from service.scoring.turns import Asker, Pace, StepsInTurns, Turns, Until
 from service.scoring.unread_rows import UnreadRows
 from service.scoring.views import SLICE_ROWS, Errors, View
 
 _json = msgspec.json.Encoder()
 _items: msgspec.json.Decoder[list[Raw]] = msgspec.json.Decoder(list[Raw])
-
-
-class Asker(Protocol):
-    """Who asks; `left`: whether it waits no longer."""
-
-    left: bool
-
-
-class _Until(NamedTuple):
-    # how long there is a point in working on a request
-
-    deadline: float | None
-    asker: Asker | None
-
-    def check_asker(self) -> None:
-        if self.asker is not None and self.asker.left:
-            raise CallerLeft("the caller left before its request was answered")
 
 
 class Predictor:
@@ -61,8 +43,10 @@ class Predictor:
     ) -> None:
         self._view = view
         self._telemetry = telemetry
-        self._turns = turns or Turns()
-        self._pace = pace or Pace()
+        self._in_turns = StepsInTurns(
+            turns or Turns(), pace or Pace(), low_priority=view.low_priority
+        )
+        self._waited = telemetry.stages["wait"].observe
         self._timeout_ms = timeout_ms
         self._rows = telemetry.rows.labels(view.route)
 
@@ -78,7 +62,7 @@ class Predictor:
         """
         timeout_ms = self._timeout_ms if asked.timeout_ms is None else asked.timeout_ms
         deadline = None if timeout_ms is None else started + timeout_ms / 1000
-        until = _Until(deadline, asker)
+        until = Until(deadline, asker)
         errors: Errors = UNSET
         degraded = False
         if live.values is not None:
@@ -97,16 +81,17 @@ class Predictor:
         listed = Raw(b"[%s]" % items)
         return _json.encode(self._view.answer(live, listed, errors, degraded=degraded))
 
-    async def _items(self, live: Live, asked: ScoringRequest, until: _Until) -> bytes:
+    async def _items(self, live: Live, asked: ScoringRequest, until: Until) -> bytes:
         # the answer's list without its brackets
         tally = Tally()
         steps = self._steps(live, asked, tally)
-        parts = await self._in_turns(steps, len(asked.rows), until)
+        sizes = _sizes(len(asked.rows), self._view.step_rows)
+        parts = await self._in_turns.work(steps, sizes, until, self._waited)
         self._count(live, tally, len(asked.rows))
         return b",".join(parts)
 
     async def _score_leniently(
-        self, live: Live, asked: ScoringRequest, until: _Until
+        self, live: Live, asked: ScoringRequest, until: Until
     ) -> tuple[bytes, list[RowError]]:
         # the same, null for each row that cannot be scored, and why. The others go again from the
         # start: a row's last bit depends on those beside it, and theirs are as without the faulty
@@ -133,18 +118,17 @@ class Predictor:
         ]
 
     async def _faults(
-        self, live: Live, asked: ScoringRequest, until: _Until
+        self, live: Live, asked: ScoringRequest, until: Until
     ) -> dict[int, InputError]:
         # of every row that cannot be scored, by its position
+        steps = (
+            {start + place: fault for place, fault in slice_faults(live, asked, rows).items()}
+            for start, rows in _slices(asked.rows)
+        )
+        sizes = _sizes(len(asked.rows), SLICE_ROWS)
         found: dict[int, InputError] = {}
-        for start, rows in _slices(asked.rows):
-            await self._turns.take(until.deadline, low_priority=self._view.low_priority)
-            try:
-                until.check_asker()
-                faults = slice_faults(live, asked, rows)
-                found |= {start + place: fault for place, fault in faults.items()}
-            finally:
-                self._turns.release(self._pace, len(rows))
+        for faults in await self._in_turns.work(steps, sizes, until):
+            found |= faults
         return found
 
     def _steps(self, live: Live, asked: ScoringRequest, tally: Tally) -> Iterator[bytes]:
@@ -163,35 +147,6 @@ class Predictor:
                     error.row += start
                 raise
 
-    async def _in_turns(self, steps: Iterator[bytes], rows: int, until: _Until) -> list[bytes]:
-        # one step a turn; TimeoutError where the next one would end, or this one did, too late
-        parts: list[bytes] = []
-        deadline = until.deadline
-        step_rows = self._view.step_rows
-        # of the steps so far; before the first, what others took in the last turns
-        longest = min(step_rows, rows) * self._pace.row_seconds
-        asked_at = perf_counter()
-        for start in range(0, rows, step_rows):
-            await self._turns.take(deadline, low_priority=self._view.low_priority)
-            begun = now = perf_counter()
-            if not parts:
-                self._telemetry.stages["wait"].observe(begun - asked_at)
-            try:
-                until.check_asker()
-                if deadline is None:
-                    parts.append(next(steps))
-                    continue
-                if begun + longest >= deadline:
-                    raise TimeoutError
-                parts.append(next(steps))
-                now = perf_counter()
-                longest = max(longest, now - begun)
-                if now > deadline:
-                    raise TimeoutError
-            finally:
-                self._turns.release(self._pace, min(step_rows, rows - start))
-        return parts
-
     def _count(self, live: Live, tally: Tally, rows: int) -> None:
         telemetry = self._telemetry
         self._rows.inc(rows)
@@ -205,6 +160,12 @@ class Predictor:
                 counter.inc(count)
         if tally.ignored:
             telemetry.ignored.inc(tally.ignored)
+
+
+def _sizes(rows: int, most: int) -> Iterator[int]:
+    # of the steps of at most so many rows that these rows are
+    for start in range(0, rows, most):
+        yield min(most, rows - start)
 
 
 def _slices(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:

@@ -8,8 +8,11 @@ been passed over a few times.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeVar
+
+from service.errors import CallerLeft
 
 FORGET = 0.98  # what an earlier turn still counts for, at each new one
 PASSED_OVER = 4  # turns that the first line has, at most, while somebody waits in the second
@@ -158,6 +161,84 @@ class Turns:
         if self._waiting and not (self._waiting_later and self._passed_over >= PASSED_OVER):
             return self._waiting
         return self._waiting_later
+
+
+class Asker(Protocol):
+    """Who asks; `left`: whether it waits no longer."""
+
+    left: bool
+
+
+class Until(NamedTuple):
+    """How long there is a point in working on a request: up to a `deadline`, in seconds of
+    `perf_counter`, None for none, and while its `asker` waits.
+    """
+
+    deadline: float | None
+    asker: Asker | None
+
+    def check_asker(self) -> None:
+        """Raises:
+        CallerLeft: the asker waits no longer.
+        """
+        if self.asker is not None and self.asker.left:
+            raise CallerLeft("the caller left before its request was answered")
+
+
+Step = TypeVar("Step")
+
+
+class StepsInTurns:
+    """Works on the requests of one route, a step a turn; `pace` learns what their rows take.
+
+    `low_priority`: whether they wait in the second line.
+    """
+
+    def __init__(self, turns: Turns, pace: Pace, *, low_priority: bool) -> None:
+        self._turns = turns
+        self._pace = pace
+        self._low_priority = low_priority
+
+    async def work(
+        self,
+        steps: Iterator[Step],
+        sizes: Iterable[int],
+        until: Until,
+        waited: Callable[[float], None] | None = None,
+    ) -> list[Step]:
+        """What the steps give: one for each of `sizes`, which is how many rows it has. `waited` is
+        called with the seconds before the first.
+
+        Raises:
+            CallerLeft: the asker waits no longer.
+            TimeoutError: the next step would end, or this one did, after the deadline.
+        """
+        done: list[Step] = []
+        deadline = until.deadline
+        longest = -1.0  # of the steps so far, in seconds
+        asked_at = perf_counter()
+        for rows in sizes:
+            if not done:  # before the first step, what others took in the last turns
+                longest = rows * self._pace.row_seconds
+            await self._turns.take(deadline, low_priority=self._low_priority)
+            begun = now = perf_counter()
+            if waited is not None and not done:
+                waited(begun - asked_at)
+            try:
+                until.check_asker()
+                if deadline is None:
+                    done.append(next(steps))
+                    continue
+                if begun + longest >= deadline:
+                    raise TimeoutError
+                done.append(next(steps))
+                now = perf_counter()
+                longest = max(longest, now - begun)
+                if now > deadline:
+                    raise TimeoutError
+            finally:
+                self._turns.release(self._pace, rows)
+        return done
 
 
 def _too_late(turn: "asyncio.Future[None]") -> None:

@@ -19,13 +19,12 @@ from model.encoding import Encoded, Slate
 from model.errors import InputError
 from model.page.beginning import shown_fields
 from model.vocabulary import FieldVocabulary, Vocabulary
-from service.errors import CallerLeft, DeadlinePassed
+from service.errors import DeadlinePassed
 from service.observe.metrics import Telemetry
 from service.scoring.answers import LeastChange, WhatIfAnswer
 from service.scoring.live_version import Live
 from service.scoring.payloads import WhatIfScoringRequest
-from service.scoring.predictor import Asker
-from service.scoring.turns import Pace, Turns
+from service.scoring.turns import Asker, Pace, StepsInTurns, Turns, Until
 from service.scoring.views import SLICE_ROWS
 
 Answers = NDArray[np.float32]
@@ -70,8 +69,7 @@ class WhatIf:
         most_rows: int = MOST_ROWS,
         timeout_ms: float | None = None,
     ) -> None:
-        self._turns = turns
-        self._pace = pace
+        self._in_turns = StepsInTurns(turns, pace, low_priority=True)
         self._most_rows = most_rows
         self._timeout_ms = timeout_ms
         self._rows = telemetry.rows.labels("/whatif")
@@ -102,15 +100,16 @@ class WhatIf:
         vocabularies = await self._vocabularies(live)
         names = shown if asked.field is None else [asked.field]
         try:
-            work = _work(live, asked, vocabularies, names, self._most_rows)
-            told = await self._in_turns(work, deadline, asker)
+            work = _Work(live, asked, vocabularies, names, self._most_rows)
+            await self._in_turns.work(work.steps(), work.sizes(), Until(deadline, asker))
         except TimeoutError:
             raise DeadlinePassed(f"the request's timeout of {timeout_ms:g} ms is over") from None
         if degraded:
             self._degraded.inc()
-        told.degraded = degraded
-        self._rows.inc(told.tried)
-        return _json.encode(told)
+        assert work.answer is not None  # noqa: S101  its steps end with it
+        work.answer.degraded = degraded
+        self._rows.inc(work.answer.tried)
+        return _json.encode(work.answer)
 
     async def _vocabularies(self, live: Live) -> dict[str, FieldVocabulary]:
         # of the version that was asked of last; in a thread, as large ones take a while to read
@@ -119,37 +118,30 @@ class WhatIf:
             self._known = (live.version, read)
         return self._known[1]
 
-    async def _in_turns(
-        self, work: "Iterator[WhatIfAnswer | None]", deadline: float | None, asker: Asker | None
-    ) -> WhatIfAnswer:
-        while True:
-            await self._turns.take(deadline, low_priority=True)
-            try:
-                if asker is not None and asker.left:
-                    raise CallerLeft("the caller left before its request was answered")
-                if deadline is not None and perf_counter() > deadline:
-                    raise TimeoutError
-                found = next(work)
-            finally:
-                self._turns.release(self._pace, SLICE_ROWS)
-            if found is not None:
-                return found
 
+@dataclass
+class _Work:
+    # in steps of a turn each; the last leaves the answer
 
-def _work(
-    live: Live,
-    asked: WhatIfScoringRequest,
-    vocabularies: Mapping[str, FieldVocabulary],
-    names: list[str],
-    most_rows: int,
-) -> Iterator[WhatIfAnswer | None]:
-    # in steps of a turn each; the last gives the answer
-    request = _Request(live, asked, vocabularies)
-    tried: list[_Tried] = []
-    for name, changes in request.plan(names, most_rows):
+    live: Live
+    asked: WhatIfScoringRequest
+    vocabularies: Mapping[str, FieldVocabulary]
+    names: list[str]
+    most_rows: int
+    answer: WhatIfAnswer | None = None
+
+    def sizes(self) -> Iterator[int]:
+        while self.answer is None:
+            yield SLICE_ROWS
+
+    def steps(self) -> Iterator[None]:
+        request = _Request(self.live, self.asked, self.vocabularies)
+        tried: list[_Tried] = []
+        for name, changes in request.plan(self.names, self.most_rows):
+            yield None
+            tried.append((yield from request.scored(name, changes)))
+        self.answer = request.answer(tried, listed=self.asked.field is not None)
         yield None
-        tried.append((yield from request.scored(name, changes)))
-    yield request.told(tried, listed=asked.field is not None)
 
 
 class _Request:
@@ -246,7 +238,7 @@ class _Request:
         of_ads = np.ascontiguousarray(rows.ids[:, ads]), np.ascontiguousarray(rows.values[:, ads])
         return scorer.predict(Slate(context, Encoded(*of_ads))).predictions
 
-    def told(self, tried: list[_Tried], *, listed: bool) -> WhatIfAnswer:
+    def answer(self, tried: list[_Tried], *, listed: bool) -> WhatIfAnswer:
         row = self._row
         others = np.delete(self._answers, row)
         answer = WhatIfAnswer(

@@ -21,7 +21,8 @@ from service.observe.metrics import Telemetry
 from service.scoring.admission import Admission, RouteLoad
 from service.scoring.live_version import Live
 from service.scoring.payloads import PayloadDecoder
-from service.scoring.predictor import Asker, Predictor
+from service.scoring.predictor import Predictor
+from service.scoring.turns import Asker
 from service.scoring.views import Explanations, View
 from service.settings import Settings
 from service.versions.shadow import Shadow
