@@ -1,23 +1,21 @@
 """A real Redis of the tests' own, emptied before each test, and stores on it."""
 
-import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import redis
-import uvicorn
 
+from app_server import client_of
 from commands import Commands
-from service.http.app import create_app
 from service.http.wire.connection import Connection
-from service.settings import Settings
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
 from service.store.version_store import VersionStore
+from service.versions.follower import DEFAULT_TIMES
 from service.versions.publish import publish
 
 
@@ -62,29 +60,15 @@ def served(
     of this process.
     """
     publish(tiny_bundle.directory, store, bundles)
-    running = []
+    with ExitStack() as running:
 
-    def start(max_rows_in_flight: int | None = None, **chosen: Any) -> httpx.Client:
-        settings = Settings.load(model="ads", bundles=tmp_path / "bundles", home=tmp_path, **chosen)
-        app = create_app(settings, redis_url, max_rows_in_flight=max_rows_in_flight)
-        server = uvicorn.Server(
-            uvicorn.Config(app, port=0, ws="none", log_config=None, loop="uvloop", http=Connection)
-        )
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
-        running.append((server, thread, client))
-        return client
+        def start(**chosen: Any) -> httpx.Client:
+            server = client_of(
+                redis_url, tmp_path, times=DEFAULT_TIMES, protocol=Connection, **chosen
+            )
+            return running.enter_context(server)
 
-    yield start
-    for server, thread, client in running:
-        client.close()
-        server.should_exit = True
-        thread.join()
+        yield start
 
 
 @pytest.fixture

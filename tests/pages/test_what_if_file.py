@@ -100,25 +100,21 @@ def check_equal(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> 
             assert mine["attention"] == pytest.approx(pair["attention"], abs=1e-5)
 
 
-@pytest.mark.parametrize("net", NETS)
-def test_the_file_scores_a_thousand_changes_as_the_service_does(
-    net: str, make_bundle: Callable[..., Bundle], watched: Callable[..., Any], tmp_path: Path
+@pytest.mark.parametrize(
+    ("net", "task", "count"), [*((net, "click", 1000) for net in NETS), ("fm", "regression", 20)]
+)
+def test_the_file_scores_changes_as_the_service_does(
+    net: str,
+    task: str,
+    count: int,
+    make_bundle: Callable[..., Bundle],
+    watched: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
-    bundle = make_bundle(net)
+    bundle = make_bundle(net, task=task)
     write_what_if(bundle.directory, tmp_path / "whatif.html")
     opened = watched((tmp_path / "whatif.html").as_uri())
-    rows = changed_rows(bundle, 1000, tiny_rows(50))
-    found = opened.page.evaluate(EXPLAIN, [{"context": {}, "candidates": [row]} for row in rows])
-    check_equal(found, expected_of(bundle, rows))
-
-
-def test_the_file_of_a_regression_has_scores(
-    make_bundle: Callable[..., Bundle], watched: Callable[..., Any], tmp_path: Path
-) -> None:
-    bundle = make_bundle("fm", task="regression")
-    write_what_if(bundle.directory, tmp_path / "whatif.html")
-    opened = watched((tmp_path / "whatif.html").as_uri())
-    rows = changed_rows(bundle, 20, tiny_rows(50))
+    rows = changed_rows(bundle, count, tiny_rows(50))
     found = opened.page.evaluate(EXPLAIN, [{"context": {}, "candidates": [row]} for row in rows])
     check_equal(found, expected_of(bundle, rows))
 

@@ -11,9 +11,12 @@ import httpx
 import uvicorn
 
 from service.http.app import create_app
+from service.http.wire.connection import Connection
 from service.scoring.what_if import MOST_ROWS
 from service.settings import Settings
 from service.versions.follower import Times
+
+OFTEN = Times(poll=0.05)
 
 
 @contextmanager
@@ -23,19 +26,24 @@ def client_of(
     redis_timeout: float = 1.0,
     max_rows_in_flight: int | None = None,
     max_whatif_rows: int = MOST_ROWS,
+    times: Times = OFTEN,
+    protocol: type[Connection] | None = None,
     **chosen: Any,
 ) -> Iterator[httpx.Client]:
-    """The app behind a real server, in a thread of this process; with settings as chosen."""
+    """The app behind a real server, in a thread of this process; with settings as chosen, and with
+    the service's own `protocol` below ASGI where it is given.
+    """
     settings = Settings.load(model="ads", bundles=tmp_path / "bundles", home=tmp_path, **chosen)
     app = create_app(
         settings,
         redis_url,
-        times=Times(poll=0.05),
+        times=times,
         redis_timeout=redis_timeout,
         max_rows_in_flight=max_rows_in_flight,
         max_whatif_rows=max_whatif_rows,
     )
-    server = uvicorn.Server(uvicorn.Config(app, port=0, ws="none", log_config=None))
+    own: dict[str, Any] = {} if protocol is None else {"http": protocol, "loop": "uvloop"}
+    server = uvicorn.Server(uvicorn.Config(app, port=0, ws="none", log_config=None, **own))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
