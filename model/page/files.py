@@ -7,7 +7,10 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "files"
 
+HEAD = Path(__file__).parent / "head.html"
+
 EXPLAIN, MODEL = "explain.html", "model.html"
+TITLES = {EXPLAIN: "Why this score?", MODEL: "The model"}
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 # What a browser may do for a page: run and show its own files, and ask the service it came from.
@@ -23,8 +26,13 @@ POLICY = {
 
 
 def read(name: str) -> bytes:
-    """The content of one of the `names`."""
-    return (FOLDER / name).read_bytes()
+    """The content of one of the `names`; a page with the head that all pages have."""
+    content = (FOLDER / name).read_bytes()
+    if name not in TITLES:
+        return content
+    head = HEAD.read_text(encoding="utf-8")
+    script = name.replace(".html", ".js")
+    return head.format(title=TITLES[name], script=script).encode() + content
 
 
 def names() -> list[str]:
