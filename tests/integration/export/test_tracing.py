@@ -116,7 +116,7 @@ def test_other_slots_of_the_ads_are_traced_anew():
     assert one != two
 
 
-def test_what_is_kept_holds_no_weights_and_is_bounded(monkeypatch):
+def test_kept_graphs_hold_no_weights_and_are_bounded(monkeypatch):
     monkeypatch.setattr(tracing, "KEPT", 2)
     for size in (2, 3, 4):
         scores(net("fm", embedding=size))

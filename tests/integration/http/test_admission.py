@@ -67,7 +67,7 @@ def test_the_wait_is_that_of_as_many_slices_of_each_request_in_flight_as_its_own
     assert limited.wait(100) == 0
 
 
-def test_who_takes_long_may_wait_as_long():
+def test_request_that_takes_long_may_wait_as_long():
     limited = admission(most_wait=0.0035)
     route_load = limited.route_load("/predict", 100)
     route_load.pace.observe(0.001, 100)
@@ -177,7 +177,7 @@ def ask(port, data, parts=1):
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-def test_what_would_wait_too_long_is_429_and_its_connection_goes_on(flooded, parts):
+def test_request_that_would_wait_too_long_gets_429_and_its_connection_stays(flooded, parts):
     port = flooded.base_url.port
     seen = ask(port, request(more=b"X-Request-Id: r-1\r\n"), parts)
     # whole requests are refused unparsed, others by the app: nobody can tell
@@ -192,13 +192,13 @@ def test_what_would_wait_too_long_is_429_and_its_connection_goes_on(flooded, par
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-def test_what_is_refused_is_not_decoded(flooded, parts):
+def test_refused_request_is_not_decoded(flooded, parts):
     broken = request("{" * len(BODY))
     seen = ask(flooded.base_url.port, broken, parts)
     assert {status for status, _, _ in seen} == {400, 429}
 
 
-def test_what_comes_whole_is_refused_before_its_head_is_parsed(flooded):
+def test_whole_request_is_refused_before_its_head_is_parsed(flooded):
     text = request(head=HEAD.replace(b"application/json", b"text/plain"))
     seen = ask(flooded.base_url.port, text)
     assert {status for status, _, _ in seen} == {415, 429}  # the app would say 415 first

@@ -156,7 +156,7 @@ def test_a_head_over_the_limit_is_431_and_closed(served, head):
         b"BREW /predict HTTP/1.1\r\nHost: pot\r\n\r\n",
     ],
 )
-def test_what_is_not_http_is_400_as_a_problem(served, data):
+def test_bytes_that_are_not_http_get_400_as_a_problem(served, data):
     with connect(served) as found:
         found.sendall(data)
         assert status_and_code(received(found)) == (400, "bad_request")
@@ -330,9 +330,7 @@ def test_idle_connections_make_room_the_oldest_first(small):
         assert idle[-1].recv(1 << 16).startswith(b"HTTP/1.1 200")
 
 
-def test_of_a_killed_worker_s_requests_those_in_flight_alone_are_lost(
-    tmp_path_factory, tiny_bundle
-):
+def test_killed_worker_loses_only_its_requests_in_flight(tmp_path_factory, tiny_bundle):
     commands = Commands(tmp_path_factory.mktemp("killed"))
     commands.publish(tiny_bundle.directory)
     with commands.serving(workers=2) as running:

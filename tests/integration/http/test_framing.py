@@ -190,7 +190,7 @@ def test_a_body_that_is_still_coming_when_it_is_refused_is_no_request(
     assert caller.answer() is None
 
 
-def test_who_holds_a_body_back_gets_100_where_it_is_wanted(head, caller):
+def test_caller_that_holds_a_body_back_gets_100_where_it_is_wanted(head, caller):
     for _ in range(2):
         caller.send(head(f"content-length: {len(BODY)}\r\n", "expect: 100-continue\r\n"))
         assert caller.answer() == (100, None)
@@ -231,7 +231,7 @@ def test_chunks_of_http_1_0_are_400_and_closed(head, caller):
 
 
 @pytest.mark.parametrize("garbage", [b"\0\0\0", b"GET /a b HTTP/1.1\r\n\r\n", b"x" * 20_000])
-def test_what_comes_before_garbage_is_answered_first(head, caller, garbage):
+def test_request_before_garbage_is_answered_first(head, caller, garbage):
     good = head(f"content-length: {len(BODY)}\r\n") + BODY
     caller.send(good * 3 + garbage)
     for _ in range(3):
@@ -248,7 +248,7 @@ def test_a_body_that_breaks_off_behind_others_is_refused_in_its_turn(head, calle
     assert caller.answer() is None
 
 
-def test_what_follows_the_last_request_is_not_read(head, caller):
+def test_bytes_after_the_last_request_are_not_read(head, caller):
     good = head(f"content-length: {len(BODY)}\r\n", "connection: close\r\n") + BODY
     caller.send(good + SMUGGLED + b"\0")
     assert is_scored(caller.answer())

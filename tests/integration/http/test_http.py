@@ -140,7 +140,7 @@ def test_a_live_version_is_ready_and_healthy(client, tiny_bundle):
     assert ready.json()["redis"] == "ok"
 
 
-def test_nothing_published_is_503_with_what_to_run_and_still_healthy(bare):
+def test_service_without_a_version_is_healthy_and_answers_503_with_what_to_run(bare):
     for method, path in (("POST", "/predict"), ("POST", "/explain"), ("GET", "/model")):
         answer = bare.request(method, path, json={"instances": ROWS} if method == "POST" else None)
         assert answer.status_code == 503, path

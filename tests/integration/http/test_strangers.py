@@ -119,7 +119,7 @@ def test_a_key_that_is_taken_out_of_the_file_or_put_in_is_followed_by_a_running_
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7"])  # noqa: S104  that it is refused
-def test_without_keys_nobody_listens_beyond_this_machine(commands, host):
+def test_service_without_keys_listens_on_this_machine_only(commands, host):
     done = commands.run("run", "--host", host, "--port", "0")
     assert done.returncode == 2
     assert "AFM_API_KEYS" in done.stderr
@@ -127,7 +127,7 @@ def test_without_keys_nobody_listens_beyond_this_machine(commands, host):
     assert done.stderr.count("\n") == 1
 
 
-def test_with_keys_or_when_told_so_it_listens_beyond_this_machine(commands, tmp_path):
+def test_service_listens_beyond_this_machine_with_keys_or_where_it_is_allowed(commands, tmp_path):
     make_key(tmp_path / "keys", "shop", ["predict"])
     for env in ({"AFM_API_KEYS": str(tmp_path / "keys")}, {"AFM_ALLOW_ANONYMOUS": "1"}):
         with commands.serving(AFM_HOST="0.0.0.0", **env) as served:  # noqa: S104  the test's point

@@ -84,7 +84,7 @@ def test_pages_of_the_origins_named_may_ask(served, tmp_path):
             assert named == (origin if allowed else None)
 
 
-def test_without_origins_nothing_is_said_of_them(served):
+def test_answer_without_origins_has_no_header_of_them(served):
     client = served()
     got = client.post("/predict", json=BODY, headers={"origin": "https://one.example"})
     assert got.status_code == 200

@@ -59,7 +59,7 @@ def test_an_ad_that_was_met_is_not_read_again(tiny_bundle):
 @pytest.mark.parametrize("net", NETS)
 @settings(deadline=None, max_examples=30)
 @given(data=st.data())
-def test_what_is_kept_is_to_the_bit_what_is_computed_anew(make_bundle, net, data):
+def test_ad_cache_keeps_to_the_bit_what_is_computed_anew(make_bundle, net, data):
     bundle = make_bundle(net)
     cache, scorer = cache_of(bundle, CacheLimits(data.draw(st.integers(0, 20)), 1 << 20))
     numbers = st.lists(st.integers(0, 30), min_size=1, max_size=40)
@@ -119,13 +119,13 @@ def test_an_ad_that_is_asked_for_again_and_again_outlives_those_that_are_not(tin
 
 
 @pytest.mark.parametrize("limits", [CacheLimits(0, 1 << 20), CacheLimits(1000, 0)])
-def test_without_room_nothing_is_kept(tiny_bundle, limits):
+def test_ad_cache_without_room_keeps_nothing(tiny_bundle, limits):
     cache, _ = cache_of(tiny_bundle, limits)
     assert [asked(cache, ad(1))[1] for _ in range(2)] == [[0], [0]]
     assert len(cache) == 0
 
 
-def test_other_bytes_are_another_ad(tiny_bundle):
+def test_ad_cache_takes_other_bytes_for_another_ad(tiny_bundle):
     cache, _ = cache_of(tiny_bundle)
     read = []
     for raw in (b'{"ad":"a1"}', b'{"ad": "a1"}', b'{"ad":"a2","ad":"a1"}'):

@@ -54,7 +54,7 @@ def test_a_request_whose_deadline_passed_while_it_waited_costs_nothing(live):
     assert view.slices == 0
 
 
-def test_what_came_too_long_ago_is_not_begun(live):
+def test_request_that_came_too_long_ago_is_not_begun(live):
     view = Counted()
     with pytest.raises(DeadlinePassed):
         asyncio.run(

@@ -202,7 +202,7 @@ def test_a_trial_that_outlasts_the_minutes_is_cut_and_gone_on_with(home, capsys,
 
 
 @pytest.mark.parametrize("left", ["damaged", "of another trial"])
-def test_what_a_run_left_of_a_trial_that_cannot_be_used_is_no_harm(home, left):
+def test_trial_that_a_run_left_and_that_cannot_be_used_does_no_harm(home, left):
     (home / "tuned").mkdir()
     path = home / "tuned" / RUNNING
     if left == "damaged":

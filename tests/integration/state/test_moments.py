@@ -75,7 +75,7 @@ def test_a_value_s_moments_follow_its_row_and_a_new_value_has_none_yet(tmp_path)
             assert before[FIRST].any()
 
 
-def test_they_are_those_of_the_epoch_that_the_bundle_has(tmp_path):
+def test_moments_are_those_of_the_epoch_that_the_bundle_has(tmp_path):
     best = fitted(tmp_path / "best", 3)
     start = WarmStart.open(best.directory).with_optimiser(moments_path(best.directory))
     wild = fitted(tmp_path / "wild", 2, start, learning_rate=50.0)

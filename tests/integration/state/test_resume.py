@@ -222,7 +222,7 @@ def test_a_full_disk_costs_one_line_and_leaves_what_was_whole(home, size):
     assert left(home) == set()
 
 
-def test_what_a_killed_fit_left_is_swept_by_the_next(home):
+def test_files_that_a_killed_fit_left_are_removed_by_the_next(home):
     command = [sys.executable, "-m", "training.cli", *arguments(home, "bundle")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     process.stderr.readline()

@@ -220,7 +220,7 @@ def test_a_warm_start_of_a_task_without_probabilities_is_held_against_the_bundle
     assert facts["last"] == facts["first"], "no step was made"
 
 
-def test_what_was_gone_on_with_can_be_gone_on_with(make_bundle, tmp_path):
+def test_bundle_of_a_warm_start_can_start_another_fit(make_bundle, tmp_path):
     second = go_on(make_bundle("afm"), tmp_path / "second", newer_rows(), STEP)
     third = go_on(second, tmp_path / "third", newer_rows(seed=8), STEP)
     assert third.manifest.training["from"] == second.version

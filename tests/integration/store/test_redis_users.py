@@ -91,7 +91,7 @@ def test_what_is_published_outlives_a_restart_of_redis(tmp_path, tiny_bundle, bu
         assert {"off", "~*", "&*", "+@all"} <= set(default.split())
 
 
-def test_who_has_no_password_comes_in_nowhere(logins):
+def test_user_without_a_password_is_refused_everywhere(logins):
     url = re.sub("//.*@", "//", logins["service"])
     for command in (("ping",), ("get", "afm:ads:active"), ("info",), *WRITES, *FOR_NOBODY):
         with redis.Redis.from_url(url) as client, pytest.raises(redis.AuthenticationError):

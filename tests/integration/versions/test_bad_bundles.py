@@ -128,7 +128,7 @@ def test_a_vocabulary_that_is_not_the_bundle_s_never_goes_live(
     is_refused_and_told(house, harm.__name__, code, says, capsys, monkeypatch)
 
 
-def test_what_is_unharmed_goes_live(house, make_bundle):
+def test_unharmed_bundle_goes_live(house, make_bundle):
     house.put(make_bundle(seed=2), "unharmed")
     house.store.activate("unharmed")
     until(lambda: house.follower.status.live.version == "unharmed")

@@ -294,6 +294,6 @@ def test_the_command_refuses_with_2_and_force_says_although_what(
     assert "allowed is 0.952 to 1.050" in on.stderr
 
 
-def test_what_the_bundle_keeps_is_plain_json_lines(good):
+def test_bundle_keeps_its_validation_rows_as_plain_json_lines(good):
     lines = (good.directory / VALIDATION).read_text().splitlines()
     assert all(json.loads(line)["row"].keys() == good.schema.fields.keys() for line in lines)

@@ -94,7 +94,7 @@ def reseal(bundle):
     path.write_text(json.dumps(manifest))
 
 
-def test_without_redis_nothing_is_copied(tiny_bundle, bundles, tmp_path):
+def test_publish_without_redis_copies_nothing(tiny_bundle, bundles, tmp_path):
     nowhere = VersionStore("redis://:secret@127.0.0.1:1", "ads", timeout=0.2)
     with pytest.raises(StoreUnavailable):
         publish(tiny_bundle.directory, nowhere, bundles)

@@ -223,7 +223,7 @@ def test_a_judgement_rests_after_each_of_its_steps(fitted):
     assert min(rests) > 0
 
 
-def test_only_a_version_that_never_was_live_is_judged_as_fresh(
+def test_shadow_takes_only_a_version_that_never_was_live_as_new(
     fitted, store, bundles, served, monkeypatch
 ):
     follower, fresh = served(OPEN), []
@@ -279,7 +279,7 @@ def test_a_good_retrain_passes(fitted, store, bundles, served):
     assert follower.status.live.version == fitted(2).version
 
 
-def test_what_was_seen_stands_in_the_log_and_is_right(changed, store, bundles, served):
+def test_log_has_the_figures_of_the_judgement(changed, store, bundles, served):
     served(OPEN)
     seen = only(decided(store, bundles, changed("scores x 1.3")), LIVE)["judged"]
     assert seen["mean"] == pytest.approx(1.3, rel=1e-5)

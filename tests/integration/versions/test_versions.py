@@ -75,7 +75,7 @@ def test_the_active_version_is_live_after_the_first_poll(tiny_bundle, store, bun
     assert follower.status.require().version == tiny_bundle.version
 
 
-def test_what_is_live_scores_as_the_bundle_does(tiny_bundle, store, bundles, follower):
+def test_live_version_scores_as_the_bundle_does(tiny_bundle, store, bundles, follower):
     publish(tiny_bundle.directory, store, bundles)
     follower.start()
     follower.wait(30)
@@ -86,7 +86,7 @@ def test_what_is_live_scores_as_the_bundle_does(tiny_bundle, store, bundles, fol
     assert found.probabilities.tolist() == expected.probabilities.tolist()
 
 
-def test_nothing_published_says_what_to_run(follower):
+def test_worker_without_a_version_says_what_to_run(follower):
     follower.start()
     follower.wait(30)
     with pytest.raises(NoModel, match="afm-serve publish BUNDLE --model ads"):
@@ -236,7 +236,7 @@ def test_golden_rows_that_differ_are_refused(tiny_bundle, tmp_path):
         make_live("ads", forged, forged.read_vocabulary_bytes())
 
 
-def test_without_redis_the_live_version_stays_and_the_fault_is_told(
+def test_live_version_stays_without_redis_and_the_fault_is_shown(
     tiny_bundle, store, bundles, follower, telemetry, redis_url, raw_redis
 ):
     publish(tiny_bundle.directory, store, bundles)

@@ -1,6 +1,7 @@
 """Labelled raw rows as lines of JSON."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ from model.errors import BundleError
 LINE = '{"row": {"ad": "a1"}, "label": 1}'
 
 
-def rows(group=None, weights=(1.0, 2.5)):
+def rows(group: Any = None, weights: Any = (1.0, 2.5)) -> Any:
     raw = [{"ad": "a1", "tags": ["x", "ü"], "price": 3.5}, {"ad": None, "price": None}]
     return LabelledRows(raw, np.array([0.0, 1.0]), np.array(weights), group)
 
 
 @pytest.mark.parametrize("group", [None, np.array([7, 7])])
-def test_rows_read_back_as_they_were_written(group):
+def test_rows_read_back_as_they_were_written(group: Any) -> None:
     written = rows(group)
     read = LabelledRows.parse(written.dumps(), "file")
     assert read.rows == written.rows
@@ -28,13 +29,13 @@ def test_rows_read_back_as_they_were_written(group):
     assert len(read) == 2
 
 
-def test_a_line_says_no_more_than_it_must():
+def test_a_line_says_no_more_than_it_must() -> None:
     first, second = map(json.loads, rows().dumps().splitlines())
     assert first.keys() == {"row", "label"}
     assert second.keys() == {"row", "label", "weight"}
 
 
-def test_a_row_without_a_weight_weighs_1():
+def test_a_row_without_a_weight_weighs_1() -> None:
     assert LabelledRows.parse(LINE.encode(), "file").weights.tolist() == [1]
 
 
@@ -57,18 +58,18 @@ def test_a_row_without_a_weight_weighs_1():
     ],
     ids=range(13),
 )
-def test_a_line_that_is_no_labelled_row_is_named(line, says):
+def test_a_line_that_is_no_labelled_row_is_named(line: Any, says: Any) -> None:
     with pytest.raises(BundleError, match=rf"^file: line 2: .*{says}"):
         LabelledRows.parse(f"{LINE}\n{line}\n{LINE}".encode(), "file")
 
 
 @pytest.mark.parametrize("data", [b"", LINE.replace("}, ", '}, "weight": 0, ').encode()])
-def test_rows_that_weigh_nothing_are_refused(data):
+def test_rows_that_weigh_nothing_are_refused(data: Any) -> None:
     with pytest.raises(BundleError, match="no labelled row"):
         LabelledRows.parse(data, "file")
 
 
-def test_groups_are_given_to_all_rows_or_to_none():
+def test_groups_are_given_to_all_rows_or_to_none() -> None:
     grouped = LINE.replace("}, ", '}, "group": 3, ')
     with pytest.raises(BundleError, match="some rows have a group and some have none"):
         LabelledRows.parse(f"{LINE}\n{grouped}".encode(), "file")

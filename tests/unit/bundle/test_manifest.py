@@ -1,6 +1,7 @@
 """manifest.json: what is read back, and what is no manifest."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from model.manifest import FORMAT, Calibration, Dimensions, FileRecord, Manifest
 DIGEST = "0" * 64
 
 
-def manifest(**change) -> Manifest:
+def manifest(**change: Any) -> Manifest:
     facts = {
         "format": FORMAT,
         "version": "20260101120000-abcdef01",
@@ -29,21 +30,21 @@ def manifest(**change) -> Manifest:
     return Manifest(**(facts | change))
 
 
-def changed(**change) -> bytes:
+def changed(**change: Any) -> bytes:
     return json.dumps({**json.loads(manifest().dumps()), **change}).encode()
 
 
-def test_a_manifest_reads_back_equal():
+def test_a_manifest_reads_back_equal() -> None:
     assert Manifest.parse(manifest().dumps(), "manifest.json") == manifest()
 
 
-def test_a_manifest_is_json_for_people_too():
+def test_a_manifest_is_json_for_people_too() -> None:
     text = manifest(net="afm+").dumps().decode()
     assert '\n  "net": "afm+"' in text
     assert text.endswith("}\n")
 
 
-def test_equal_manifests_are_equal_bytes():
+def test_equal_manifests_are_equal_bytes() -> None:
     assert manifest().dumps() == manifest().dumps()
 
 
@@ -71,7 +72,7 @@ def test_equal_manifests_are_equal_bytes():
     ],
     ids=range(18),
 )
-def test_what_is_no_manifest_is_refused_in_one_line(data, says):
+def test_manifest_that_is_none_is_refused_in_one_line(data: Any, says: Any) -> None:
     with pytest.raises(BundleError) as caught:
         Manifest.parse(data, "manifest.json")
     message = str(caught.value)
@@ -81,19 +82,19 @@ def test_what_is_no_manifest_is_refused_in_one_line(data, says):
 
 
 @pytest.mark.parametrize("key", ["version", "net", "task", "files", "dimensions", "calibration"])
-def test_a_key_that_is_missing_is_named(key):
+def test_a_key_that_is_missing_is_named(key: Any) -> None:
     body = json.loads(manifest().dumps())
     del body[key]
     with pytest.raises(BundleError, match=f"{key}: Field required"):
         Manifest.parse(json.dumps(body).encode(), "manifest.json")
 
 
-def test_the_history_of_training_may_be_missing():
+def test_the_history_of_training_may_be_missing() -> None:
     body = json.loads(manifest().dumps())
     del body["training"]
     assert Manifest.parse(json.dumps(body).encode(), "manifest.json").training == {}
 
 
-def test_a_manifest_cannot_be_changed():
+def test_a_manifest_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         manifest().net = "fm"

@@ -1,7 +1,7 @@
 """One call of a command line: its exit status, and the one line that a mistake is answered with."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 import typer
@@ -11,7 +11,7 @@ from model.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
-def app():
+def app() -> Any:
     app = command_line("Does things with nets.", "tool fit log.csv")
 
     @app.command(epilog=epilog("tool fit log.csv --epochs 3"))
@@ -30,7 +30,7 @@ def app():
     return app
 
 
-def test_a_command_that_ends_well_returns_0(app, capsys):
+def test_a_command_that_ends_well_returns_0(app: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(app, "tool", ["fit", "log.csv", "--epochs", "3"]) == 0
     assert capsys.readouterr() == ("log.csv 3\n", "")
 
@@ -48,7 +48,9 @@ def test_a_command_that_ends_well_returns_0(app, capsys):
     ],
     ids=" ".join,
 )
-def test_a_mistake_of_the_user_is_one_line_and_status_2(app, capsys, arguments, said):
+def test_a_mistake_of_the_user_is_one_line_and_status_2(
+    app: Any, capsys: pytest.CaptureFixture[str], arguments: Any, said: Any
+) -> None:
     assert run_command(app, "tool", arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -57,12 +59,14 @@ def test_a_mistake_of_the_user_is_one_line_and_status_2(app, capsys, arguments, 
     assert err.count("\n") == 1
 
 
-def test_an_interrupted_command_returns_130_and_says_what_is_left(app, capsys):
+def test_an_interrupted_command_returns_130_and_says_what_is_left(
+    app: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_command(app, "tool", ["interrupt"], "interrupted, nothing written") == 130
     assert capsys.readouterr().err == "tool: interrupted, nothing written\n"
 
 
-def test_help_shows_ranges_and_examples(app, capsys):
+def test_help_shows_ranges_and_examples(app: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(app, "tool", ["fit", "--help"]) == 0
     shown = capsys.readouterr().out
     assert "[default: 1; 1<=x<=9]" in shown

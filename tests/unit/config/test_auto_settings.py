@@ -1,5 +1,7 @@
 """Settings that are "auto": by the rows trained on, or of a few that are tried."""
 
+from typing import Any
+
 import pytest
 
 from training.config import FEWEST_TO_CHOOSE, MOST_PENALTY, TRIED, Config, Step
@@ -9,26 +11,26 @@ from training.config import FEWEST_TO_CHOOSE, MOST_PENALTY, TRIED, Config, Step
     ("rows", "batch"),
     [(1, 256), (9_000, 256), (102_399, 256), (102_400, 512), (10**6, 4096), (10**9, 4096)],
 )
-def test_a_batch_is_larger_where_there_are_more_rows(rows, batch):
+def test_a_batch_is_larger_where_there_are_more_rows(rows: Any, batch: Any) -> None:
     sized = Step().sized(rows)
     assert sized.batch == batch
     assert sized.learning_rate == pytest.approx(2e-3 * (batch / 256) ** 0.5)
 
 
-def test_the_penalty_beside_the_summed_loss_is_the_same_for_every_log():
+def test_the_penalty_beside_the_summed_loss_is_the_same_for_every_log() -> None:
     assert Step().sized(10**4).l2_embedding * 10**4 == pytest.approx(TRIED[0][0])
     assert Step().sized(100).l2_embedding == MOST_PENALTY
     assert Step().sized(10**6).l2_embedding * 10**6 == pytest.approx(TRIED[0][0])
 
 
-def test_a_setting_that_is_given_stays_and_sized_steps_stay_as_they_are():
+def test_a_setting_that_is_given_stays_and_sized_steps_stay_as_they_are() -> None:
     given = Step(batch=7, learning_rate=0.3, dropout=0.2, l2_embedding=0.01)
     sized = given.sized(10**6)
     assert sized.model_dump() == given.model_dump()
     assert sized.sized(10) == sized
 
 
-def test_several_penalties_are_tried_where_none_is_given_and_rows_are_enough():
+def test_several_penalties_are_tried_where_none_is_given_and_rows_are_enough() -> None:
     rows = FEWEST_TO_CHOOSE
     tried = Step().tried(rows)
     assert [(s.l2_embedding * rows, s.dropout) for s in tried] == [pytest.approx(t) for t in TRIED]
@@ -37,7 +39,7 @@ def test_several_penalties_are_tried_where_none_is_given_and_rows_are_enough():
     assert Step(l2_embedding=0.1).tried(rows) == (Step(l2_embedding=0.1).sized(rows),)
 
 
-def test_attention_takes_what_was_chosen_before_it_unless_it_has_its_own():
+def test_attention_takes_what_was_chosen_before_it_unless_it_has_its_own() -> None:
     fit = Step(l2_embedding=0.25, dropout=0.5).sized(100)
     settled = Config().settled(100, 5, fit)
     assert settled.fit == fit
@@ -48,8 +50,8 @@ def test_attention_takes_what_was_chosen_before_it_unless_it_has_its_own():
 
 @pytest.mark.parametrize(("fields", "size"), [(1, 16), (10, 12), (24, 5), (39, 4), (400, 4)])
 def test_the_vectors_of_a_value_of_ffm_are_about_as_many_floats_on_any_number_of_fields(
-    fields, size
-):
+    fields: Any, size: Any
+) -> None:
     assert Config().of_ffm(fields) == size
     assert Config(ffm_embedding=7).of_ffm(fields) == 7
     settled = Config().settled(100, fields)

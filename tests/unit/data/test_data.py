@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -38,7 +39,7 @@ def written(tmp_path: Path, *lines: str, header: str = HEADER) -> Path:
     return path
 
 
-def test_a_csv_becomes_the_values_that_json_would_hold(tmp_path):
+def test_a_csv_becomes_the_values_that_json_would_hold(tmp_path: Path) -> None:
     path = written(tmp_path, "1,10710025208886284288,a;b,3.5,,,", "0,,,,,,")
     log = read_log(path, SCHEMA)
     assert log.rows() == [
@@ -51,7 +52,7 @@ def test_a_csv_becomes_the_values_that_json_would_hold(tmp_path):
     assert log.weights is log.group is log.time is None
 
 
-def test_parquet_and_csv_of_one_log_encode_alike(tmp_path):
+def test_parquet_and_csv_of_one_log_encode_alike(tmp_path: Path) -> None:
     csv = written(tmp_path, "1,21,a;b,3.5,,,", "0,7,c,,,,", "0,,,2,,,")
     parquet = tmp_path / "log.parquet"
     pl.DataFrame(
@@ -69,7 +70,7 @@ def test_parquet_and_csv_of_one_log_encode_alike(tmp_path):
     assert text.values.tolist() == typed.values.tolist()
 
 
-def test_rows_and_columns_encode_alike(tmp_path):
+def test_rows_and_columns_encode_alike(tmp_path: Path) -> None:
     log = read_log(written(tmp_path, "1,u,a;b,3.5,,,", "0,u,,1,,,", "1,v,a,,,,"), SCHEMA)
     encoder = Encoder(
         SCHEMA, {n: fit_vocabulary(f, log.columns[n]) for n, f in SCHEMA.fields.items()}
@@ -80,7 +81,7 @@ def test_rows_and_columns_encode_alike(tmp_path):
     assert columns.ids[2, 0] == encoder.offsets[0] + UNKNOWN  # v was seen once
 
 
-def test_weight_group_and_time_are_read_by_the_schema(tmp_path):
+def test_weight_group_and_time_are_read_by_the_schema(tmp_path: Path) -> None:
     log = read_log(written(tmp_path, "1,u,,1,0.5,x,30", "0,u,,1,2,y,10", "0,u,,1,0,x,20"), FULL)
     assert log.weights is not None
     assert log.group is not None
@@ -90,14 +91,14 @@ def test_weight_group_and_time_are_read_by_the_schema(tmp_path):
     assert log.time.tolist() == [30.0, 10.0, 20.0]
 
 
-def test_dates_of_different_zones_compare_as_moments(tmp_path):
+def test_dates_of_different_zones_compare_as_moments(tmp_path: Path) -> None:
     moments = ["2024-05-01 12:00:00+02:00", "2024-05-01T11:00:00", "2024-05-01 13:00:00.5+00:00"]
     log = read_log(written(tmp_path, *(f"1,u,,1,1,x,{m}" for m in moments)), FULL)
     assert log.time is not None
     assert np.diff(log.time).tolist() == [3600.0, 7200.5]
 
 
-def test_a_parquet_datetime_is_seconds_too(tmp_path):
+def test_a_parquet_datetime_is_seconds_too(tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
     times = pl.Series(["2024-05-01 10:00:00", "2024-05-01 11:00:00"]).str.to_datetime()
     schema = Schema.parse('label = "click"\ntime = "t"\n[fields.a]\nkind = "categorical"\n')
@@ -107,7 +108,7 @@ def test_a_parquet_datetime_is_seconds_too(tmp_path):
     assert log.time.tolist() == [1714557600.0, 1714561200.0]
 
 
-def test_a_log_to_be_scored_needs_no_label_weight_group_or_time(tmp_path):
+def test_a_log_to_be_scored_needs_no_label_weight_group_or_time(tmp_path: Path) -> None:
     path = written(tmp_path, "u,a,1", header="user,tags,price\n")
     log = read_log(path, FULL, labelled=False)
     assert log.rows() == [{"user": "u", "tags": ["a"], "price": 1.0}]
@@ -117,7 +118,7 @@ def test_a_log_to_be_scored_needs_no_label_weight_group_or_time(tmp_path):
         read_log(path, FULL)
 
 
-def test_a_field_without_a_column_is_named(tmp_path):
+def test_a_field_without_a_column_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, "1,u", header="click,user\n")
     with pytest.raises(DataError, match="no column 'tags'"):
         read_log(path, SCHEMA)
@@ -138,20 +139,22 @@ def test_a_field_without_a_column_is_named(tmp_path):
         ("2,u,a,1,1,x,1", r"column 'click', row 2: a label must be 0 or 1 .* got '2'"),
     ],
 )
-def test_a_bad_cell_is_named_by_column_row_and_value(tmp_path, line, message):
+def test_a_bad_cell_is_named_by_column_row_and_value(
+    tmp_path: Path, line: Any, message: Any
+) -> None:
     path = written(tmp_path, "0,u,a,1,1,x,1", line)
     with pytest.raises(DataError, match=message) as caught:
         read_log(path, FULL)
     assert "\n" not in str(caught.value)
 
 
-def test_a_date_that_is_none_is_named(tmp_path):
+def test_a_date_that_is_none_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, "0,u,a,1,1,x,2024-05-01", "0,u,a,1,1,x,2024-99-01")
     with pytest.raises(DataError, match="row 2: a time must be a number or an ISO date"):
         read_log(path, FULL)
 
 
-def test_times_are_read_by_the_schemas_form(tmp_path):
+def test_times_are_read_by_the_schemas_form(tmp_path: Path) -> None:
     form = 'time = "t"\ntime_format = "%d/%m/%Y %H:%M"'
     schema = Schema.parse(schema_text(FULL).replace('time = "t"', form))
     path = written(tmp_path, "0,u,a,1,1,x,28/11/2026 09:30", "1,u,a,1,1,x,01/12/2026 00:00")
@@ -161,18 +164,18 @@ def test_times_are_read_by_the_schemas_form(tmp_path):
         read_log(path, schema)
 
 
-def test_a_form_of_times_needs_a_time():
+def test_a_form_of_times_needs_a_time() -> None:
     with pytest.raises(SchemaError, match="time_format goes with a time"):
         Schema.parse('label = "click"\ntime_format = "%d/%m/%Y"\n' + FIELDS)
 
 
-def test_weights_of_nothing_are_refused(tmp_path):
+def test_weights_of_nothing_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path, "0,u,a,1,0,x,1", "1,u,a,1,0,x,1")
     with pytest.raises(DataError, match="weight 'w' is 0 in every row"):
         read_log(path, FULL)
 
 
-def test_blanks_around_a_number_do_not_matter(tmp_path):
+def test_blanks_around_a_number_do_not_matter(tmp_path: Path) -> None:
     log = read_log(written(tmp_path, "1,u,a, 2.5 ,,,", "0,u,a,  ,,,"), SCHEMA)
     assert log.columns["price"] == [2.5, None]
 
@@ -186,7 +189,9 @@ def test_blanks_around_a_number_do_not_matter(tmp_path):
         ("price", [1.0, float("inf")], "'price', row 2: expected a finite number, got inf"),
     ],
 )
-def test_a_parquet_column_that_its_field_cannot_hold_is_refused(tmp_path, field, cells, message):
+def test_a_parquet_column_that_its_field_cannot_hold_is_refused(
+    tmp_path: Path, field: Any, cells: Any, message: Any
+) -> None:
     columns = {"click": [0, 1], "user": ["u", "v"], "tags": ["a", "b"], "price": [1.0, 2.0]}
     path = tmp_path / "log.parquet"
     pl.DataFrame(columns | {field: cells}).write_parquet(path)
@@ -194,7 +199,7 @@ def test_a_parquet_column_that_its_field_cannot_hold_is_refused(tmp_path, field,
         read_log(path, SCHEMA)
 
 
-def test_taking_rows_keeps_everything_of_them_in_the_order_asked(tmp_path):
+def test_taking_rows_keeps_everything_of_them_in_the_order_asked(tmp_path: Path) -> None:
     log = read_log(written(tmp_path, "1,a,,1,3,x,30", "0,b,,2,4,y,10", "0,c,,3,5,z,20"), FULL)
     taken = log.take(np.array([2, 0]))
     assert taken.columns["user"] == ["c", "a"]
@@ -208,17 +213,17 @@ def test_taking_rows_keeps_everything_of_them_in_the_order_asked(tmp_path):
     assert taken.group.tolist() == [log.group[2], log.group[0]]
 
 
-def numbered(labels, **more) -> Log:
+def numbered(labels: Any, **more: Any) -> Log:
     labels = np.asarray(labels, dtype=np.float32)
     return Log({"row": list(range(len(labels)))}, labels, source="log.csv", **more)
 
 
-def plain_schema(**more) -> Schema:
+def plain_schema(**more: Any) -> Schema:
     head = "".join(f'{key} = "{value}"\n' for key, value in more.items())
     return Schema.parse(f'label = "click"\n{head}[fields.row]\nkind = "categorical"\n')
 
 
-def drawn(rows: int, seed: int = 1, **more) -> Log:
+def drawn(rows: int, seed: int = 1, **more: Any) -> Log:
     """Rows that differ, half of them clicks."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(2, size=rows).astype(np.float32)
@@ -226,7 +231,7 @@ def drawn(rows: int, seed: int = 1, **more) -> Log:
     return Log(columns, labels, source="log.csv", **more)
 
 
-def test_split_holds_out_about_the_share_and_loses_no_row():
+def test_split_holds_out_about_the_share_and_loses_no_row() -> None:
     log = drawn(5000)
     train, held = split(log, plain_schema(), share=0.1)
     assert sorted([*train.columns["row"], *held.columns["row"]]) == sorted(log.columns["row"])
@@ -236,7 +241,7 @@ def test_split_holds_out_about_the_share_and_loses_no_row():
 
 
 @pytest.mark.parametrize("by", ["fields", "group", "time"])
-def test_split_only_grows_with_the_log(by):
+def test_split_only_grows_with_the_log(by: Any) -> None:
     """What a shorter log held out, in another order, a longer one holds out as well."""
     groups = {"group": np.arange(3000) // 3} if by == "group" else {}
     times = {"time": np.arange(3000) / 7} if by == "time" else {}
@@ -253,7 +258,7 @@ def test_split_only_grows_with_the_log(by):
     assert len(second[1]) > len(held)
 
 
-def test_split_keeps_copies_of_a_row_on_one_side_whatever_their_labels():
+def test_split_keeps_copies_of_a_row_on_one_side_whatever_their_labels() -> None:
     once = drawn(500)
     twice = once.joined(replace(once, labels=1 - once.labels))
     train, held = split(twice, plain_schema(), share=0.2)
@@ -261,28 +266,28 @@ def test_split_keeps_copies_of_a_row_on_one_side_whatever_their_labels():
     assert len(held) % 2 == 0
 
 
-def test_split_takes_one_value_for_one_in_whatever_form_it_is_written():
+def test_split_takes_one_value_for_one_in_whatever_form_it_is_written() -> None:
     log = numbered([0, 1] * 200)
     other = replace(log, columns={"row": [f"{value}.0" for value in log.columns["row"]]})
     held, same = (split(one, plain_schema(), share=0.2)[1] for one in (log, other))
     assert [float(value) for value in same.columns["row"]] == held.columns["row"]
 
 
-def test_split_never_cuts_a_time():
+def test_split_never_cuts_a_time() -> None:
     time = np.repeat(np.arange(200.0), 5)
     train, held = split(drawn(1000, time=time), plain_schema(time="t"), share=0.1)
     assert not set(train.time) & set(held.time)
     assert len(held) % 5 == 0
 
 
-def test_split_never_cuts_a_group():
+def test_split_never_cuts_a_group() -> None:
     group = np.repeat(np.arange(250), 4)
     train, held = split(drawn(1000, group=group), plain_schema(group="g"), share=0.2)
     assert not set(train.group) & set(held.group)
     assert 120 < len(held) < 280
 
 
-def test_split_of_few_rows_takes_more_of_them_and_says_so():
+def test_split_of_few_rows_takes_more_of_them_and_says_so() -> None:
     """Of twelve rows the lowest tenth of all keys holds none, or all of one class."""
     for seed in range(20):
         train, held = split(drawn(24, seed), plain_schema(), share=0.1)
@@ -290,20 +295,20 @@ def test_split_of_few_rows_takes_more_of_them_and_says_so():
         assert held.held_out.share in (0.1, 0.2, 0.4)
 
 
-def test_split_without_both_classes_in_a_part_is_refused():
+def test_split_without_both_classes_in_a_part_is_refused() -> None:
     log = numbered([0] * 8 + [0, 1], time=np.arange(10.0))
     with pytest.raises(DataError, match=r"log\.csv: the .* needs both classes"):
         split(log, plain_schema(time="t"), share=0.2)
 
 
 @pytest.mark.parametrize("by", [{"time": np.ones(4)}, {"group": np.zeros(4, np.int64)}])
-def test_split_of_what_cannot_be_cut_is_refused(by):
+def test_split_of_what_cannot_be_cut_is_refused(by: Any) -> None:
     schema = plain_schema(**dict.fromkeys(by, "g"))
     with pytest.raises(DataError, match="4 rows cannot be split"):
         split(numbered([0, 1, 0, 1], **by), schema, share=0.1)
 
 
-def test_rows_that_a_rule_holds_out_are_left_out_of_older_ones():
+def test_rows_that_a_rule_holds_out_are_left_out_of_older_ones() -> None:
     log, schema = drawn(1000), plain_schema()
     rule = split(log, schema, share=0.1)[1].held_out
     left = without_held_out(log, schema, rule, None)
@@ -312,20 +317,20 @@ def test_rows_that_a_rule_holds_out_are_left_out_of_older_ones():
     assert without_held_out(log, schema, other) is log
 
 
-def test_a_group_has_one_number_in_every_log(tmp_path):
+def test_a_group_has_one_number_in_every_log(tmp_path: Path) -> None:
     one = read_log(written(tmp_path, "1,u,a,1,1,x,1", "0,u,a,1,1,7,1"), FULL)
     other = read_log(written(tmp_path, "1,u,a,1,1,7.0,1", "0,u,a,1,1,y,1"), FULL)
     assert one.group[1] == other.group[0]
     assert len({*one.group, *other.group}) == 3
 
 
-def test_one_class_is_refused_and_two_are_not():
+def test_labels_of_one_class_are_refused_and_of_two_are_not() -> None:
     require_contrast(numbered([0, 1]), "click")
     with pytest.raises(DataError, match=r"log\.csv: training needs both .* all labels are 1"):
         require_contrast(numbered([1, 1]), "click", "training")
 
 
-def test_a_sample_is_seeded_and_keeps_the_logs_order():
+def test_a_sample_is_seeded_and_keeps_the_logs_order() -> None:
     log = numbered([0, 1] * 100)
     drawn = sample(log, 30, seed=1)
     assert len(drawn) == 30
@@ -335,19 +340,19 @@ def test_a_sample_is_seeded_and_keeps_the_logs_order():
     assert sample(log, 30, seed=2).columns != drawn.columns
 
 
-def test_a_sample_of_more_rows_than_there_are_is_all_of_them():
+def test_a_sample_of_more_rows_than_there_are_is_all_of_them() -> None:
     log = numbered([0, 1, 1])
     assert sample(log, 4, seed=1).columns == log.columns
 
 
-def test_a_sample_never_cuts_a_group():
+def test_a_sample_never_cuts_a_group() -> None:
     group = np.repeat(np.arange(20), 5)
     drawn = sample(numbered([0, 1] * 50, group=group), 23, seed=1)
     assert len(drawn) == 20
     assert np.unique(drawn.group, return_counts=True)[1].tolist() == [5] * 4
 
 
-def test_joined_logs_keep_their_rows_and_their_groups_apart():
+def test_joined_logs_keep_their_rows_and_their_groups_apart() -> None:
     one = numbered([0, 1], group=np.array([0, 1]), weights=np.array([1, 2], np.float32))
     other = numbered([1, 1, 0], group=np.array([0, 0, 1]), weights=np.ones(3, np.float32))
     both = one.joined(other)
@@ -359,13 +364,13 @@ def test_joined_logs_keep_their_rows_and_their_groups_apart():
 
 
 @pytest.mark.parametrize("cell", ["", '""', "  "])
-def test_a_blank_group_is_refused_however_it_is_written(tmp_path, cell):
+def test_a_blank_group_is_refused_however_it_is_written(tmp_path: Path, cell: Any) -> None:
     path = written(tmp_path, "0,u,a,1,1,x,1", f"1,u,a,1,1,{cell},1")
     with pytest.raises(DataError, match=r"column 'g', row 2: a group cannot be blank"):
         read_log(path, FULL)
 
 
-def test_null_values_among_numbers_are_null_and_other_words_are_refused(tmp_path):
+def test_null_values_among_numbers_are_null_and_other_words_are_refused(tmp_path: Path) -> None:
     head = 'label = "click"\nnull_values = ["NA", "\\\\N", "-1"]\n'
     schema = Schema.parse(head + FIELDS)
     path = written(tmp_path, "1,NA,a;NA,-1.0,,,", "0,\\N,\\N,NA,,,", "0,-1,b, 2.50 ,,,")
@@ -378,7 +383,7 @@ def test_null_values_among_numbers_are_null_and_other_words_are_refused(tmp_path
         read_log(written(tmp_path, "1,u,a,?,,,"), schema)
 
 
-def test_texts_stay_as_they_are_and_lists_and_numbers_are_read(tmp_path):
+def test_texts_stay_as_they_are_and_lists_and_numbers_are_read(tmp_path: Path) -> None:
     path = written(tmp_path, "1, 1.50 ,[1 2],1e3,,,", "0,TRUE,['x'],.5,,,")
     assert read_log(path, SCHEMA).rows() == [
         {"user": " 1.50 ", "tags": ["1", "2"], "price": 1000.0},
@@ -386,7 +391,7 @@ def test_texts_stay_as_they_are_and_lists_and_numbers_are_read(tmp_path):
     ]
 
 
-def test_a_column_of_moments_is_checked_when_it_is_read(tmp_path):
+def test_a_column_of_moments_is_checked_when_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("click,ts\n1,2026-11-28 09:30\n0,\n1,1795901400\n0,soon\n")
     schema = Schema.parse(

@@ -1,6 +1,7 @@
 """What a draft makes of columns of every sort."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,7 +24,9 @@ def drafted(tmp_path: Path, rows: int = ROWS, suffix: str = ".csv", **columns: o
     return draft_schema(path, "click")
 
 
-def field_of(tmp_path: Path, name: str, cells: object, rows: int = ROWS, suffix: str = ".csv"):
+def field_of(
+    tmp_path: Path, name: str, cells: object, rows: int = ROWS, suffix: str = ".csv"
+) -> Any:
     text = drafted(
         tmp_path, rows, suffix, **{name: cells, "keep": ["x", "y", "z", "y"] * (rows // 4)}
     )
@@ -38,21 +41,21 @@ def integers(low: int, high: int, seed: int = 0) -> list[int]:
     return np.random.default_rng(seed).integers(low, high, ROWS).tolist()
 
 
-def test_text_is_categorical(tmp_path):
+def test_text_is_categorical(tmp_path: Path) -> None:
     assert isinstance(field_of(tmp_path, "device", repeat("ios", "web")), CategoricalField)
 
 
-def test_few_whole_numbers_are_categorical(tmp_path):
+def test_few_whole_numbers_are_categorical(tmp_path: Path) -> None:
     assert isinstance(field_of(tmp_path, "hour", integers(0, 24)), CategoricalField)
 
 
-def test_many_whole_numbers_that_count_something_are_numeric_by_quantiles(tmp_path):
+def test_many_whole_numbers_that_count_something_are_numeric_by_quantiles(tmp_path: Path) -> None:
     field = field_of(tmp_path, "balance", integers(-500, 500))
     assert isinstance(field, NumericField)
     assert (field.transform, field.bins) == ("quantile", 32)
 
 
-def test_fractions_are_numeric_though_nearly_every_row_has_its_own(tmp_path):
+def test_fractions_are_numeric_though_nearly_every_row_has_its_own(tmp_path: Path) -> None:
     field = field_of(tmp_path, "score", np.random.default_rng(1).random(ROWS).tolist())
     assert isinstance(field, NumericField)
 
@@ -60,33 +63,33 @@ def test_fractions_are_numeric_though_nearly_every_row_has_its_own(tmp_path):
 @pytest.mark.parametrize(
     "name", ["user_id", "userId", "userid", "query_id", "ad", "url_hash", "zip"]
 )
-def test_whole_numbers_with_the_name_of_an_id_are_categorical(tmp_path, name):
+def test_whole_numbers_with_the_name_of_an_id_are_categorical(tmp_path: Path, name: str) -> None:
     assert isinstance(field_of(tmp_path, name, integers(1, 900)), CategoricalField)
 
 
-def test_numbers_too_large_for_a_float_are_categorical(tmp_path):
+def test_numbers_too_large_for_a_float_are_categorical(tmp_path: Path) -> None:
     cells = [str(10710025208886284288 + n) for n in integers(0, 900)]
     assert isinstance(field_of(tmp_path, "target", cells), CategoricalField)
 
 
-def test_codes_with_leading_zeros_are_categorical(tmp_path):
+def test_codes_with_leading_zeros_are_categorical(tmp_path: Path) -> None:
     cells = [f"{n:05}" for n in integers(0, 900)]
     assert isinstance(field_of(tmp_path, "branch", cells), CategoricalField)
 
 
-def test_numbers_with_blanks_among_them_are_numeric(tmp_path):
+def test_numbers_with_blanks_among_them_are_numeric(tmp_path: Path) -> None:
     cells = [None if n % 5 == 0 else n for n in integers(0, 900)]
     text = drafted(tmp_path, age=cells)
     assert isinstance(Schema.parse(text).fields["age"], NumericField)
     assert "% missing; numbers from 1 to 899" in text
 
 
-def test_numbers_with_words_among_them_are_categorical(tmp_path):
+def test_numbers_with_words_among_them_are_categorical(tmp_path: Path) -> None:
     cells = ["old" if n % 5 == 0 else n for n in integers(0, 900)]
     assert isinstance(field_of(tmp_path, "age", [str(c) for c in cells]), CategoricalField)
 
 
-def test_a_short_log_has_no_bins_but_a_long_tail_its_logarithm(tmp_path):
+def test_a_short_log_has_no_bins_but_a_long_tail_its_logarithm(tmp_path: Path) -> None:
     even = np.random.default_rng(2).normal(size=200).tolist()
     tail = np.exp(np.random.default_rng(2).normal(size=200) * 3).tolist()
     assert field_of(tmp_path, "score", even, rows=200).transform == "standardise"
@@ -94,7 +97,9 @@ def test_a_short_log_has_no_bins_but_a_long_tail_its_logarithm(tmp_path):
 
 
 @pytest.mark.parametrize("separator", ["|", ";", ",", ", ", " | "])
-def test_text_that_a_separator_cuts_into_few_values_is_multivalue(tmp_path, separator):
+def test_text_that_a_separator_cuts_into_few_values_is_multivalue(
+    tmp_path: Path, separator: Any
+) -> None:
     rng = np.random.default_rng(3)
     names = ["art", "books", "cars", "food", "golf", "music"]
     cells = [
@@ -105,14 +110,14 @@ def test_text_that_a_separator_cuts_into_few_values_is_multivalue(tmp_path, sepa
     assert (field.separator, field.max_values) == (separator, 4)
 
 
-def test_lists_in_parquet_are_multivalue(tmp_path):
+def test_lists_in_parquet_are_multivalue(tmp_path: Path) -> None:
     cells = repeat(["a", "b"], ["c"], None, ["a"], [])
     field = field_of(tmp_path, "tags", cells, suffix=".parquet")
     assert isinstance(field, MultivalueField)
     assert field.max_values == 2
 
 
-def test_very_long_lists_are_cut_and_the_draft_says_so(tmp_path):
+def test_very_long_lists_are_cut_and_the_draft_says_so(tmp_path: Path) -> None:
     cells = ["|".join(map(str, range(n % 30))) for n in range(ROWS)]
     text = drafted(tmp_path, tags=cells)
     field = Schema.parse(text).fields["tags"]
@@ -121,12 +126,12 @@ def test_very_long_lists_are_cut_and_the_draft_says_so(tmp_path):
     assert "up to 29 values in a cell, the first 8 of them used" in text
 
 
-def test_names_with_a_comma_are_not_multivalue(tmp_path):
+def test_names_with_a_comma_are_not_multivalue(tmp_path: Path) -> None:
     cities = [f"town {n}, region {n}" for n in range(40)]
     assert isinstance(field_of(tmp_path, "place", repeat(*cities)), CategoricalField)
 
 
-def test_booleans_in_parquet_are_categorical(tmp_path):
+def test_booleans_in_parquet_are_categorical(tmp_path: Path) -> None:
     field = field_of(tmp_path, "adult", repeat(True, False), suffix=".parquet")
     assert isinstance(field, CategoricalField)
 
@@ -145,18 +150,20 @@ def test_booleans_in_parquet_are_categorical(tmp_path):
         ),
     ],
 )
-def test_a_column_that_tells_nothing_is_left_out_with_the_reason(tmp_path, name, cells, reason):
+def test_a_column_that_tells_nothing_is_left_out_with_the_reason(
+    tmp_path: Path, name: str, cells: Any, reason: Any
+) -> None:
     text = drafted(tmp_path, **{name: cells, "device": repeat("a", "b", "c")})
     assert list(Schema.parse(text).fields) == ["device"]
     comment = next(line for line in text.splitlines() if line.startswith(f'#   "{name}": '))
     assert reason in comment
 
 
-def test_a_constant_with_blanks_is_kept_since_the_blank_may_tell_something(tmp_path):
+def test_a_constant_with_blanks_is_kept_since_the_blank_may_tell_something(tmp_path: Path) -> None:
     assert field_of(tmp_path, "optin", repeat("yes", None)) is not None
 
 
-def test_what_the_ad_brings_is_a_candidate_and_the_rest_context(tmp_path):
+def test_draft_makes_columns_of_the_ad_candidates_and_the_rest_context(tmp_path: Path) -> None:
     text = drafted(
         tmp_path, ad_id=repeat("a", "b"), bidPrice=integers(0, 99), device=repeat("x", "y", "z")
     )
@@ -174,16 +181,16 @@ def test_what_the_ad_brings_is_a_candidate_and_the_rest_context(tmp_path):
         ("C1-bannerPos", ["c", "1", "banner", "pos"]),
     ],
 )
-def test_names_are_read_in_words(name, words):
+def test_names_are_read_in_words(name: str, words: Any) -> None:
     assert name_words(name) == words
 
 
-def test_each_field_stands_with_what_was_seen_of_it(tmp_path):
+def test_each_field_stands_with_what_was_seen_of_it(tmp_path: Path) -> None:
     text = drafted(tmp_path, device=repeat("ios", "web", None, "web"))
     assert "# 2 distinct, 25.0% missing; text\n[fields.device]" in text
 
 
-def test_dropped_weight_group_and_time_columns_are_no_fields(tmp_path):
+def test_dropped_weight_group_and_time_columns_are_no_fields(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     frame = {name: repeat("1", "2", "3") for name in ("a", "b", "w", "g", "t")}
     pl.DataFrame({"y": repeat(0, 1)} | frame).write_csv(path)
@@ -194,13 +201,13 @@ def test_dropped_weight_group_and_time_columns_are_no_fields(tmp_path):
     assert '#   "b": dropped as asked' in text
 
 
-def test_names_that_need_quoting_survive(tmp_path):
+def test_names_that_need_quoting_survive(tmp_path: Path) -> None:
     odd = 'pri"ce\n# [x] é\x7f'
     text = drafted(tmp_path, **{odd: repeat("a", "b", "c"), "same\nhere": [1] * ROWS})
     assert list(Schema.parse(text).fields) == [odd]
 
 
-def test_a_drafted_schema_reads_its_own_log(tmp_path):
+def test_a_drafted_schema_reads_its_own_log(tmp_path: Path) -> None:
     text = drafted(
         tmp_path, price=integers(0, 99), tags=repeat("a|b", "c", "a"), device=repeat("x", None)
     )
@@ -217,12 +224,12 @@ def test_a_drafted_schema_reads_its_own_log(tmp_path):
         (["1", None], "row 2: a label must be 0 or 1"),
     ],
 )
-def test_a_label_that_is_no_click_is_refused(tmp_path, labels, message):
+def test_a_label_that_is_no_click_is_refused(tmp_path: Path, labels: Any, message: Any) -> None:
     with pytest.raises(DataError, match=message):
         drafted(tmp_path, click=repeat(*labels), device=repeat("x", "y"))
 
 
-def test_columns_that_are_not_there_are_refused(tmp_path):
+def test_columns_that_are_not_there_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("click,a\n0,x\n1,x\n")
     with pytest.raises(DataError, match="no column 'Click'; there are 'click', 'a'"):
@@ -233,14 +240,14 @@ def test_columns_that_are_not_there_are_refused(tmp_path):
         draft_schema(path, "click", time="when")
 
 
-def test_a_log_without_a_useful_column_is_refused(tmp_path):
+def test_a_log_without_a_useful_column_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("click,a\n0,x\n1,x\n")
     with pytest.raises(DataError, match=r'no column is left .*"a": the same in every row'):
         draft_schema(path, "click")
 
 
-def test_a_draft_is_written_once_and_says_what_it_left_out(tmp_path):
+def test_a_draft_is_written_once_and_says_what_it_left_out(tmp_path: Path) -> None:
     path, out = tmp_path / "log.csv", tmp_path / "schema.toml"
     pl.DataFrame({"click": [0, 1] * 9, "a": ["x", "y"] * 9, "b": [1] * 18}).write_csv(path)
     assert write_draft(path, "click", out) == '#   "b": the same in every row'
@@ -251,7 +258,7 @@ def test_a_draft_is_written_once_and_says_what_it_left_out(tmp_path):
     assert out.read_text() == before
 
 
-def test_a_draft_that_fails_writes_nothing(tmp_path):
+def test_a_draft_that_fails_writes_nothing(tmp_path: Path) -> None:
     path, out = tmp_path / "log.csv", tmp_path / "schema.toml"
     path.write_text("click,a\n0,x\n2,y\n")
     with pytest.raises(DataError):

@@ -2,6 +2,8 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -170,7 +172,7 @@ DRAWN = {
 
 
 @pytest.fixture(scope="module")
-def drafted(tmp_path_factory):
+def drafted(tmp_path_factory: pytest.TempPathFactory) -> Any:
     path = tmp_path_factory.mktemp("kinds") / "log.csv"
     pl.DataFrame({"click": CLICKS, **DRAWN}, strict=False).write_csv(path)
     text = draft_schema(path, "click")
@@ -178,7 +180,7 @@ def drafted(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def schema(drafted):
+def schema(drafted: Any) -> Any:
     return drafted[2]
 
 
@@ -187,33 +189,33 @@ def comment(text: str, name: str) -> str:
     return text.partition(f"\n[fields.{name}]")[0].rpartition("\n")[2]
 
 
-def test_there_are_sixty_columns_and_more():
+def test_there_are_sixty_columns_and_more() -> None:
     assert len(DRAWN) >= 60
 
 
 @pytest.mark.parametrize("name", CATEGORICAL)
-def test_what_names_something_is_categorical(schema, name):
+def test_column_that_names_something_is_categorical(schema: Any, name: str) -> None:
     assert (schema.fields[name].kind, schema.fields[name].as_text) == ("categorical", False)
     assert schema.fields[name].null_values == ()
 
 
 @pytest.mark.parametrize("name", VERSIONS)
-def test_a_version_keeps_its_digits(schema, name):
+def test_a_version_keeps_its_digits(schema: Any, name: str) -> None:
     assert (schema.fields[name].kind, schema.fields[name].as_text) == ("categorical", True)
 
 
 @pytest.mark.parametrize("name", NUMERIC)
-def test_what_counts_something_is_numeric(schema, name):
+def test_column_that_counts_something_is_numeric(schema: Any, name: str) -> None:
     assert schema.fields[name].kind == "numeric"
 
 
 @pytest.mark.parametrize("name", MULTIVALUE)
-def test_lists_are_multivalue(schema, name):
+def test_lists_are_multivalue(schema: Any, name: str) -> None:
     assert (schema.fields[name].kind, schema.fields[name].max_values) == ("multivalue", 4)
 
 
 @pytest.mark.parametrize("name", MOMENTS)
-def test_a_moment_is_no_category_but_its_parts_are(schema, name):
+def test_a_moment_is_no_category_but_its_parts_are(schema: Any, name: str) -> None:
     assert name not in schema.fields
     parts = {field.part for field in schema.fields.values() if field.source == name}
     has_clock = name not in ("dotted", "compact", "date")
@@ -221,7 +223,9 @@ def test_a_moment_is_no_category_but_its_parts_are(schema, name):
 
 
 @pytest.mark.parametrize("name", LEFT_OUT)
-def test_what_tells_nothing_or_too_much_is_left_out_with_the_reason(drafted, name):
+def test_column_that_tells_nothing_or_too_much_is_left_out_with_the_reason(
+    drafted: Any, name: str
+) -> None:
     _, text, schema = drafted
     assert name not in schema.sources.values()
     line = next(line for line in text.splitlines() if line.startswith(f'#   "{name}": '))
@@ -238,19 +242,21 @@ def test_what_tells_nothing_or_too_much_is_left_out_with_the_reason(drafted, nam
         ("with_999", ("-999",)),
     ],
 )
-def test_what_stands_for_null_among_numbers_is_named(drafted, name, nulls):
+def test_text_that_stands_for_null_among_numbers_is_named(
+    drafted: Any, name: str, nulls: Any
+) -> None:
     _, text, schema = drafted
     assert schema.fields[name].null_values == nulls
     assert f" % of values are numbers; the others: {nulls[0]}" in comment(text, name)
 
 
-def test_the_reason_of_an_id_is_said(drafted):
+def test_the_reason_of_an_id_is_said(drafted: Any) -> None:
     _, text, _ = drafted
     assert "and no order in the label" in comment(text, "placement")
     assert "click rates that differ without following their order" in comment(text, "C14")
 
 
-def test_the_draft_reads_its_log_and_every_number_is_the_one_written(drafted):
+def test_the_draft_reads_its_log_and_every_number_is_the_one_written(drafted: Any) -> None:
     path, _, schema = drafted
     log = read_log(path, schema)
     assert log.columns["grouped"][:50] == EXPONENTIAL[:50].tolist()
@@ -264,7 +270,7 @@ def test_the_draft_reads_its_log_and_every_number_is_the_one_written(drafted):
     assert "9.10" in log.columns["os_version"]
 
 
-def test_a_time_named_as_such_gives_its_parts_too(tmp_path):
+def test_a_time_named_as_such_gives_its_parts_too(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     columns = {"click": CLICKS, "ts": MOMENTS["iso"], "device": CATEGORICAL["device"]}
     pl.DataFrame(columns).write_csv(path)
@@ -274,7 +280,9 @@ def test_a_time_named_as_such_gives_its_parts_too(tmp_path):
 
 
 @pytest.mark.parametrize("pattern", ["%d/%m/%Y %H:%M", "%m/%d/%Y %I:%M %p", "%d.%m.%Y"])
-def test_a_time_of_any_form_that_the_draft_knows_is_read_as_the_moment(tmp_path, pattern):
+def test_a_time_of_any_form_that_the_draft_knows_is_read_as_the_moment(
+    tmp_path: Path, pattern: Any
+) -> None:
     path = tmp_path / "log.csv"
     written = form(pattern)
     columns = {"click": CLICKS, "ts": written, "device": CATEGORICAL["device"]}
@@ -286,7 +294,7 @@ def test_a_time_of_any_form_that_the_draft_knows_is_read_as_the_moment(tmp_path,
 
 
 @pytest.mark.parametrize("name", ["unix", "C14", "grouped", "json", "iso", "price"])
-def test_parquet_is_drafted_as_csv_is(tmp_path, schema, name):
+def test_parquet_is_drafted_as_csv_is(tmp_path: Path, schema: Any, name: str) -> None:
     cells = TIMES if name == "iso" else DRAWN[name]
     path = tmp_path / "log.parquet"
     pl.DataFrame({"click": CLICKS, name: cells, "device": DRAWN["device"]}).write_parquet(path)
@@ -296,7 +304,9 @@ def test_parquet_is_drafted_as_csv_is(tmp_path, schema, name):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_counter_that_is_mostly_0_is_a_number_though_its_amounts_hardly_come_again(seed):
+def test_a_counter_that_is_mostly_0_is_a_number_though_its_amounts_hardly_come_again(
+    seed: int,
+) -> None:
     rng = np.random.default_rng(seed)
     amount = np.ceil(rng.gamma(2.0, 900, 20_000)) * (rng.random(20_000) < 0.07)
     chance = np.array([0.05, 0.02, 0.15, 0.5])[np.searchsorted([0.5, 900, 2500], amount)]

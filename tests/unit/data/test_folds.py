@@ -1,5 +1,7 @@
 """Parts of a log to judge on: what they hold, and what they never share."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,16 +13,16 @@ from training.data.log import Log
 SCHEMA = Schema.parse('label = "click"\n[fields.row]\nkind = "categorical"\n')
 
 
-def numbered(labels, **more):
+def numbered(labels: Any, **more: Any) -> Any:
     labels = np.asarray(labels, dtype=np.float32)
     return Log({"row": list(range(len(labels)))}, labels, source="log.csv", **more)
 
 
-def rows(log):
+def rows(log: Any) -> Any:
     return list(log.columns["row"])
 
 
-def test_folds_test_each_row_once_with_the_same_share_of_each_class():
+def test_folds_test_each_row_once_with_the_same_share_of_each_class() -> None:
     log = numbered([1] * 20 + [0] * 80)
     parts = list(folds(log, SCHEMA, 5, seed=1))
     assert sorted(row for _, test in parts for row in rows(test)) == list(range(100))
@@ -32,7 +34,7 @@ def test_folds_test_each_row_once_with_the_same_share_of_each_class():
     assert rows(next(folds(log, SCHEMA, 5, seed=2))[1]) != rows(parts[0][1])
 
 
-def test_folds_never_cut_a_group():
+def test_folds_never_cut_a_group() -> None:
     group = np.repeat(np.arange(30), 4)
     log = numbered([0, 1] * 60, group=group)
     parts = list(folds(log, SCHEMA, 3, seed=1))
@@ -42,7 +44,7 @@ def test_folds_never_cut_a_group():
         assert len(test) == 40
 
 
-def test_folds_roll_where_the_log_has_a_time():
+def test_folds_roll_where_the_log_has_a_time() -> None:
     time = np.random.default_rng(1).permutation(np.repeat(np.arange(40.0), 3))
     log = numbered([0, 1] * 60, time=time)
     parts = list(folds(log, SCHEMA, 4, seed=1))
@@ -54,7 +56,7 @@ def test_folds_roll_where_the_log_has_a_time():
 
 
 @pytest.mark.parametrize("more", [{}, {"group": np.repeat(np.arange(50), 4)}])
-def test_a_test_part_is_a_share_of_the_log(more):
+def test_a_test_part_is_a_share_of_the_log(more: Any) -> None:
     log = numbered([0, 1] * 100, **more)
     train, test = hold_out_test(log, SCHEMA, 0.2, seed=1)
     assert sorted(rows(train) + rows(test)) == list(range(200))
@@ -63,14 +65,14 @@ def test_a_test_part_is_a_share_of_the_log(more):
         assert not set(train.group) & set(test.group)
 
 
-def test_a_test_part_is_the_latest_where_the_log_has_a_time():
+def test_a_test_part_is_the_latest_where_the_log_has_a_time() -> None:
     log = numbered([0, 1] * 50, time=np.arange(100.0) // 4)
     train, test = hold_out_test(log, SCHEMA, 0.2, seed=1)
     assert (len(test), test.time.min()) == (20, 20.0)
     assert train.time.max() == 19.0
 
 
-def test_parts_that_cannot_be_are_refused():
+def test_parts_that_cannot_be_are_refused() -> None:
     with pytest.raises(DataError, match=r"log\.csv: 2 rows cannot be cut"):
         list(folds(numbered([0, 1]), SCHEMA, 5, seed=1))
     with pytest.raises(DataError, match="the test part needs both classes"):

@@ -1,5 +1,7 @@
 """Columns that hold the label, and columns that only look as if."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -11,7 +13,7 @@ ROWS = 4000
 CLICKS = (RNG.random(ROWS) < 0.2).astype(np.float32)
 
 
-def only_clicks(value, other=None, share=1.0):
+def only_clicks(value: Any, other: Any = None, share: Any = 1.0) -> Any:
     shown = (CLICKS == 1) & (RNG.random(ROWS) < share)
     return [value if one else other for one in shown]
 
@@ -47,23 +49,23 @@ HONEST = {
 
 
 @pytest.mark.parametrize("name", LEAKS)
-def test_a_column_that_holds_the_label_is_a_leak(name):
+def test_a_column_that_holds_the_label_is_a_leak(name: str) -> None:
     cells, why = LEAKS[name]
     assert why in (leak(cells, CLICKS) or "")
 
 
 @pytest.mark.parametrize("name", HONEST)
-def test_a_column_that_helps_or_not_is_none(name):
+def test_a_column_that_helps_or_not_is_none(name: str) -> None:
     assert leak(HONEST[name], CLICKS) is None
 
 
-def test_a_column_of_a_file_and_one_of_values_are_judged_alike():
+def test_a_column_of_a_file_and_one_of_values_are_judged_alike() -> None:
     texts = pl.Series([str(v) for v in LEAKS["dwell"][0]])
     assert leak(texts, CLICKS) == leak(LEAKS["dwell"][0], CLICKS)
     assert leaks({"a": texts, "b": HONEST["noise"]}, CLICKS).keys() == {"a"}
 
 
-def test_a_handful_of_clicks_accuses_no_column():
+def test_a_handful_of_clicks_accuses_no_column() -> None:
     few = np.zeros(ROWS, np.float32)
     few[:5] = 1
     assert leak(few.tolist(), few) is None

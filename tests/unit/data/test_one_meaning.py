@@ -48,49 +48,49 @@ class Kind:
     fields: tuple[str, ...]
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     return value
 
 
-def scientific(value):
+def scientific(value: Any) -> Any:
     return f"{Decimal(value):e}"
 
 
-def as_float(value):
+def as_float(value: Any) -> Any:
     return float(value)
 
 
-def longest(value):
+def longest(value: Any) -> Any:
     # a whole number keeps every digit that is written, and a float has no more than these
     return repr(value) if abs(value) >= 2**53 else f"{value:.17g}"
 
 
-def zone(hours):
+def zone(hours: Any) -> Any:
     return lambda at: at.astimezone(timezone(timedelta(hours=hours)))
 
 
-def iso(sep="T", spec="auto", hours=0, end=""):
+def iso(sep: Any = "T", spec: Any = "auto", hours: Any = 0, end: Any = "") -> Any:
     moved = zone(hours)
     return lambda at: moved(at).isoformat(sep, spec).replace("+00:00", "Z") + end
 
 
-def fraction(digits):
+def fraction(digits: Any) -> Any:
     return lambda at: at.strftime("%Y-%m-%d %H:%M:%S.%f").ljust(20 + digits, "0")
 
 
-def shortest(value):
+def shortest(value: Any) -> Any:
     return str(np.float32(value))
 
 
-def postgres(cell):
+def postgres(cell: Any) -> Any:
     return "{" + ",".join(f'"{v}"' if " " in v else v for v in cell) + "}"
 
 
-def numpy_texts(cell):
+def numpy_texts(cell: Any) -> Any:
     return "[" + " ".join(map(repr, cell)) + "]"
 
 
-def numbers_of(cell):
+def numbers_of(cell: Any) -> Any:
     return [float(shortest(value)) for value in cell]
 
 
@@ -228,7 +228,7 @@ NULL_CELLS = ("", "NA", "\\N", " ")
 
 
 @st.composite
-def columns(draw):
+def columns(draw: Any) -> Any:
     """For each kind a field, and a column of values with nulls as Parquet, CSV and JSON have it."""
     drawn = {}
     for name, kind in KINDS.items():
@@ -247,13 +247,15 @@ def columns(draw):
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return tmp_path_factory.mktemp("forms")
 
 
 @settings(max_examples=EXAMPLES, phases=[Phase.explicit, Phase.generate])  # shrinking takes minutes
 @given(columns())
-def test_a_value_scores_alike_in_every_form_whichever_was_learnt_from(home, drawn):
+def test_a_value_scores_alike_in_every_form_whichever_was_learnt_from(
+    home: Any, drawn: Any
+) -> None:
     fields, parquet, texts, typed = ([one[i] for one in drawn.values()] for i in range(4))
     schema = Schema.parse("label = 'click'\n" + "".join(fields))
     labels = [row % 2 for row in range(ROWS)]

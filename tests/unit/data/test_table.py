@@ -3,6 +3,7 @@
 import gzip
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,44 +16,44 @@ from training.data.table import label_array, plain, read_frame, read_table
 PATH = Path("log.csv")
 
 
-def test_every_csv_cell_is_text_so_that_big_ids_keep_their_digits(tmp_path):
+def test_every_csv_cell_is_text_so_that_big_ids_keep_their_digits(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("url,code,n\n10710025208886284288,007,1.50\n")
     frame = read_frame(path)
     assert frame.rows() == [("10710025208886284288", "007", "1.50")]
 
 
-def test_a_gzipped_csv_reads_as_the_plain_one(tmp_path):
+def test_a_gzipped_csv_reads_as_the_plain_one(tmp_path: Path) -> None:
     path = tmp_path / "log.csv.gz"
     path.write_bytes(gzip.compress(b"a,b\n1,x\n"))
     assert read_frame(path).rows() == [("1", "x")]
 
 
-def test_a_blank_cell_is_null_and_quotes_may_hold_commas_and_lines(tmp_path):
+def test_a_blank_cell_is_null_and_quotes_may_hold_commas_and_lines(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text('a,b\n,"x, y"\n1,"two\nlines"\n')
     assert read_frame(path).rows() == [(None, "x, y"), ("1", "two\nlines")]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_bytes(b"\xef\xbb\xbfa,b\n1,2\n")
     assert read_frame(path).columns == ["a", "b"]
 
 
-def test_only_the_columns_asked_for_are_read_each_once(tmp_path):
+def test_only_the_columns_asked_for_are_read_each_once(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("a,b,c\n1,2,3\n")
     assert read_frame(path, ["c", "a", "c"]).columns == ["c", "a"]
 
 
-def test_parquet_keeps_its_types(tmp_path):
+def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
     pl.DataFrame({"a": [1], "b": [["x", "y"]], "c": [True]}).write_parquet(path)
     assert read_frame(path).rows() == [(1, ["x", "y"], True)]
 
 
-def test_a_missing_column_is_named_with_those_there_are(tmp_path):
+def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match=r"log\.csv: no column 'click'; there are 'a', 'b'"):
@@ -86,7 +87,9 @@ def test_a_missing_column_is_named_with_those_there_are(tmp_path):
         ("log.xlsx", b"a,b\n1,2\n", r"unknown kind of file, expected \.csv"),
     ],
 )
-def test_an_unusable_file_gets_one_line_that_names_it(tmp_path, name, content, message):
+def test_an_unusable_file_gets_one_line_that_names_it(
+    tmp_path: Path, name: str, content: Any, message: Any
+) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:
@@ -95,7 +98,7 @@ def test_an_unusable_file_gets_one_line_that_names_it(tmp_path, name, content, m
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
+def test_a_missing_file_and_a_folder_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_frame(tmp_path / "log.csv")
     (tmp_path / "dir.csv").mkdir()
@@ -107,31 +110,31 @@ def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
     "cells",
     [["0", "1"], ["0.0", " 1 "], ["false", "True"], [0, 1], [0.0, 1.0], [False, True]],
 )
-def test_a_click_may_be_written_in_numbers_or_booleans(cells):
+def test_a_click_may_be_written_in_numbers_or_booleans(cells: Any) -> None:
     labels = label_array(pl.Series("click", cells), "click", PATH)
     assert labels.dtype == np.float32
     assert labels.tolist() == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("cell", ["2", "yes", "-1", "0.5", "nan", "inf"])
-def test_another_label_is_refused_with_row_and_value(cell):
+def test_another_label_is_refused_with_row_and_value(cell: Any) -> None:
     with pytest.raises(DataError, match=rf"'click', row 2: a label must be 0 or 1 .*'{cell}'"):
         label_array(pl.Series("click", ["1", cell, cell]), "click", PATH)
 
 
-def test_a_blank_label_is_refused():
+def test_a_blank_label_is_refused() -> None:
     with pytest.raises(DataError, match=r"row 1: a label must be 0 or 1 .* a blank cell"):
         label_array(pl.Series("click", [None, "1"], dtype=pl.String), "click", PATH)
 
 
-def test_a_regression_label_is_any_finite_number():
+def test_a_regression_label_is_any_finite_number() -> None:
     labels = label_array(pl.Series("y", ["-2.5", "7"]), "regression", PATH)
     assert labels.tolist() == [-2.5, 7.0]
     with pytest.raises(DataError, match="row 2: a label must be a finite number"):
         label_array(pl.Series("y", ["1", "inf"]), "regression", PATH)
 
 
-def test_parquet_types_become_what_json_can_hold():
+def test_parquet_types_become_what_json_can_hold() -> None:
     frame = pl.DataFrame(
         {
             "day": pl.Series(["2024-05-01"]).str.to_date(),
@@ -158,13 +161,13 @@ def test_parquet_types_become_what_json_can_hold():
 
 
 @pytest.mark.parametrize("cells", [[timedelta(1)], [[timedelta(1)]]])
-def test_durations_are_refused_by_name_and_with_what_to_do(cells):
+def test_durations_are_refused_by_name_and_with_what_to_do(cells: Any) -> None:
     with pytest.raises(DataError, match=r"'odd' holds .*Duration.*: write it as a number"):
         plain(pl.Series("odd", cells), PATH)
 
 
 @pytest.mark.parametrize("cells", [[{"a": 1}], [b"x"], [[[1]]]])
-def test_a_column_of_no_plain_values_is_refused(cells):
+def test_a_column_of_no_plain_values_is_refused(cells: Any) -> None:
     with pytest.raises(DataError, match=r"'odd' holds .* no plain values"):
         plain(pl.Series("odd", cells), PATH)
 
@@ -178,14 +181,16 @@ def test_a_column_of_no_plain_values_is_refused(cells):
         ("0,ios", "its first row looks like values: a header"),
     ],
 )
-def test_what_a_file_looks_like_is_said_where_a_column_is_not_found(tmp_path, header, hint):
+def test_error_of_a_column_not_found_says_what_the_file_looks_like(
+    tmp_path: Path, header: Any, hint: Any
+) -> None:
     path = tmp_path / "log.csv"
     path.write_text(f"{header}\n{header}\n")
     with pytest.raises(DataError, match=f"no column 'click'; .*; .*{hint}"):
         read_frame(path, ["click"])
 
 
-def test_cells_may_have_another_separator(tmp_path):
+def test_cells_may_have_another_separator(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text('a;b\n1;"x;y"\n')
     (tmp_path / "log.tsv").write_text('a\tb\n1\t"x\ty"\n')
     assert read_frame(Data((tmp_path / "log.csv",), ";")).rows() == [("1", "x;y")]
@@ -206,32 +211,32 @@ def test_cells_may_have_another_separator(tmp_path):
         (b'a,b\n1,"x\n\ny"\n\n2,\n', [("1", "x\n\ny"), ("2", None)]),
     ],
 )
-def test_blank_lines_are_no_rows(tmp_path, content, rows):
+def test_blank_lines_are_no_rows(tmp_path: Path, content: Any, rows: Any) -> None:
     path = tmp_path / "log.csv"
     path.write_bytes(content)
     assert read_frame(path).rows() == rows
 
 
 @pytest.mark.parametrize("content", [b",a\n0,x\n1,y\n", b"a,\nx,\ny,\n"])
-def test_a_column_without_a_name_is_left_out(tmp_path, content):
+def test_a_column_without_a_name_is_left_out(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "log.csv"
     path.write_bytes(content)
     assert read_frame(path).to_dict(as_series=False) == {"a": ["x", "y"]}
 
 
-def test_an_index_of_pandas_is_left_out_of_parquet(tmp_path):
+def test_an_index_of_pandas_is_left_out_of_parquet(tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
     pl.DataFrame({"a": ["x"], "__index_level_0__": [0], "": [1]}).write_parquet(path)
     assert read_frame(path).columns == ["a"]
 
 
-def test_a_backslash_at_the_end_of_a_cell_escapes_nothing(tmp_path):
+def test_a_backslash_at_the_end_of_a_cell_escapes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_bytes(b'a,b\n1,"C:\\"\n2,"C:\\""x"\n')
     assert read_frame(path)["b"].to_list() == ["C:\\", 'C:\\"x']
 
 
-def test_json_lines_hold_the_values_of_requests_as_text(tmp_path):
+def test_json_lines_hold_the_values_of_requests_as_text(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl.gz"
     lines = (
         b'\xef\xbb\xbf{"a": 21, "b": "x", "n": 100000000000000001}\r\n\n'
@@ -244,7 +249,7 @@ def test_json_lines_hold_the_values_of_requests_as_text(tmp_path):
     ]
 
 
-def test_a_log_may_be_several_files_a_folder_or_a_pattern(tmp_path):
+def test_a_log_may_be_several_files_a_folder_or_a_pattern(tmp_path: Path) -> None:
     for day, n in (("2026-11-27", 1), ("2026-11-28", 2.5)):
         folder = tmp_path / "logs" / f"day={day}" / "site=a%2Fb"
         folder.mkdir(parents=True)
@@ -262,7 +267,7 @@ def test_a_log_may_be_several_files_a_folder_or_a_pattern(tmp_path):
     assert several.at(1) == (files[1], 0)
 
 
-def test_columns_of_several_types_are_text(tmp_path):
+def test_columns_of_several_types_are_text(tmp_path: Path) -> None:
     one = pl.DataFrame({"a": [2**60 + 1], "b": [["x"]], "c": [True]})
     other = pl.DataFrame({"c": ["TRUE"], "b": ["y|z"], "a": [0.5]})
     for name, frame in (("1", one), ("2", other)):
@@ -271,7 +276,7 @@ def test_columns_of_several_types_are_text(tmp_path):
     assert frame.rows() == [(str(2**60 + 1), '["x"]', "true"), ("0.5", "y|z", "TRUE")]
 
 
-def test_a_bad_cell_is_named_by_its_own_file(tmp_path):
+def test_a_bad_cell_is_named_by_its_own_file(tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text("click,a\n1,x\n0,y\n")
     (tmp_path / "2.csv").write_text("click,a\n\n2,x\n")
     table = read_table(tmp_path)
@@ -284,7 +289,7 @@ def test_a_bad_cell_is_named_by_its_own_file(tmp_path):
         read_frame(tmp_path, ["a"])
 
 
-def test_text_may_be_packed_by_zstd(tmp_path):
+def test_text_may_be_packed_by_zstd(tmp_path: Path) -> None:
     path = tmp_path / "log.csv.zst"
     pl.DataFrame({"a": ["x\ny", "é"]}).write_csv(path, compression="zstd")
     assert read_frame(path)["a"].to_list() == ["x\ny", "é"]

@@ -1,6 +1,7 @@
 """Raw rows to ids and values: what each sort of value becomes, and what is refused."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,93 +43,93 @@ VOCABULARIES = {
 DEVICE, CITY, TAGS, PRICE, AGE = 0, 6, 10, 15, 19  # first table row of each field
 
 
-def encoder(strict=False):
+def encoder(strict: Any = False) -> Any:
     text = f"strict = true\n{SCHEMA}" if strict else SCHEMA
     return Encoder(Schema.parse(text), VOCABULARIES)
 
 
-def one(**row):
+def one(**row: Any) -> Any:
     encoded = encoder().encode([row])
     return encoded.ids[0].tolist(), encoded.values[0].tolist(), encoded.unknown
 
 
-def test_each_field_has_its_own_rows_of_the_table():
+def test_each_field_has_its_own_rows_of_the_table() -> None:
     built = encoder()
     assert built.offsets.tolist() == [DEVICE, CITY, TAGS, TAGS, TAGS, PRICE, AGE]
     assert built.rows == AGE + FIRST + 3
 
 
-def test_ids_are_int64_and_values_float32():
+def test_ids_are_int64_and_values_float32() -> None:
     encoded = encoder().encode([{"device": "ios"}])
     assert encoded.ids.dtype == np.int64
     assert encoded.values.dtype == np.float32
     assert len(encoded) == 1
 
 
-def test_a_known_value_gets_its_row():
+def test_a_known_value_gets_its_row() -> None:
     ids, values, unknown = one(device="ios")
     assert (ids[0], values[0]) == (DEVICE + FIRST, 1.0)
     assert not unknown
 
 
 @pytest.mark.parametrize("value", ["7", 7, 7.0, "7.0"])
-def test_forms_of_one_value_get_one_row(value):
+def test_forms_of_one_value_get_one_row(value: Any) -> None:
     assert one(device=value)[0][0] == DEVICE + FIRST + 1
 
 
 @pytest.mark.parametrize("value", [True, "true", "True"])
-def test_booleans_are_values_and_not_numbers(value):
+def test_booleans_are_values_and_not_numbers(value: Any) -> None:
     assert one(device=value)[0][0] == DEVICE + FIRST + 2
 
 
 @pytest.mark.parametrize("value", ["never seen", 8, 1, False, "IOS", "\ud800", "x" * 10000])
-def test_unknown_value_gets_the_unknown_row_and_is_counted(value):
+def test_unknown_value_gets_the_unknown_row_and_is_counted(value: Any) -> None:
     ids, values, unknown = one(device=value)
     assert (ids[0], values[0]) == (DEVICE + UNKNOWN, 1.0)
     assert unknown == {"device": 1}
 
 
 @pytest.mark.parametrize("row", [{"device": None}, {"device": ""}, {"age": 1}])
-def test_missing_is_a_feature_of_its_own_where_the_schema_asks_for_a_token(row):
+def test_missing_is_a_feature_of_its_own_where_the_schema_asks_for_a_token(row: Any) -> None:
     encoded = encoder().encode([row])
     assert (encoded.ids[0, 0], encoded.values[0, 0]) == (DEVICE + MISSING, 1.0)
 
 
-def test_missing_is_no_feature_where_the_schema_says_absent():
+def test_missing_is_no_feature_where_the_schema_says_absent() -> None:
     ids, values, _ = one(device="ios")
     assert (ids[1], values[1]) == (CITY + ABSENT, 0.0)
     assert (ids[5], values[5]) == (PRICE + ABSENT, 0.0)
 
 
-def test_each_of_several_values_takes_a_slot_and_the_rest_stay_empty():
+def test_each_of_several_values_takes_a_slot_and_the_rest_stay_empty() -> None:
     ids, values, _ = one(tags=["b", "a"])
     assert ids[2:5] == [TAGS + FIRST + 1, TAGS + FIRST, TAGS + ABSENT]
     assert values[2:5] == [1.0, 1.0, 0.0]
 
 
 @pytest.mark.parametrize("cell", ["b|a", ["b", None, "a"], ["b", "", "a"]])
-def test_text_with_separators_is_what_its_list_is(cell):
+def test_text_with_separators_is_what_its_list_is(cell: Any) -> None:
     assert one(tags=cell) == one(tags=["b", "a"])
 
 
 @pytest.mark.parametrize("cell", [None, [], "", [None]])
-def test_no_values_at_all_are_a_missing_value(cell):
+def test_no_values_at_all_are_a_missing_value(cell: Any) -> None:
     ids, values, _ = one(device="ios", tags=cell)
     assert ids[2:5] == [TAGS + MISSING, TAGS + ABSENT, TAGS + ABSENT]
     assert values[2:5] == [1.0, 0.0, 0.0]
 
 
-def test_unknown_values_of_a_list_are_counted_each():
+def test_unknown_values_of_a_list_are_counted_each() -> None:
     ids, _, unknown = one(tags=["x", "a", "y"])
     assert ids[2:5] == [TAGS + UNKNOWN, TAGS + FIRST, TAGS + UNKNOWN]
     assert unknown == {"tags": 2}
 
 
-def test_a_list_that_is_too_long_is_cut():
+def test_a_list_that_is_too_long_is_cut() -> None:
     assert one(tags=["a", "b", "a", "b"]) == one(tags=["a", "b", "a"])
 
 
-def test_a_list_that_is_too_long_is_an_error_under_a_strict_schema():
+def test_a_list_that_is_too_long_is_an_error_under_a_strict_schema() -> None:
     with pytest.raises(InputError) as caught:
         encoder(strict=True).encode([{"tags": ["a"]}, {"tags": ["a", "b", "a", "b"]}])
     assert (caught.value.code, caught.value.row, caught.value.field) == (
@@ -138,25 +139,25 @@ def test_a_list_that_is_too_long_is_an_error_under_a_strict_schema():
     )
 
 
-def test_a_number_scales_its_one_row():
+def test_a_number_scales_its_one_row() -> None:
     ids, values, _ = one(price=25)
     assert (ids[5], values[5]) == (PRICE + FIRST, 2.5)
 
 
-def test_a_quantile_number_picks_its_bin():
+def test_a_quantile_number_picks_its_bin() -> None:
     assert [one(age=age)[0][6] for age in (3, 18, 99.5)] == [AGE + FIRST + n for n in range(3)]
     assert one(age=3)[1][6] == 1.0
 
 
 @pytest.mark.parametrize("field", ["device", "tags", "price", "age"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_numbers_that_are_not_finite_are_refused(field, value):
+def test_numbers_that_are_not_finite_are_refused(field: Any, value: Any) -> None:
     with pytest.raises(InputError) as caught:
         encoder().encode([{"device": "ios"}, {field: [value] if field == "tags" else value}])
     assert (caught.value.code, caught.value.row, caught.value.field) == ("not_finite", 1, field)
 
 
-def test_an_integer_too_large_for_a_number_is_refused():
+def test_an_integer_too_large_for_a_number_is_refused() -> None:
     with pytest.raises(InputError, match="finite"):
         encoder().encode([{"price": 10**400}])
 
@@ -173,31 +174,33 @@ def test_an_integer_too_large_for_a_number_is_refused():
         ("age", [1], "got a list"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_refused_with_row_and_field(field, value, says):
+def test_a_value_of_the_wrong_type_is_refused_with_row_and_field(
+    field: Any, value: Any, says: Any
+) -> None:
     with pytest.raises(InputError, match=says) as caught:
         encoder().encode([{"device": "ios"}, {"device": "ios", field: value}])
     assert (caught.value.code, caught.value.row, caught.value.field) == ("wrong_type", 1, field)
 
 
-def test_errors_hold_no_value():
+def test_errors_hold_no_value() -> None:
     with pytest.raises(InputError) as caught:
         encoder().encode([{"price": "secret"}])
     assert "secret" not in str(caught.value)
 
 
-def test_a_row_without_any_known_field_is_refused():
+def test_a_row_without_any_known_field_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         encoder().encode([{"device": "ios"}, {"colour": "red"}])
     assert (caught.value.code, caught.value.row) == ("no_known_field", 1)
 
 
-def test_extra_keys_are_ignored_and_counted():
+def test_extra_keys_are_ignored_and_counted() -> None:
     encoded = encoder().encode_request({"device": "ios", "x": 1}, [{"y": 2}, {"y": 3, "z": {}}])
     assert encoded.ignored == 3
     assert np.array_equal(encoded.ids[0], encoder().encode([{"device": "ios"}]).ids[0])
 
 
-def test_a_candidates_value_wins_over_the_contexts_also_when_it_is_null():
+def test_a_candidates_value_wins_over_the_contexts_also_when_it_is_null() -> None:
     encoded = encoder().encode_request(
         {"device": "ios", "price": 10}, [{"price": 20}, {}, {"device": None}]
     )
@@ -205,22 +208,22 @@ def test_a_candidates_value_wins_over_the_contexts_also_when_it_is_null():
     assert encoded.ids[:, 0].tolist() == [DEVICE + FIRST, DEVICE + FIRST, DEVICE + MISSING]
 
 
-def test_a_fault_of_the_context_names_no_row():
+def test_a_fault_of_the_context_names_no_row() -> None:
     with pytest.raises(InputError) as caught:
         encoder().encode_request({"device": [1]}, [{"price": 1}, {"price": 2}])
     assert (caught.value.row, caught.value.field) == (None, "device")
 
 
-def test_an_unknown_value_of_the_context_is_counted_once():
+def test_an_unknown_value_of_the_context_is_counted_once() -> None:
     assert encoder().encode_request({"device": "?"}, [{}, {}, {}]).unknown == {"device": 1}
 
 
-def test_texts_name_what_stands_in_each_slot():
+def test_texts_name_what_stands_in_each_slot() -> None:
     row = {"device": 7.0, "tags": "b|x", "price": None, "age": 30}
     assert encoder().texts(row) == ["7", None, "b", "x", None, None, "30"]
 
 
-def test_slots_of_a_vocabulary_can_be_unknown_and_those_of_numbers_cannot():
+def test_slots_of_a_vocabulary_can_be_unknown_and_those_of_numbers_cannot() -> None:
     built = encoder()
     assert built.droppable.tolist() == [True, True, True, True, True, False, False]
 
@@ -243,7 +246,7 @@ rows = st.lists(
 
 
 @given(rows)
-def test_every_id_stays_within_the_rows_of_its_field(drawn):
+def test_every_id_stays_within_the_rows_of_its_field(drawn: Any) -> None:
     built = encoder()
     encoded = built.encode(drawn)
     ends = np.array([CITY, TAGS, PRICE, PRICE, PRICE, AGE, built.rows])
@@ -253,7 +256,7 @@ def test_every_id_stays_within_the_rows_of_its_field(drawn):
 
 
 @given(rows)
-def test_rows_columns_and_candidates_are_encoded_alike(drawn):
+def test_rows_columns_and_candidates_are_encoded_alike(drawn: Any) -> None:
     built = encoder()
     by_rows = built.encode(drawn)
     columns = {name: [row.get(name) for row in drawn] for name in built.schema.fields}
@@ -268,14 +271,14 @@ def test_rows_columns_and_candidates_are_encoded_alike(drawn):
 
 
 @given(rows)
-def test_a_row_that_went_through_json_is_encoded_alike(drawn):
+def test_a_row_that_went_through_json_is_encoded_alike(drawn: Any) -> None:
     built = encoder()
     through = built.encode(json.loads(json.dumps(drawn)))
     assert np.array_equal(built.encode(drawn).ids, through.ids)
     assert np.array_equal(built.encode(drawn).values, through.values)
 
 
-def learnt_by(body, **columns):
+def learnt_by(body: Any, **columns: Any) -> Any:
     """An encoder that learnt its fields from columns, each value often enough."""
     schema = Schema.parse(f'label = "click"\n{body}')
     sources = schema.sources
@@ -284,7 +287,7 @@ def learnt_by(body, **columns):
     )
 
 
-def row_of(built, value, source="f"):
+def row_of(built: Any, value: Any, source: Any = "f") -> Any:
     encoded = built.encode([{source: value}])
     return encoded.ids[0].tolist(), encoded.values[0].tolist()
 
@@ -302,7 +305,7 @@ CATEGORICAL = '[fields.f]\nkind = "categorical"\n'
         (["no", "unknown", "YES"], ["YES", "yes", True, "True"]),
     ],
 )
-def test_words_for_true_are_one_value_with_json_true(learnt, same):
+def test_words_for_true_are_one_value_with_json_true(learnt: Any, same: Any) -> None:
     built = learnt_by(CATEGORICAL, f=learnt)
     rows = [row_of(built, value) for value in same]
     assert rows == [rows[0]] * len(same)
@@ -310,18 +313,18 @@ def test_words_for_true_are_one_value_with_json_true(learnt, same):
     assert row_of(built, False) not in (rows[0], ([UNKNOWN], [1.0]))
 
 
-def test_words_for_true_are_counted_as_one_value():
+def test_words_for_true_are_counted_as_one_value() -> None:
     learnt = learnt_by(CATEGORICAL, f=["yes", True, "TRUE", "no", "NO", "unknown"])
     assert learnt.rows == FIRST + 3
 
 
-def test_letters_are_letters_where_the_field_has_others():
+def test_letters_are_letters_where_the_field_has_others() -> None:
     built = learnt_by(CATEGORICAL, f=["a", "t", "f", "n"])
     assert row_of(built, True) == row_of(built, "y") == ([UNKNOWN], [1.0])
     assert len({tuple(row_of(built, letter)[0]) for letter in "atfn"}) == 4
 
 
-def test_a_text_field_keeps_what_is_written():
+def test_a_text_field_keeps_what_is_written() -> None:
     built = learnt_by(CATEGORICAL + "as_text = true\n", f=["9.1", "9.10", "TRUE", "1e+05"])
     assert len({tuple(row_of(built, text)[0]) for text in ("9.1", "9.10", "TRUE", "1e+05")}) == 4
     assert row_of(built, 9.1) == row_of(built, " 9.1 ") == row_of(built, "9.1")
@@ -329,7 +332,7 @@ def test_a_text_field_keeps_what_is_written():
 
 
 @pytest.mark.parametrize("value", ["NA", "?", " NA ", "-1", -1, -1.0, "", " ", None])
-def test_null_values_are_null_in_every_form(value):
+def test_null_values_are_null_in_every_form(value: Any) -> None:
     nulls = 'null_values = ["NA", "?", "-1"]\n'
     named = learnt_by(CATEGORICAL + nulls, f=["NA", -1, "a"])
     assert named.rows == FIRST + 1
@@ -342,7 +345,7 @@ def test_null_values_are_null_in_every_form(value):
 
 
 @pytest.mark.parametrize("text", ["2.5", " 2.5", "+2.5", "25e-1", "02.50"])
-def test_a_number_may_be_a_text(text):
+def test_a_number_may_be_a_text(text: Any) -> None:
     body = '[fields.f]\nkind = "numeric"\n[fields.g]\nkind = "numeric"\ntransform = "quantile"\n'
     built = learnt_by(body, f=[0, 5], g=[0, 2, 5])
     assert row_of(built, text, "g") == row_of(built, 2.5, "g")
@@ -352,7 +355,7 @@ def test_a_number_may_be_a_text(text):
 
 
 @pytest.mark.parametrize("text", ["dear", "1,5", "0x1", "1_000", "nan", "NA", "٣", "1 2"])
-def test_a_text_that_is_no_number_is_refused(text):
+def test_a_text_that_is_no_number_is_refused(text: Any) -> None:
     with pytest.raises(InputError, match="expected a number, got a string"):
         one(price=text)
     with pytest.raises(InputError, match="expected a number, got a string"):
@@ -369,7 +372,7 @@ def test_a_text_that_is_no_number_is_refused(text):
         "1795901400",
     ],
 )
-def test_parts_of_one_moment_are_fields_of_their_own(moment):
+def test_parts_of_one_moment_are_fields_of_their_own(moment: Any) -> None:
     body = (
         '[fields.hour]\nkind = "categorical"\nsource = "ts"\npart = "hour"\n'
         '[fields.weekday]\nkind = "numeric"\nsource = "ts"\npart = "weekday"\ntransform = "none"\n'
@@ -383,7 +386,7 @@ def test_parts_of_one_moment_are_fields_of_their_own(moment):
     assert built.encode([{"ts": moment, "hour": 3}]).ignored == 1
 
 
-def test_a_moment_may_have_a_form_of_its_own():
+def test_a_moment_may_have_a_form_of_its_own() -> None:
     body = '[fields.h]\nkind = "numeric"\nsource = "t"\npart = "hour"\nformat = "%y%m%d%H"\n'
     built = learnt_by(body + 'transform = "none"\n', t=[26110100, "26110123"])
     assert [row_of(built, v, "t")[1] for v in (26110107, "26110107", 26110107.0)] == [[7.0]] * 3
@@ -392,7 +395,7 @@ def test_a_moment_may_have_a_form_of_its_own():
 
 
 @pytest.mark.parametrize("value", ["soon", True, ["2026-11-28"], float("inf"), 1e30])
-def test_what_is_no_moment_is_refused_by_its_field(value):
+def test_text_that_is_no_moment_is_refused_by_its_field(value: Any) -> None:
     built = learnt_by(
         '[fields.hour]\nkind = "categorical"\nsource = "ts"\npart = "hour"\n', ts=["2026-11-28"]
     )
@@ -401,7 +404,7 @@ def test_what_is_no_moment_is_refused_by_its_field(value):
     assert (caught.value.code, caught.value.row, caught.value.field) == ("wrong_type", 1, "hour")
 
 
-def test_vocabularies_of_earlier_bundles_know_their_values_as_they_are():
+def test_vocabularies_of_earlier_bundles_know_their_values_as_they_are() -> None:
     old = Vocabulary(("1.50", "FALSE", " a ", "2024-05-01 10:00:00", "NA", '["a"'))
     built = Encoder(Schema.parse('label = "click"\n' + CATEGORICAL), {"f": old})
     for number, value in enumerate(old.values):

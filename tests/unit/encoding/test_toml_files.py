@@ -1,6 +1,7 @@
 """TOML files as checked objects: what an error says, in one line."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -42,7 +43,7 @@ def said(text: str, error: type[AfmError] = ConfigError) -> str:
     return message
 
 
-def test_a_good_file_is_read():
+def test_a_good_file_is_read() -> None:
     found = parse(House, 'street = "Oak"\n[fields.tom]\nkind = "cat"', "house.toml", ConfigError)
     assert found == House(street="Oak", fields={"tom": Cat(kind="cat")})
 
@@ -63,31 +64,31 @@ def test_a_good_file_is_read():
         ('street = "Elm"', "nobody lives in Elm street"),
     ],
 )
-def test_a_fault_names_file_key_and_value(text, says):
+def test_a_fault_names_file_key_and_value(text: Any, says: Any) -> None:
     assert says in said(text)
 
 
-def test_a_fault_is_of_the_kind_that_the_caller_asks_for():
+def test_a_fault_is_of_the_kind_that_the_caller_asks_for() -> None:
     said("number = 2", SchemaError)
 
 
-def test_the_kind_that_was_chosen_is_no_part_of_the_key():
+def test_the_kind_that_was_chosen_is_no_part_of_the_key() -> None:
     text = 'street = "Oak"\n[fields.tom]\nkind = "cat"\nlives = 0'
     assert "fields.tom.cat" not in said(text)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = tmp_path / "none.toml"
     with pytest.raises(ConfigError, match=r"none\.toml: cannot be read: No such file"):
         read_text(path, ConfigError)
 
 
-def test_a_directory_is_no_file(tmp_path):
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         read_text(tmp_path, ConfigError)
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path):
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     path = tmp_path / "house.toml"
     path.write_bytes(b"street = \xff")
     with pytest.raises(ConfigError, match=r"house\.toml: not UTF-8 text"):

@@ -1,6 +1,7 @@
 """What a field learns from its column: ids that stay, scales, bins, and the one form of a value."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from model.vocabulary import (
 )
 
 
-def field(**settings):
+def field(**settings: Any) -> Any:
     body = "\n".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
     return Schema.parse(f'label = "y"\n[fields.f]\n{body}\n').fields["f"]
 
@@ -70,7 +71,7 @@ def field(**settings):
         ("0", "0"),
     ],
 )
-def test_a_value_has_one_text_form_whatever_it_came_from(value, text):
+def test_a_value_has_one_text_form_whatever_it_came_from(value: Any, text: Any) -> None:
     assert canonical(value) == text
 
 
@@ -97,59 +98,59 @@ def test_a_value_has_one_text_form_whatever_it_came_from(value, text):
         (7, [7]),
     ],
 )
-def test_a_multivalued_cell_is_a_list_or_text_with_separators(cell, values):
+def test_a_multivalued_cell_is_a_list_or_text_with_separators(cell: Any, values: Any) -> None:
     assert members(cell, "|") == values
 
 
-def test_values_below_min_count_are_left_out_and_the_frequent_come_first():
+def test_values_below_min_count_are_left_out_and_the_frequent_come_first() -> None:
     column = ["a"] * 2 + ["b"] * 3 + ["rare"] + [None] * 5 + [""] * 5
     learnt = fit_vocabulary(field(kind="categorical"), column)
     assert learnt == Vocabulary(("b", "a"), rare_counts={"rare": 1})
 
 
-def test_forms_of_one_value_are_counted_together_and_look_alikes_are_not():
+def test_forms_of_one_value_are_counted_together_and_look_alikes_are_not() -> None:
     column = [1, "1", 1.0, True, "True", 0, False]
     assert fit_vocabulary(field(kind="categorical", min_count=2), column).values == ("1", "true")
 
 
-def test_a_vocabulary_takes_a_row_for_each_value_beside_the_three_reserved():
+def test_a_vocabulary_takes_a_row_for_each_value_beside_the_three_reserved() -> None:
     assert Vocabulary(()).size == FIRST
     assert Vocabulary(("a", "b")).size == FIRST + 2
 
 
-def test_values_beyond_max_values_are_not_learnt_since_they_are_never_fed():
+def test_values_beyond_max_values_are_not_learnt_since_they_are_never_fed() -> None:
     learnt = fit_vocabulary(
         field(kind="multivalue", max_values=2, min_count=1), [["a", "b", "c"], "a|d|e"]
     )
     assert set(learnt.values) == {"a", "b", "d"}
 
 
-def test_a_vocabulary_grows_at_its_end_so_that_known_values_keep_their_ids():
+def test_a_vocabulary_grows_at_its_end_so_that_known_values_keep_their_ids() -> None:
     newer = ["z"] * 9 + ["b"] * 5 + ["y"] * 9 + ["x"] * 12
     grown = grow_vocabulary(Vocabulary(("a", "b")), field(kind="categorical"), newer)
     assert grown == Vocabulary(("a", "b", "x", "y", "z"))
 
 
-def test_a_new_value_is_admitted_from_min_count_rows_on_and_a_known_one_needs_none():
+def test_a_new_value_is_admitted_from_min_count_rows_on_and_a_known_one_needs_none() -> None:
     newer = ["twice"] * 2 + ["thrice", 3] * 3 + ["3.0"]
     grown = grow_vocabulary(Vocabulary(("a",)), field(kind="categorical", min_count=3), newer)
     assert grown == Vocabulary(("a", "3", "thrice"), rare_counts={"twice": 2})
 
 
-def test_a_value_that_is_rare_each_day_is_admitted_when_its_days_add_up():
+def test_a_value_that_is_rare_each_day_is_admitted_when_its_days_add_up() -> None:
     known, described = Vocabulary(("a",)), field(kind="categorical", min_count=3)
     for day in (["daily", "a"], ["daily", "other"], [3, "daily"]):
         known = grow_vocabulary(known, described, day)
     assert known == Vocabulary(("a", "daily"), rare_counts={"3": 1, "other": 1})
 
 
-def test_a_rare_value_is_admitted_by_rows_of_today_not_by_a_lower_min_count():
+def test_a_rare_value_is_admitted_by_rows_of_today_not_by_a_lower_min_count() -> None:
     known = Vocabulary((), rare_counts={"absent": 4, "today": 4})
     grown = grow_vocabulary(known, field(kind="categorical", min_count=2), ["today"])
     assert grown == Vocabulary(("today",), rare_counts={"absent": 4})
 
 
-def test_no_more_counts_are_kept_than_values_and_the_most_frequent_and_latest_are():
+def test_no_more_counts_are_kept_than_values_and_the_most_frequent_and_latest_are() -> None:
     described = field(kind="categorical", min_count=3)
     known = grow_vocabulary(Vocabulary(()), described, [f"old-{n}" for n in range(LEAST_KEPT)])
     grown = grow_vocabulary(known, described, ["twice", "twice", "new", "old-7"])
@@ -161,36 +162,36 @@ def test_no_more_counts_are_kept_than_values_and_the_most_frequent_and_latest_ar
     assert len(grow_vocabulary(many, described, rare).rare_counts) == 2 * LEAST_KEPT
 
 
-def test_a_vocabulary_without_counts_is_written_and_read_as_ever():
+def test_a_vocabulary_without_counts_is_written_and_read_as_ever() -> None:
     data = b'{"kind":"vocabulary","values":["a","b"]}\n'
     assert from_bytes(data, "f.json") == Vocabulary(("a", "b"))
     assert to_bytes(Vocabulary(("a", "b"))) == data
 
 
-def test_a_multivalued_field_grows_by_the_values_that_are_fed():
+def test_a_multivalued_field_grows_by_the_values_that_are_fed() -> None:
     described = field(kind="multivalue", max_values=2, min_count=1)
     grown = grow_vocabulary(Vocabulary(("a",)), described, [["b", "a", "never fed"], "c|b"])
     assert grown == Vocabulary(("a", "b", "c"))
 
 
-def test_nothing_new_leaves_an_equal_vocabulary():
+def test_vocabulary_grown_by_no_value_is_equal() -> None:
     known = Vocabulary(("b", "a"))
     assert grow_vocabulary(known, field(kind="categorical"), ["a", "a", "b", None]) == known
 
 
 @pytest.mark.parametrize("known", [Scaler(0.0, 1.0, 0.5, 0.25), Bins((1.0, 2.0))])
-def test_a_scale_and_bins_stay_whatever_newer_numbers_are(known):
+def test_a_scale_and_bins_stay_whatever_newer_numbers_are(known: Any) -> None:
     assert grow_vocabulary(known, field(kind="numeric"), [100.0, -7.0]) is known
 
 
-def test_standardise_gives_mean_zero_and_deviation_one():
+def test_standardise_gives_mean_zero_and_deviation_one() -> None:
     scaler = fit_vocabulary(field(kind="numeric"), [1.0, 2, None, 6])
     x = scaler.transform(np.array([1.0, 2, 6]))
     assert x.mean() == pytest.approx(0)
     assert x.std() == pytest.approx(1)
 
 
-def test_log1p_keeps_zero_and_sign_and_has_unit_size():
+def test_log1p_keeps_zero_and_sign_and_has_unit_size() -> None:
     scaler = fit_vocabulary(field(kind="numeric", transform="log1p"), [-5.0, 0.0, 100.0])
     x = scaler.transform(np.array([-5.0, 0.0, 100.0]))
     assert x[1] == 0
@@ -198,24 +199,24 @@ def test_log1p_keeps_zero_and_sign_and_has_unit_size():
     assert np.sqrt((x**2).mean()) == pytest.approx(1)
 
 
-def test_none_leaves_numbers_as_they_are():
+def test_scale_none_leaves_numbers_as_they_are() -> None:
     scaler = fit_vocabulary(field(kind="numeric", transform="none"), [-1.0, 4.0])
     assert scaler.transform(np.array([-1.0, 0.5, 4.0])).tolist() == [-1.0, 0.5, 4.0]
 
 
-def test_a_number_beyond_the_range_seen_is_scored_as_the_nearest_one_seen():
+def test_a_number_beyond_the_range_seen_is_scored_as_the_nearest_one_seen() -> None:
     scaler = fit_vocabulary(field(kind="numeric"), [0.0, 10.0])
     assert scaler.transform(np.array([1e300, -1e300])).tolist() == [1.0, -1.0]
 
 
 @pytest.mark.parametrize("transform", ["standardise", "log1p", "none"])
 @pytest.mark.parametrize("column", [[], [None, None], [0.0, 0.0], [3.0]])
-def test_a_column_without_spread_gives_finite_numbers(transform, column):
+def test_a_column_without_spread_gives_finite_numbers(transform: Any, column: Any) -> None:
     scaler = fit_vocabulary(field(kind="numeric", transform=transform), column)
     assert np.isfinite(scaler.transform(np.array([-1.0, 0.0, 3.0]))).all()
 
 
-def test_quantile_bins_hold_equal_shares():
+def test_quantile_bins_hold_equal_shares() -> None:
     bins = fit_vocabulary(
         field(kind="numeric", transform="quantile", bins=4), [float(n) for n in range(100)]
     )
@@ -224,7 +225,7 @@ def test_quantile_bins_hold_equal_shares():
     assert counts.min() >= 24
 
 
-def test_no_bin_is_left_without_a_training_row():
+def test_no_bin_is_left_without_a_training_row() -> None:
     numbers = [0.0] * 80 + [1.0] * 15 + [2.0] * 5
     bins = fit_vocabulary(field(kind="numeric", transform="quantile", bins=10), numbers)
     seen = set(bins.locate(np.array(numbers)).tolist())
@@ -232,7 +233,7 @@ def test_no_bin_is_left_without_a_training_row():
 
 
 @given(st.data(), st.integers(2, 40))
-def test_a_number_of_more_than_its_share_of_rows_has_a_bin_of_its_own(data, most):
+def test_a_number_of_more_than_its_share_of_rows_has_a_bin_of_its_own(data: Any, most: Any) -> None:
     frequent = st.sampled_from([-1.0, 0.0, 5.5])
     column = data.draw(st.lists(frequent | st.integers(-3, 9).map(float) | st.floats(-1e9, 1e9)))
     numbers = np.array(column)
@@ -247,7 +248,7 @@ def test_a_number_of_more_than_its_share_of_rows_has_a_bin_of_its_own(data, most
         assert bins.size >= FIRST + 3
 
 
-def test_a_counter_that_is_mostly_zero_keeps_its_bins():
+def test_a_counter_that_is_mostly_zero_keeps_its_bins() -> None:
     numbers = np.concatenate([np.zeros(9200), np.arange(1.0, 801.0)])
     bins = fit_vocabulary(field(kind="numeric", transform="quantile"), numbers.tolist())
     assert bins.size == FIRST + 32
@@ -256,12 +257,12 @@ def test_a_counter_that_is_mostly_zero_keeps_its_bins():
     assert counts[1:].min() >= 24
 
 
-def test_a_number_right_above_a_frequent_one_is_not_taken_for_it():
+def test_a_number_right_above_a_frequent_one_is_not_taken_for_it() -> None:
     bins = Bins.fit(np.array([0.0] * 90 + [3.0] * 5 + [7.0] * 5), 8)
     assert bins.locate(np.array([0.0, 0.001, 3.0, 7.0])).tolist() == [3, 4, 4, 5]
 
 
-def test_numbers_beyond_the_edges_fall_into_the_outer_bins():
+def test_numbers_beyond_the_edges_fall_into_the_outer_bins() -> None:
     bins = Bins((1.0, 2.0))
     assert bins.locate(np.array([-9.0, 1.0, 99.0])).tolist() == [FIRST, FIRST + 1, FIRST + 2]
 
@@ -276,7 +277,7 @@ def test_numbers_beyond_the_edges_fall_into_the_outer_bins():
         Bins((0.1, 0.2)),
     ],
 )
-def test_what_is_written_reads_back_equal(learnt):
+def test_what_is_written_reads_back_equal(learnt: Any) -> None:
     data = to_bytes(learnt)
     assert from_bytes(data, "f.json") == learnt
     assert to_bytes(from_bytes(data, "f.json")) == data
@@ -303,6 +304,6 @@ def test_what_is_written_reads_back_equal(learnt):
         b"\xff\xfe",
     ],
 )
-def test_bytes_that_are_no_vocabulary_are_refused_by_name(data):
+def test_bytes_that_are_no_vocabulary_are_refused_by_name(data: Any) -> None:
     with pytest.raises(BundleError, match=r"^f\.json: not a vocabulary"):
         from_bytes(data, "f.json")

@@ -1,5 +1,7 @@
 """A net against the one that it started from: figures, and the words for them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,18 +12,18 @@ ROWS = 2000
 
 
 @pytest.fixture
-def truth():
+def truth() -> Any:
     """Chances of clicks, and clicks."""
     rng = np.random.default_rng(1)
     chances = rng.beta(1, 4, ROWS)
     return chances, (rng.random(ROWS) < chances).astype(np.float32)
 
 
-def log(labels, group=None, weights=None):
+def log(labels: Any, group: Any = None, weights: Any = None) -> Any:
     return Log({}, labels, weights, group)
 
 
-def test_the_truth_beats_a_constant_and_the_words_say_so(truth):
+def test_the_truth_beats_a_constant_and_the_words_say_so(truth: Any) -> None:
     chances, clicks = truth
     constant = np.full(ROWS, clicks.mean())
     facts = against_baseline({"net": "fm"}, constant, chances, log(clicks), "click")
@@ -31,7 +33,7 @@ def test_the_truth_beats_a_constant_and_the_words_say_so(truth):
     assert baseline_words("afm", facts).startswith("afm beats the fm that it started from (valid")
 
 
-def test_a_constant_is_worse_than_the_truth_and_the_words_say_so(truth):
+def test_a_constant_is_worse_than_the_truth_and_the_words_say_so(truth: Any) -> None:
     chances, clicks = truth
     constant = np.full(ROWS, clicks.mean())
     facts = against_baseline({"net": "fm"}, chances, constant, log(clicks), "click")
@@ -40,7 +42,7 @@ def test_a_constant_is_worse_than_the_truth_and_the_words_say_so(truth):
     assert words.startswith("afm is worse than the fm that it started from: serve fm")
 
 
-def test_equal_nets_do_not_beat_each_other(truth):
+def test_equal_nets_do_not_beat_each_other(truth: Any) -> None:
     chances, clicks = truth
     facts = against_baseline({"net": "fwfm"}, chances, chances, log(clicks), "click")
     assert (facts["difference"], facts["interval"]) == (0, [0, 0])
@@ -54,7 +56,7 @@ def test_equal_nets_do_not_beat_each_other(truth):
     assert "not fitted" not in both
 
 
-def test_a_difference_within_the_noise_is_not_called_a_win(truth):
+def test_a_difference_within_the_noise_is_not_called_a_win(truth: Any) -> None:
     chances, clicks = truth
     noise = np.random.default_rng(2).normal(0, 1e-4, ROWS)
     near = np.clip(chances + noise, 1e-6, 1)
@@ -69,7 +71,7 @@ def test_a_difference_within_the_noise_is_not_called_a_win(truth):
     assert "not fitted" not in words
 
 
-def test_a_warm_start_is_held_against_its_bundle_by_name(truth):
+def test_a_warm_start_is_held_against_its_bundle_by_name(truth: Any) -> None:
     chances, clicks = truth
     constant = np.full(ROWS, clicks.mean())
     facts = against_baseline({"bundle": "v1"}, constant, chances, log(clicks), "click")
@@ -83,7 +85,7 @@ def test_a_warm_start_is_held_against_its_bundle_by_name(truth):
     )
 
 
-def test_regression_is_judged_by_rmse_where_less_is_better(truth):
+def test_regression_is_judged_by_rmse_where_less_is_better(truth: Any) -> None:
     chances, _ = truth
     targets = chances.astype(np.float32) * 10
     far, near = targets + 1.0, targets + np.tile([0.1, -0.1], ROWS // 2)
@@ -94,7 +96,7 @@ def test_regression_is_judged_by_rmse_where_less_is_better(truth):
     assert "afm beats" in baseline_words("afm", facts)
 
 
-def test_ranking_is_judged_by_gauc_where_more_is_better(truth):
+def test_ranking_is_judged_by_gauc_where_more_is_better(truth: Any) -> None:
     chances, clicks = truth
     group = np.arange(ROWS) // 10
     facts = against_baseline({"net": "fm"}, -chances, chances, log(clicks, group), "ranking")
@@ -105,7 +107,7 @@ def test_ranking_is_judged_by_gauc_where_more_is_better(truth):
     assert "is worse" in baseline_words("afm", turned)
 
 
-def test_weights_count(truth):
+def test_weights_count(truth: Any) -> None:
     chances, clicks = truth
     weights = np.where(np.arange(ROWS) < ROWS // 2, 1, 0).astype(np.float32)
     half = ROWS // 2
@@ -119,7 +121,7 @@ def test_weights_count(truth):
     assert weighted["last"] == pytest.approx(alone["last"])
 
 
-def test_a_figure_that_is_undefined_gives_no_verdict(truth):
+def test_a_figure_that_is_undefined_gives_no_verdict(truth: Any) -> None:
     chances, _ = truth
     same = np.zeros(ROWS, np.float32)
     groups = np.arange(ROWS)  # of one row each, within which nothing is ranked

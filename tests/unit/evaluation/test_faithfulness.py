@@ -1,6 +1,7 @@
 """Attention that was made to mean something, nothing, or the contrary, is told apart."""
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from training.evaluation.pair_effects import PairTerms
 ROWS, PAIRS = 300, 45
 
 
-def terms(attention, seed=0, present=None):
+def terms(attention: Any, seed: int = 0, present: Any = None) -> Any:
     rng = np.random.default_rng(seed)
     contribution = rng.normal(0, 1, (ROWS, PAIRS)) * (rng.random((ROWS, PAIRS)) < 0.2)
     present = np.ones((ROWS, PAIRS), bool) if present is None else present
@@ -30,27 +31,27 @@ def terms(attention, seed=0, present=None):
     )
 
 
-def test_attention_in_the_order_of_contributions_goes_all_the_way():
+def test_attention_in_the_order_of_contributions_goes_all_the_way() -> None:
     found = faithfulness(terms(lambda size, rng: size + 1e-3 * rng.random(size.shape)))
     assert found.share == pytest.approx(1.0, abs=0.02)
     assert "means something" in found.sentence()
     assert found.gain[1] > 0
 
 
-def test_attention_at_random_is_said_to_mean_nothing():
+def test_attention_at_random_is_said_to_mean_nothing() -> None:
     found = faithfulness(terms(lambda size, rng: rng.random(size.shape)))
     assert abs(found.share) < 0.2
     assert "does not say which pairs matter" in found.sentence()
 
 
-def test_attention_on_the_pairs_that_do_not_matter_is_said_to_mislead():
+def test_attention_on_the_pairs_that_do_not_matter_is_said_to_mislead() -> None:
     found = faithfulness(terms(lambda size, rng: 1 / (0.01 + size) + rng.random(size.shape)))
     assert found.gain[2] < 0
     assert "misleads" in found.sentence()
 
 
-def test_attention_that_sometimes_looks_the_right_way_means_little():
-    def partly(size, rng):
+def test_attention_that_sometimes_looks_the_right_way_means_little() -> None:
+    def partly(size: Any, rng: Any) -> Any:
         looks = rng.random((ROWS, 1)) < 0.3
         return np.where(looks, size + 1e-3, rng.random(size.shape))
 
@@ -59,7 +60,7 @@ def test_attention_that_sometimes_looks_the_right_way_means_little():
     assert "means little" in found.sentence()
 
 
-def test_uniform_attention_is_no_choice_whatever_the_order_of_the_pairs():
+def test_uniform_attention_is_no_choice_whatever_the_order_of_the_pairs() -> None:
     # stable sorting of ties would find the first pairs, and the first ones matter here
     found = terms(lambda size, _: np.ones(size.shape))
     order = np.argsort(-np.abs(found.contribution), axis=1)
@@ -77,7 +78,7 @@ def test_uniform_attention_is_no_choice_whatever_the_order_of_the_pairs():
     assert "hardly differ" in tried.sentence()
 
 
-def test_nearly_equal_weights_are_no_choice_even_in_the_right_order():
+def test_nearly_equal_weights_are_no_choice_even_in_the_right_order() -> None:
     tried = faithfulness(terms(lambda size, _: 1 + 1e-3 * size))
     assert tried.share == pytest.approx(1.0, abs=0.02)
     assert 0.99 < tried.effective < 1
@@ -85,7 +86,7 @@ def test_nearly_equal_weights_are_no_choice_even_in_the_right_order():
     assert "means" not in tried.sentence()
 
 
-def test_no_choice_of_pairs_moves_the_logit_further_than_the_upper_curve():
+def test_no_choice_of_pairs_moves_the_logit_further_than_the_upper_curve() -> None:
     found = terms(None, seed=3)
     few = PairTerms(
         found.encoded,
@@ -102,7 +103,7 @@ def test_no_choice_of_pairs_moves_the_logit_further_than_the_upper_curve():
         assert tried.contributing.mean[k - 1] == pytest.approx(np.mean(furthest), abs=1e-6)
 
 
-def test_attention_never_lies_above_the_upper_curve_nor_goes_more_than_all_the_way():
+def test_attention_never_lies_above_the_upper_curve_nor_goes_more_than_all_the_way() -> None:
     # in the order of signed contributions it moves the logit further than that of their size does
     found = terms(None)
     attention = np.exp(found.contribution)
@@ -119,19 +120,19 @@ def test_attention_never_lies_above_the_upper_curve_nor_goes_more_than_all_the_w
     assert tried.share < 1
 
 
-def test_without_any_pair_the_whole_moves():
+def test_faithfulness_without_pairs_is_that_of_the_whole() -> None:
     found = terms(None, seed=3)
     tried = faithfulness(found)
     assert tried.whole == pytest.approx(np.abs(found.contribution.sum(1)).mean(), rel=1e-5)
 
 
-def test_without_attention_the_sentence_says_so():
+def test_faithfulness_sentence_says_that_there_is_no_attention() -> None:
     tried = faithfulness(terms(None))
     assert (tried.attended, tried.share, tried.effective) == (None, None, None)
     assert tried.sentence().startswith("This net has no attention.")
 
 
-def test_pairs_that_are_not_there_are_not_drawn():
+def test_pairs_that_are_not_there_are_not_drawn() -> None:
     present = np.zeros((ROWS, PAIRS), bool)
     present[:, :3] = True
     tried = faithfulness(terms(lambda size, rng: rng.random(size.shape) + 0.1, present=present))
@@ -141,7 +142,7 @@ def test_pairs_that_are_not_there_are_not_drawn():
     assert tried.at == 1
 
 
-def test_rows_of_fewer_than_two_pairs_have_nothing_to_choose():
+def test_rows_of_fewer_than_two_pairs_have_nothing_to_choose() -> None:
     present = np.zeros((ROWS, PAIRS), bool)
     present[:, 0] = True
     assert faithfulness(terms(None, present=present)) is None
@@ -149,7 +150,7 @@ def test_rows_of_fewer_than_two_pairs_have_nothing_to_choose():
     assert faithfulness(terms(None, present=present)).rows == 7
 
 
-def test_the_same_seed_gives_the_same_figures():
+def test_the_same_seed_gives_the_same_figures() -> None:
     made = terms(lambda size, rng: rng.random(size.shape))
     one, two, other = (faithfulness(made, seed) for seed in (1, 1, 2))
     assert np.array_equal(one.random.mean, two.random.mean)

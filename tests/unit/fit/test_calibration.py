@@ -1,6 +1,7 @@
 """Calibration: each kind undoes the distortion it is made for, and none turns a ranking round."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from training.fit.calibration import (
 )
 
 
-def drawn(scale, shift, rows=50_000, seed=0):
+def drawn(scale: Any, shift: Any, rows: Any = 50_000, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
     logits = rng.normal(-1, 2, rows)
     chance = 1 / (1 + np.exp(-(scale * logits + shift)))
@@ -32,20 +33,20 @@ def drawn(scale, shift, rows=50_000, seed=0):
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.5, -1.0), (2.0, 0.7)])
-def test_the_line_that_drew_the_labels_is_found(scale, shift):
+def test_the_line_that_drew_the_labels_is_found(scale: Any, shift: Any) -> None:
     found = platt(*drawn(scale, shift))
     assert found.scale == pytest.approx(scale, rel=0.05)
     assert found.shift == pytest.approx(shift, abs=0.05)
 
 
-def test_the_mean_probability_is_the_click_rate_of_the_rows_it_was_fitted_on():
+def test_the_mean_probability_is_the_click_rate_of_the_rows_it_was_fitted_on() -> None:
     logits, labels, weights = drawn(0.3, 1.0, rows=999)
     found = platt(logits, labels, weights)
     probabilities = 1 / (1 + np.exp(-(found.scale * logits + found.shift)))
     assert probabilities.mean() == pytest.approx(labels.mean(), abs=1e-4)
 
 
-def test_weights_count_as_repeated_rows():
+def test_weights_count_as_repeated_rows() -> None:
     logits, labels, weights = drawn(0.7, 0.2, rows=500)
     weights[:100] = 3.0
     repeated = np.concatenate([np.arange(500), *[np.arange(100)] * 2])
@@ -55,33 +56,33 @@ def test_weights_count_as_repeated_rows():
     assert found.shift == pytest.approx(expected.shift, rel=1e-6)
 
 
-def test_logits_that_rank_the_wrong_way_round_are_left_as_they_are():
+def test_logits_that_rank_the_wrong_way_round_are_left_as_they_are() -> None:
     logits, labels, weights = drawn(1.0, 0.0)
     assert platt(-logits, labels, weights) == Calibration()
 
 
-def test_perfectly_separated_rows_give_a_finite_line():
+def test_perfectly_separated_rows_give_a_finite_line() -> None:
     logits = np.array([-2.0, -1.0, 1.0, 2.0])
     found = platt(logits, np.array([0.0, 0, 1, 1]), np.ones(4))
     assert np.isfinite([found.scale, found.shift]).all()
     assert found.scale > 0
 
 
-def test_equal_logits_give_a_finite_line():
+def test_equal_logits_give_a_finite_line() -> None:
     found = platt(np.full(10, 0.3), np.array([0.0, 1] * 5), np.ones(10))
     assert np.isfinite([found.scale, found.shift]).all()
 
 
-def chances(logits):
+def chances(logits: Any) -> Any:
     return 1 / (1 + np.exp(-logits))
 
 
-def labelled(chance, seed=1):
+def labelled(chance: Any, seed: int = 1) -> Any:
     rng = np.random.default_rng(seed)
     return (rng.random(len(chance)) < chance).astype(np.float64)
 
 
-def bent(logits):
+def bent(logits: Any) -> Any:
     """A distortion that no line undoes: sure logits are much too sure."""
     return np.where(logits > 0, 0.2 * logits, 1.5 * logits)
 
@@ -95,7 +96,7 @@ DISTORTIONS = {
 
 
 @pytest.mark.parametrize("kind", DISTORTIONS)
-def test_the_simplest_kind_that_undoes_a_distortion_is_chosen(kind):
+def test_the_simplest_kind_that_undoes_a_distortion_is_chosen(kind: Any) -> None:
     logits = np.random.default_rng(0).normal(-0.5, 2, 40_000)
     truth = DISTORTIONS[kind](logits)
     found = calibrate(logits, labelled(chances(truth)), np.ones(40_000))
@@ -108,7 +109,7 @@ def test_the_simplest_kind_that_undoes_a_distortion_is_chosen(kind):
 
 
 @pytest.mark.parametrize("kind", DISTORTIONS)
-def test_a_kind_that_is_asked_for_is_fitted_whatever_it_is_worth(kind):
+def test_a_kind_that_is_asked_for_is_fitted_whatever_it_is_worth(kind: Any) -> None:
     logits = np.random.default_rng(0).normal(-0.5, 2, 3000)
     found = calibrate(logits, labelled(chances(bent(logits))), np.ones(3000), kind)
     assert (found.kind, dict(found.losses)) == (kind, {})
@@ -118,7 +119,7 @@ def test_a_kind_that_is_asked_for_is_fitted_whatever_it_is_worth(kind):
 
 
 @pytest.mark.parametrize("kind", DISTORTIONS)
-def test_sampled_negatives_are_corrected_before_the_function_is_fitted(kind):
+def test_sampled_negatives_are_corrected_before_the_function_is_fitted(kind: Any) -> None:
     """A net fitted with a tenth of the negatives has log(10) too much in each logit."""
     truth = np.random.default_rng(0).normal(-2, 1.5, 40_000)
     labels = labelled(chances(truth))
@@ -129,7 +130,7 @@ def test_sampled_negatives_are_corrected_before_the_function_is_fitted(kind):
     assert np.abs(probabilities - chances(truth)).mean() < 0.01
 
 
-def test_isotonic_meets_the_click_rate_and_every_decile_of_the_rows_it_was_fitted_on():
+def test_isotonic_meets_the_click_rate_and_every_decile_of_the_rows_it_was_fitted_on() -> None:
     logits = np.random.default_rng(0).normal(-1, 2, 20_000)
     labels, ones = labelled(chances(bent(logits))), np.ones(20_000)
     probabilities = chances(apply(isotonic(logits, labels, ones), logits))
@@ -137,7 +138,7 @@ def test_isotonic_meets_the_click_rate_and_every_decile_of_the_rows_it_was_fitte
     assert not any(one.outside for one in reliability(labels, probabilities, ones))
 
 
-def test_blocks_rise_and_are_few_and_hold_all_rows():
+def test_blocks_rise_and_are_few_and_hold_all_rows() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(size=50_000)
     labels, weights = labelled(chances(logits)), rng.integers(0, 4, 50_000).astype(float)
@@ -149,14 +150,14 @@ def test_blocks_rise_and_are_few_and_hold_all_rows():
     assert blocks.sum(0).tolist() == pytest.approx(sums, rel=1e-9)
 
 
-def test_pooling_is_the_least_squares_fit_that_never_falls():
+def test_pooling_is_the_least_squares_fit_that_never_falls() -> None:
     """Of all splits of the light blocks, none that rises is nearer to the labels."""
     rng = np.random.default_rng(2)
     logits = np.repeat(np.arange(7.0), 60)
     labels = labelled(rng.random(7).repeat(60))
     means = labels.reshape(7, 60).mean(1)
 
-    def fitted(cuts):
+    def fitted(cuts: Any) -> Any:
         edges = [0, *cuts, 7]
         parts = itertools.pairwise(edges)
         return np.concatenate([np.full(b - a, means[a:b].mean()) for a, b in parts])
@@ -174,7 +175,7 @@ def test_pooling_is_the_least_squares_fit_that_never_falls():
     seed=st.integers(0, 100),
     kind=st.sampled_from(sorted(FITS)),
 )
-def test_no_kind_ever_turns_a_ranking_round(logits, seed, kind):
+def test_no_kind_ever_turns_a_ranking_round(logits: Any, seed: int, kind: Any) -> None:
     rng = np.random.default_rng(seed)
     labels = (rng.random(300) < 0.3).astype(np.float64)
     found = FITS[kind](logits, labels, rng.integers(1, 5, 300).astype(np.float64))
@@ -182,7 +183,7 @@ def test_no_kind_ever_turns_a_ranking_round(logits, seed, kind):
     assert (np.diff(apply(found, at)) > 0).all()
 
 
-def test_the_ends_of_an_isotonic_function_go_on_rising():
+def test_the_ends_of_an_isotonic_function_go_on_rising() -> None:
     logits = np.random.default_rng(0).normal(size=2000)
     found = isotonic(logits, labelled(chances(logits)), np.ones(2000))
     slopes = np.diff(found.levels) / np.diff(found.knots)
@@ -192,7 +193,7 @@ def test_the_ends_of_an_isotonic_function_go_on_rising():
     assert high == pytest.approx(found.levels[-1] + 10 * slopes[-1])
 
 
-def test_logits_that_hardly_differ_make_no_cliff():
+def test_logits_that_hardly_differ_make_no_cliff() -> None:
     logits = np.repeat([0.0, 1e-9, 1.0], 200)
     found = isotonic(logits, labelled(np.repeat([0.1, 0.8, 0.9], 200)), np.ones(600))
     slopes = np.diff(found.levels) / np.diff(found.knots)
@@ -200,19 +201,19 @@ def test_logits_that_hardly_differ_make_no_cliff():
     assert np.diff(found.knots).min() >= CLOSEST
 
 
-def test_isotonic_of_a_few_rows_is_plattss_line():
+def test_isotonic_of_a_few_rows_is_plattss_line() -> None:
     logits, labels, weights = drawn(1.0, 0.0, rows=60)
     assert isotonic(logits, labels, weights) == platt(logits, labels, weights)
 
 
 @pytest.mark.parametrize("labels", [[0.0] * 9, [1.0] * 9, [1.0] + [0.0] * 8])
-def test_without_two_rows_of_each_class_only_the_sampling_is_corrected(labels):
+def test_calibration_without_two_rows_of_each_class_corrects_only_the_sampling(labels: Any) -> None:
     found = calibrate(np.arange(9.0), np.array(labels), np.ones(9), "platt", rate=0.5)
     assert found.calibration == Calibration(rate=0.5)
     assert found.kind == "none"
 
 
-def test_the_choice_is_the_same_for_the_same_seed():
+def test_the_choice_is_the_same_for_the_same_seed() -> None:
     logits, labels, weights = drawn(0.9, 0.1, rows=800)
     one, two, other = (calibrate(logits, labels, weights, seed=seed) for seed in (1, 1, 2))
     assert one == two
@@ -234,11 +235,11 @@ def test_the_choice_is_the_same_for_the_same_seed():
         {"knots": [0.0, float("inf")], "levels": [0.0, 1.0]},
     ],
 )
-def test_a_manifest_s_calibration_that_is_no_increasing_function_is_refused(given):
+def test_a_manifest_s_calibration_that_is_no_increasing_function_is_refused(given: Any) -> None:
     with pytest.raises(ValidationError):
         Calibration(**given)
 
 
-def test_the_calibration_of_an_older_bundle_still_reads():
+def test_the_calibration_of_an_older_bundle_still_reads() -> None:
     found = Calibration.model_validate({"rate": 1.0, "scale": 0.8, "shift": -0.3})
     assert apply(found, np.array([1.0])).tolist() == pytest.approx([0.5])

@@ -1,5 +1,7 @@
 """The level of a net: after fitting, its probabilities sum up to the clicks."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,14 +14,14 @@ from training.fit.step.bias import bias_shift, fit_bias
 from training.fit.step.logits import logits
 
 
-def sums(x, labels, weights, b):
+def sums(x: Any, labels: Any, weights: Any, b: Any) -> Any:
     return weights @ (1 / (1 + np.exp(-(x + b)))), weights @ labels
 
 
 @given(
     st.lists(st.tuples(st.floats(-40, 40), st.booleans(), st.floats(0.01, 50)), min_size=2),
 )
-def test_the_probabilities_sum_up_to_the_clicks_by_weight(rows):
+def test_the_probabilities_sum_up_to_the_clicks_by_weight(rows: Any) -> None:
     x, labels, weights = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
     b = bias_shift(x, labels, weights)
     if labels.min() == labels.max():
@@ -29,14 +31,14 @@ def test_the_probabilities_sum_up_to_the_clicks_by_weight(rows):
     assert total == pytest.approx(clicks, rel=1e-6, abs=1e-6 * weights.sum())
 
 
-def test_a_net_that_training_has_ruined_has_no_level_and_gives_no_warning():
+def test_a_net_that_training_has_ruined_has_no_level_and_gives_no_warning() -> None:
     labels, weights = np.array([0.0, 1.0, 1.0]), np.ones(3)
     assert bias_shift(np.array([0.0, np.nan, 1.0]), labels, weights) == 0
     assert bias_shift(np.array([0.0, np.inf, 1.0]), labels, weights) == 0
     assert np.isfinite(bias_shift(np.array([-1e6, 1e6, -1e6]), labels, weights))
 
 
-def rows_of(count, seed, rate=0.3):
+def rows_of(count: Any, seed: int, rate: Any = 0.3) -> Any:
     rng = np.random.default_rng(seed)
     ids = torch.from_numpy(rng.integers(3, 20, (count, 4)))
     labels = torch.from_numpy((rng.random(count) < rate).astype(np.float32))
@@ -45,7 +47,7 @@ def rows_of(count, seed, rate=0.3):
 
 
 @pytest.mark.parametrize("log_rate", [0.0, -2.3])
-def test_a_net_is_shifted_to_the_level_of_both_parts(log_rate):
+def test_a_net_is_shifted_to_the_level_of_both_parts(log_rate: Any) -> None:
     torch.manual_seed(1)
     net = build("fm", 20, range(4), NetSizes(embedding=3))
     train, valid = rows_of(500, 1), rows_of(100, 2, 0.3 * np.exp(log_rate))
@@ -60,7 +62,7 @@ def test_a_net_is_shifted_to_the_level_of_both_parts(log_rate):
     assert total == pytest.approx(clicks, rel=1e-5)
 
 
-def test_it_stays_where_it_is_at_a_minimum():
+def test_bias_stays_where_it_is_at_a_minimum() -> None:
     torch.manual_seed(1)
     net, train, valid = build("lr", 20, range(4), NetSizes()), rows_of(300, 1), rows_of(80, 2)
     fit_bias(net, train, valid)

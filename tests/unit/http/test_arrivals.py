@@ -128,7 +128,7 @@ def test_requests_begin_in_their_order_when_their_turns_come(run):
     run(main)
 
 
-def test_who_leaves_is_never_begun_and_is_counted_as_none(run):
+def test_request_whose_caller_leaves_is_never_begun_and_is_counted_as_none(run):
     async def main(worker, connect):
         leaver, other = await connect(request("gone")), await connect(request("stays"))
         leaver.writer.close()

@@ -85,7 +85,7 @@ def test_an_unknown_path_and_a_wrong_method_are_problems_too(app):
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_what_nobody_expected_is_logged_without_its_text(app):
+def test_unexpected_error_is_logged_without_its_text(app):
     with structlog.testing.capture_logs() as logged:
         answer = get(app, "/raise/bug")
     assert "value of the caller" not in answer.text

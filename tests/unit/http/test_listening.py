@@ -95,7 +95,7 @@ def test_a_taken_port_is_named():
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "300.0.0.1", "a b", "[::1", "x" * 70])
-def test_what_is_no_address_is_called_so(host):
+def test_host_that_is_no_address_is_called_so(host):
     with pytest.raises(SettingsError, match=r"AFM_HOST: .* is not an address that can be listened"):
         is_local(host)
 

@@ -249,7 +249,7 @@ def test_late_refusals_are_apart_and_none_is_later_than_the_longest(run):
     assert waits[-1] == pytest.approx(3000 * REFUSAL / SHARE, rel=0.1)
 
 
-def test_who_leaves_while_its_refusal_waits_is_counted_as_none_and_not_refused(run):
+def test_caller_that_leaves_while_its_refusal_waits_is_counted_as_none_and_not_refused(run):
     async def main(worker):
         await full(worker)
         caller = Caller(worker)

@@ -1,5 +1,7 @@
 """A kernel's pass is autograd's over the plain net: the same loss, the same slopes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ ROWS = 30  # of the table
 CLOSE = {torch.float64: 1e-8, torch.float32: 1e-5}  # of the largest slope by a parameter
 
 
-def net_of(name, fields, size, hidden, dtype, seed=0):
+def net_of(name: str, fields: Any, size: Any, hidden: Any, dtype: Any, seed: int = 0) -> Any:
     torch.manual_seed(seed)
     net = build(name, ROWS, fields, NetSizes(size, hidden, 0.5, ffm_embedding=size)).to(dtype)
     for parameter in net.parameters():
@@ -31,7 +33,7 @@ def net_of(name, fields, size, hidden, dtype, seed=0):
     return net.train()
 
 
-def rows_of(count, fields, dtype, absent=0.3, seed=0):
+def rows_of(count: Any, fields: Any, dtype: Any, absent: Any = 0.3, seed: int = 0) -> Any:
     torch.manual_seed(seed)
     shape = count, len(fields)
     values = torch.randn(shape).to(dtype) * (torch.rand(shape) >= absent)
@@ -41,7 +43,9 @@ def rows_of(count, fields, dtype, absent=0.3, seed=0):
     )
 
 
-def slopes_of(net, by_pass, rows, task="click", ranking="pairwise"):
+def slopes_of(
+    net: Any, by_pass: Any, rows: Any, task: Any = "click", ranking: Any = "pairwise"
+) -> Any:
     net.zero_grad()
     torch.manual_seed(3)  # dropout draws from here
     judged = Objective(task, ranking).judged(rows, torch.arange(len(rows)))
@@ -50,14 +54,14 @@ def slopes_of(net, by_pass, rows, task="click", ranking="pairwise"):
     return found | {"loss": np.float64(loss)}
 
 
-def assert_alike(found, wanted, dtype):
+def assert_alike(found: Any, wanted: Any, dtype: Any) -> None:
     assert found.keys() == wanted.keys()
     for name, slopes in wanted.items():
         close = CLOSE[dtype] * max(np.abs(slopes).max(), 0.1)
         np.testing.assert_allclose(found[name], slopes, rtol=0, atol=close, err_msg=name)
 
 
-def assert_right(net, rows, dtype, **how):
+def assert_right(net: Any, rows: Any, dtype: Any, **how: Any) -> None:
     kernel = slopes_of(net, pass_of(net), rows, **how)
     assert_alike(kernel, slopes_of(net, PlainPass(net), rows, **how), dtype)
 
@@ -74,8 +78,8 @@ def assert_right(net, rows, dtype, **how):
     seed=st.integers(0, 99),
 )
 def test_pass_is_autograds_in_double_precision(
-    name, fields, count, size, hidden, absent, task, seed
-):
+    name: str, fields: Any, count: Any, size: Any, hidden: Any, absent: Any, task: Any, seed: int
+) -> None:
     net = net_of(name, fields, size, hidden, torch.float64, seed)
     rows = rows_of(count, fields, torch.float64, absent, seed)
     assert_right(net, rows, torch.float64, task=task)
@@ -83,14 +87,14 @@ def test_pass_is_autograds_in_double_precision(
 
 @pytest.mark.parametrize("task", ["click", "regression", "ranking"])
 @pytest.mark.parametrize("name", NETS)
-def test_pass_is_autograds_in_single_precision(name, task):
+def test_pass_is_autograds_in_single_precision(name: str, task: Any) -> None:
     fields = [0, 1, 2, 2, 2, *range(3, 12)]
     net = net_of(name, fields, 16, 16, torch.float32)
     assert_right(net, rows_of(300, fields, torch.float32), torch.float32, task=task)
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_pass_drops_the_same_elements_backward_as_forward(name):
+def test_pass_drops_the_same_elements_backward_as_forward(name: str) -> None:
     count, fields, size, rate = LANES - 4, [0, 1, 2, 2, 3, 4], 6, 0.4
     net = net_of(name, fields, size, 5, torch.float64)
     rows = rows_of(count, fields, torch.float64, absent=0)
@@ -104,16 +108,16 @@ def test_pass_drops_the_same_elements_backward_as_forward(name):
 class Given(nn.Module):
     """Dropout by a given draw."""
 
-    def __init__(self, kept):
+    def __init__(self, kept: Any) -> None:
         super().__init__()
         self.kept = kept
         self.threshold = 1  # some are dropped
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return x * self.kept
 
 
-def kept_of(net, count, size, threshold):
+def kept_of(net: Any, count: Any, size: Any, threshold: Any) -> Any:
     """What a kernel draws for one block of rows without an absent feature [P, B, K]."""
     pairs = len(pair_slots(len(net.slot_fields))[0])
     state, kept = np.zeros(WIDTH, np.uint32), np.zeros((8, WIDTH))
@@ -125,7 +129,7 @@ def kept_of(net, count, size, threshold):
     return torch.from_numpy(np.stack(drawn[:pairs]))
 
 
-def test_dropout_keeps_the_share_it_should_of_every_place():
+def test_dropout_keeps_the_share_it_should_of_every_place() -> None:
     state, kept = np.zeros(WIDTH, np.uint32), np.zeros((16, WIDTH), np.float32)
     total = np.zeros_like(kept)
     for seed in range(400):
@@ -138,7 +142,7 @@ def test_dropout_keeps_the_share_it_should_of_every_place():
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_slopes_are_the_same_to_the_bit_on_any_number_of_threads(name):
+def test_slopes_are_the_same_to_the_bit_on_any_number_of_threads(name: str) -> None:
     fields = list(range(7))
     net, rows = net_of(name, fields, 8, 8, torch.float32), rows_of(500, fields, torch.float32)
     net.dropout.set_rate(0.3)
@@ -155,7 +159,7 @@ def test_slopes_are_the_same_to_the_bit_on_any_number_of_threads(name):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_row_wise_slopes_are_the_tables_taken_apart(name):
+def test_row_wise_slopes_are_the_tables_taken_apart(name: str) -> None:
     fields = list(range(5))
     net, rows = net_of(name, fields, 8, 8, torch.float64), rows_of(100, fields, torch.float64)
     whole = slopes_of(net, pass_of(net), rows)
@@ -165,7 +169,7 @@ def test_row_wise_slopes_are_the_tables_taken_apart(name):
     assert_alike(apart, whole, torch.float64)
 
 
-def test_parameters_that_are_kept_fixed_get_no_slope():
+def test_parameters_that_are_kept_fixed_get_no_slope() -> None:
     fixed = NetSizes(4, 4, 0.5, field_scores=False, pair_scores=False)
     net = build("afm+", ROWS, range(3), fixed).train()
     rows = rows_of(9, range(3), torch.float32)
@@ -176,7 +180,7 @@ def test_parameters_that_are_kept_fixed_get_no_slope():
         assert parameter.grad is None
 
 
-def test_scores_that_are_not_finite_are_not_hidden():
+def test_scores_that_are_not_finite_are_not_hidden() -> None:
     fields = list(range(3))
     net, rows = net_of("afm", fields, 4, 4, torch.float32), rows_of(9, fields, torch.float32, 0)
     with torch.no_grad():
@@ -184,7 +188,9 @@ def test_scores_that_are_not_finite_are_not_hidden():
     assert np.isnan(slopes_of(net, pass_of(net), rows)["loss"])
 
 
-def test_the_plain_pass_is_taken_where_kernels_are_not_wanted_or_cannot_be(monkeypatch):
+def test_the_plain_pass_is_taken_where_kernels_are_not_wanted_or_cannot_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name in NETS:
         net = build(name, ROWS, [0, 1], NetSizes())
         assert not isinstance(pass_of(net), PlainPass)

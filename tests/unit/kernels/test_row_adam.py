@@ -1,6 +1,7 @@
 """Lazy Adam: rows that are used move as Adam moves them, and no others."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -16,24 +17,24 @@ from training.kernels.row_adam import RowAdam
 ROWS, WIDTH = 40, 5
 
 
-def optimiser(table, decay=0.0, share=None, rate=0.01):
+def optimiser(table: Any, decay: Any = 0.0, share: Any = None, rate: Any = 0.01) -> Any:
     shares = torch.ones(len(table)) if share is None else share
     groups = [{"params": [table], "weight_decay": decay}]
     return RowAdam(groups, rate, {table: shares})
 
 
-def table(dtype=torch.float32):
+def table(dtype: Any = torch.float32) -> Any:
     torch.manual_seed(1)
     return torch.nn.Parameter(torch.randn(ROWS, WIDTH, dtype=dtype))
 
 
-def sparse(ids, slopes):
+def sparse(ids: Any, slopes: Any) -> Any:
     return torch.sparse_coo_tensor(
         torch.tensor(ids)[None], slopes, (ROWS, WIDTH), check_invariants=True
     )
 
 
-def test_every_row_used_at_every_step_is_adam():
+def test_every_row_used_at_every_step_is_adam() -> None:
     lazy, plain = table(), table()
     ours = optimiser(lazy, decay=0.1)
     theirs = torch.optim.Adam([plain], lr=0.01, weight_decay=0.1)
@@ -46,7 +47,7 @@ def test_every_row_used_at_every_step_is_adam():
     torch.testing.assert_close(lazy, plain, rtol=1e-5, atol=1e-6)
 
 
-def test_rows_that_are_not_used_stay_to_the_bit():
+def test_rows_that_are_not_used_stay_to_the_bit() -> None:
     lazy = table()
     before, ours = lazy.detach().clone(), optimiser(lazy, decay=0.1)
     for _ in range(3):
@@ -58,7 +59,7 @@ def test_rows_that_are_not_used_stay_to_the_bit():
     assert not (lazy[used] == before[used]).any()
 
 
-def test_a_row_whose_slopes_are_all_zero_is_not_used():
+def test_a_row_whose_slopes_are_all_zero_is_not_used() -> None:
     lazy = table()
     before, ours = lazy.detach().clone(), optimiser(lazy, decay=0.1)
     lazy.grad = sparse([3, 7], torch.stack([torch.zeros(WIDTH), torch.ones(WIDTH)]))
@@ -67,7 +68,7 @@ def test_a_row_whose_slopes_are_all_zero_is_not_used():
     assert not torch.equal(lazy[7], before[7])
 
 
-def test_a_penalty_counts_for_the_steps_that_left_the_row_out():
+def test_a_penalty_counts_for_the_steps_that_left_the_row_out() -> None:
     lazy, share = table(torch.float64), torch.full((ROWS,), 0.25)
     ours = optimiser(lazy, decay=0.1, share=share)
     wanted = 1.0 + 0.1 / 0.25 * lazy.detach()[2]
@@ -78,7 +79,7 @@ def test_a_penalty_counts_for_the_steps_that_left_the_row_out():
 
 @settings(max_examples=20)
 @given(st.lists(st.integers(0, ROWS - 1), max_size=60), st.integers(0, 99), st.integers(1, 3))
-def test_kernel_and_torch_do_the_same(ids, seed, threads):
+def test_kernel_and_torch_do_the_same(ids: Any, seed: int, threads: Any) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -91,7 +92,7 @@ def test_kernel_and_torch_do_the_same(ids, seed, threads):
     torch.testing.assert_close(*found, rtol=1e-9, atol=1e-12)
 
 
-def after_steps(ids, seed):
+def after_steps(ids: Any, seed: int) -> Any:
     lazy = table(torch.float64)
     ours = optimiser(lazy, decay=0.1, share=torch.full((ROWS,), 0.5))
     torch.manual_seed(seed)
@@ -104,7 +105,7 @@ def after_steps(ids, seed):
     return lazy.detach()
 
 
-def test_a_dense_slope_is_the_sparse_one_summed():
+def test_a_dense_slope_is_the_sparse_one_summed() -> None:
     lazy, dense = table(), table()
     ours, other = optimiser(lazy), optimiser(dense)
     lazy.grad = sparse([1, 1, 4], torch.ones(3, WIDTH))
@@ -114,7 +115,7 @@ def test_a_dense_slope_is_the_sparse_one_summed():
     torch.testing.assert_close(lazy, dense)
 
 
-def test_a_state_that_was_kept_goes_on_to_the_bit():
+def test_a_state_that_was_kept_goes_on_to_the_bit() -> None:
     lazy = table()
     ours = optimiser(lazy, decay=0.1)
     lazy.grad = sparse([1, 2], torch.ones(2, WIDTH))
@@ -128,7 +129,7 @@ def test_a_state_that_was_kept_goes_on_to_the_bit():
     assert torch.equal(lazy, other)
 
 
-def test_the_share_of_steps_is_what_random_batches_show():
+def test_the_share_of_steps_is_what_random_batches_show() -> None:
     torch.manual_seed(0)
     ids = (torch.rand(4000, 2) ** 3 * 20).long()
     ids[:, 1] += 20

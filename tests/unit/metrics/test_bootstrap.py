@@ -1,5 +1,8 @@
 """Intervals against the figures they belong to, and against worlds whose truth is known."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -15,14 +18,14 @@ DEFINED = {
 }
 
 
-def world(rows=400, seed=0):
+def world(rows: Any = 400, seed: int = 0) -> Any:
     """Calibrated probabilities, few enough distinct ones that many are equal."""
     rng = np.random.default_rng(seed)
     probabilities = rng.integers(1, 40, rows) / 50
     return (rng.random(rows) < probabilities).astype(np.float64), probabilities
 
 
-def separate(rows=400, seed=0):
+def separate(rows: Any = 400, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
     probabilities = rng.random(rows)
     return (rng.random(rows) < probabilities).astype(np.float64), probabilities
@@ -31,7 +34,9 @@ def separate(rows=400, seed=0):
 @pytest.mark.parametrize("drawn_world", [world, separate])
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize(("task", "defined"), DEFINED.items())
-def test_the_whole_log_gets_the_very_figures_of_metrics(drawn_world, weighted, task, defined):
+def test_the_whole_log_gets_the_very_figures_of_metrics(
+    drawn_world: Any, weighted: Any, task: Any, defined: Any
+) -> None:
     labels, probabilities = drawn_world()
     weights = np.random.default_rng(1).integers(0, 4, 400) if weighted else None
     groups = np.arange(400) // 7
@@ -43,7 +48,7 @@ def test_the_whole_log_gets_the_very_figures_of_metrics(drawn_world, weighted, t
         assert whole[name] == pytest.approx(expected[name], abs=1e-12), name
 
 
-def test_a_draw_of_groups_is_the_log_with_some_groups_repeated():
+def test_a_draw_of_groups_is_the_log_with_some_groups_repeated() -> None:
     labels, scores = world(rows=60)
     groups = np.repeat(np.arange(12), 5)
     drawn = resample(labels, scores, group=groups, task="ranking", resamples=3, seed=4).drawn
@@ -57,7 +62,7 @@ def test_a_draw_of_groups_is_the_log_with_some_groups_repeated():
             assert drawn[name][draw] == pytest.approx(expected[name], abs=1e-12), name
 
 
-def test_a_draw_is_the_log_with_some_rows_repeated():
+def test_a_draw_is_the_log_with_some_rows_repeated() -> None:
     labels, probabilities = world(rows=50)
     drawn = resample(labels, probabilities, resamples=3, seed=4).drawn
     rng = np.random.default_rng(4)
@@ -68,7 +73,7 @@ def test_a_draw_is_the_log_with_some_rows_repeated():
             assert drawn[name][draw] == pytest.approx(expected[name], abs=1e-12), name
 
 
-def test_the_same_seed_draws_the_same_rows_and_another_seed_others():
+def test_the_same_seed_draws_the_same_rows_and_another_seed_others() -> None:
     labels, probabilities = world()
     one, two, other = (
         resample(labels, probabilities, resamples=20, seed=seed).drawn["auc"] for seed in (3, 3, 4)
@@ -77,7 +82,7 @@ def test_the_same_seed_draws_the_same_rows_and_another_seed_others():
     assert not np.array_equal(one, other)
 
 
-def test_the_intervals_cover_the_truth_about_as_often_as_they_say():
+def test_the_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     big_labels, big = separate(rows=400_000, seed=99)
     truth = metrics(big_labels, big)
     covered = dict.fromkeys(("auc", "pr_auc", "logloss", "rmse", "calibration_ratio"), 0)
@@ -93,21 +98,21 @@ def test_the_intervals_cover_the_truth_about_as_often_as_they_say():
     assert any(count < worlds for count in covered.values()), "intervals that always cover"
 
 
-def test_a_paired_interval_is_narrower_than_an_unpaired_one():
+def test_a_paired_interval_is_narrower_than_an_unpaired_one() -> None:
     labels, probabilities = separate(rows=2000)
     rng = np.random.default_rng(1)
     near = np.clip(probabilities + rng.normal(0, 0.05, 2000), 0.001, 0.999)
     first, second = (resample(labels, p, seed=1) for p in (probabilities, near))
     elsewhere = resample(labels, near, seed=2)
 
-    def width(other):
+    def width(other: Any) -> Any:
         low, high = differences([first], [other])["logloss"].interval
         return high - low
 
     assert width(second) < width(elsewhere) / 2
 
 
-def test_a_difference_tells_a_worse_model_from_an_equal_one():
+def test_a_difference_tells_a_worse_model_from_an_equal_one() -> None:
     labels, probabilities = separate(rows=2000)
     noise = np.random.default_rng(1).random(2000)
     good, bad = resample(labels, probabilities), resample(labels, noise)
@@ -120,7 +125,7 @@ def test_a_difference_tells_a_worse_model_from_an_equal_one():
     assert worse.value == pytest.approx(measured[1] - measured[0])
 
 
-def test_a_difference_of_seeds_is_that_of_their_means():
+def test_a_difference_of_seeds_is_that_of_their_means() -> None:
     labels, probabilities = separate(rows=500)
     rng = np.random.default_rng(1)
     seeds = [resample(labels, np.clip(probabilities + rng.normal(0, 0.1, 500), 0, 1)) for _ in "12"]
@@ -129,12 +134,12 @@ def test_a_difference_of_seeds_is_that_of_their_means():
     assert differences([base], seeds)["auc"].value == pytest.approx(np.mean(each))
 
 
-def test_rows_of_one_group_are_drawn_together_and_widen_the_interval():
+def test_rows_of_one_group_are_drawn_together_and_widen_the_interval() -> None:
     labels, probabilities = separate(rows=100)
     labels, probabilities = np.repeat(labels, 20), np.repeat(probabilities, 20)
     group = np.repeat(np.arange(100), 20)
 
-    def width(group):
+    def width(group: Any) -> Any:
         low, high = intervals(resample(labels, probabilities, group=group))["auc"]
         return high - low
 
@@ -142,7 +147,7 @@ def test_rows_of_one_group_are_drawn_together_and_widen_the_interval():
     assert 3 < width(group) / width(None) < 6.5
 
 
-def test_a_figure_that_is_undefined_has_no_interval():
+def test_a_figure_that_is_undefined_has_no_interval() -> None:
     found = intervals(resample([0.0, 0.0, 0.0], [0.1, 0.2, 0.3]))
     assert found["auc"] is None
     assert found["calibration_ratio"] is None
@@ -153,7 +158,7 @@ def test_a_figure_that_is_undefined_has_no_interval():
     assert numbers["logloss"] is None
 
 
-def test_a_figure_that_most_draws_leave_undefined_has_no_interval():
+def test_a_figure_that_most_draws_leave_undefined_has_no_interval() -> None:
     nan = float("nan")
     assert percentiles(np.array([nan, nan, 1.0])) is None
     assert percentiles(np.array([nan, 1.0, 1.0])) == (1.0, 1.0)
@@ -163,7 +168,7 @@ def test_a_figure_that_most_draws_leave_undefined_has_no_interval():
     assert set(drawn[~np.isnan(drawn)]) == {1.0}
 
 
-def logs(count, rows, scale):
+def logs(count: Any, rows: Any, scale: Any) -> Iterator[Any]:
     """Logs of chances, whose logits a model gets wrong by a factor; and that model's true ECE."""
     rng = np.random.default_rng(5)
     for _ in range(count):
@@ -172,7 +177,7 @@ def logs(count, rows, scale):
         yield labels, 1 / (1 + np.exp(-scale * logits))
 
 
-def true_ece(scale):
+def true_ece(scale: Any) -> Any:
     logits = np.sort(np.random.default_rng(6).normal(-1.5, 1.2, 600_000))
     chances, predicted = (1 / (1 + np.exp(-slope * logits)) for slope in (1, scale))
     return np.abs((predicted - chances).reshape(15, -1).mean(1)).mean()
@@ -180,7 +185,7 @@ def true_ece(scale):
 
 @pytest.mark.parametrize("rows", [300, 3000])
 @pytest.mark.parametrize("scale", [1.0, 1.3, 2.0])  # the first is calibrated, its ECE is 0
-def test_the_interval_of_ece_holds_the_figure_and_covers_the_truth(scale, rows):
+def test_the_interval_of_ece_holds_the_figure_and_covers_the_truth(scale: Any, rows: Any) -> None:
     truth, covered = true_ece(scale), 0
     for labels, predicted in logs(40, rows, scale):
         drawn = resample(labels, predicted)
@@ -190,7 +195,9 @@ def test_the_interval_of_ece_holds_the_figure_and_covers_the_truth(scale, rows):
     assert covered >= 34  # 95 % of 40 is 38; 33 or fewer has a chance of 1 in 100
 
 
-def test_the_interval_of_a_difference_of_ece_holds_it_and_seldom_takes_equals_for_different():
+def test_the_interval_of_a_difference_of_ece_holds_it_and_seldom_takes_equals_for_different() -> (
+    None
+):
     rng = np.random.default_rng(1)
     false = 0
     for labels, predicted in logs(60, 1000, 1.0):
@@ -201,7 +208,7 @@ def test_the_interval_of_a_difference_of_ece_holds_it_and_seldom_takes_equals_fo
     assert false <= 6  # 5 % of 60 is 3; 7 or more has a chance of 3 in 100
 
 
-def test_a_difference_of_ece_is_found_where_it_is_plain():
+def test_a_difference_of_ece_is_found_where_it_is_plain() -> None:
     labels, predicted = next(logs(1, 5000, 1.0))
     worse = resample(labels, predicted**2)
     found = differences([resample(labels, predicted)], [worse])["ece"]

@@ -1,5 +1,7 @@
 """The figures beside scikit-learn's, an implementation that shares no line with them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn
@@ -20,7 +22,7 @@ OF_TARGETS = {
 }
 
 
-def drawn(ties: bool, weighted: bool):
+def drawn(ties: bool, weighted: bool) -> Any:
     rng = np.random.default_rng(3)
     p = rng.beta(1, 8, 2000)
     if ties:
@@ -33,7 +35,7 @@ def drawn(ties: bool, weighted: bool):
 @pytest.mark.parametrize("ties", [True, False])
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("name", ORACLES)
-def test_metrics_of_probabilities_equal_scikit_learns(name, weighted, ties):
+def test_metrics_of_probabilities_equal_scikit_learns(name: str, weighted: Any, ties: Any) -> None:
     y, p, w = drawn(ties, weighted)
     expected = ORACLES[name](y, p, sample_weight=w)
     assert metrics(y, p, w)[name] == pytest.approx(expected, rel=1e-9)
@@ -41,7 +43,7 @@ def test_metrics_of_probabilities_equal_scikit_learns(name, weighted, ties):
 
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("name", OF_TARGETS)
-def test_metrics_of_targets_equal_scikit_learns(name, weighted):
+def test_metrics_of_targets_equal_scikit_learns(name: str, weighted: Any) -> None:
     y, p, w = drawn(ties=False, weighted=weighted)
     y = 3 * y + p
     expected = OF_TARGETS[name](y, p, sample_weight=w)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 SCRIPT = """
 import logging
@@ -20,14 +21,14 @@ except KeyError:
 """
 
 
-def logged(level="info", form="json"):
+def logged(level: Any = "info", form: Any = "json") -> Any:
     script = SCRIPT.format(level=level, form=form)
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout == ""
     return run.stderr
 
 
-def test_each_line_is_an_object_with_its_time_level_and_logger():
+def test_each_line_is_an_object_with_its_time_level_and_logger() -> None:
     entries = [json.loads(line) for line in logged().splitlines()]
     assert [entry["event"] for entry in entries] == [
         "version is live",
@@ -38,7 +39,7 @@ def test_each_line_is_an_object_with_its_time_level_and_logger():
     assert entries[0]["version"] == "v1"
 
 
-def test_an_exception_is_logged_by_its_kind_and_place_and_without_its_text():
+def test_an_exception_is_logged_by_its_kind_and_place_and_without_its_text() -> None:
     for form in ("json", "console"):
         assert "secret-42" not in logged(form=form)
     entry = json.loads(logged().splitlines()[-1])
@@ -46,12 +47,12 @@ def test_an_exception_is_logged_by_its_kind_and_place_and_without_its_text():
     assert entry["where"] == ["<string>:11 <module>"]
 
 
-def test_the_level_decides_what_is_logged():
+def test_the_level_decides_what_is_logged() -> None:
     assert len(logged("debug").splitlines()) == 4
     assert [json.loads(line)["event"] for line in logged("error").splitlines()] == ["poll failed"]
 
 
-def test_people_get_lines_that_are_not_json():
+def test_people_get_lines_that_are_not_json() -> None:
     first = logged(form="console").splitlines()[0]
     assert "version is live" in first
     assert not first.startswith("{")

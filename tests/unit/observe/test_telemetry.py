@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import Counter, Gauge, Histogram
@@ -29,21 +30,21 @@ for line in sys.stdin:
 """
 
 
-def answered(counted, path, status=200):
-    async def app(_, __, send):
+def answered(counted: Any, path: Any, status: Any = 200) -> None:
+    async def app(_: Any, __: Any, send: Any) -> None:
         if status is None:
             raise RuntimeError
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    async def send(message):
+    async def send(message: Any) -> None:
         pass
 
     watched = RequestMetrics(app, counted, frozenset({"/predict"}))
     asyncio.run(watched({"type": "http", "path": path}, None, send))
 
 
-def test_a_known_path_is_counted_by_its_status():
+def test_a_known_path_is_counted_by_its_status() -> None:
     counted = Telemetry()
     answered(counted, "/predict")
     answered(counted, "/predict", 422)
@@ -54,7 +55,7 @@ def test_a_known_path_is_counted_by_its_status():
     assert 'afm_request_duration_seconds_count{route="/predict"} 3.0' in text
 
 
-def test_a_path_of_the_callers_making_is_no_label():
+def test_a_path_of_the_callers_making_is_no_label() -> None:
     counted = Telemetry()
     for i in range(50):
         answered(counted, f"/made/up/{i}", 404)
@@ -63,24 +64,24 @@ def test_a_path_of_the_callers_making_is_no_label():
     assert 'afm_requests_total{route="unknown",status="404"} 50.0' in text
 
 
-def test_a_request_without_an_answer_is_counted_too():
+def test_a_request_without_an_answer_is_counted_too() -> None:
     counted = Telemetry()
     with pytest.raises(RuntimeError):
         answered(counted, "/predict", None)
     assert 'afm_requests_total{route="/predict",status="none"} 1.0' in counted.scrape().decode()
 
 
-def test_two_apps_in_one_process_do_not_share_numbers():
+def test_two_apps_in_one_process_do_not_share_numbers() -> None:
     first, second = Telemetry(), Telemetry()
     answered(first, "/predict")
     assert 'afm_requests_total{route="/predict",status="200"} 0.0' in second.scrape().decode()
 
 
-def facts(version):
+def facts(version: Any) -> Any:
     return LiveFacts("ads", version, "2026-11-28T10:00:00+00:00", ["ad", "device"])
 
 
-def samples(counted):
+def samples(counted: Any) -> Any:
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(counted.scrape().decode())
@@ -88,7 +89,7 @@ def samples(counted):
     }
 
 
-def test_metrics_are_complete_from_the_first_scrape():
+def test_metrics_are_complete_from_the_first_scrape() -> None:
     found = samples(Telemetry())
     names = {name for name, _ in found}
     for name, spec in METRICS.items():
@@ -100,7 +101,7 @@ def test_metrics_are_complete_from_the_first_scrape():
             assert found[sample, at] == 0, (sample, at)
 
 
-def test_metrics_count_the_fields_of_a_live_version_from_zero():
+def test_metrics_count_the_fields_of_a_live_version_from_zero() -> None:
     counted = Telemetry()
     counted.went_live(facts("v1"), None)
     found = samples(counted)
@@ -110,7 +111,7 @@ def test_metrics_count_the_fields_of_a_live_version_from_zero():
     assert abs(found["afm_live_version_start_timestamp_seconds", ()] - time.time()) < 60
 
 
-def test_metrics_name_the_build_and_the_process():
+def test_metrics_name_the_build_and_the_process() -> None:
     found = samples(Telemetry())
     ((_, labels),) = [at for at in found if at[0] == "afm_build_info"]
     assert dict(labels)["python"] == platform.python_version()
@@ -121,7 +122,7 @@ def test_metrics_name_the_build_and_the_process():
     assert 0 < time.time() - found["process_start_time_seconds", own] < 24 * 3600
 
 
-def test_the_version_before_is_no_longer_live():
+def test_the_version_before_is_no_longer_live() -> None:
     counted = Telemetry()
     counted.went_live(facts("v1"), None)
     counted.went_live(facts("v2"), "v1")
@@ -133,13 +134,13 @@ def test_the_version_before_is_no_longer_live():
 def test_workers_are_summed_up_and_a_dead_one_has_nothing_live(tmp_path: Path) -> None:
     env = {**os.environ, metrics.MULTIPROCESS: str(tmp_path)}
 
-    def worker(up):
+    def worker(up: Any) -> Any:
         command = [sys.executable, "-c", WORKER, up]
         return subprocess.Popen(
             command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def scrape(process):
+    def scrape(process: Any) -> Any:
         print("scrape", file=process.stdin, flush=True)
         return "".join(iter(process.stdout.readline, "end\n"))
 

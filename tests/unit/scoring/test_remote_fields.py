@@ -1,12 +1,14 @@
 """The texts that a field whose values stay in Redis is asked for."""
 
+from typing import Any
+
 import pytest
 
 from model.schema import CategoricalField
 from service.scoring.remote.remote_fields import texts
 
 
-def asked(value, **settings):
+def asked(value: Any, **settings: Any) -> Any:
     reading = CategoricalField(kind="categorical", **settings).reading
     return list(texts([{"ts": value}], "ts", reading))
 
@@ -26,10 +28,10 @@ def asked(value, **settings):
         ("\ud800", []),
     ],
 )
-def test_a_value_is_asked_for_in_the_form_of_a_vocabulary(value, wanted):
+def test_a_value_is_asked_for_in_the_form_of_a_vocabulary(value: Any, wanted: Any) -> None:
     assert asked(value, null_values=("NA", "-1")) == wanted
 
 
-def test_a_text_field_is_asked_for_as_it_is_written():
+def test_a_text_field_is_asked_for_as_it_is_written() -> None:
     assert asked("9.10", as_text=True) == ["9.10"]
     assert asked("9.10") == ["9.1", "9.10"]

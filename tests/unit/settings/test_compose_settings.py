@@ -11,12 +11,12 @@ COMPOSE = (Path(__file__).parents[3] / "docker-compose.yml").read_text(encoding=
 LEFT_OUT = {"AFM_HOST", "AFM_REDIS_URL"}
 
 
-def test_settings_all_stand_in_the_compose_file():
+def test_settings_all_stand_in_the_compose_file() -> None:
     known = {f"AFM_{name.upper()}" for name in Settings.model_fields}
     assert known - set(re.findall(r"AFM_[A-Z_]+", COMPOSE)) <= LEFT_OUT
 
 
-def test_compose_file_passes_on_no_variable_that_is_no_setting():
+def test_compose_file_passes_on_no_variable_that_is_no_setting() -> None:
     known = {f"AFM_{name.upper()}" for name in Settings.model_fields} | set(OF_CONTAINERS)
     asked = set(re.findall(r"\$\{(AFM_[A-Z_]+)", COMPOSE))
     assert asked - known == set()

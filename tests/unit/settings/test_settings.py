@@ -4,6 +4,7 @@ import ast
 import inspect
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -15,14 +16,14 @@ from service.settings import Settings
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_around(monkeypatch, tmp_path):
+def _no_settings_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in os.environ:
         if name.startswith("AFM_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_defaults_are_those_of_the_contract():
+def test_the_defaults_are_those_of_the_contract() -> None:
     settings = Settings.load()
     assert settings.home == Path(".afm")
     assert settings.bundle_directory == Path(".afm/bundles")
@@ -31,7 +32,7 @@ def test_the_defaults_are_those_of_the_contract():
     assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8000, 1)
 
 
-def test_the_environment_sets_them(monkeypatch):
+def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFM_HOME", "/data/afm")
     monkeypatch.setenv("AFM_MODEL", "ads")
     monkeypatch.setenv("AFM_REDIS_URL", "rediss://redis:6379/0")
@@ -41,26 +42,26 @@ def test_the_environment_sets_them(monkeypatch):
     assert settings.redis_url == "rediss://redis:6379/0"
 
 
-def test_an_option_of_the_command_wins(monkeypatch):
+def test_an_option_of_the_command_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFM_PORT", "9000")
     assert Settings.load(port="9001").port == 9001
     assert Settings.load(port=None).port == 9000
 
 
-def test_an_empty_variable_is_as_good_as_none(monkeypatch):
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFM_REDIS_URL", "")
     monkeypatch.setenv("AFM_BUNDLES", "")
     assert Settings.load().redis_url is None
     assert Settings.load().bundle_directory == Path(".afm/bundles")
 
 
-def test_variables_of_other_parts_are_left_alone(monkeypatch):
+def test_variables_of_other_parts_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Settings.load()
     monkeypatch.setenv("AFM_DATA", "log.csv")
     assert Settings.load() == plain
 
 
-def test_settings_do_not_change():
+def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings.load().port = 1
 
@@ -79,7 +80,9 @@ def test_settings_do_not_change():
         ("AFM_BUNDLES", "s3://bucket/bundles"),
     ],
 )
-def test_a_bad_value_is_one_line_that_names_variable_and_value(monkeypatch, name, value):
+def test_a_bad_value_is_one_line_that_names_variable_and_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: Any
+) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as caught:
         Settings.load()
@@ -93,7 +96,9 @@ def test_a_bad_value_is_one_line_that_names_variable_and_value(monkeypatch, name
     "url",
     ["http://me:pw-42@host/", "me:pw-42@host", "redis://:pw-42/x@host:6379", "redis://h:pw-42/0"],
 )
-def test_a_bad_redis_url_is_refused_without_its_password(monkeypatch, url):
+def test_a_bad_redis_url_is_refused_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, url: Any
+) -> None:
     monkeypatch.setenv("AFM_REDIS_URL", url)
     with pytest.raises(SettingsError, match="AFM_REDIS_URL") as caught:
         Settings.load()
@@ -114,11 +119,13 @@ def test_a_bad_redis_url_is_refused_without_its_password(monkeypatch, url):
         ("me:pw", "(not a URL)"),
     ],
 )
-def test_a_url_is_shown_without_its_password(url, shown):
+def test_a_url_is_shown_without_its_password(url: Any, shown: Any) -> None:
     assert without_password(url) == shown
 
 
-def test_workers_get_the_same_settings_through_their_environment(monkeypatch):
+def test_workers_get_the_same_settings_through_their_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     settings = Settings.load(
         home="/x", model="ads", port=81, redis_url="redis://h", drain_seconds=2
     )
@@ -127,7 +134,7 @@ def test_workers_get_the_same_settings_through_their_environment(monkeypatch):
     assert Settings.load() == settings
 
 
-def test_every_setting_has_a_sentence():
+def test_every_setting_has_a_sentence() -> None:
     lines = [
         line
         for group in Settings.__bases__
@@ -145,29 +152,33 @@ def test_every_setting_has_a_sentence():
         assert behind.value.value.rstrip().endswith("."), name
 
 
-def test_a_removed_setting_is_an_error_that_says_what_came_in_its_place(monkeypatch):
+def test_a_removed_setting_is_an_error_that_says_what_came_in_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("AFM_MAX_ROWS_IN_FLIGHT", "20000")
     with pytest.raises(SettingsError, match=r"^AFM_MAX_ROWS_IN_FLIGHT is no longer a setting: it "):
         Settings.load()
 
 
-def test_no_removed_setting_is_a_setting():
+def test_no_removed_setting_is_a_setting() -> None:
     assert not {f"AFM_{name.upper()}" for name in Settings.model_fields} & REMOVED.keys()
 
 
-def test_a_variable_that_is_no_setting_is_an_error_that_names_the_nearest(monkeypatch):
+def test_a_variable_that_is_no_setting_is_an_error_that_names_the_nearest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("AFM_WORKER", "2")
     with pytest.raises(SettingsError, match=r"^AFM_WORKER: .* nearest one is AFM_WORKERS$"):
         Settings.load()
 
 
-def test_a_file_stands_in_for_the_url_of_redis_and_may_come_later(tmp_path):
+def test_a_file_stands_in_for_the_url_of_redis_and_may_come_later(tmp_path: Path) -> None:
     settings = Settings.load(redis_url_file=tmp_path / "url")
     assert settings.redis == tmp_path / "url"
     assert Settings.load(redis_url="redis://h").redis == "redis://h"
     assert Settings.load().redis is None
 
 
-def test_callers_reach_the_published_address():
+def test_callers_reach_the_published_address() -> None:
     assert Settings.load(host="::").reached_at == "::"
     assert Settings.load(host="::", published_host="127.0.0.1").reached_at == "127.0.0.1"

@@ -2,6 +2,8 @@
 
 import json
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -29,12 +31,12 @@ def drawn() -> Simulation:
     return simulate(ROWS, 1)
 
 
-def test_a_fifth_of_the_rows_is_the_test_part(drawn):
+def test_a_fifth_of_the_rows_is_the_test_part(drawn: Any) -> None:
     assert (len(drawn.train), len(drawn.test)) == (16_000, 4_000)
     assert len(drawn.probabilities) == 4_000
 
 
-def test_the_same_seed_draws_the_same_log_and_another_another():
+def test_the_same_seed_draws_the_same_log_and_another_another() -> None:
     first, again, other = simulate(500, 1), simulate(500, 1), simulate(500, 2)
     assert first.train.equals(again.train)
     assert first.test.equals(again.test)
@@ -42,11 +44,11 @@ def test_the_same_seed_draws_the_same_log_and_another_another():
     assert not first.train.equals(other.train)
 
 
-def test_the_click_rate_is_the_one_asked(drawn):
+def test_the_click_rate_is_the_one_asked(drawn: Any) -> None:
     assert drawn.train[CLICK].mean() == pytest.approx(CLICK_RATE, abs=0.01)
 
 
-def test_labels_follow_the_true_probabilities(drawn):
+def test_labels_follow_the_true_probabilities(drawn: Any) -> None:
     labels, chance = drawn.test[CLICK].to_numpy(), drawn.probabilities
     for low, high in ((0.0, 0.05), (0.05, 0.2), (0.2, 1.0)):
         inside = (chance >= low) & (chance < high)
@@ -54,7 +56,7 @@ def test_labels_follow_the_true_probabilities(drawn):
         assert labels[inside].mean() == pytest.approx(chance[inside].mean(), abs=error)
 
 
-def test_the_table_has_the_schemas_fields_and_kinds(drawn):
+def test_the_table_has_the_schemas_fields_and_kinds(drawn: Any) -> None:
     assert drawn.train.columns == [*drawn.schema.fields, CLICK]
     kinds = {name: field.kind for name, field in drawn.schema.fields.items()}
     assert kinds.pop("price") == "numeric"
@@ -64,33 +66,33 @@ def test_the_table_has_the_schemas_fields_and_kinds(drawn):
     assert roles == {"ad", "advertiser", "category", "format", "price"}
 
 
-def test_only_age_and_interests_are_ever_missing(drawn):
+def test_only_age_and_interests_are_ever_missing(drawn: Any) -> None:
     missing = {name: drawn.train[name].null_count() / len(drawn.train) for name in MAIN}
     assert missing.pop("age") == pytest.approx(0.2, abs=0.02)
     assert missing.pop("interests") == pytest.approx(0.2, abs=0.02)
     assert not any(missing.values())
 
 
-def test_interests_are_up_to_four_different_ones(drawn):
+def test_interests_are_up_to_four_different_ones(drawn: Any) -> None:
     lists = drawn.train["interests"].drop_nulls()
     assert lists.list.len().max() == 4
     assert lists.list.len().min() == 1
     assert (lists.list.n_unique() == lists.list.len()).all()
 
 
-def test_users_have_a_long_tail(drawn):
+def test_users_have_a_long_tail(drawn: Any) -> None:
     counts = drawn.train["user"].value_counts(sort=True)["count"]
     assert len(counts) > 500
     assert counts[0] > 10 * counts.median()
 
 
-def test_an_ad_has_one_advertiser_in_both_parts(drawn):
+def test_an_ad_has_one_advertiser_in_both_parts(drawn: Any) -> None:
     both = pl.concat([drawn.train, drawn.test])
     assert both.group_by("ad").agg(pl.col("advertiser").n_unique())["advertiser"].max() == 1
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.3])
-def test_the_share_of_test_rows_with_an_unseen_value_is_the_one_asked(share):
+def test_the_share_of_test_rows_with_an_unseen_value_is_the_one_asked(share: Any) -> None:
     drawn = simulate(ROWS, 1, share)
     assert drawn.truth()["unseen_share"] == pytest.approx(share, abs=0.03)
     for name in ("ad", "user"):
@@ -99,12 +101,12 @@ def test_the_share_of_test_rows_with_an_unseen_value_is_the_one_asked(share):
         assert bool(fresh) == (share > 0)
 
 
-def test_every_other_value_of_the_test_part_was_seen_in_training(drawn):
+def test_every_other_value_of_the_test_part_was_seen_in_training(drawn: Any) -> None:
     for name in set(MAIN) - {"ad", "user", "price", "interests"}:
         assert set(drawn.test[name]) <= set(drawn.train[name]), name
 
 
-def test_at_least_eight_pairs_are_planted_and_none_on_a_long_tail():
+def test_at_least_eight_pairs_are_planted_and_none_on_a_long_tail() -> None:
     assert len(PAIRS) >= 8
     assert all({"user", "ad", "advertiser"}.isdisjoint(pair) for pair in PAIRS)
     assert len({frozenset(pair) for pair in PAIRS}) == len(PAIRS)
@@ -134,7 +136,7 @@ def pair_effect(drawn: Simulation, left: str, right: str) -> float:
     return math.sqrt(max(0.0, variance / rows.sum()))
 
 
-def test_the_planted_pairs_are_there_with_their_strength_and_no_other():
+def test_the_planted_pairs_are_there_with_their_strength_and_no_other() -> None:
     drawn = simulate(100_000, 4)
     names = ("device", "hour", "weekday", "country", "section", "age", "category", "format", "site")
     for at, left in enumerate(names):
@@ -143,7 +145,7 @@ def test_the_planted_pairs_are_there_with_their_strength_and_no_other():
             assert pair_effect(drawn, left, right) == pytest.approx(planted, abs=0.2), (left, right)
 
 
-def test_no_main_effect_hides_in_a_pair_effect():
+def test_no_main_effect_hides_in_a_pair_effect() -> None:
     drawn = simulate(100_000, 4)
     table = drawn.test.with_columns(logit=logit(drawn))
     for name in ("device", "category", "section", "format", "country", "age"):
@@ -154,7 +156,7 @@ def test_no_main_effect_hides_in_a_pair_effect():
         assert spread == pytest.approx(MAIN[name], abs=0.12), name
 
 
-def test_the_truth_is_the_best_model_of_the_test_part(drawn):
+def test_the_truth_is_the_best_model_of_the_test_part(drawn: Any) -> None:
     truth = drawn.truth()
     labels = drawn.test[CLICK].to_numpy()
     measured = metrics(labels, truth["probabilities"])
@@ -164,7 +166,7 @@ def test_the_truth_is_the_best_model_of_the_test_part(drawn):
     assert metrics(labels, blurred)["logloss"] > truth["best"]["logloss"]
 
 
-def test_four_files_are_written_and_read_back(tmp_path):
+def test_four_files_are_written_and_read_back(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "example"
     write_simulation(out, 2_000, 7, 0.1)
     assert sorted(path.name for path in out.iterdir()) == [
@@ -179,14 +181,14 @@ def test_four_files_are_written_and_read_back(tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ["example"]
 
 
-def test_an_existing_directory_is_refused_and_left_alone(tmp_path):
+def test_an_existing_directory_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(DataError, match="exists already"):
         write_simulation(tmp_path, 500, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_a_place_that_cannot_be_written_gets_one_line(tmp_path):
+def test_a_place_that_cannot_be_written_gets_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot write there"):
         write_simulation(tmp_path / "file" / "out", 500, 1)
@@ -200,13 +202,15 @@ def test_a_place_that_cannot_be_written_gets_one_line(tmp_path):
         (500, float("nan"), "--unseen nan: must be a share"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(tmp_path, rows, unseen, message):
+def test_settings_that_make_no_sense_are_refused(
+    tmp_path: Path, rows: Any, unseen: Any, message: Any
+) -> None:
     with pytest.raises(DataError, match=message):
         write_simulation(tmp_path / "out", rows, 1, unseen)
     assert not (tmp_path / "out").exists()
 
 
-def test_the_fewest_rows_are_enough(tmp_path):
+def test_the_fewest_rows_are_enough(tmp_path: Path) -> None:
     write_simulation(tmp_path / "out", 100, 1)
     assert (
         len(
@@ -218,7 +222,7 @@ def test_the_fewest_rows_are_enough(tmp_path):
     )
 
 
-def test_days_are_logs_of_equal_size_which_arguments_decide():
+def test_days_are_logs_of_equal_size_which_arguments_decide() -> None:
     first = simulate_days(500, 3, seed=1)
     assert [len(day) for day in first] == [500] * 3
     again, other = simulate_days(500, 3, seed=1), simulate_days(500, 3, seed=2)
@@ -227,7 +231,7 @@ def test_days_are_logs_of_equal_size_which_arguments_decide():
 
 
 @pytest.mark.parametrize("field", LAUNCHED)
-def test_a_share_of_the_values_first_shows_on_a_later_day(field):
+def test_a_share_of_the_values_first_shows_on_a_later_day(field: Any) -> None:
     days = [set(day[field]) for day in simulate_days(4000, 3, seed=1, launched=0.3)]
     known = days[0]
     for day in days[1:]:
@@ -235,7 +239,7 @@ def test_a_share_of_the_values_first_shows_on_a_later_day(field):
         known |= day
 
 
-def test_an_ad_has_one_advertiser_on_all_days():
+def test_an_ad_has_one_advertiser_on_all_days() -> None:
     log = pl.concat(simulate_days(1000, 3, seed=1))
     assert log.group_by("ad").agg(pl.col("advertiser").n_unique())["advertiser"].max() == 1
 
@@ -246,7 +250,7 @@ def tendency(day: pl.DataFrame) -> np.ndarray:
     return by_pair[CLICK].to_numpy() - day[CLICK].mean()
 
 
-def test_effects_turn_a_little_further_every_day():
+def test_effects_turn_a_little_further_every_day() -> None:
     days = simulate_days(30_000, 4, seed=1, turn=0.5)
     first, *later = map(tendency, days)
     likeness = [np.corrcoef(first, day)[0, 1] for day in later]

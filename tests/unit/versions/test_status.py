@@ -2,6 +2,7 @@
 
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,19 +13,19 @@ from service.versions.status import Action, Seen, Status, decide, lacks_requests
 NOW = 100.0
 
 
-def live(version, model="ads"):
+def live(version: Any, model: Any = "ads") -> Any:
     return SimpleNamespace(version=version, model=model)
 
 
-def status(**parts):
+def status(**parts: Any) -> Any:
     return Status("ads", "ads", redis_fault=None, **parts)
 
 
-def refusal(version="v2", *, again_at=NOW + 1, judged=False):
+def refusal(version: Any = "v2", *, again_at: Any = NOW + 1, judged: Any = False) -> Any:
     return Refusal(version, "golden", "golden rows differ", again_at, 5.0, judged)
 
 
-def seen(active="v2", **parts):
+def seen(active: Any = "v2", **parts: Any) -> Any:
     return Seen(NOW, active, **parts)
 
 
@@ -82,7 +83,7 @@ FEW = {"enough": False}
         (ON_EXAMPLE, seen(None), Action.NOTHING),
     ],
 )
-def test_decide_takes_the_action_of_the_table(state, poll, action):
+def test_decide_takes_the_action_of_the_table(state: Any, poll: Any, action: Any) -> None:
     assert decide(state, poll) is action
 
 
@@ -97,7 +98,9 @@ def test_decide_takes_the_action_of_the_table(state, poll, action):
         (ON_EXAMPLE, seen(**FEW), False),
     ],
 )
-def test_other_workers_are_asked_where_requests_are_lacking(state, poll, lacks):
+def test_other_workers_are_asked_where_requests_are_lacking(
+    state: Any, poll: Any, lacks: Any
+) -> None:
     assert lacks_requests(state, poll) is lacks
 
 
@@ -110,11 +113,11 @@ def test_other_workers_are_asked_where_requests_are_lacking(state, poll, lacks):
         (status(active="v2", refusal=refusal()), "version v2 was refused: golden rows differ"),
     ],
 )
-def test_a_status_without_a_live_version_says_why(state, says):
+def test_a_status_without_a_live_version_says_why(state: Any, says: Any) -> None:
     with pytest.raises(NoModel, match=says):
         state.require()
 
 
-def test_a_status_gives_its_live_version_whatever_was_refused():
+def test_a_status_gives_its_live_version_whatever_was_refused() -> None:
     state = status(live=live("v1"), refusal=refusal(again_at=time.monotonic()))
     assert state.require().version == "v1"
