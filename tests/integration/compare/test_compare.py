@@ -147,13 +147,6 @@ def test_bad_input_costs_one_line_and_leaves_nothing(home, capsys, options, says
     assert sorted(path.name for path in home.iterdir()) == before
 
 
-def test_a_log_of_one_class_leaves_nothing(home, capsys):
-    write_csv(home / "log.csv", [row | {"click": 1} for row in tiny_rows(100)])
-    assert compare(home) == 2
-    assert "needs both classes" in capsys.readouterr().err
-    assert not (home / "out").exists()
-
-
 def test_an_out_directory_that_exists_is_kept(home, capsys):
     (home / "out").mkdir()
     (home / "out" / "mine").write_text("kept")

@@ -88,17 +88,6 @@ def test_a_slice_of_one_class_leaves_its_ranking_undefined_and_is_named(evaluate
     assert tv["logloss"] > 0
 
 
-@pytest.mark.parametrize("click", [0, 1])
-def test_a_log_of_one_class_costs_one_line(evaluate, tmp_path, click):
-    path = tmp_path / "one-class.csv"
-    rows = [cells(row | {"click": click}) for row in tiny_rows(30)]
-    pl.DataFrame(rows, infer_schema_length=None).write_csv(path)
-    code, measured, err = evaluate(data=path)
-    assert (code, measured) == (2, None)
-    assert err.count("\n") == 1
-    assert f"{path}: the log needs both classes, 0 and 1: all labels are {click}" in err
-
-
 @pytest.mark.parametrize(
     ("options", "says"),
     [

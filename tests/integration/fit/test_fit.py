@@ -205,13 +205,6 @@ def test_a_bad_configuration_is_named_by_file_and_key(home, capsys, config, says
     refused(capsys, fit(home), "fast.toml", says)
 
 
-def test_a_damaged_bundle_is_refused(home, capsys):
-    assert fit(home) == 0
-    (home / "bundle" / "weights.bin").write_bytes(b"")
-    capsys.readouterr()
-    refused(capsys, main(["evaluate", str(home / "bundle"), str(home / "log.csv")]), "weights.bin")
-
-
 def test_the_command_the_configuration_and_the_nets_know_the_same_names():
     named = Config.model_json_schema()["properties"]["net"]["enum"]
     assert list(NETS) == list(nets.NETS) == named

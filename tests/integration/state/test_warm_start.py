@@ -399,17 +399,6 @@ def test_settings_that_change_no_row_of_the_table_may_differ(home):
     assert len(Bundle.open(home / "today").read_vocabularies()["ad"].values) == 14
 
 
-def test_a_damaged_bundle_costs_one_line(home, capsys):
-    path = home / "yesterday" / WEIGHTS
-    path.write_bytes(b"\x01" + path.read_bytes()[1:])
-    refused(home, capsys, fit_command(home), "weights.bin: damaged")
-
-
-def test_a_directory_without_a_bundle_costs_one_line(home, capsys):
-    shutil.rmtree(home / "yesterday")
-    refused(home, capsys, fit_command(home), "yesterday: not a bundle")
-
-
 def test_an_out_that_exists_is_left_as_it_is(home, capsys):
     (home / "today").mkdir()
     assert fit_command(home) == 2
