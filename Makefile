@@ -1,6 +1,7 @@
 # The front door. Everything happens in .venv (made when absent, renewed when pyproject.toml or
 # constraints.txt change) and in AFM_HOME; nothing else on the machine is touched.
 PYTHON ?= python3
+PYTHON313 ?= python3.13
 HOST ?= 127.0.0.1
 PORT ?= 8000
 AFM_HOME ?= .afm
@@ -27,7 +28,7 @@ FIT ?= --config training/configs/example.toml --test $(EXAMPLE)/test.parquet
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage pages clients lint bench faults soak audit docs e2e up down logs ps upgrade rollback retrain backup restore rotate key sbom lock FORCE
+.PHONY: help install run test coverage py313 pages clients lint bench faults soak audit docs e2e up down logs ps upgrade rollback retrain backup restore rotate key sbom lock FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -45,6 +46,11 @@ test: $(INSTALLED) ## all tests, and the 25 slowest; TESTS=tests/unit for some o
 coverage: $(INSTALLED) ## which branches the tests run, by folder; TESTS= for some of them
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= $(TESTS)
 	@$(BIN)/python -m coverage json -q -o .coverage.json && $(BIN)/python tests/support/coverage_by_folder.py .coverage.json
+
+py313: ## the unit tests that need no torch, on Python 3.13; PYTHON313= for another interpreter
+	@[ -x .venv/py313/bin/pytest ] || { $(PYTHON313) -m venv .venv/py313 && .venv/py313/bin/python -m pip install \
+	  -qq --no-input --disable-pip-version-check -c constraints.txt -e '.[serve]' hypothesis pytest pytest-timeout; }
+	@.venv/py313/bin/python -m pytest -q $$(.venv/py313/bin/python tests/support/without_torch.py)
 
 pages: $(INSTALLED) ## the pages in a real browser: needs Chromium, installs its driver
 	@$(PIP) -r tests/pages/requirements.txt
