@@ -17,6 +17,8 @@ from torch.nn import functional
 from model.nets.dropout import Dropout
 from model.pairs import pair_slots
 
+TABLES = ("linear", "embedding")  # the parameters with a row a value
+
 
 @dataclass(frozen=True)
 class NetSizes:

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from model.errors import ParityError
+from model.nets.net import TABLES
 
-TABLES = (".linear", ".embedding")  # parameters with a row a value, from which rows are gathered
+GATHERED = tuple(f".{name}" for name in TABLES)  # parameters of which rows are gathered
 KEPT = 64  # graphs, without their floats: some ten kilobytes each
 
 _traced: dict[Hashable, onnx.ModelProto] = {}
@@ -54,7 +55,7 @@ def _structure(module: nn.Module) -> Iterator[Hashable]:
         yield name, type(part), repr(settings)
     for name, tensor in _tensors(module):
         whole = None if tensor.is_floating_point() else tensor.numpy().tobytes()
-        shape = tuple(tensor.shape)[1 if name.endswith(TABLES) else 0 :]
+        shape = tuple(tensor.shape)[1 if name.endswith(GATHERED) else 0 :]
         yield name, shape, tensor.dtype, whole
 
 

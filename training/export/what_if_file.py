@@ -22,6 +22,7 @@ from model.bundle.files import PREDICT, WEIGHTS
 from model.bundle.graph_files import PREFIX, read_parameters
 from model.errors import BundleError, reason
 from model.files.whole_file import whole_file
+from model.nets.net import TABLES
 from model.page import files
 from model.page.beginning import MOST_VALUES, beginning, calibration
 from model.schema import Field, Schema
@@ -32,7 +33,6 @@ from model.vocabulary import FieldVocabulary, Vocabulary
 
 NETS = ("lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+")  # that the page's script has
 MOST_BYTES = 2_000_000
-TABLES = ("linear", "embedding")
 
 Parameters = Mapping[str, NDArray[np.float32]]
 

@@ -8,6 +8,7 @@ import torch
 
 from model.encoding import Encoder
 from model.nets import Net
+from model.nets.net import TABLES
 from model.schema import NumericField
 from model.values.ids import FIRST, MISSING, UNKNOWN
 from training.data.examples import Examples
@@ -21,7 +22,7 @@ def fill_untrained_rows(net: Net, encoder: Encoder, train: Examples, *, unknown_
     training fed values as unknown ones, beside those that are.
     """
     fed = torch.bincount(train.ids[train.values != 0], minlength=encoder.rows).double()
-    tables = [p for name, p in net.named_parameters() if name in ("linear", "embedding")]
+    tables = [p for name, p in net.named_parameters() if name in TABLES]
     offsets = dict(zip(encoder.schema.slots, encoder.offsets.tolist(), strict=True))
     ends = [*list(offsets.values())[1:], encoder.rows]
     with torch.no_grad():

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from model.encoding import Encoder
 from model.nets import Net
+from model.nets.net import TABLES
 from model.values.ids import UNKNOWN
 from training.data.examples import Examples
 from training.state.warm_start import TABLES

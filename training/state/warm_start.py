@@ -25,6 +25,7 @@ from model.errors import BundleError, ConfigError
 from model.held_out import HeldOut, common
 from model.manifest import Manifest
 from model.nets import Net
+from model.nets.net import TABLES
 from model.schema import Schema
 from model.values.ids import UNKNOWN
 from model.vocabulary import FieldVocabulary, Vocabulary, grow_vocabulary
@@ -33,7 +34,6 @@ from training.data.log import Log
 from training.data.parts import sample, without_held_out
 from training.state.adam_moments import Moments, Stored, read_moments
 
-TABLES = ("linear", "embedding")  # the parameters with a row a value
 FREE = ("role", "min_count", "separator")  # settings of a field that change no id and no weight
 REPLAY_SHARE = 0.2
 

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from model.bundle.bundle import Bundle
+from model.nets.net import TABLES
 from model.schema import Schema
 from model.values.ids import FIRST
 from tiny import TINY_SCHEMA, tiny_rows
@@ -15,7 +16,7 @@ from training.fit.fit import fit
 from training.fit.step.watcher import Watcher
 from training.state.adam_moments import moments_path, read_moments
 from training.state.checkpoint import CheckpointOptions
-from training.state.warm_start import TABLES, WarmStart
+from training.state.warm_start import WarmStart
 
 # of one batch an epoch, so that no order of rows tells two fits apart; a regression, whose bias no
 # fit settles at its end

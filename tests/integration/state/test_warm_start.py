@@ -10,6 +10,7 @@ import torch
 
 from model.bundle.bundle import Bundle
 from model.bundle.files import WEIGHTS
+from model.nets.net import TABLES
 from model.values.ids import FIRST, MISSING, UNKNOWN
 from model.values.scales import Scaler
 from tiny import TINY_SCHEMA, tiny_rows
@@ -20,7 +21,7 @@ from training.data.parts import without_held_out
 from training.fit.fit import fit
 from training.fit.step.watcher import Epoch, Watcher
 from training.fit.steps import new_net
-from training.state.warm_start import TABLES, WarmStart, completed
+from training.state.warm_start import WarmStart, completed
 
 STEP = Step(epochs=2, batch=128, learning_rate=0.02)
 STILL = Step(epochs=0)
