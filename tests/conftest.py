@@ -17,6 +17,20 @@ hypothesis.settings.register_profile("untimed", deadline=None)  # how fast is no
 hypothesis.settings.load_profile("untimed")
 
 
+# Under xdist the first file compiles the kernels in one worker, while another one has files that
+# need none; it would compile them at the same time, for itself.
+FIRST = ("tests/integration/http/test_http.py", "tests/unit/data/test_d", "tests/unit/simulate/")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        found = (at for at, place in enumerate(FIRST) if item.nodeid.startswith(place))
+        return next(found, len(FIRST))
+
+    if hasattr(config, "workerinput"):
+        items.sort(key=rank)  # stable: the others stay in their order
+
+
 @pytest.fixture(scope="session")
 def tiny_schema() -> Schema:
     return Schema.parse(TINY_SCHEMA)
