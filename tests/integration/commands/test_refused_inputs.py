@@ -63,7 +63,7 @@ def without_a_file(bundle: Path) -> None:
 
 DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a byte changed": (changed, "weights.bin: damaged"),
-    "a file emptied": (emptied, "weights.bin: damaged"),
+    "a file emptied": (emptied, "weights.bin: 0 bytes"),
     "a file missing": (without_a_file, "schema.toml"),
     "no directory": (lambda bundle: shutil.rmtree(bundle), "bundle: not a bundle"),
 }
