@@ -165,7 +165,7 @@ def test_a_file_read_within_a_function_is_refused(tmp_path: Path) -> None:
         check_graph(path, "weights.bin", ROWS)
 
 
-PARAMETERS = {
+PARAMETERS: dict[str, Any] = {
     "net.linear": np.arange(6, dtype=np.float32).reshape(3, 2) / 7,
     "net.bias": np.array([-2.5], np.float32),
     "net.scalar": np.array(3.0, np.float32),

@@ -13,14 +13,14 @@ LINE = '{"row": {"ad": "a1"}, "label": 1}'
 
 
 def rows(group: Any = None, weights: Any = (1.0, 2.5)) -> Any:
-    raw = [{"ad": "a1", "tags": ["x", "ü"], "price": 3.5}, {"ad": None, "price": None}]
+    raw: Any = [{"ad": "a1", "tags": ["x", "ü"], "price": 3.5}, {"ad": None, "price": None}]
     return LabelledRows(raw, np.array([0.0, 1.0]), np.array(weights), group)
 
 
 @pytest.mark.parametrize("group", [None, np.array([7, 7])])
 def test_rows_read_back_as_they_were_written(group: Any) -> None:
     written = rows(group)
-    read = LabelledRows.parse(written.dumps(), "file")
+    read: Any = LabelledRows.parse(written.dumps(), "file")
     assert read.rows == written.rows
     assert read.labels.tolist() == [0, 1]
     assert read.weights.tolist() == [1, 2.5]

@@ -38,7 +38,8 @@ def repeat(*values: object) -> list[object]:
 
 
 def integers(low: int, high: int, seed: int = 0) -> list[int]:
-    return np.random.default_rng(seed).integers(low, high, ROWS).tolist()
+    found: list[int] = np.random.default_rng(seed).integers(low, high, ROWS).tolist()
+    return found
 
 
 def test_text_is_categorical(tmp_path: Path) -> None:
@@ -203,7 +204,8 @@ def test_dropped_weight_group_and_time_columns_are_no_fields(tmp_path: Path) -> 
 
 def test_names_that_need_quoting_survive(tmp_path: Path) -> None:
     odd = 'pri"ce\n# [x] é\x7f'
-    text = drafted(tmp_path, **{odd: repeat("a", "b", "c"), "same\nhere": [1] * ROWS})
+    columns: dict[str, Any] = {odd: repeat("a", "b", "c"), "same\nhere": [1] * ROWS}
+    text = drafted(tmp_path, **columns)
     assert list(Schema.parse(text).fields) == [odd]
 
 

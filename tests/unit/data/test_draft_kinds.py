@@ -26,7 +26,8 @@ def ids(distinct: int, low: int = 0, high: int = 30_000, alpha: float = 0.6) -> 
     """Ids of uneven shares, whose numbers mean nothing."""
     names = RNG.choice(np.arange(low, high), distinct, replace=False)
     shares = 1 / np.arange(1, distinct + 1) ** alpha
-    return RNG.choice(names, ROWS, p=shares / shares.sum()).tolist()
+    found: list[int] = RNG.choice(names, ROWS, p=shares / shares.sum()).tolist()
+    return found
 
 
 def signed(names: list[int]) -> list[int]:
@@ -35,7 +36,8 @@ def signed(names: list[int]) -> list[int]:
     tilt = np.exp(1.2 * RNG.normal(size=len(kinds)))
     counts = np.array([names.count(kind) for kind in kinds]) * tilt
     drawn = RNG.choice(kinds, ROWS, p=counts / counts.sum())
-    return np.where(CLICKS == 1, drawn, names).tolist()
+    found: list[int] = np.where(CLICKS == 1, drawn, names).tolist()
+    return found
 
 
 def form(pattern: str) -> list[str]:

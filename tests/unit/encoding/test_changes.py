@@ -34,7 +34,7 @@ kind = "categorical"
 source = "at"
 part = "weekday"
 """)
-KNOWN = {
+KNOWN: dict[str, Any] = {
     "ad": Vocabulary(("a1", "a2", "a3")),
     "interests": Vocabulary(("cars", "food", "golf")),
     "price": Scaler(0.0, 10.0),
@@ -43,7 +43,13 @@ KNOWN = {
     "weekday": Vocabulary(("1", "6")),
 }
 ENCODER = Encoder(SCHEMA, KNOWN)
-ROW = {"ad": "a1", "interests": ["cars"], "price": 3.0, "age": 40, "at": "2024-05-04T09:30:00"}
+ROW: dict[str, Any] = {
+    "ad": "a1",
+    "interests": ["cars"],
+    "price": 3.0,
+    "age": 40,
+    "at": "2024-05-04T09:30:00",
+}
 
 
 def changes(name: str, now: Any = None, most: Any = 1000) -> Any:

@@ -13,7 +13,7 @@ from model.errors import InputError
 from model.schema import Schema
 from model.values.ids import ABSENT, FIRST, MISSING, UNKNOWN
 from model.values.scales import Bins, Scaler
-from model.vocabulary import Vocabulary, fit_vocabulary
+from model.vocabulary import FieldVocabulary, Vocabulary, fit_vocabulary
 
 SCHEMA = """
 label = "click"
@@ -33,7 +33,7 @@ missing = "absent"
 kind = "numeric"
 transform = "quantile"
 """
-VOCABULARIES = {
+VOCABULARIES: dict[str, FieldVocabulary] = {
     "device": Vocabulary(("ios", "7", "true")),
     "city": Vocabulary(("Kyiv",)),
     "tags": Vocabulary(("a", "b")),

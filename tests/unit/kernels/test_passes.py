@@ -171,7 +171,7 @@ def test_row_wise_slopes_are_the_tables_taken_apart(name: str) -> None:
 
 def test_parameters_that_are_kept_fixed_get_no_slope() -> None:
     fixed = NetSizes(4, 4, 0.5, field_scores=False, pair_scores=False)
-    net = build("afm+", ROWS, range(3), fixed).train()
+    net: Any = build("afm+", ROWS, range(3), fixed).train()
     rows = rows_of(9, range(3), torch.float32)
     judged = Objective().judged(rows, torch.arange(9))
     pass_of(net)(rows.ids, rows.values, judged)

@@ -72,8 +72,8 @@ def test_gauc_is_the_mean_auc_of_the_groups_with_both_classes_by_their_weight(se
 
 @pytest.mark.parametrize("grades", [2, 4])
 def test_ndcg_is_the_mean_over_the_orders_of_tied_rows(grades: Any) -> None:
-    arrays = drawn(grades=grades, rows=160)
-    measured = metrics(*arrays, "ranking")
+    labels, scores, weights, group = arrays = drawn(grades=grades, rows=160)
+    measured = metrics(labels, scores, weights, group, "ranking")
     assert measured["ndcg@10"] == pytest.approx(slow_ndcg(10, *arrays), abs=2e-3)
     assert measured["ndcg"] == pytest.approx(slow_ndcg(None, *arrays), abs=2e-3)
 

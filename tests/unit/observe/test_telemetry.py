@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.http.request_metrics import RequestMetrics
@@ -41,7 +41,11 @@ def answered(counted: Any, path: Any, status: Any = 200) -> None:
         pass
 
     watched = RequestMetrics(app, counted, frozenset({"/predict"}))
-    asyncio.run(watched({"type": "http", "path": path}, None, send))
+
+    async def receive() -> Any:
+        pass
+
+    asyncio.run(watched({"type": "http", "path": path}, receive, send))
 
 
 def test_a_known_path_is_counted_by_its_status() -> None:
@@ -93,7 +97,8 @@ def test_metrics_are_complete_from_the_first_scrape() -> None:
     found = samples(Telemetry())
     names = {name for name, _ in found}
     for name, spec in METRICS.items():
-        sample = {Counter: f"{name}_total", Gauge: name, Histogram: f"{name}_count"}[spec.kind]
+        kinds: dict[Any, str] = {Counter: f"{name}_total", Gauge: name}
+        sample = kinds.get(spec.kind, f"{name}_count")
         if name not in ("afm_live_version", "afm_unknown_values"):  # no version is live yet
             assert sample in names
         for labels in spec.known:

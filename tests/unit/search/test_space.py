@@ -63,7 +63,7 @@ def test_a_net_is_searched_for_what_it_has(net: Any, has: Any, has_not: Any) -> 
 
 def test_a_range_is_widened_to_hold_what_the_configuration_says() -> None:
     given = {"fit": {"learning_rate": 0.5, "l2_embedding": 1e-9}, "embedding": 7}
-    found = space(settled(**{"net": "fm", **given}))
+    found: Any = space(settled(**{"net": "fm", **given}))
     assert found["fit.learning_rate"].high == 0.5
     assert found["fit.l2_embedding"].low == 1e-9
     assert 7 in found["embedding"].choices
