@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from model.nets import Net
-from model.nets.net import TABLES
 from training.config import SizedStep
 from training.kernels.row_adam import RowAdam
+
+TABLES = ("linear", "embedding")  # the parameters with a row a value
 
 
 def optimiser_of(

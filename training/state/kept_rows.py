@@ -10,7 +10,6 @@ from model.nets import Net
 from model.nets.net import TABLES
 from model.values.ids import UNKNOWN
 from training.data.examples import Examples
-from training.state.warm_start import TABLES
 
 
 class KeptRows:
