@@ -43,7 +43,7 @@ def make_bundle(
     """A real bundle, fitted and exported: `make_bundle("afm", seed=1, task="click")`. Made once
     for each net, seed and task, and shared by all workers: copy it before harming it.
     """
-    from training.config import Config, Step
+    from training.config import Config, NetName, Step
     from training.data.log import Log
     from training.fit.fit import fit
     from training.fit.step.watcher import Watcher
@@ -52,14 +52,14 @@ def make_bundle(
     if "PYTEST_XDIST_WORKER" in os.environ:
         home = home.parent  # which all workers of the session share
 
-    def made(net: str = "afm", seed: int = 1, task: str = "click") -> Bundle:
+    def made(net: NetName = "afm", seed: int = 1, task: str = "click") -> Bundle:
         out = home / f"bundle-{net}-{seed}-{task}"
         with locked(out.with_suffix(".lock")):
             if not out.exists():
                 fitted(out, net, seed, task)
         return Bundle.open(out)
 
-    def fitted(out: Path, net: str, seed: int, task: str) -> None:
+    def fitted(out: Path, net: NetName, seed: int, task: str) -> None:
         rows = tiny_rows(2000, seed=seed)  # a few hundred are held out: every net gains
         columns = {name: [row[name] for row in rows] for name in tiny_schema.fields}
         labels = np.array([row["click"] for row in rows], np.float32)

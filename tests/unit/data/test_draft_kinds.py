@@ -292,7 +292,9 @@ def test_a_time_of_any_form_that_the_draft_knows_is_read_as_the_moment(
     schema = Schema.parse(draft_schema(path, "click", time="ts"))
     assert schema.time_format == pattern
     moments = [datetime.strptime(t, pattern).replace(tzinfo=UTC).timestamp() for t in written]
-    assert read_log(path, schema).time.tolist() == moments
+    found = read_log(path, schema).time
+    assert found is not None
+    assert found.tolist() == moments
 
 
 @pytest.mark.parametrize("name", ["unix", "C14", "grouped", "json", "iso", "price"])
