@@ -65,16 +65,16 @@ class AFM(PairNet):
         those within the ad. One product of the ads' vectors with W diag(v_c), folded once, judges
         the pairs across without a vector a pair: W (v_c * v_a) = (W diag(v_c)) v_a.
         """
-        ours, theirs = (self.embedded(side.ids, side.values) for side in (context, ads))
-        within = torch.stack(self._as_one_pair(context, ours), 1)  # (1, 2)
-        ours = ours.squeeze(1)  # (C, K)
-        flat = theirs.transpose(0, 1).flatten(0, 1)  # (N*A, K)
+        of_context, of_ads = (self.embedded(side.ids, side.values) for side in (context, ads))
+        within = torch.stack(self._as_one_pair(context, of_context), 1)  # (1, 2)
+        of_context = of_context.squeeze(1)  # (C, K)
+        flat = of_ads.transpose(0, 1).flatten(0, 1)  # (N*A, K)
         weight, bias = self.attention.weight, self.attention.bias
-        folded = (ours.unsqueeze(1) * weight).flatten(0, 1)  # (C*T, K)
-        hidden = torch.relu(torch.addmm(bias.repeat(len(ours)), flat, folded.T))  # (N*A, C*T)
-        shape = (-1, len(ads.fields), len(ours))  # (N, A, C)
+        folded = (of_context.unsqueeze(1) * weight).flatten(0, 1)  # (C*T, K)
+        hidden = torch.relu(torch.addmm(bias.repeat(len(of_context)), flat, folded.T))  # (N*A, C*T)
+        shape = (-1, len(ads.fields), len(of_context))  # (N, A, C)
         scores = (self.h[None] @ hidden.view(-1, len(self.h)).T).view(shape)
-        products = (flat @ (ours * self.p).T).view(shape)
+        products = (flat @ (of_context * self.p).T).view(shape)
         products, scores = self.with_fields(products, scores, cross)
         scores = scores + lowest(context).T + lowest(ads).T.unsqueeze(2)
         within = within + 0 * ad_partials  # (N, 2)

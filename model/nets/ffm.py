@@ -46,9 +46,9 @@ class FFM(PairNet):
     def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor | None]:
         """<v_{i,f(j)}, v_{j,f(i)}> x_i x_j [P, B]; no attention."""
         vectors = self.vectors(ids, values)
-        ours = vectors.index_select(0, self.first_for_second)  # (P, B, K)
-        theirs = vectors.index_select(0, self.second_for_first)  # (P, B, K)
-        dropped: Tensor = self.dropout(ours * theirs)
+        of_first = vectors.index_select(0, self.first_for_second)  # (P, B, K)
+        of_second = vectors.index_select(0, self.second_for_first)  # (P, B, K)
+        dropped: Tensor = self.dropout(of_first * of_second)
         return dropped.sum(-1), None
 
     def vectors(self, ids: Tensor, values: Tensor) -> Tensor:
@@ -66,15 +66,17 @@ class FFM(PairNet):
         self, context: SlotTensors, ads: SlotTensors, ad_partials: Tensor, cross: Tensor
     ) -> Tensor:
         """A context's vectors are picked once for all ads."""
-        ours, theirs = (self.vectors(side.ids, side.values) for side in (context, ads))
+        of_context, of_ads = (self.vectors(side.ids, side.values) for side in (context, ads))
         c, a = len(context.fields), len(ads.fields)
         for_ad = (torch.arange(c)[:, None] * self.fields + ads.fields).flatten()  # (C A)
         for_context = (torch.arange(a) * self.fields + context.fields[:, None]).flatten()  # (C A)
-        met = ours.index_select(0, for_ad) * theirs.index_select(0, for_context)  # (C A, N, K)
-        return self._within(context, ours) + ad_partials[:, 0] + met.sum((0, 2))  # (N)
+        met = of_context.index_select(0, for_ad) * of_ads.index_select(
+            0, for_context
+        )  # (C A, N, K)
+        return self._within(context, of_context) + ad_partials[:, 0] + met.sum((0, 2))  # (N)
 
     def _within(self, side: SlotTensors, vectors: Tensor) -> Tensor:
         one, other = side.fields[side.first], side.fields[side.second]  # (P)
-        ours = vectors.index_select(0, side.first * self.fields + other)  # (P, n, K)
-        theirs = vectors.index_select(0, side.second * self.fields + one)  # (P, n, K)
-        return column_sums((ours * theirs).sum(0).T)  # (n)
+        of_first = vectors.index_select(0, side.first * self.fields + other)  # (P, n, K)
+        of_second = vectors.index_select(0, side.second * self.fields + one)  # (P, n, K)
+        return column_sums((of_first * of_second).sum(0).T)  # (n)

@@ -34,6 +34,6 @@ class FM(PairNet):
         self, context: SlotTensors, ads: SlotTensors, ad_partials: Tensor, cross: Tensor
     ) -> Tensor:
         """The sums of the two sides' vectors stand for all pairs across."""
-        ours = self.embedded(context.ids, context.values)  # (C, 1, K)
-        across = ad_partials[:, 1:] @ close_sum(ours).squeeze(0)  # (N)
-        return self.pooled(ours).sum(1) + ad_partials[:, 0] + across
+        of_context = self.embedded(context.ids, context.values)  # (C, 1, K)
+        across = ad_partials[:, 1:] @ close_sum(of_context).squeeze(0)  # (N)
+        return self.pooled(of_context).sum(1) + ad_partials[:, 0] + across

@@ -34,10 +34,10 @@ class FwFM(PairNet):
         self, context: SlotTensors, ads: SlotTensors, ad_partials: Tensor, cross: Tensor
     ) -> Tensor:
         """An ad's vector meets the sum of the context's, weighted for its field."""
-        ours, theirs = (self.embedded(side.ids, side.values) for side in (context, ads))
-        met = self.field_weights[cross] @ ours.squeeze(1)  # (A, K)
-        across = (theirs * met.unsqueeze(1)).sum((0, 2))  # (N)
-        return self._within(context, ours) + ad_partials[:, 0] + across
+        of_context, of_ads = (self.embedded(side.ids, side.values) for side in (context, ads))
+        met = self.field_weights[cross] @ of_context.squeeze(1)  # (A, K)
+        across = (of_ads * met.unsqueeze(1)).sum((0, 2))  # (N)
+        return self._within(context, of_context) + ad_partials[:, 0] + across
 
     def _within(self, side: SlotTensors, vectors: Tensor) -> Tensor:
         one, other = side.pairs_of(vectors)  # (P, n, K)

@@ -42,9 +42,9 @@ class NFM(EmbeddingNet):
         self, context: SlotTensors, ads: SlotTensors, ad_partials: Tensor, cross: Tensor
     ) -> Tensor:
         """The pool of the two sides, as in FM; the layers are each ad's own."""
-        ours = self.embedded(context.ids, context.values)  # (C, 1, K)
+        of_context = self.embedded(context.ids, context.values)  # (C, 1, K)
         own, total = ad_partials.chunk(2, 1)  # (N, K)
-        return self.layers(self.pooled(ours) + own + ours.sum(0) * total)
+        return self.layers(self.pooled(of_context) + own + of_context.sum(0) * total)
 
     def layers(self, pool: Tensor) -> Tensor:
         """h . z_L [B] of z_0 [B, K]."""

@@ -81,9 +81,9 @@ class RankGraph(PredictGraph):
         self, net: Net, calibration: Calibration | None, candidate: Sequence[bool]
     ) -> None:
         super().__init__(net, calibration)
-        ours, theirs = _fields_of(net, candidate)
-        self.context, self.ads = _SlotTensorsOf(ours), _SlotTensorsOf(theirs)
-        cross = field_pair_of(theirs[:, None], ours[None])
+        context_fields, ad_fields = _fields_of(net, candidate)
+        self.context, self.ads = _SlotTensorsOf(context_fields), _SlotTensorsOf(ad_fields)
+        cross = field_pair_of(ad_fields[:, None], context_fields[None])
         self.register_buffer("cross", torch.from_numpy(cross), persistent=False)
 
     def forward(  # type: ignore[override]  # its rows come in parts

@@ -85,11 +85,11 @@ def example(schema: Schema, golden: Sequence[GoldenCase]) -> dict[str, Any]:
     rows = golden[0].request["instances"]
     shown = shown_fields(schema)
     plain = [_plain(schema, shown, row) for row in rows]
-    theirs = {schema.sources[n] for n, f in shown.items() if role(schema, f) == "candidate"}
-    context = {name: value for name, value in plain[0].items() if name not in theirs}
+    of_candidates = {schema.sources[n] for n, f in shown.items() if role(schema, f) == "candidate"}
+    context = {name: value for name, value in plain[0].items() if name not in of_candidates}
     candidates: list[dict[str, Value]] = []
     for row in plain:
-        candidate = {name: value for name, value in row.items() if name in theirs}
+        candidate = {name: value for name, value in row.items() if name in of_candidates}
         if candidate not in candidates:
             candidates.append(candidate)
     return {"context": context, "candidates": candidates[:MOST_CANDIDATES]}

@@ -73,19 +73,19 @@ def facts(live: Live, held_out: HeldOut, recent: Sequence[Row]) -> dict[str, Any
 
 def changes(live: Live, new: HeldOut, before: Live, old: HeldOut) -> dict[str, Any]:
     """What changed from the version before to the live one."""
-    ours, theirs = shown_fields(live.bundle.schema), shown_fields(before.bundle.schema)
+    now, earlier = shown_fields(live.bundle.schema), shown_fields(before.bundle.schema)
     sizes = {
         name: [_size(old.vocabularies[name]), _size(new.vocabularies[name])]
-        for name in ours
-        if name in theirs
+        for name in now
+        if name in earlier
     }
     return {
         "version": before.version,
         "net": before.bundle.manifest.net,
         "created": before.bundle.manifest.created,
         "metrics": before.bundle.manifest.metrics,
-        "added": [name for name in ours if name not in theirs],
-        "removed": [name for name in theirs if name not in ours],
+        "added": [name for name in now if name not in earlier],
+        "removed": [name for name in earlier if name not in now],
         "values": {name: both for name, both in sizes.items() if both[0] != both[1]},
     }
 
