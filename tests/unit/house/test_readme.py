@@ -257,6 +257,27 @@ def test_the_benchmark_in_the_readme_is_the_last_one_kept() -> None:
     assert re.findall(pattern, section("Speed"), flags=re.MULTILINE) == shown
 
 
+def test_the_threats_name_tests_that_are_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "THREATS.md").read_text(encoding="utf-8")))
+    defined = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert named
+    assert named - defined == set()
+
+
+@pytest.mark.parametrize("page", ["README.md", "THREATS.md", "docs", "benchmarks"])
+def test_a_path_that_a_page_names_is_there(page: str) -> None:
+    place = ROOT / page
+    texts = [path.read_text(encoding="utf-8") for path in place.rglob("*.md")]
+    text = "\n".join(texts) if place.is_dir() else place.read_text(encoding="utf-8")
+    folders = "service|model|training|benchmarks|docker|tests"
+    named = re.findall(rf"`((?:{folders})/[\w./-]+)`", text)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_the_changelog_names_the_version_of_the_distribution() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
