@@ -111,8 +111,8 @@ def _is_refused(
     while len(RefusalBoard(store).refusals_of_workers()) < WORKERS:
         assert time.monotonic() < deadline, f"{version} is not refused"
         time.sleep(0.02)
-    told = run("afm-serve", "versions", environment=environment)
-    assert f"{version} is refused by {WORKERS} workers ({code}): " in told, told
+    printed = run("afm-serve", "versions", environment=environment)
+    assert f"{version} is refused by {WORKERS} workers ({code}): " in printed, printed
     # twice by one of them, where it has tried again by now
     assert refusals_of(port, code) - counted >= WORKERS
     logged = [line for line in (home / "log").read_text().splitlines() if line.startswith("{")]

@@ -244,9 +244,9 @@ def answered(got: bytes, bodiless: list[bool]) -> list[tuple[int, object]]:
 
 def mark(body: bytes) -> object:
     """What tells an answer from others."""
-    told = json.loads(body) if body else {}
-    if "probabilities" in told:
-        return len(told["probabilities"])
-    if "schema" in told:
+    answer = json.loads(body) if body else {}
+    if "probabilities" in answer:
+        return len(answer["probabilities"])
+    if "schema" in answer:
         return "model"
-    return told.get("code", told.get("status"))
+    return answer.get("code", answer.get("status"))

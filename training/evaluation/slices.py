@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from model.schema import Field, MultivalueField, NumericField
 from model.values.values import Column
 
-MOST = 10
+MOST_SLICES = 10
 OTHER = "(other)"
 
 
@@ -27,7 +27,9 @@ class Slice(NamedTuple):
     rows: NDArray[np.int64]
 
 
-def slices(described: Field, column: Column, most: int = MOST, fewest: int = 1) -> list[Slice]:
+def slices(
+    described: Field, column: Column, most: int = MOST_SLICES, fewest: int = 1
+) -> list[Slice]:
     """The `most` frequent values that stand in `fewest` rows or more, the missing ones, and all
     others as one: every row in one slice.
 

@@ -31,16 +31,16 @@ def add_model_page(
     async def shown() -> Response:
         return page
 
-    told = _Told(follower, redis, redis_timeout)
+    current = _CurrentFacts(follower, redis, redis_timeout)
 
     @app.get(FACTS, include_in_schema=False)
     async def model_facts() -> Response:
         # in a thread: hundreds of rows are scored
-        body = await asyncio.to_thread(told.body)
+        body = await asyncio.to_thread(current.body)
         return Response(body, media_type="application/json")
 
 
-class _Told:
+class _CurrentFacts:
     # one question at a time; what held-out rows say of the last two versions is kept
 
     def __init__(self, follower: Follower, redis: str | Path, redis_timeout: float) -> None:
