@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 UNIT = Path(__file__).parents[1] / "unit"
-# modules of the trainer and of development, scripts that import them, and fixtures that fit a bundle
+# modules of the trainer and of development, scripts that import them, fixtures that fit a bundle
 TRAINS = re.compile(
-    r"torch|training|model\.nets|polars|sklearn|openapi_spec|tiny_bundle|make_bundle|httpx|importlib\.util"
+    r"torch|training|model\.nets|polars|sklearn|openapi_spec|httpx|importlib\.util|"
+    r"tiny_bundle|make_bundle"
 )
 
 
