@@ -12,7 +12,7 @@ DIGEST = "0" * 64
 
 
 def manifest(**change: Any) -> Manifest:
-    facts = {
+    facts: dict[str, Any] = {
         "format": FORMAT,
         "version": "20260101120000-abcdef01",
         "created": "2026-01-01T12:00:00+00:00",

@@ -37,7 +37,7 @@ def test_folds_test_each_row_once_with_the_same_share_of_each_class() -> None:
 def test_folds_never_cut_a_group() -> None:
     group = np.repeat(np.arange(30), 4)
     log = numbered([0, 1] * 60, group=group)
-    parts = list(folds(log, SCHEMA, 3, seed=1))
+    parts: list[Any] = list(folds(log, SCHEMA, 3, seed=1))
     assert sorted(row for _, test in parts for row in rows(test)) == list(range(120))
     for train, test in parts:
         assert not set(train.group) & set(test.group)
@@ -47,7 +47,7 @@ def test_folds_never_cut_a_group() -> None:
 def test_folds_roll_where_the_log_has_a_time() -> None:
     time = np.random.default_rng(1).permutation(np.repeat(np.arange(40.0), 3))
     log = numbered([0, 1] * 60, time=time)
-    parts = list(folds(log, SCHEMA, 4, seed=1))
+    parts: list[Any] = list(folds(log, SCHEMA, 4, seed=1))
     assert [len(test) for _, test in parts] == [24] * 4
     assert [len(train) for train, _ in parts] == [24, 48, 72, 96]
     for train, test in parts:
@@ -55,10 +55,15 @@ def test_folds_roll_where_the_log_has_a_time() -> None:
     assert max(test.time.max() for _, test in parts) == 39
 
 
+def held_out(log: Log) -> Any:
+    """The rows to train on, and the fifth that is tested on."""
+    return hold_out_test(log, SCHEMA, 0.2, seed=1)
+
+
 @pytest.mark.parametrize("more", [{}, {"group": np.repeat(np.arange(50), 4)}])
 def test_a_test_part_is_a_share_of_the_log(more: Any) -> None:
     log = numbered([0, 1] * 100, **more)
-    train, test = hold_out_test(log, SCHEMA, 0.2, seed=1)
+    train, test = held_out(log)
     assert sorted(rows(train) + rows(test)) == list(range(200))
     assert len(test) == 40
     if more:
@@ -67,7 +72,7 @@ def test_a_test_part_is_a_share_of_the_log(more: Any) -> None:
 
 def test_a_test_part_is_the_latest_where_the_log_has_a_time() -> None:
     log = numbered([0, 1] * 50, time=np.arange(100.0) // 4)
-    train, test = hold_out_test(log, SCHEMA, 0.2, seed=1)
+    train, test = held_out(log)
     assert (len(test), test.time.min()) == (20, 20.0)
     assert train.time.max() == 19.0
 

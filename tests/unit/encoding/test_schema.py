@@ -15,7 +15,7 @@ MINIMAL = 'label = "click"\n[fields.device]\nkind = "categorical"\n'
 
 def test_settings_that_are_not_given_have_their_defaults() -> None:
     schema = Schema.parse(MINIMAL)
-    device = schema.fields["device"]
+    device: Any = schema.fields["device"]
     assert (device.role, device.missing, device.min_count) == ("context", "token", 2)
     assert (schema.task, schema.strict, schema.weight) == ("click", False, None)
 
@@ -120,7 +120,10 @@ def test_null_values_of_the_schema_are_those_of_each_field_that_names_none() -> 
 
 
 def test_a_schema_made_in_python_hands_its_null_values_on_too() -> None:
-    fields = {"a": CategoricalField(kind="categorical"), "n": NumericField(kind="numeric")}
+    fields: dict[str, Any] = {
+        "a": CategoricalField(kind="categorical"),
+        "n": NumericField(kind="numeric"),
+    }
     schema = Schema(label="y", null_values=("NA",), fields=fields)
     assert [field.null_values for field in schema.fields.values()] == [("NA",), ("NA",)]
 
@@ -137,7 +140,8 @@ def test_fields_may_be_parts_of_one_source() -> None:
 def test_every_part_of_a_moment_can_be_named() -> None:
     for part in PARTS:
         text = f'label = "y"\n[fields.p]\nkind = "numeric"\nsource = "ts"\npart = "{part}"\n'
-        assert Schema.parse(text).fields["p"].part == part
+        field: Any = Schema.parse(text).fields["p"]
+        assert field.part == part
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from model.errors import InputError
 from service.errors import MalformedBody, TooManyRows
 from service.limits import InputLimits
 from service.scoring.payloads import PayloadDecoder
+from service.scoring.unread_rows import UnreadRows
 
 predict = PayloadDecoder(most_rows=100)
 explain = PayloadDecoder(most_rows=100, explain=True)
@@ -36,6 +37,7 @@ def test_candidates_are_rows_with_a_context() -> None:
     asked = predict.decode(b'{"context": {"hour": 21}, "candidates": [{"ad": "a"}, {}]}')
     assert asked.context == {"hour": 21}
     assert list(asked.rows) == asked.rows[:] == [{"ad": "a"}, {}]
+    assert isinstance(asked.rows, UnreadRows)
     assert asked.rows.raws() == [b'{"ad": "a"}', b"{}"]
 
 
@@ -206,6 +208,7 @@ def test_candidates_come_out_as_they_went_in_whichever_are_asked_for(rows: Any) 
     rows = rows[:100]
     asked = predict.decode(json.dumps({"context": {"a": 1}, "candidates": rows}).encode())
     assert list(asked.rows) == rows
+    assert isinstance(asked.rows, UnreadRows)
     assert asked.rows.read(range(0, len(rows), 2)) == rows[::2]
     assert asked.rows[1:] == rows[1:]
 
@@ -245,6 +248,7 @@ def test_a_row_with_what_is_not_json_is_found_wherever_it_stands() -> None:
     for rest in ("", ', "timeout_ms": 7'):
         body = f'{{"context": {{"b": "Infinity"}}, "candidates": [{rows}]{rest}}}'
         asked = predict.decode(body.encode())
+        assert isinstance(asked.rows, UnreadRows)
         assert asked.rows.raws(0, 2) == [row.encode() for row in good]
         assert asked.context == {"b": "Infinity"}
         found = asked.rows.faults()

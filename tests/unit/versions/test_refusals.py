@@ -10,7 +10,6 @@ from service.errors import ShadowError
 from service.observe.metrics import Telemetry
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
-from service.versions import refusals
 from service.versions.refusals import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, RefusalTracker
 
 NO_REDIS = "redis://127.0.0.1:1/0"
@@ -31,7 +30,7 @@ def noted(bundles: Any) -> Any:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     """`clock[0]` is what time it is."""
     now = [1000.0]
-    monkeypatch.setattr(refusals.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("service.versions.refusals.time.monotonic", lambda: now[0])
     return now
 
 
