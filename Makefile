@@ -62,7 +62,8 @@ clients: $(INSTALLED) ## real clients and proxies against the service; INSTALL=1
 
 lint: $(INSTALLED) ## ruff (lint, format) and mypy strict, over benchmarks and what tests share too
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
-	@MYPYPATH=.:benchmarks:benchmarks/promises:tests/support $(BIN)/mypy \
+	@MYPYPATH=client $(BIN)/mypy --strict client/ctr_afm_client
+	@MYPYPATH=.:client:benchmarks:benchmarks/promises:tests/support $(BIN)/mypy \
 	  benchmarks/*.py $(foreach folder,fits logs processes promises traffic,benchmarks/$(folder)/*.py) tests/support/*.py tests/conftest.py tests/unit tests/pages
 
 bench: $(INSTALLED) ## the service beside a plain version of it, as a table

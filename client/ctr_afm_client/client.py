@@ -1,0 +1,116 @@
+"""The client for code without asyncio: an `AsyncClient` on an event loop in a thread of its own.
+
+So one source has both, a deadline holds for a whole call, and any thread may call.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from ctr_afm_client.answers import Explanations, Prediction
+from ctr_afm_client.async_client import TIMEOUT_MS, AsyncClient, Fallback, Row
+
+Found = TypeVar("Found")
+
+
+class Client:
+    """Calls one model; see `AsyncClient`. Any number of threads may share it."""
+
+    def __init__(
+        self,
+        address: str | Path,
+        *,
+        timeout_ms: float = TIMEOUT_MS,
+        api_key: str | None = None,
+        fallback: Fallback | None = None,
+        retry_share: float = 0.1,
+    ) -> None:
+        self._client = AsyncClient(
+            address,
+            timeout_ms=timeout_ms,
+            api_key=api_key,
+            fallback=fallback,
+            retry_share=retry_share,
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="ctr-afm-client", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def sent(self) -> int:
+        """Requests sent so far."""
+        return self._client.sent
+
+    @property
+    def retries(self) -> int:
+        """Those among them that asked again."""
+        return self._client.retries
+
+    def predict(
+        self, rows: Sequence[Row], context: Row | None = None, *, timeout_ms: float | None = None
+    ) -> Prediction:
+        """See `AsyncClient`."""
+        return self._run(self._client.predict(rows, context, timeout_ms=timeout_ms))
+
+    def explain(
+        self,
+        rows: Sequence[Row],
+        context: Row | None = None,
+        *,
+        top: int | None = 20,
+        timeout_ms: float | None = None,
+    ) -> Explanations:
+        """See `AsyncClient`."""
+        return self._run(self._client.explain(rows, context, top=top, timeout_ms=timeout_ms))
+
+    def what_if(
+        self,
+        rows: Sequence[Row],
+        context: Row | None = None,
+        *,
+        row: int = 0,
+        field: str | None = None,
+        timeout_ms: float | None = None,
+    ) -> dict[str, Any]:
+        """See `AsyncClient`."""
+        call = self._client.what_if(rows, context, row=row, field=field, timeout_ms=timeout_ms)
+        return self._run(call)
+
+    def model(self, *, timeout_ms: float | None = None) -> dict[str, Any]:
+        """See `AsyncClient`."""
+        return self._run(self._client.model(timeout_ms=timeout_ms))
+
+    def is_ready(self, *, timeout_ms: float | None = None) -> bool:
+        """See `AsyncClient`."""
+        return self._run(self._client.is_ready(timeout_ms=timeout_ms))
+
+    def close(self) -> None:
+        """Close the connections, and end the thread; a second call does nothing."""
+        if self._loop.is_closed():
+            return
+        self._run(self._client.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self, call: Coroutine[Any, Any, Found]) -> Found:
+        if self._loop.is_closed():
+            call.close()
+            raise RuntimeError("the client is closed")
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()

@@ -1,0 +1,116 @@
+"""Every call of the client over HTTP, over a unix socket and in process: equal to the bit."""
+
+import asyncio
+import socket
+import threading
+import time
+
+import pytest
+import uvicorn
+from ctr_afm_client import AsyncClient, Client, Refused
+
+from service.http.app import create_app
+from service.http.wire.connection import Connection
+from service.settings import Settings
+from service.versions.publish import publish
+from tiny import tiny_rows
+
+ROWS = [{key: row[key] for key in row if key != "click"} for row in tiny_rows(2000, seed=6)]
+CONTEXT = {"device": "ios", "hour": 21, "interests": ["cars"]}
+ADS = [{"ad": f"a{i % 14}", "price": i / 7} for i in range(60)]
+
+
+@pytest.fixture
+def addresses(redis_url, tmp_path, tiny_bundle, store, bundles):
+    """HTTP, a unix socket, and the bundle's directory."""
+    publish(tiny_bundle.directory, store, bundles)
+    settings = Settings.load(model="ads", bundles=tmp_path / "bundles", home=tmp_path)
+    app = create_app(settings, redis_url)
+    tcp = socket.create_server(("127.0.0.1", 0))
+    local = socket.socket(socket.AF_UNIX)
+    local.bind(str(tmp_path / "afm.sock"))
+    local.listen(100)
+    config = uvicorn.Config(app, ws="none", log_config=None, loop="uvloop", http=Connection)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [tcp, local]})
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    # which graph is faster each process measures for itself, and the graphs differ in the last bit
+    app.state.follower.status.live.scorer.rank_from = None
+    yield [
+        f"http://127.0.0.1:{tcp.getsockname()[1]}",
+        f"unix:{tmp_path / 'afm.sock'}",
+        tiny_bundle.directory,
+    ]
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def clients(addresses, monkeypatch):
+    monkeypatch.setenv("AFM_MODEL", "ads")  # the name that the bundle has in process
+    made = [Client(address, timeout_ms=60_000) for address in addresses]
+    local = made[-1]._client._http._transport.app  # the app that it calls
+    endpoint = next(route.endpoint for route in local.routes if route.path == "/predict")
+    endpoint._follower.status.live.scorer.rank_from = None
+    yield made
+    for client in made:
+        client.close()
+
+
+def same(clients, call):
+    """What all of them give."""
+    first, *others = [call(client) for client in clients]
+    assert len(others) == 2
+    for other in others:
+        assert other == first
+    return first
+
+
+def test_predictions_are_equal_to_the_bit(clients):
+    found = same(clients, lambda client: client.predict(ROWS))
+    assert len(found.probabilities) == len(set(map(id, found.scores))) == 2000
+    assert not any(found.is_fallback)
+    assert found.model == "ads"
+    of_ads = same(clients, lambda client: client.predict(ADS, CONTEXT))
+    assert len(set(of_ads.probabilities)) > 10
+
+
+def test_explanations_what_if_and_the_model_are_equal_to_the_bit(clients):
+    found = same(clients, lambda client: client.explain(ROWS[:150], top=None))
+    assert len(found.explanations) == 150
+    two = same(clients, lambda client: client.explain(ADS[:3], CONTEXT, top=2))
+    assert [len(one["pairs"]) for one in two.explanations] == [2, 2, 2]
+    changes = same(clients, lambda client: client.what_if(ADS[:5], CONTEXT, row=1, field="device"))
+    assert changes["values"]
+    least = same(clients, lambda client: client.what_if(ADS[:5], CONTEXT, row=2))
+    assert least["tried"] > 20
+    described = same(clients, lambda client: client.model())
+    assert described["version"] == found.version
+    assert same(clients, lambda client: client.is_ready()) is True
+
+
+@pytest.mark.parametrize(
+    "rows", [[{"ad": "a1"}, {"price": "dear"}], [{"nothing": 1}], [{"ad": "a1"}] * 5001, []]
+)
+def test_refusals_are_equal(clients, rows):
+    def refused(client):
+        with pytest.raises(Refused) as caught:
+            client.predict(rows)
+        error = caught.value
+        return str(error), error.status, error.code, error.row, error.field
+
+    assert same(clients, refused)[1] in (413, 422)
+
+
+def test_the_asynchronous_client_is_the_same(clients, addresses):
+    async def ask(address):
+        async with AsyncClient(address, timeout_ms=60_000) as client:
+            many = await asyncio.gather(*(client.predict(ROWS[:50]) for _ in range(20)))
+            return [one.scores for one in many]
+
+    expected = clients[0].predict(ROWS[:50]).scores
+    for address in addresses:
+        assert asyncio.run(ask(address)) == [expected] * 20
