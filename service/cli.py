@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model.command import command_line, epilog, run_command
-from service.errors import SettingsError, StoreError
+from service.errors import SettingsError
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -30,6 +30,8 @@ Model = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="The model; default: AFM_MODEL, else 'default'."),
 ]
+Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page as well.")]
+Port = Annotated[str | None, typer.Option(help="Port to listen on; default: AFM_PORT.")]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +50,7 @@ def run(
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; default: AFM_HOST.")
     ] = None,
-    port: Annotated[str | None, typer.Option(help="Port to listen on; default: AFM_PORT.")] = None,
+    port: Port = None,
     workers: Annotated[
         str | None, typer.Option(help="Processes that serve; default: AFM_WORKERS.")
     ] = None,
@@ -129,10 +131,12 @@ def publish(
 @app.command(epilog=epilog("afm-serve versions", "afm-serve versions --model shop"))
 def versions(model: Model = None) -> None:
     """List the published versions, and which workers refuse."""
+    from service.versions.rollout import refused_lines
+
     settings = _settings(model=model)
     with _store(settings) as store:
         active, records = store.active(), store.versions()
-        refused = _refused(store)
+        refused = refused_lines(store)
     if not records:
         print(f"nothing is published as model {settings.model!r}")
         return
@@ -226,6 +230,14 @@ def key(
     print(f"afm-serve: {path} holds its hash; the key itself is shown this once", file=sys.stderr)
 
 
+@app.command(epilog=epilog("afm-serve demo", "afm-serve demo --port 9000 --no-browser"))
+def demo(port: Port = None, browser: Browser = True) -> None:
+    """Open the explain page on a made-up model, without a Redis of your own."""
+    from service.demo import demonstrate
+
+    demonstrate(port, browser=browser)
+
+
 def _print_published(done: "Published", model: str) -> None:
     version, net = done.record.version, done.record.net
     what = "was published before" if done.again else "published"
@@ -244,21 +256,6 @@ def _wait(store: "VersionStore", version: str, seconds: float) -> None:
     for line in found.lines(seconds):
         print(f"  {line}")
     found.require_not_refused()
-
-
-def _refused(store: "VersionStore") -> list[str]:
-    from service.store.refusal_board import RefusalBoard
-    from service.versions.rollout import refusal_lines
-
-    try:
-        lines = refusal_lines(RefusalBoard(store).refusals_of_workers())
-    except StoreError as error:
-        return [f"whether a worker refuses the active version is not known: {error}"]
-    return lines + [
-        f"{one.version} was refused by live traffic ({one.code}) and stays so until it is forced: "
-        f"{one.reason}"
-        for one in store.refused().values()
-    ]
 
 
 def _settings(**chosen: str | None) -> "Settings":

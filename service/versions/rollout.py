@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from service.errors import RefusedByWorkers, StoreError
 from service.store.records import RefusalNote, WorkerState
 from service.store.refusal_board import RefusalBoard
+from service.store.version_store import VersionStore
 
 LOOK_AGAIN_SECONDS = 0.1
 NO_WORKER_SECONDS = 1.0  # without any worker in sight: longer than one needs to connect again
@@ -80,6 +81,19 @@ def refusal_lines(refused: Sequence[RefusalNote]) -> list[str]:
         f"{one.version} is refused by {workers} worker{'s' if workers > 1 else ''} "
         f"({one.code}): {one.reason}"
         for one, workers in Counter(refused).items()
+    ]
+
+
+def refused_lines(store: VersionStore) -> list[str]:
+    """What workers and live traffic refuse of a model's versions, as lines for people."""
+    try:
+        lines = refusal_lines(RefusalBoard(store).refusals_of_workers())
+    except StoreError as error:
+        return [f"whether a worker refuses the active version is not known: {error}"]
+    return lines + [
+        f"{one.version} was refused by live traffic ({one.code}) and stays so until it is forced: "
+        f"{one.reason}"
+        for one in store.refused().values()
     ]
 
 

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[3]
 FLOORS = {
     "service": [
         ["cli"],
+        ["demo"],
         ["http"],
         ["versions"],
         ["scoring"],
