@@ -74,7 +74,7 @@ class Scorer:
     `slice_rows`: rows that go into one run. `rank_from`: how many ads of one context are scored by
     the rank graph, which costs a few more calls than the plain one and saves the context's share of
     the work; None for no number, which is so until `choose_graphs` has measured it.
-    `has_probabilities`: whether the task has them.
+    `has_probabilities`: whether the task has them. `has_attention`: whether the net does.
     """
 
     def __init__(
@@ -101,6 +101,7 @@ class Scorer:
         # a graph without probabilities has only the logits
         self.has_probabilities = len(self._predict.get_outputs()) > 1
         self._explain = _session(directory / "explain.onnx")
+        self.has_attention = len(self._explain.get_outputs()) > 2
 
     def predict(self, rows: Encoded | Slate) -> Scores:
         """Scores of B rows.

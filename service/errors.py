@@ -20,6 +20,7 @@ AfmError (model/errors.py)
 │   └── Unavailable     the same, for balancers that ask another server at a 503
 ├── CallerLeft          the caller closed the connection
 ├── NoModel             no version is live
+├── UnknownModel        another model or version than the live one was named
 └── DeadlinePassed      the request's deadline is over
 
 `service/http/problems.py` says which HTTP status each has.
@@ -150,6 +151,12 @@ class NoModel(HttpError):
     """No version is live."""
 
     code = "no_model"
+
+
+class UnknownModel(HttpError):
+    """A path that names another model, or another version, than the live one."""
+
+    code = "unknown_model"
 
 
 class DeadlinePassed(HttpError):

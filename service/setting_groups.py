@@ -207,6 +207,34 @@ class StopSettings(BaseSettings):
     """How long a stopping worker waits after that for requests in flight."""
 
 
+class ObservationSettings(BaseSettings):
+    """What else is kept or sent of requests; all of it is off by default."""
+
+    server_timing: bool = False
+    """Answers of what scores say in `server-timing` what each stage took, in milliseconds."""
+
+    traces: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    """The OTLP endpoint that traces are sent to, as `http://collector:4318/v1/traces`; none sends
+    none.
+    """
+
+    traces_share: float = Field(default=0.01, ge=0, le=1)
+    """The share of requests that are traced, of those without a `traceparent`; for the others its
+    flag counts.
+    """
+
+    prediction_log: Annotated[Path, AfterValidator(_local_directory)] | None = None
+    """A folder for a sample of rows and their scores, as JSON lines without private fields; none
+    keeps none.
+    """
+
+    prediction_log_share: float = Field(default=0.01, gt=0, le=1)
+    """The share of requests that are logged there."""
+
+    prediction_log_bytes: int = Field(default=256 << 20, ge=1 << 16)
+    """The most bytes of its files; the oldest are removed."""
+
+
 class LogSettings(BaseSettings):
     """What is logged."""
 

@@ -36,6 +36,7 @@ class Settings(
     groups.MemorySettings,
     groups.ShadowSettings,
     groups.StopSettings,
+    groups.ObservationSettings,
     groups.LogSettings,
 ):
     """All settings of `afm-serve`; every command reads the same ones."""

@@ -16,6 +16,9 @@ from service.http.access.api_keys import ApiKeys
 from service.http.access.auth import Authorization
 from service.http.endpoints.what_if import add_what_if
 from service.http.headers.coding import Compressed, Gzip
+from service.http.inference.error_bodies import ErrorBodies
+from service.http.inference.paths import add_inference
+from service.http.observed.observation import Observation
 from service.http.openapi import document
 from service.http.pages.docs import add_docs_page
 from service.http.pages.explain_page import FILES, PAGES, add_explain_page
@@ -75,6 +78,7 @@ def create_app(
         SettingsError: the file of API keys cannot be used.
     """
     telemetry = Telemetry()
+    observation = Observation(settings, telemetry, _version())
     lookups = Lookups(redis, settings.remote_timeout_ms / 1000, redis_timeout)
     store, example = VersionStore(redis, settings.model, redis_timeout), None
     if settings.example and settings.model != EXAMPLE:
@@ -91,25 +95,33 @@ def create_app(
         example=example,
     )
     keys = None if settings.api_keys is None else ApiKeys(settings.api_keys)
-    admission = Admission(
-        telemetry,
-        most_wait=settings.max_wait_ms / 1000,
-        most_rows=max_rows_in_flight or settings.max_rows_in_flight,
-        refusal=Unavailable if settings.overload_status == "503" else Overloaded,
-    )
+    admission = _admission(settings, telemetry, max_rows_in_flight)
     drain = Drain(settings.drain_seconds)
     at_socket = _at_socket(settings, telemetry, admission, drain, follower)
-    app = _App(_lifespan(follower, lookups, keys, telemetry, at_socket), settings.root_path)
+    lifespan = _lifespan(follower, lookups, keys, telemetry, observation, at_socket)
+    app = _App(lifespan, settings.root_path)
     add_handlers(app)
     add_docs_page(app)
     add_explain_page(app, follower)
     add_model_page(app, follower, redis, redis_timeout)
-    routes = add_routes(app, settings, follower, telemetry, admission, drain)
-    routes |= add_what_if(app, settings, follower, telemetry, admission, max_whatif_rows)
-    _add_layers(app, routes, settings, telemetry, keys)
+    noted = observation.telemetry
+    routes = add_routes(app, settings, follower, noted, admission, drain)
+    routes |= add_what_if(app, settings, follower, noted, admission, max_whatif_rows)
+    add_inference(app, settings, follower, noted, admission, drain)
+    observation.log(routes["/predict"])
+    _add_layers(app, routes, settings, telemetry, keys, observation)
     app.state.follower = follower
     app.state.drain = drain
     return app
+
+
+def _admission(settings: Settings, telemetry: Telemetry, most_rows: int | None) -> Admission:
+    return Admission(
+        telemetry,
+        most_wait=settings.max_wait_ms / 1000,
+        most_rows=most_rows or settings.max_rows_in_flight,
+        refusal=Unavailable if settings.overload_status == "503" else Overloaded,
+    )
 
 
 def _at_socket(
@@ -149,17 +161,20 @@ def _lifespan(
     lookups: Lookups,
     keys: ApiKeys | None,
     telemetry: Telemetry,
+    observation: Observation,
     state: dict[str, Any],
 ) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         follower.start()
+        observation.start()
         await asyncio.to_thread(follower.wait, FIRST_POLL_SECONDS)
         async with AsyncExitStack() as resources:
             if keys is not None:
                 await resources.enter_async_context(keys.watched(telemetry.keys_current.set))
             yield state
         await asyncio.to_thread(follower.stop)
+        await asyncio.to_thread(observation.close)
         await asyncio.to_thread(lookups.close)
 
     return lifespan
@@ -171,6 +186,7 @@ def _add_layers(
     settings: Settings,
     telemetry: Telemetry,
     keys: ApiKeys | None,
+    observation: Observation,
 ) -> None:
     # around the framework's app, and the same around the shortcuts: the last one added is outermost
     counting: dict[str, Any] = {
@@ -180,15 +196,16 @@ def _add_layers(
     }
     for path, endpoint in routes.items():
         guarded = endpoint if keys is None else Authorization(endpoint, keys)
-        app.shortcuts[path] = RequestMetrics(
-            InternalErrorMiddleware(ProblemMiddleware(guarded)), **counting
-        )
+        answered = InternalErrorMiddleware(ProblemMiddleware(guarded))
+        app.shortcuts[path] = RequestMetrics(observation.around(answered), **counting)
     app.add_middleware(Compressed, gzip=Gzip(settings.gzip_bytes), paths=COMPRESSED)
     if keys is not None:
         app.add_middleware(Authorization, keys=keys)
         app.add_middleware(ProblemMiddleware)
     app.add_middleware(InternalErrorMiddleware)
+    app.add_middleware(observation.around)
     app.add_middleware(RequestMetrics, **counting)
+    app.add_middleware(ErrorBodies)
     if settings.cors_origins:
         _allow_pages(app, settings.cors_origins)
 

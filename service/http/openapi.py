@@ -21,6 +21,8 @@ from service.http.endpoints.request_bodies import (
 )
 from service.http.endpoints.status_answers import Alive, ModelAnswer, NotReady, Problem, Ready
 from service.http.headers import deadline
+from service.http.inference import documented
+from service.http.observed import profile
 from service.scoring.answers import ExplainAnswer, PredictAnswer, WhatIfAnswer
 
 JSON, PROBLEM, TEXT = "application/json", "application/problem+json", "text/plain"
@@ -29,6 +31,7 @@ _STRUCTS: list[type[msgspec.Struct]] = [
     *(InstancesRequest, CandidatesRequest, ExplainInstancesRequest, ExplainCandidatesRequest),
     *(WhatIfInstancesRequest, WhatIfCandidatesRequest, WhatIfAnswer),
     *(PredictAnswer, ExplainAnswer, Alive, Ready, NotReady, ModelAnswer, Problem),
+    *documented.STRUCTS,
 ]
 
 _INSTANCES = [{"device": "ios", "hour": 21, "price": 3.5, "genres": ["a", "b"]}]
@@ -128,6 +131,7 @@ def _paths() -> dict[str, Any]:
                 "Scores taken apart: what each feature and each pair contributes",
                 [ExplainInstancesRequest, ExplainCandidatesRequest],
                 ExplainAnswer,
+                profile.PARAMETER,
             )
         },
         "/explain/previous": {
@@ -154,6 +158,7 @@ def _paths() -> dict[str, Any]:
         },
         "/model": {get: _operation("model", "The live version", ModelAnswer, {503: _of(Problem)})},
         "/metrics": {get: _metrics()},
+        **documented.operations(_ANYWHERE, _SCORING),
     }
 
 
@@ -204,13 +209,14 @@ def _scoring(
     summary: str,
     requests: list[type[msgspec.Struct]],
     answer: type[msgspec.Struct],
+    *parameters: dict[str, Any],
 ) -> dict[str, Any]:
     body = {"oneOf": [_of(request) for request in requests]}
     return {
         "operationId": name,
         "tags": ["scoring"],
         "summary": summary,
-        "parameters": [deadline.PARAMETER],
+        "parameters": [deadline.PARAMETER, *parameters],
         "requestBody": {
             "required": True,
             "content": {JSON: {"schema": body, "examples": _EXAMPLES}},

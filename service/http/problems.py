@@ -29,6 +29,7 @@ from service.errors import (
     TooManyRows,
     Unauthenticated,
     Unavailable,
+    UnknownModel,
 )
 from service.observe.logs import last_frames
 
@@ -38,6 +39,7 @@ STATUS: dict[type[AfmError], int] = {
     MalformedBody: 400,
     Unauthenticated: 401,
     Forbidden: 403,
+    UnknownModel: 404,
     BodyTooLarge: 413,
     TooManyRows: 413,
     MediaTypeError: 415,

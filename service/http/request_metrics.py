@@ -6,6 +6,7 @@ from time import perf_counter
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.http.inference.paths import label_of
 from service.http.wire.incoming import incoming
 from service.observe.access_log import note_access
 from service.observe.metrics import Telemetry
@@ -50,7 +51,9 @@ class RequestMetrics:
             await self._app(scope, receive, watched)
         finally:
             # a path of the caller's making must not become a label
-            route = scope["path"] if scope["path"] in self._routes else "unknown"
+            route = scope["path"]
+            if route not in self._routes:
+                route = label_of(route) or "unknown"
             took = perf_counter() - started
             if status == "none":  # or it was answered at the socket
                 status = incoming(scope).refused_as or status

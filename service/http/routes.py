@@ -5,6 +5,7 @@ from starlette.routing import Route
 
 from service.http.endpoints.scoring import ScoringEndpoint
 from service.http.endpoints.status import status_routes
+from service.http.observed.profile import ProfiledEndpoint
 from service.http.wire.drain import Drain
 from service.observe.metrics import SCORING, STATUS_PATHS, Telemetry
 from service.scoring.admission import Admission
@@ -24,10 +25,12 @@ def add_routes(
     drain: Drain,
 ) -> dict[str, ScoringEndpoint]:
     """Give the app its paths; returns those that score."""
-    scoring = {}
-    for view in (Probabilities(), Explanations()):
-        endpoint = ScoringEndpoint(view, follower, telemetry, admission, settings)
-        app.router.routes.append(Route(view.route, endpoint, methods=["POST"]))
-        scoring[view.route] = endpoint
+    parts = follower, telemetry, admission, settings
+    scoring = {
+        Probabilities.route: ScoringEndpoint(Probabilities(), *parts),
+        Explanations.route: ProfiledEndpoint(Explanations(), *parts),
+    }
+    for path, endpoint in scoring.items():
+        app.router.routes.append(Route(path, endpoint, methods=["POST"]))
     app.include_router(status_routes(follower, telemetry, drain))
     return scoring

@@ -16,6 +16,7 @@ from service.http.tls import tls_context
 from service.http.worker import run_worker
 from service.observe.logs import configure_logging
 from service.observe.metrics import MULTIPROCESS
+from service.observe.traces import require_opentelemetry
 from service.runtime import open_as_many_files_as_allowed, write_no_core
 from service.settings import Settings
 
@@ -38,6 +39,8 @@ def serve(settings: Settings, redis: str | Path) -> None:
         )
     _check_access(settings)
     tls_context(settings.tls_cert, settings.tls_key)  # else each worker would say what is wrong
+    if settings.traces is not None:
+        require_opentelemetry()  # the same
     with bound(settings.host, settings.port) as sockets:
         signal.signal(signal.SIGTERM, _end)
         signal.signal(signal.SIGINT, _end)

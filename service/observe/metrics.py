@@ -9,11 +9,12 @@ Several workers need `PROMETHEUS_MULTIPROC_DIR` set before prometheus_client is 
 writes its numbers into files there, and a scrape of any worker sums them up.
 """
 
+import copy
 import os
 import platform
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from importlib import metadata
 from itertools import product
@@ -32,10 +33,12 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from service.observe.metric_spec import Spec
 from service.observe.processes import Processes
+from service.observe.timeline import Observer, noting
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-STAGES = ("decode", "wait", "encode", "score", "write")
-SCORING = ("/predict", "/explain", "/explain/previous", "/whatif")
+STAGES = ("decode", "lookup", "wait", "encode", "score", "write")
+INFER = "/v2/models/{model}/infer"  # one label, whatever a caller names
+SCORING = ("/predict", "/explain", "/explain/previous", "/whatif", INFER)
 STATUS_PATHS = (
     "/healthz",
     "/readyz",
@@ -45,6 +48,8 @@ STATUS_PATHS = (
     "/openapi.json",
     "/",
     "/model.html",
+    *("/v2", "/v2/health/live", "/v2/health/ready"),
+    *("/v2/models/{model}", "/v2/models/{model}/ready"),
 )
 # of every path, and of those that score; "none": the caller left before its answer
 STATUSES = ("200", "401", "403", "404", "405", "500", "none")
@@ -83,7 +88,8 @@ class Telemetry:
             *product((*SCORING, *STATUS_PATHS, "unknown"), STATUSES),
             *product(SCORING, SCORING_STATUSES),
             ("/readyz", "503"),
-            ("/model", "503"),
+            *((path, "503") for path in ("/model", "/v2/health/ready")),
+            *((f"/v2/models/{{model}}{end}", "503") for end in ("", "/ready")),
         ],
     )
     seconds = Spec(
@@ -167,6 +173,13 @@ class Telemetry:
         "1 while every worker has the API keys that the file holds",
         mode="livemin",
     )
+    logged = Spec(
+        Counter,
+        "afm_prediction_log",
+        "Sampled requests that were logged, or dropped as the disk was slow",
+        ("event",),
+        [("written",), ("dropped",)],
+    )
     build = Spec(
         Gauge,
         "afm_build_info",
@@ -181,12 +194,20 @@ class Telemetry:
         self._registry = CollectorRegistry()
         for spec in METRICS.values():
             vars(self)[spec.attribute] = spec.made(self._registry)
-        self.stages = {name: self.stage_seconds.labels(name) for name in STAGES}
+        self.stages: Mapping[str, Observer] = {
+            name: self.stage_seconds.labels(name) for name in STAGES
+        }
         events = ("hit", "miss", "eviction")
         self.ad_cache = tuple(self.ad_cache_events.labels(event) for event in events)
         self.keys_current.set(1)
         self.build.labels(*_versions()).set(1)
         self._registry.register(Processes(lambda: [os.getpid()]))
+
+    def noting(self) -> "Telemetry":
+        """The same, which notes the time of each stage in the timeline at hand as well."""
+        twin = copy.copy(self)
+        twin.stages = noting(self.stages)
+        return twin
 
     def went_live(self, live: LiveFacts, before: str | None) -> None:
         """Note that a version took the place of `before`; its fields are counted from 0."""

@@ -93,6 +93,20 @@ class Explanation(msgspec.Struct):
     reason: Annotated[str | UnsetType, Meta(description="Given where `pairs` is null.")] = UNSET
 
 
+class Profile(msgspec.Struct):
+    """Milliseconds of a request by stage, and since its first byte."""
+
+    decode: float
+    wait: Annotated[float, Meta(description="For the first turn.")]
+    encode: float
+    score: float
+    write: float
+    total: float
+    lookup: Annotated[
+        float | UnsetType, Meta(description="Of values that stay in Redis, where there are any.")
+    ] = UNSET
+
+
 class ExplainAnswer(_Answer):
     """One explanation a row, in the order of the rows."""
 
@@ -100,6 +114,9 @@ class ExplainAnswer(_Answer):
     errors: Annotated[
         list[RowError] | UnsetType,
         Meta(description="Of the rows that are answered with null; given where `strict` is false."),
+    ] = UNSET
+    profile: Annotated[
+        Profile | UnsetType, Meta(description="Given where the query has `profile=true`.")
     ] = UNSET
 
 

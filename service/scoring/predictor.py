@@ -66,8 +66,10 @@ class Predictor:
         errors: Errors = UNSET
         degraded = False
         if live.values is not None:
-            left = None if deadline is None else deadline - perf_counter()
+            begun = perf_counter()
+            left = None if deadline is None else deadline - begun
             degraded = not await live.values.resolve(asked, left)
+            self._telemetry.stages["lookup"].observe(perf_counter() - begun)
         try:
             if asked.strict:
                 items = await self._items(live, asked, until)

@@ -24,12 +24,14 @@ NOT_READ = {
 NOT_RUN = {
     "make": "read by `make -n`; tests/e2e/test_makefile.py tries the targets",
     "docker": "needs a container engine: `make e2e` runs the stack",
+    "pip": "changes what the tests run with; tests/integration/client imports the folder as it is",
     "afm-train fit": "takes minutes by the defaults; the tutorial's fit is run",
     "afm-train tune": "searches for minutes; tests/integration/search runs it on a small log",
     "afm-train compare": "fits nine nets; tests/integration/compare runs it on a small log",
     "afm-train folds": "fits five nets; tests/integration/compare runs it on a small log",
     "afm-train simulate": "200,000 rows; tests/unit/simulate draws fewer",
     "afm-serve run": "the tests start it on a free port; `--host 0.0.0.0` would be open to others",
+    "afm-serve demo": "fits a model first; tests/integration/commands/test_demo.py serves one",
     "afm-serve activate": "VERSION stands for a version; tests/integration/versions activates some",
     "afm-serve rollback": "needs two versions; tests/integration/versions rolls back",
 }

@@ -23,12 +23,19 @@ NEEDED = {
     ("POST", "/explain/previous"): "explain",
     ("POST", "/whatif"): "explain",
     ("GET", "/whatif"): "explain",
+    **dict.fromkeys(
+        (
+            *(("GET", path) for path in ("/v2", "/v2/models/ads", "/v2/models/ads/ready", "/v2/x")),
+            *(("POST", path) for path in ("/v2/models/ads/infer", "/v2/health/live/")),
+        ),
+        "predict",
+    ),
 }
 CLOSED = [
     *NEEDED,
     *(
         ("GET", path)
-        for path in ("/metrics", "/model", "/docs/", "/docs/files/x", "/new", "/page/x")
+        for path in ("/metrics", "/model", "/docs/", "/docs/files/x", "/new", "/page/x", "/v2x")
     ),
     *(("POST", path) for path in ("/model", "/predict/", "/new/predict", "/PREDICT", "/readyz/")),
 ]
@@ -119,7 +126,7 @@ def drive(client: httpx.Client, key: str | None) -> list[str]:
         "[" * 3000 + f'"{VALUE}"',
     ]
     found = []
-    for path in ("/predict", "/explain"):
+    for path in ("/predict", "/explain", "/v2/models/default/infer"):
         sent = kind if key is None else {**kind, "x-api-key": key}
         answers = [client.post(path, json=body, headers=sent) for body in bodies]
         answers += [client.post(path, content=text, headers=sent) for text in texts]
@@ -132,7 +139,9 @@ def drive(client: httpx.Client, key: str | None) -> list[str]:
         ]
         assert all(answer.status_code >= 400 for answer in answers)
         found += [answer.text + str(answer.headers) for answer in answers]
-        scored = client.post(path, json={"instances": [fine]}, headers=sent)
+        data = {"name": "ad", "datatype": "BYTES", "shape": [1], "data": [VALUE]}
+        scores = {"inputs": [data]} if "v2" in path else {"instances": [fine]}
+        scored = client.post(path, json=scores, headers=sent)
         assert scored.status_code in (200, 401, 403)
     return found
 

@@ -9,16 +9,34 @@ from service.http.pages import docs, explain_page
 # the pages and the API's document hold no secret, and a browser has no way to send a key for them
 DOCS = ("/docs", *(f"/docs/files/{name}" for name in docs.FILES), "/openapi.json")
 OPEN = frozenset(
-    ("/healthz", "/readyz", *DOCS, *explain_page.PAGES, *explain_page.FILES, "/model.html")
+    (
+        "/healthz",
+        "/readyz",
+        "/v2/health/live",
+        "/v2/health/ready",
+        *DOCS,
+        *explain_page.PAGES,
+        *explain_page.FILES,
+        "/model.html",
+    )
 )
 NEEDED = {
     "/predict": "predict",
     **dict.fromkeys(("/explain", "/explain/previous", "/whatif"), "explain"),
 }
+INFERENCE = "/v2"
 OTHER_PATHS_RIGHT = "admin"  # a new path is closed until it is given another right
 UNAUTHENTICATED_HEALTH = (
     "afm.stranger"  # in a scope: a caller who may not know what the service is made of
 )
+RIGHTS = "afm.rights"  # in a scope: those of the key, as one path may need a further one
+
+
+def needed(path: str) -> str:
+    """The right that a path needs which is not open."""
+    if path == INFERENCE or path.startswith(INFERENCE + "/"):
+        return "predict"
+    return NEEDED.get(path, OTHER_PATHS_RIGHT)
 
 
 class Authorization:
@@ -48,9 +66,10 @@ class Authorization:
             return
         if key is None:
             raise Unauthenticated(given=given is not None)
-        right = NEEDED.get(path, OTHER_PATHS_RIGHT)
+        right = needed(path)
         if right not in key.rights:
             raise Forbidden(right)
+        scope[RIGHTS] = key.rights
 
 
 def _given(scope: Scope) -> bytes | None:

@@ -8,7 +8,8 @@ from starlette.types import Receive
 
 from service.errors import BodyTooLarge, CompressedBody, MalformedBody, MediaTypeError
 
-JSON = b"application/json"
+JSON, BYTES = b"application/json", b"application/octet-stream"
+CURLS = b"application/x-www-form-urlencoded"  # what curl says of a body, if nobody says another
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # which some tools put first; RFC 8259 lets it be ignored
 MEDIA_TYPE = re.compile(rb"[\w.+-]{1,60}/[\w.+-]{1,60}( *; *[\w-]+=[\w.-]+)*")
 
@@ -24,8 +25,27 @@ def require_plain_json(headers: dict[bytes, bytes]) -> None:
     if content_type != JSON:
         _require_json(content_type)
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        coding = as_text(headers[b"content-encoding"])
-        raise CompressedBody(f"the body must be sent without a content-encoding, not {coding}")
+        raise _compressed(headers)
+
+
+def require_plain_tensors(headers: dict[bytes, bytes]) -> None:
+    """Check that a request's body is not said to be anything but JSON, with or without bytes behind
+    it; clients of the Open Inference Protocol often leave the media type out, or to curl.
+
+    Raises:
+        MediaTypeError: another media type.
+        CompressedBody: a content-encoding.
+    """
+    content_type = headers.get(b"content-type", JSON)
+    if content_type not in (JSON, BYTES, CURLS):
+        _require_json(content_type)
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise _compressed(headers)
+
+
+def _compressed(headers: dict[bytes, bytes]) -> CompressedBody:
+    coding = as_text(headers[b"content-encoding"])
+    return CompressedBody(f"the body must be sent without a content-encoding, not {coding}")
 
 
 def _require_json(content_type: bytes) -> None:

@@ -1,6 +1,7 @@
 """POST /predict and POST /explain: a body read and decoded, let in, scored, and sent."""
 
 import asyncio
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -100,6 +101,10 @@ class ScoringEndpoint:
             view, telemetry, admission.turns, self._route_load.pace, settings.timeout_ms
         )
         self._decode_seconds = telemetry.stages["decode"]
+
+    def wrap(self, wrapper: Callable[[Answering], Answering]) -> None:
+        """Put another around what makes its answers."""
+        self._predictor = wrapper(self._predictor)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -415,7 +415,13 @@ def test_openapi_document_is_valid_and_says_what_generators_need(client):
         for operation in path.values()
     }
     status = {"healthz", "readyz", "model", "metrics"}
-    assert set(operations) == {"predict", "explain", "explain_previous", "what_if"} | status
+    scoring = {"predict", "explain", "explain_previous", "what_if"}
+    inference = {"v2_live", "v2_ready", "v2_server"} | {
+        f"v2_{name}{version}"
+        for name in ("model", "model_ready", "infer")
+        for version in ("", "_version")
+    }
+    assert set(operations) == scoring | status | inference
     for operation in operations.values():
         assert operation["tags"]
         assert {"200", "405", "500"} <= operation["responses"].keys()

@@ -52,7 +52,9 @@ def test_without_a_key_every_path_but_the_two_of_health_is_closed(guarded):
         for key in (None, "?", "afm_guessed", "x" * 5000):
             answer = ask(client, method, path, key)
             assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
-            assert answer.headers["content-type"] == "application/problem+json"
+            of_v2 = path == "/v2" or path.startswith("/v2/")
+            kind = "application/json" if of_v2 else "application/problem+json"
+            assert answer.headers["content-type"] == kind
             assert answer.headers["www-authenticate"].startswith("Bearer")
     assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
 
@@ -163,19 +165,26 @@ def test_no_route_takes_or_fetches_a_model(redis_url, tmp_path):
         for method in route.methods - {"GET", "HEAD", "OPTIONS"}
     }
     scoring = {"/predict", "/explain", "/explain/previous", "/whatif"}
-    assert taking == {(path, "POST") for path in scoring}
+    infer = {f"/v2/models/{{model}}{version}/infer" for version in ("", "/versions/{version}")}
+    assert taking == {(path, "POST") for path in scoring | infer}
     assert app.shortcuts.keys() == scoring
     documented = app.openapi()["paths"]
     assert documented.keys() <= {route.path for route in every(app)}
     for path, operations in documented.items():
         for method, operation in operations.items():
             named = [(one["in"], one["name"]) for one in operation.get("parameters", ())]
-            deadline = [("header", "x-timeout-ms")]  # a number, which leads to no model or URL
-            assert named == (deadline if path in scoring else []), path
+            # the names in a path are compared with those of the live version, and the headers are
+            # numbers: none of them leads to a model, a file or a URL
+            compared = [("path", name) for name in ("model", "version") if f"{{{name}}}" in path]
+            header = [("header", "x-timeout-ms")] if path in scoring | infer else []
+            length = [("header", "inference-header-content-length")] if path in infer else []
+            profile = [("query", "profile")] if path == "/explain" else []  # true or false
+            assert named == compared + header + length + profile, path
             assert ("requestBody" in operation) == ((path, method.upper()) in taking), path
             content = operation.get("requestBody", {}).get("content", {})
             assert content.keys() <= {"application/json"}, path
-    assert not [route.path for route in every(app) if "{" in route.path]
+    named = {route.path for route in every(app) if "{" in route.path}
+    assert all(path.startswith("/v2/models/{model}") for path in named)
 
 
 def every(router):

@@ -16,7 +16,7 @@ from model.manifest import Calibration, Dimensions, Manifest
 from model.schema import CategoricalField, MultivalueField, NumericField, Schema
 from model.values.scales import Bins, Scaler
 from model.vocabulary import Vocabulary
-from service.http.access.auth import NEEDED, OPEN, OTHER_PATHS_RIGHT
+from service.http.access.auth import OPEN, needed
 from service.http.endpoints.request_bodies import (
     ExplainInstancesRequest,
     InstancesRequest,
@@ -98,7 +98,7 @@ def test_http_page_has_every_path_with_its_method_and_right() -> None:
         **dict.fromkeys(PAGES_FOR_PEOPLE, "GET"),
     }
     for path, cells in shown.items():
-        right = "none" if path in OPEN else f"`{NEEDED.get(path, OTHER_PATHS_RIGHT)}`"
+        right = "none" if path in OPEN else f"`{needed(path)}`"
         assert cells[1] == right, path
 
 

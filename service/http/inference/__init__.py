@@ -1,0 +1,1 @@
+"""The Open Inference Protocol (V2), as KServe, Triton and their clients speak it."""
