@@ -50,13 +50,13 @@ class InferEndpoint(ScoringEndpoint):
         self._reader = InferenceReader(settings.max_rows, settings.input_limits)
         view = AttentionNumbers()
         self._most_explained = settings.max_explain_rows
-        self._second_entrance = admission.entrance(
+        self._explain_load = admission.route_load(
             f"{view.route} {ATTENTION}",
             view.step_rows,
             settings.max_rows / settings.max_explain_rows,
-            later=True,
+            low_priority=True,
         )
-        pace = self._second_entrance.pace
+        pace = self._explain_load.pace
         self._explaining = Predictor(view, telemetry, admission.turns, pace, settings.timeout_ms)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,7 +66,7 @@ class InferEndpoint(ScoringEndpoint):
         require_plain_tensors(headers)
         named = deadline.timeout_ms(scope["headers"]) if deadline.NAME in headers else None
         size = announced_bytes(headers, self._most_bytes)
-        self._admission.check(self._entrance, self._entrance.judged(size))
+        self._admission.check(self._route_load, self._route_load.estimated_rows(size))
         length = headers.get(LENGTH)
         body = await self._read(headers, receive, started, named or self._timeout_ms)
         body = body if length else json_text(body)
@@ -84,9 +84,9 @@ class InferEndpoint(ScoringEndpoint):
             least = deadline.smaller(named, asked.timeout_ms)
             asked = msgspec.structs.replace(asked, timeout_ms=least)
         self._decode_seconds.observe(perf_counter() - read_at)
-        entrance = self._second_entrance if explains else self._entrance
+        load = self._explain_load if explains else self._route_load
         predictor = self._explaining if explains else self._predictor
-        with self._admission.inside(entrance, len(asked.rows), len(body)):
+        with self._admission.inside(load, len(asked.rows), len(body)):
             numbered = await predictor.answer(live, asked, started, request.sender)
         if not explains:
             self._follower.shadow.record(asked, len(body))

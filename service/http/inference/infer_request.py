@@ -18,7 +18,7 @@ from service.http.inference.tensors import (
     from_json,
 )
 from service.limits import InputLimits
-from service.scoring.payloads import LONGEST_TIMEOUT_MS, Asked
+from service.scoring.payloads import LONGEST_TIMEOUT_MS, ScoringRequest
 from service.scoring.unread_rows import shown
 
 LENGTH = b"inference-header-content-length"  # of the JSON, where bytes come behind it
@@ -60,7 +60,7 @@ class Inference(NamedTuple):
     whether it is to come as bytes; `binary` is what holds for those that no request names.
     """
 
-    asked: Asked
+    asked: ScoringRequest
     id: str
     outputs: dict[str, bool]
     binary: bool
@@ -105,7 +105,9 @@ class InferenceReader:
         if rest:
             raise InputError("bad_tensor", f"{len(rest)} bytes at the end belong to no input")
         binary = request.parameters.get("binary_data_output") is True
-        asked = Asked({}, ColumnRows(columns, rows, self._limits), _timeout_ms(request.parameters))
+        asked = ScoringRequest(
+            {}, ColumnRows(columns, rows, self._limits), _timeout_ms(request.parameters)
+        )
         return Inference(asked, request.id, _outputs(request.outputs, binary=binary), binary)
 
     def _count(self, inputs: list[_Input]) -> int:

@@ -14,7 +14,7 @@ from model.values.values import Row
 from service.http.inference.infer_request import LENGTH, Inference
 from service.observe.metrics import INFER
 from service.scoring.live_version import Live
-from service.scoring.payloads import Asked
+from service.scoring.payloads import ScoringRequest
 from service.scoring.unread_rows import shown
 from service.scoring.views import Errors, View
 
@@ -46,7 +46,7 @@ class ScoreNumbers(View):
     def score(
         self,
         live: Live,
-        asked: Asked,  # noqa: ARG002  numbers need nothing of the request
+        asked: ScoringRequest,  # noqa: ARG002  numbers need nothing of the request
         rows: Sequence[Row],  # noqa: ARG002  nor of the raw rows
         encoded: Encoded | Slate,
     ) -> Iterator[list[Any]]:
@@ -63,12 +63,12 @@ class AttentionNumbers(ScoreNumbers):
     """The same, and the attention of each of the P pairs: as dear as an explanation."""
 
     step_rows = 5
-    later = True
+    low_priority = True
 
     def score(
         self,
         live: Live,
-        asked: Asked,  # noqa: ARG002  as above
+        asked: ScoringRequest,  # noqa: ARG002  as above
         rows: Sequence[Row],
         encoded: Encoded | Slate,
     ) -> Iterator[list[Any]]:

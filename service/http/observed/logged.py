@@ -10,8 +10,8 @@ from structlog.contextvars import get_contextvars
 from service.http.endpoints.scoring import Answering
 from service.observe.prediction_log import PredictionLog
 from service.scoring.live_version import Live
-from service.scoring.payloads import Asked
-from service.scoring.predictor import Asker
+from service.scoring.payloads import ScoringRequest
+from service.scoring.turns import Asker
 
 ECHOED = ("request_id", "traceparent")  # by which a caller finds its request again
 
@@ -33,7 +33,7 @@ class Logged:
         self._scores = scores
 
     async def answer(
-        self, live: Live, asked: Asked, started: float, asker: Asker | None = None
+        self, live: Live, asked: ScoringRequest, started: float, asker: Asker | None = None
     ) -> bytes:
         """See `Predictor`."""
         body = await self._inner.answer(live, asked, started, asker)
@@ -46,7 +46,7 @@ class Logged:
         return body
 
     def _lines(
-        self, live: Live, asked: Asked, body: bytes, named: dict[str, Any]
+        self, live: Live, asked: ScoringRequest, body: bytes, named: dict[str, Any]
     ) -> Iterable[dict[str, Any]]:
         private = live.bundle.schema.private_sources
         named |= {"model": live.model, "version": live.version}

@@ -12,7 +12,7 @@ from service.observe.metrics import Telemetry
 from service.observe.timeline import at_hand, timed
 from service.scoring.admission import Admission
 from service.scoring.live_version import Live
-from service.scoring.predictor import Asker
+from service.scoring.turns import Asker
 from service.scoring.views import Explanations
 from service.settings import Settings
 
