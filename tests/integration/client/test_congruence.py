@@ -21,10 +21,12 @@ ADS = [{"ad": f"a{i % 14}", "price": i / 7} for i in range(60)]
 
 
 @pytest.fixture
-def addresses(redis_url, tmp_path, tiny_bundle, store, bundles):
+def addresses(redis_url, tmp_path, tiny_bundle, store, bundles, monkeypatch):
     """HTTP, a unix socket, and the bundle's directory."""
+    monkeypatch.setenv("AFM_MODEL", "ads")  # the name that the bundle has in process
+    monkeypatch.setenv("AFM_MAX_WAIT_MS", "60000")  # tests share their cores with other tests
     publish(tiny_bundle.directory, store, bundles)
-    settings = Settings.load(model="ads", bundles=tmp_path / "bundles", home=tmp_path)
+    settings = Settings.load(bundles=tmp_path / "bundles", home=tmp_path)
     app = create_app(settings, redis_url)
     tcp = socket.create_server(("127.0.0.1", 0))
     local = socket.socket(socket.AF_UNIX)
@@ -49,8 +51,7 @@ def addresses(redis_url, tmp_path, tiny_bundle, store, bundles):
 
 
 @pytest.fixture
-def clients(addresses, monkeypatch):
-    monkeypatch.setenv("AFM_MODEL", "ads")  # the name that the bundle has in process
+def clients(addresses):
     made = [Client(address, timeout_ms=60_000) for address in addresses]
     local = made[-1]._client._http._transport.app  # the app that it calls
     endpoint = next(route.endpoint for route in local.routes if route.path == "/predict")
