@@ -92,7 +92,7 @@ def _still(home: Path) -> tuple[str, str, str]:
     environment = clean_environment() | {"AFM_HOME": str(home / "afm")}
     serve = [*command("afm-serve"), "run", "--port", str(port)]
     url = f"http://127.0.0.1:{port}"
-    rows = [{"ad": "a1"}] * 20
+    rows: list[dict[str, object]] = [{"ad": "a1"}] * 20
     with (
         started(serve, environment, home / "log", f"{url}/readyz") as process,
         Client(url, timeout_ms=STILL_TIMEOUT_MS, fallback=0.01) as client,

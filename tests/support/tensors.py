@@ -91,8 +91,8 @@ def tensors(answer: httpx.Response) -> dict[str, np.ndarray[Any, Any]]:
         if "data" in one:
             values = np.array(one["data"], np.float32)
         else:
-            raw, rest = np.split(np.frombuffer(rest, np.uint8), [_bytes_of(one)])
-            values, rest = raw.view(np.float32), rest.tobytes()
+            size = _bytes_of(one)
+            values, rest = np.frombuffer(rest[:size], np.float32), rest[size:]
         found[one["name"]] = values.reshape(one["shape"])
     assert not rest
     return found

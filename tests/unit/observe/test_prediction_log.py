@@ -1,6 +1,8 @@
 """The prediction log: bounded files, a sample, and requests that are dropped when it is behind."""
 
 import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
@@ -10,24 +12,30 @@ from until import until
 
 
 @pytest.fixture
-def counter():
+def counter() -> Counter:
     return Counter("afm_prediction_log", "x", ("event",), registry=CollectorRegistry())
 
 
-def count(counter, event):
-    return counter.labels(event)._value.get()
+def count(counter: Counter, event: str) -> float:
+    return float(counter.labels(event)._value.get())
 
 
-def size(folder):
+def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("predictions-*"))
 
 
-def test_its_files_stay_below_their_size_and_the_oldest_go(tmp_path, counter):
+def test_its_files_stay_below_their_size_and_the_oldest_go(
+    tmp_path: Path, counter: Counter
+) -> None:
     log = PredictionLog(tmp_path, 1.0, 80_000, counter)
     log.start()
+
+    def written(number: int) -> None:
+        log.offer(lambda: [{"number": number, "row": "x" * 2000}])
+        until(lambda: count(counter, "written") == number + 1)
+
     for number in range(100):
-        log.offer(lambda number=number: [{"number": number, "row": "x" * 2000}])
-        until(lambda done=number + 1: count(counter, "written") == done)
+        written(number)
     log.stop()
     assert 80_000 * (1 - 2 / FILES) < size(tmp_path) <= 80_000
     texts = "".join(path.read_text() for path in sorted(tmp_path.glob("predictions-*")))
@@ -35,12 +43,14 @@ def test_its_files_stay_below_their_size_and_the_oldest_go(tmp_path, counter):
     assert '"number":0,' not in texts
 
 
-def test_what_it_cannot_keep_up_with_is_dropped_and_counted(tmp_path, counter):
+def test_what_it_cannot_keep_up_with_is_dropped_and_counted(
+    tmp_path: Path, counter: Counter
+) -> None:
     log = PredictionLog(tmp_path, 1.0, 1 << 20, counter)
     log.start()
     free, held = threading.Event(), threading.Event()
 
-    def slow():
+    def slow() -> list[dict[str, Any]]:
         held.set()
         free.wait()
         return []
@@ -55,7 +65,7 @@ def test_what_it_cannot_keep_up_with_is_dropped_and_counted(tmp_path, counter):
     assert count(counter, "written") == MOST_WAITING + 1
 
 
-def test_a_share_of_the_requests_is_kept(tmp_path, counter):
+def test_a_share_of_the_requests_is_kept(tmp_path: Path, counter: Counter) -> None:
     log = PredictionLog(tmp_path, 0.25, 1 << 20, counter)
     for _ in range(MOST_WAITING):  # none waits too many: a quarter of these fits
         log.offer(list)

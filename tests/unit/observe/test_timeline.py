@@ -8,14 +8,14 @@ from service.observe.timeline import at_hand, noting, timed
 
 
 class Seen:
-    def __init__(self):
-        self.amounts = []
+    def __init__(self) -> None:
+        self.amounts: list[float] = []
 
-    def observe(self, amount):
+    def observe(self, amount: float) -> None:
         self.amounts.append(amount)
 
 
-def test_what_is_observed_is_counted_and_noted_in_the_request_at_hand():
+def test_what_is_observed_is_counted_and_noted_in_the_request_at_hand() -> None:
     seen = Seen()
     stages = noting({"score": seen})
     stages["score"].observe(1.0)  # nobody asks
@@ -29,23 +29,23 @@ def test_what_is_observed_is_counted_and_noted_in_the_request_at_hand():
     assert seen.amounts == [1.0, 0.25, 0.25]
 
 
-def test_requests_of_other_tasks_have_their_own():
+def test_requests_of_other_tasks_have_their_own() -> None:
     stages = noting({"score": Seen()})
 
-    async def request(amount):
+    async def request(amount: float) -> dict[str, float]:
         with timed(0.0) as timeline:
             await asyncio.sleep(0)
             stages["score"].observe(amount)
             await asyncio.sleep(0)
             return timeline.stages
 
-    async def both():
+    async def both() -> list[dict[str, float]]:
         return await asyncio.gather(request(1.0), request(2.0))
 
     assert asyncio.run(both()) == [{"score": 1.0}, {"score": 2.0}]
 
 
-def test_milliseconds_end_with_the_whole_time():
+def test_milliseconds_end_with_the_whole_time() -> None:
     with timed(perf_counter()) as timeline:
         timeline.stages["decode"] = 0.0015
         found = timeline.milliseconds()
@@ -53,7 +53,7 @@ def test_milliseconds_end_with_the_whole_time():
     assert found["decode"] == 1.5
 
 
-def test_a_telemetry_that_notes_counts_in_the_same_metrics_and_once():
+def test_a_telemetry_that_notes_counts_in_the_same_metrics_and_once() -> None:
     telemetry = Telemetry()
     twice = telemetry.noting().noting()
     for stage in STAGES:
