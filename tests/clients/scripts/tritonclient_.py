@@ -11,7 +11,8 @@ address, rows = sys.argv[1], json.loads(Path(sys.argv[2]).read_text())
 
 
 def texts(name):
-    return np.array([[str(row.get(name) or "").encode()] for row in rows], np.object_)
+    values = ["" if row[name] is None else str(row[name]) for row in rows]
+    return np.array([[value.encode()] for value in values], np.object_)
 
 
 def inputs(binary):

@@ -40,7 +40,7 @@ def test_requests_of_other_tasks_have_their_own() -> None:
             return timeline.stages
 
     async def both() -> list[dict[str, float]]:
-        return await asyncio.gather(request(1.0), request(2.0))
+        return list(await asyncio.gather(request(1.0), request(2.0)))
 
     assert asyncio.run(both()) == [{"score": 1.0}, {"score": 2.0}]
 
