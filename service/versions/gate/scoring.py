@@ -39,13 +39,14 @@ def skew(bundle: Bundle, scored: Resampled, rows: int) -> str | None:
     measured them; None where they agree, or are a sample of those.
     """
     measured = bundle.manifest.metrics.get("valid", {})
-    name = JUDGED_BY[bundle.manifest.task]
-    then, now = measured.get(name), scored.whole[name]
-    if measured.get("rows") != rows or then is None or np.isnan(now):
+    if measured.get("rows") != rows:
         return None  # they are a sample
-    if abs(now - then) <= SKEW * max(abs(then), 1):
-        return None
-    return (
-        f"it does not score as it was measured: {name} {now:.5f} on its held-out rows, its "
-        f"manifest says {then:.5f}"
-    )
+    # the level by itself as well: scores that are all higher can have the loss that they had
+    for name in (JUDGED_BY[bundle.manifest.task], "calibration_ratio"):
+        then, now = measured.get(name), scored.whole[name]
+        if then is not None and not np.isnan(now) and abs(now - then) > SKEW * max(abs(then), 1):
+            return (
+                f"it does not score as it was measured: {name} {now:.5f} on its held-out rows, its "
+                f"manifest says {then:.5f}"
+            )
+    return None

@@ -143,6 +143,18 @@ def test_a_first_bundle_that_does_not_score_as_measured_is_refused(
     assert "does not score as it was measured" in refusal(spoilt, store, bundles)
 
 
+def test_scores_that_are_all_higher_and_have_the_loss_that_they_had_are_refused(
+    tmp_path, honest, store, bundles
+):
+    """Its manifest says what loss it has, and that its level was lower."""
+    measured = honest.manifest.metrics["valid"]
+    lower = measured | {"calibration_ratio": measured["calibration_ratio"] / 1.3}
+    spoilt = whole(honest, tmp_path / "level", "level")
+    reseal(spoilt.directory, metrics={"valid": lower})
+    said = refusal(Bundle.open(spoilt.directory), store, bundles)
+    assert "it does not score as it was measured: calibration_ratio" in said
+
+
 def test_a_bundle_without_a_field_of_the_active_one_is_refused(
     home, today, whole_log, store, bundles
 ):
