@@ -37,8 +37,16 @@ def compiled(function: Function) -> Function:
     """The function as machine code, compiled when it is first called; without Numba, as it is."""
     if numba is None:
         return function
-    kept = _keeps_code()
-    jit = numba.njit(nogil=True, cache=kept, fastmath=FAST_MATH, error_model="numpy")
+    # inlined, a kernel is one piece of code. A call that stays is bound to the callee's own code in
+    # the process that compiles, and to the copy in its caller's file in one that reads it from
+    # disk: two optimised forms, whose sums differ in the last bit
+    jit = numba.njit(
+        nogil=True,
+        cache=_keeps_code(),
+        fastmath=FAST_MATH,
+        error_model="numpy",
+        forceinline=True,
+    )
     return cast(Function, jit(function))
 
 
