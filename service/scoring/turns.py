@@ -62,7 +62,7 @@ class Turns:
 
     @property
     def turn_seconds(self) -> float:
-        """What a turn takes, by those of late."""
+        """What a turn takes, in seconds: the mean of about the last fifty."""
         return self._pace.row_seconds
 
     async def take(self, deadline: float | None = None, *, low_priority: bool = False) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Protocol
 
-import msgspec
 from starlette.types import Receive, Scope, Send
 
 from service.errors import DeadlinePassed
@@ -61,11 +60,14 @@ class Answering(Protocol):
         """See `Predictor`."""
 
 
-def entrance_of(view: View, admission: Admission, settings: Settings) -> RouteLoad:
-    """The route_load of a view's route: each time the same."""
-    explains = isinstance(view, Explanations)
-    most_rows = settings.max_explain_rows if explains else settings.max_rows
-    weight = settings.max_rows / most_rows
+def most_rows_of(view: View, settings: Settings) -> int:
+    """How many rows a request for a view may have."""
+    return settings.max_explain_rows if isinstance(view, Explanations) else settings.max_rows
+
+
+def route_load_of(view: View, admission: Admission, settings: Settings) -> RouteLoad:
+    """The load of a view's route: the same object each time."""
+    weight = settings.max_rows / most_rows_of(view, settings)
     return admission.route_load(view.route, view.step_rows, weight, low_priority=view.low_priority)
 
 
@@ -92,10 +94,9 @@ class ScoringEndpoint:
         self._timeout_ms = settings.timeout_ms
         self._gzip = Gzip(settings.gzip_bytes)
         self._explains = explains = isinstance(view, Explanations)
-        most_rows = settings.max_explain_rows if explains else settings.max_rows
-        self._route_load = entrance_of(view, admission, settings)
+        self._route_load = route_load_of(view, admission, settings)
         self._decoder = decoder or PayloadDecoder(
-            most_rows, settings.input_limits, explain=explains
+            most_rows_of(view, settings), settings.input_limits, explain=explains
         )
         self._predictor = answering or Predictor(
             view, telemetry, admission.turns, self._route_load.pace, settings.timeout_ms
@@ -121,8 +122,7 @@ class ScoringEndpoint:
         asked = self._decoder.decode(body)
         request.rows = len(asked.rows)
         if named is not None:
-            least = deadline.smaller(named, asked.timeout_ms)
-            asked = msgspec.structs.replace(asked, timeout_ms=least)
+            asked = deadline.applied(asked, named)
         self._decode_seconds.observe(perf_counter() - read_at)
         with self._admission.inside(self._route_load, len(asked.rows), len(body), request.expected):
             answer = await self._predictor.answer(live, asked, started, request.sender)

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from service.errors import NoModel
-from service.http.endpoints.scoring import ScoringEndpoint, entrance_of
+from service.http.endpoints.scoring import ScoringEndpoint, route_load_of
 from service.observe.metrics import Telemetry
 from service.scoring.admission import Admission
 from service.scoring.live_version import Live
@@ -18,7 +18,7 @@ from service.versions.follower import Follower
 
 
 class _Changes(Explanations):
-    # what the route_load of /whatif is made by
+    # what the load of /whatif is made of
     route = "/whatif"
     step_rows = SLICE_ROWS
 
@@ -38,7 +38,7 @@ def what_if_endpoint(
     `most_rows` changed rows.
     """
     view = _Changes()
-    pace = entrance_of(view, admission, settings).pace
+    pace = route_load_of(view, admission, settings).pace
     return ScoringEndpoint(
         view,
         follower,

@@ -10,6 +10,7 @@ from structlog.contextvars import bind_contextvars
 
 REQUEST_ID, TRACEPARENT = b"x-request-id", b"traceparent"
 _KEYS = {REQUEST_ID: "request_id", TRACEPARENT: "traceparent"}
+LOG_KEYS = tuple(_KEYS.values())  # by which log lines have them
 _FINE = re.compile(rb"[\x20-\x7e]{1,128}")
 _UNPARSED = re.compile(
     rb"\n(%s|%s)[ \t]*:[ \t]*([^\r\n]*)" % (REQUEST_ID, TRACEPARENT), re.IGNORECASE

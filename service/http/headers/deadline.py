@@ -1,12 +1,16 @@
 """A request's deadline in a header, which a gateway can set; the body it cannot."""
 
 import re
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from model.errors import InputError
-from service.scoring.payloads import LONGEST_TIMEOUT_MS
+from service.scoring.payloads import LONGEST_TIMEOUT_MS, ScoringRequest
 
 NAME = b"x-timeout-ms"
+Request = TypeVar("Request", bound=ScoringRequest)
+
 _NUMBER = re.compile(rb"\d{1,8}(\.\d{1,9})?")
 
 PARAMETER: dict[str, Any] = {
@@ -32,6 +36,11 @@ def timeout_ms(headers: list[tuple[bytes, bytes]]) -> float:
         InputError: a value that is no number of milliseconds.
     """
     return min(_number(value) for name, value in headers if name == NAME)
+
+
+def applied(asked: Request, milliseconds: float) -> Request:
+    """A request with the smaller one of its own deadline and the header's."""
+    return msgspec.structs.replace(asked, timeout_ms=smaller(milliseconds, asked.timeout_ms))
 
 
 def _number(value: bytes) -> float:

@@ -2,7 +2,6 @@
 
 from time import perf_counter
 
-import msgspec
 from starlette.types import Receive, Scope, Send
 
 from service.errors import Forbidden, TooManyRows, UnknownModel
@@ -81,8 +80,7 @@ class InferEndpoint(ScoringEndpoint):
         asked = inference.asked
         request.rows = len(asked.rows)
         if named is not None:
-            least = deadline.smaller(named, asked.timeout_ms)
-            asked = msgspec.structs.replace(asked, timeout_ms=least)
+            asked = deadline.applied(asked, named)
         self._decode_seconds.observe(perf_counter() - read_at)
         load = self._explain_load if explains else self._route_load
         predictor = self._explaining if explains else self._predictor

@@ -16,7 +16,7 @@ from service.observe.metrics import INFER
 from service.scoring.live_version import Live
 from service.scoring.payloads import ScoringRequest
 from service.scoring.unread_rows import shown
-from service.scoring.views import Errors, View
+from service.scoring.views import Errors, Explanations, View
 
 PROBABILITY, SCORE, LOGIT, ATTENTION = "probability", "score", "logit", "attention"
 
@@ -60,10 +60,10 @@ class ScoreNumbers(View):
 
 
 class AttentionNumbers(ScoreNumbers):
-    """The same, and the attention of each of the P pairs: as dear as an explanation."""
+    """The same, and the attention of each of the P pairs, which takes as long as an explanation."""
 
-    step_rows = 5
-    low_priority = True
+    step_rows = Explanations.step_rows
+    low_priority = Explanations.low_priority
 
     def score(
         self,
@@ -72,7 +72,7 @@ class AttentionNumbers(ScoreNumbers):
         rows: Sequence[Row],
         encoded: Encoded | Slate,
     ) -> Iterator[list[Any]]:
-        """Five rows a step."""
+        """`step_rows` rows a step."""
         scores = live.scorer.predict(encoded)
         whole = live.scorer.joined(encoded) if isinstance(encoded, Slate) else encoded
         heads = np.stack([scores.predictions, scores.logits], axis=1)

@@ -8,12 +8,11 @@ import msgspec
 from structlog.contextvars import get_contextvars
 
 from service.http.endpoints.scoring import Answering
+from service.http.headers.correlation import LOG_KEYS
 from service.observe.prediction_log import PredictionLog
 from service.scoring.live_version import Live
 from service.scoring.payloads import ScoringRequest
 from service.scoring.turns import Asker
-
-ECHOED = ("request_id", "traceparent")  # by which a caller finds its request again
 
 Scores = Callable[[Any], Sequence[float | None]]
 
@@ -39,9 +38,7 @@ class Logged:
         body = await self._inner.answer(live, asked, started, asker)
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         found = get_contextvars()
-        named: dict[str, Any] = {
-            key: found[key] for key in ("request_id", "traceparent") if key in found
-        }
+        named: dict[str, Any] = {key: found[key] for key in LOG_KEYS if key in found}
         self._log.offer(lambda: self._lines(live, asked, body, {"time": at, **named}))
         return body
 
