@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 import httpx2
 
@@ -16,7 +15,14 @@ from ctr_afm_client.transports import limits, open_transport
 Row = Mapping[str, Any]
 Fallback = float | Callable[[Row], float]
 
-TIMEOUT_MS = 1000.0
+
+class Options(TypedDict, total=False):
+    """What a client is made with beside its address; see `AsyncClient`."""
+
+    timeout_ms: float
+    api_key: str | None
+    fallback: Fallback | None
+    retry_share: float
 
 
 class AsyncClient:
@@ -40,7 +46,7 @@ class AsyncClient:
         self,
         address: str | Path,
         *,
-        timeout_ms: float = TIMEOUT_MS,
+        timeout_ms: float = 1000.0,
         api_key: str | None = None,
         fallback: Fallback | None = None,
         retry_share: float = 0.1,
@@ -166,12 +172,7 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def _call(

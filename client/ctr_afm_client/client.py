@@ -7,11 +7,10 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from ctr_afm_client.answers import Explanations, Prediction
-from ctr_afm_client.async_client import TIMEOUT_MS, AsyncClient, Fallback, Row
+from ctr_afm_client.async_client import AsyncClient, Options, Row
 
 Found = TypeVar("Found")
 
@@ -19,22 +18,8 @@ Found = TypeVar("Found")
 class Client:
     """Calls one model; see `AsyncClient`. Any number of threads may share it."""
 
-    def __init__(
-        self,
-        address: str | Path,
-        *,
-        timeout_ms: float = TIMEOUT_MS,
-        api_key: str | None = None,
-        fallback: Fallback | None = None,
-        retry_share: float = 0.1,
-    ) -> None:
-        self._client = AsyncClient(
-            address,
-            timeout_ms=timeout_ms,
-            api_key=api_key,
-            fallback=fallback,
-            retry_share=retry_share,
-        )
+    def __init__(self, address: str | Path, **options: Unpack[Options]) -> None:
+        self._client = AsyncClient(address, **options)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="ctr-afm-client", daemon=True
@@ -101,12 +86,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _run(self, call: Coroutine[Any, Any, Found]) -> Found:

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from model.encoding import Encoded, Slate
+from model.scorer import Scores
 from model.values.values import Row
 from service.scoring.answers import ExplainAnswer, PredictAnswer, RowError
 from service.scoring.live_version import Live
@@ -40,11 +41,13 @@ class View(ABC):
         """The whole answer; `items`: the list of all rows' items as JSON."""
 
 
-class Probabilities(View):
-    """The probability of each row; where the live version's task has none, its score."""
+class NumbersOfRows(View):
+    """A view whose items are numbers that the graph gives, all in one step."""
 
-    route = "/predict"
-    key = "probabilities"
+    @staticmethod
+    @abstractmethod
+    def listed(scores: Scores) -> list[Any]:
+        """The item of each row."""
 
     def score(
         self,
@@ -54,7 +57,20 @@ class Probabilities(View):
         encoded: Encoded | Slate,
     ) -> Iterator[list[Any]]:
         """All in one step."""
-        yield live.scorer.predict(encoded).predictions.tolist()
+        yield self.listed(live.scorer.predict(encoded))
+
+
+class Probabilities(NumbersOfRows):
+    """The probability of each row; where the live version's task has none, its score."""
+
+    route = "/predict"
+    key = "probabilities"
+
+    @staticmethod
+    def listed(scores: Scores) -> list[Any]:
+        """One number a row."""
+        found: list[Any] = scores.predictions.tolist()
+        return found
 
     def answer(self, live: Live, items: Raw, errors: Errors, *, degraded: bool) -> PredictAnswer:
         """Probabilities, or scores beside none."""

@@ -21,7 +21,6 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from model.files.file_locks import is_free, locked, open_lock, take, take_shared
 from service.errors import StoreUnavailable
@@ -93,12 +92,7 @@ class EmbeddedRedis:
     def __enter__(self) -> "EmbeddedRedis":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from model.encoding import Encoded, Slate
 from model.errors import InputError
+from model.scorer import Scores
 from model.values.values import Row
 from service.http.inference.infer_request import LENGTH, Inference
 from service.observe.metrics import INFER
 from service.scoring.live_version import Live
 from service.scoring.payloads import ScoringRequest
 from service.scoring.unread_rows import shown
-from service.scoring.views import Errors, Explanations, View
+from service.scoring.views import Errors, Explanations, NumbersOfRows
 
 PROBABILITY, SCORE, LOGIT, ATTENTION = "probability", "score", "logit", "attention"
 
@@ -37,22 +38,17 @@ class _Numbered(Struct):
 _numbered = msgspec.json.Decoder(_Numbered)
 
 
-class ScoreNumbers(View):
+class ScoreNumbers(NumbersOfRows):
     """What each row is answered with, and its logit."""
 
     route = INFER
     key = "rows"
 
-    def score(
-        self,
-        live: Live,
-        asked: ScoringRequest,  # noqa: ARG002  numbers need nothing of the request
-        rows: Sequence[Row],  # noqa: ARG002  nor of the raw rows
-        encoded: Encoded | Slate,
-    ) -> Iterator[list[Any]]:
-        """All in one step."""
-        scores = live.scorer.predict(encoded)
-        yield np.stack([scores.predictions, scores.logits], axis=1).tolist()
+    @staticmethod
+    def listed(scores: Scores) -> list[Any]:
+        """A pair of numbers a row."""
+        found: list[Any] = np.stack([scores.predictions, scores.logits], axis=1).tolist()
+        return found
 
     def answer(self, live: Live, items: Raw, errors: Errors, *, degraded: bool) -> _Numbered:  # noqa: ARG002  none without `strict`
         """The rows, for `tensors_of`."""
