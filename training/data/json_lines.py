@@ -4,6 +4,7 @@ which has the same meaning (see model/values/values.py), since one may hold valu
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,13 +30,22 @@ def read_json_lines(data: bytes, path: Path) -> pl.DataFrame:
         if not isinstance(row, dict):
             raise DataError(f"{path}: row {len(rows) + 1}: not a JSON object")
         rows.append(row)
+    return text_columns(rows, path)
+
+
+def text_columns(rows: Sequence[Mapping[str, Any]], path: Path) -> pl.DataFrame:
+    """Rows as columns of text; `path` is what errors call them.
+
+    Raises:
+        DataError: see `read_json_lines`.
+    """
     names = dict.fromkeys(name for row in rows for name in row)
     return pl.DataFrame(
         [pl.Series(name, _column(rows, name, path), dtype=pl.String) for name in names]
     )
 
 
-def _column(rows: list[dict[str, Any]], name: str, path: Path) -> list[str | None]:
+def _column(rows: Sequence[Mapping[str, Any]], name: str, path: Path) -> list[str | None]:
     cells = []
     for number, row in enumerate(rows, 1):
         try:
@@ -63,7 +73,10 @@ def _cell(value: Any) -> str | None:
     for number in value if isinstance(value, list) else [value]:
         if isinstance(number, float) and not math.isfinite(number):
             raise ValueError("a number must be finite")
-    return json.dumps(value, ensure_ascii=True)
+    try:
+        return json.dumps(value, ensure_ascii=True)
+    except TypeError:  # of what never stood in a file
+        raise ValueError(f"{type(value).__name__} is no value") from None
 
 
 def _refuse(constant: str) -> NoReturn:

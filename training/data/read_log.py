@@ -11,7 +11,6 @@ r"""Reads a click log by its schema.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,12 +22,11 @@ from model.held_out import text_number
 from model.schema import CategoricalField, Field, MultivalueField, NumericField, Schema
 from model.values.moments import moment
 from model.values.values import NUMERIC, PLAIN, Reading, canonical
-from training.data.files import Data
 from training.data.log import Ints, Log
-from training.data.table import Table, bad_cell, label_array, plain, read_table
+from training.data.table import Given, Table, bad_cell, label_array, plain, read_table
 
 
-def read_log(path: Path | Data, schema: Schema, *, labelled: bool = True) -> Log:
+def read_log(path: Given, schema: Schema, *, labelled: bool = True) -> Log:
     """Read a log by its schema. A blank cell, or NaN in Parquet, is null; cells of text stay as
     they are unless the field is numeric.
 

@@ -7,8 +7,9 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -42,18 +43,29 @@ class Table:
         raise IndexError(row)
 
 
-def read_frame(path: Path | Data, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Read a log's files, or some of their columns; see `read_table`."""
+Given: TypeAlias = Path | Data | Table  # a log: in files, or in memory already
+
+
+def read_frame(path: Given, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Read a log, or some of its columns; see `read_table`."""
     return read_table(path, columns).frame
 
 
-def read_table(path: Path | Data, columns: Sequence[str] | None = None) -> Table:
+def name_of(log: Given) -> str:
+    """What warnings call a log."""
+    return log.data.name if isinstance(log, Table) else as_data(log).name
+
+
+def read_table(path: Given, columns: Sequence[str] | None = None) -> Table:
     """Read a log's files, or some of their columns. What comes from a file of text is text, as is
     a column whose type differs between files.
 
     Raises:
         DataError: missing or unreadable file, unknown kind, no such column, or no row.
     """
+    if isinstance(path, Table):
+        first, _ = path.files[0]
+        return replace(path, frame=_selected(path.frame, columns, first, None))
     data = as_data(path)
     files: list[tuple[Path, int]] = []
     frames: list[pl.DataFrame] = []

@@ -18,12 +18,12 @@ from model.schema import (
 )
 from training.data.files import Data
 from training.data.schema_text import schema_text
-from training.data.table import label_array, plain, read_table, require_columns
+from training.data.table import Given, label_array, plain, read_table, require_columns
 from training.draft.drafted_fields import DraftedFields, shown
 
 
 def draft_schema(
-    path: Path | Data,
+    path: Given,
     label: str,
     *,
     drop: Sequence[str] = (),
@@ -44,7 +44,7 @@ def draft_schema(
     require_columns(table, [*beside, *drop])
     labels = label_array(frame[label], "click", table)
     if labels.std() == 0:
-        raise DataError(f"{path}: column {label!r} has one class, both 0 and 1 are needed")
+        raise DataError(f"{table}: column {label!r} has one class, both 0 and 1 are needed")
     columns = DraftedFields(frame.columns, labels)
     for name in frame.columns:
         if name in drop:
@@ -55,7 +55,7 @@ def draft_schema(
             columns.look_at(plain(frame[name], table))
     fields, left_out = columns.fields, columns.left_out
     if not fields:
-        raise DataError(f"{path}: no column is left for a field ({'; '.join(left_out) or 'none'})")
+        raise DataError(f"{table}: no column is left for a field ({'; '.join(left_out) or 'none'})")
     schema = Schema(
         label=label,
         weight=weight,
@@ -107,5 +107,9 @@ def write_draft(
             file.write(text)
     except OSError as error:
         raise DataError(f"{out}: cannot write there: {reason(error)}") from error
-    _, _, left_out = text.partition("\n# Left out:\n")
-    return left_out.rstrip("\n")
+    return left_out(text)
+
+
+def left_out(draft: str) -> str:
+    """The comments of a draft on what it left out, a line each; empty where nothing was."""
+    return draft.partition("\n# Left out:\n")[2].rstrip("\n")

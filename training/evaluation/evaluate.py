@@ -18,14 +18,14 @@ from training.data.files import Data, as_data
 from training.data.log import Log, encode
 from training.data.parts import require_contrast, weigh_negatives
 from training.data.read_log import read_log
-from training.data.table import as_text, plain, read_table
+from training.data.table import Given, as_text, name_of, plain, read_table
 from training.evaluation.cautions import of_values
 from training.evaluation.slices import Slice, slices
 
 
 def evaluate(
     bundle: Path,
-    data: Path | Data,
+    data: Given,
     by: str | None = None,
     resamples: int = RESAMPLES,
     negatives_kept: float = 1.0,
@@ -52,7 +52,7 @@ def evaluate(
     encoded = encode(encoder, log)
     predictions = opened.read_scorer().predict(encoded).predictions
     measured = _measured(log, task, predictions, np.arange(len(log)), resamples)
-    measured["warnings"] = of_values(encoded, encoder, as_data(data).name)
+    measured["warnings"] = of_values(encoded, encoder, name_of(data))
     if by is not None:
         measured["slices"] = [
             {"value": part.value, **_measured(log, task, predictions, part.rows, resamples)}
@@ -61,7 +61,7 @@ def evaluate(
     return measured
 
 
-def _parts(by: str, log: Log, data: Path | Data, schema: Schema) -> list[Slice]:
+def _parts(by: str, log: Log, data: Given, schema: Schema) -> list[Slice]:
     if by in schema.fields:
         return slices(schema.fields[by], log.columns[schema.sources[by]])
     table = read_table(data, [by])

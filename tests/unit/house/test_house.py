@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 SOURCES = [
     path
-    for folder in ("model", "training", "service", "benchmarks", "tests")
+    for folder in ("model", "training", "service", "ctr_afm", "benchmarks", "tests")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 EXCEPTION = re.compile(r"noqa(: *[A-Z]+\d+(, *[A-Z]+\d+)*)?|type: *ignore(\[[\w, -]+\])?")
@@ -53,6 +53,12 @@ def test_the_model_outside_its_nets_loads_no_torch_and_no_network():
     loaded = loaded_by("model", without="model.nets")
     assert "onnxruntime" in loaded
     assert not loaded & {"torch", "training", "service", "redis", "fastapi"}
+
+
+def test_a_bundle_scores_frames_without_torch_and_the_service():
+    loaded = loaded_by("ctr_afm.bundle")
+    assert "polars" in loaded
+    assert not loaded & {"torch", "fastapi", "sklearn", "pandas"}
 
 
 @pytest.mark.parametrize("command", ["training.cli", "service.cli"])

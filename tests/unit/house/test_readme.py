@@ -27,7 +27,7 @@ PAGES = {
 }
 README = "\n".join(PAGES.values())
 BENCHMARKS = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
-PACKAGES = ("model", "training", "service")
+PACKAGES = ("model", "training", "service", "ctr_afm")
 TABLES = ("fit", "attention", "afm_plus")  # of the training configuration
 COMMANDS = {"afm-train": training.cli.app, "afm-serve": service.cli.app}
 

@@ -1,0 +1,29 @@
+"""The Python of docs/notebook.md runs as it stands, on the tutorial's log."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+from doc_blocks import blocks
+
+LOG = next(block for block in blocks("python") if block.page == "docs/tutorial.md")
+SHOWN = [block for block in blocks("python") if block.page == "docs/notebook.md"]
+
+
+def run(block, rows="4000"):
+    text = block.text.replace("4000", rows)
+    exec(compile(text, str(block), "exec"), {"__name__": "block"})  # noqa: S102 the block is ours
+
+
+def test_python_of_the_page_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run(LOG, rows="1200")
+    with pytest.warns(UserWarning, match="LEAK.*(\n.*)*impression_id|impression_id.*(\n.*)*LEAK"):
+        run(SHOWN[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for block in SHOWN[1:]:
+            run(block)
+    assert "<Bundle " in capsys.readouterr().out
+    assert Path("notebook-bundle/manifest.json").exists()
