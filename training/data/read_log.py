@@ -1,6 +1,7 @@
 r"""Reads a click log by its schema.
 
 >>> import tempfile
+>>> from pathlib import Path
 >>> schema = Schema.parse('label = "click"\n[fields.device]\nkind = "categorical"\n')
 >>> with tempfile.TemporaryDirectory() as folder:
 ...     path = Path(folder) / "log.csv"
