@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from model.nets.net import NetSizes, PairNet, SlotTensors, column_sums
+from model.nets.net import NetSizes, PairNet, SlotTensors, close_sum
 
 
 class FFM(PairNet):
@@ -45,11 +45,20 @@ class FFM(PairNet):
 
     def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor | None]:
         """<v_{i,f(j)}, v_{j,f(i)}> x_i x_j [P, B]; no attention."""
+        return close_sum(self.products(ids, values), 2), None
+
+    @override
+    def second_order(self, ids: Tensor, values: Tensor) -> Tensor:
+        """sum_{i<j} <v_{i,f(j)}, v_{j,f(i)}> x_i x_j [B]."""
+        return close_sum(self.products(ids, values), 0, 2)
+
+    def products(self, ids: Tensor, values: Tensor) -> Tensor:
+        """v_{i,f(j)} * v_{j,f(i)} x_i x_j [P, B, K], dropout included."""
         vectors = self.vectors(ids, values)
         of_first = vectors.index_select(0, self.first_for_second)  # (P, B, K)
         of_second = vectors.index_select(0, self.second_for_first)  # (P, B, K)
         dropped: Tensor = self.dropout(of_first * of_second)
-        return dropped.sum(-1), None
+        return dropped
 
     def vectors(self, ids: Tensor, values: Tensor) -> Tensor:
         """v_{i,f} x_i [F M, B, K] of slot-major ids and values [F, B]."""
@@ -73,10 +82,10 @@ class FFM(PairNet):
         met = of_context.index_select(0, for_ad) * of_ads.index_select(
             0, for_context
         )  # (C A, N, K)
-        return self._within(context, of_context) + ad_partials[:, 0] + met.sum((0, 2))  # (N)
+        return self._within(context, of_context) + ad_partials[:, 0] + close_sum(met, 0, 2)  # (N)
 
     def _within(self, side: SlotTensors, vectors: Tensor) -> Tensor:
         one, other = side.fields[side.first], side.fields[side.second]  # (P)
         of_first = vectors.index_select(0, side.first * self.fields + other)  # (P, n, K)
         of_second = vectors.index_select(0, side.second * self.fields + one)  # (P, n, K)
-        return column_sums((of_first * of_second).sum(0).T)  # (n)
+        return close_sum(of_first * of_second, 0, 2)  # (n)

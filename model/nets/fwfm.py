@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
-from model.nets.net import NetSizes, PairNet, SlotTensors, column_sums, field_pairs
+from model.nets.net import NetSizes, PairNet, SlotTensors, close_sum, field_pairs
 
 
 class FwFM(PairNet):
@@ -23,8 +24,14 @@ class FwFM(PairNet):
 
     def pair_terms(self, ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor | None]:
         """r_{f(i)f(j)} <v_i, v_j> x_i x_j [P, B]; no attention."""
-        products = self.pair_vectors(self.embedded(ids, values)).sum(-1)  # (P, B)
+        products = close_sum(self.pair_vectors(self.embedded(ids, values)), 2)  # (P, B)
         return products * self.field_weights[self.field_pair].unsqueeze(1), None
+
+    @override
+    def second_order(self, ids: Tensor, values: Tensor) -> Tensor:
+        """sum_{i<j} r_{f(i)f(j)} <v_i, v_j> x_i x_j [B]."""
+        pairs = self.pair_vectors(self.embedded(ids, values))  # (P, B, K)
+        return self._weighted(pairs, self.field_pair)
 
     def ad_partials(self, ads: SlotTensors) -> Tensor:
         """The ad's own pairs [N, 1]."""
@@ -36,11 +43,14 @@ class FwFM(PairNet):
         """An ad's vector meets the sum of the context's, weighted for its field."""
         of_context, of_ads = (self.embedded(side.ids, side.values) for side in (context, ads))
         met = self.field_weights[cross] @ of_context.squeeze(1)  # (A, K)
-        across = (of_ads * met.unsqueeze(1)).sum((0, 2))  # (N)
+        across = close_sum(of_ads * met.unsqueeze(1), 0, 2)  # (N)
         return self._within(context, of_context) + ad_partials[:, 0] + across
 
     def _within(self, side: SlotTensors, vectors: Tensor) -> Tensor:
         one, other = side.pairs_of(vectors)  # (P, n, K)
-        weights = self.field_weights[side.field_pair]  # (P)
-        met = (weights @ (one * other).flatten(1)).view(one.shape[1:])  # (n, K)
-        return column_sums(met.T)  # (n)
+        return self._weighted(one * other, side.field_pair)
+
+    def _weighted(self, pairs: Tensor, field_pair: Tensor) -> Tensor:
+        # sum_ij r e_ij [n] of e_ij [P, n, K]: a product of matrices first, as it costs the least
+        met = self.field_weights[field_pair] @ pairs.flatten(1)  # (n*K)
+        return close_sum(met.view(pairs.shape[1:]), 1)

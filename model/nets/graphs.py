@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.manifest import Calibration
-from model.nets.net import Net
+from model.nets.net import Net, close_sum
 
 UNREACHED_LOGIT = 1e30  # a logit never is; times a slope it still is a finite float32
 
@@ -85,7 +85,7 @@ class _Knots(nn.Module):
     def forward(self, logit: Tensor) -> Tensor:
         along = logit.unsqueeze(1) - self.knots  # (B, S)
         within = torch.minimum(torch.maximum(along, self.least), self.most)
-        return self.start + (within * self.slopes).sum(1)  # (B)
+        return self.start + close_sum(within * self.slopes, 1)  # (B)
 
 
 class ExplainGraph(nn.Module):

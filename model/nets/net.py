@@ -102,7 +102,7 @@ class Net(nn.Module, ABC):
 
     def forward(self, ids: Tensor, values: Tensor) -> Tensor:
         """Logits [B] of `ids` int64 [B, F] and `values` float32 [B, F]."""
-        first_order = self.bias + self.linear_terms(ids, values).sum(1)  # (B)
+        first_order = self.bias + close_sum(self.linear_terms(ids, values), 1)  # (B)
         return first_order + self.second_order(ids.T, values.T)
 
     def terms(self, ids: Tensor, values: Tensor) -> NetTerms:
@@ -209,7 +209,7 @@ class PairNet(EmbeddingNet):
         """sum_ij a_ij interaction_ij [B]."""
         interaction, attention = self.pair_terms(ids, values)
         pairs = interaction if attention is None else attention * interaction  # (P, B)
-        return close_sum(pairs)
+        return close_sum(pairs, 0)
 
     def pair_vectors(self, embedded: Tensor) -> Tensor:
         """e_ij [P, B, K]: AFM's pair-wise interaction layer (eq. 2), dropout included."""
@@ -218,19 +218,18 @@ class PairNet(EmbeddingNet):
         return dropped  # (P, B, K)
 
 
-def close_sum(x: Tensor) -> Tensor:
-    """sum_i x_i of x [S, ...], rounded once: of many terms that nearly cancel, or whose sum will
-    nearly cancel with another, what float32 adds up would be the largest error of a logit.
-    """
-    return x.sum(0, dtype=torch.float64).to(x.dtype)
+def close_sum(x: Tensor, *axes: int) -> Tensor:
+    """The sum of x along the `axes`, one after the other, rounded once at the end.
 
-
-def column_sums(x: Tensor) -> Tensor:
-    """sum_i x_i [n] of x [S, n], as a product of matrices: whichever column a number stands in, its
-    sum has the same bits. onnxruntime's own sum along rows adds in an order that depends on where
-    in memory the row begins, and so gives an ad other bits beside other ads.
+    Of many terms that nearly cancel, or whose sum will nearly cancel with another, what float32
+    adds up would be the largest error of a logit. And it would be another one beside other rows:
+    onnxruntime adds in an order that depends on how many rows there are, and on where in memory a
+    row begins. In float64 the order moves the sum by so little that float32 does not show it.
     """
-    return (x.new_ones(1, len(x)) @ x).squeeze(0)
+    wide = x.double()
+    for axis in axes:
+        wide = wide.sum(axis, keepdim=True)
+    return wide.squeeze(axes).to(x.dtype)
 
 
 def field_pairs(fields: int) -> int:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from model.manifest import Calibration
 from model.nets.graphs import PredictGraph
-from model.nets.net import Net, SlotTensors, column_sums, field_pair_of
+from model.nets.net import Net, SlotTensors, close_sum, field_pair_of
 from model.pairs import pair_slots
 
 
@@ -64,7 +64,7 @@ class AdsGraph(nn.Module):
 
     def forward(self, ids: Tensor, values: Tensor) -> tuple[Tensor]:
         """See the class."""
-        linear = column_sums(self.net.linear_terms(ids.T, values.T)).unsqueeze(1)  # (N, 1)
+        linear = close_sum(self.net.linear_terms(ids, values), 1).unsqueeze(1)  # (N, 1)
         return (torch.cat([linear, self.net.ad_partials(self.ads(ids, values))], 1),)
 
 
@@ -95,7 +95,8 @@ class RankGraph(PredictGraph):
         ad_partials: Tensor,
     ) -> tuple[Tensor, ...]:
         """See the class."""
-        linear = self.net.linear_terms(context_ids, context_values).sum() + ad_partials[:, 0]  # (N)
+        linear = close_sum(self.net.linear_terms(context_ids, context_values), 1)  # (1)
+        linear = linear + ad_partials[:, 0]  # (N)
         context, ads = self.context(context_ids, context_values), self.ads(ids, values)
         second = self.net.rank_second_order(context, ads, ad_partials[:, 1:], self.cross)
         return self.calibrated(self.net.bias + linear + second)

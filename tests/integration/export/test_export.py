@@ -24,7 +24,8 @@ CANDIDATE = [False, True, False, False, True, True]
 
 def exported(directory, name="afm", rows=V, calibration=None, embedding=5):
     torch.manual_seed(0)
-    net = build(name, rows, FIELDS, NetSizes(embedding=embedding, attention=4))
+    sizes = NetSizes(embedding=embedding, attention=4, ffm_embedding=embedding)
+    net = build(name, rows, FIELDS, sizes)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.normal_(std=0.5)
@@ -167,6 +168,29 @@ CALIBRATIONS = [
     Calibration(rate=0.25, scale=0.8, shift=-0.3),
     KNOTS,
 ]
+
+
+@pytest.mark.parametrize(("name", "calibrated"), [*((net, 0) for net in NETS), ("lr", -1)])
+def test_a_row_has_the_same_bits_whatever_rows_are_beside_it(tmp_path, name, calibrated):
+    # 6 slots and K = 5: no two rows of anything begin at the same alignment
+    _, scorer = exported(tmp_path, name, calibration=CALIBRATIONS[calibrated])
+    many, ads = rows(60), np.array(CANDIDATE)
+    context = Encoded(many.ids[:1, ~ads], many.values[:1, ~ads])
+    of_ads = Encoded(many.ids[:, ads], many.values[:, ads])
+    for score, all_rows in (
+        (scorer.predict, many),
+        (lambda some: scorer.rank(Slate(context, some)), of_ads),
+    ):
+        whole = score(all_rows)
+        for count in (1, 3, 25):
+            parts = [score(all_rows.slice(at, at + count)) for at in range(0, 60, count)]
+            logits = np.concatenate([part.logits for part in parts])
+            chances = np.concatenate([part.probabilities for part in parts])
+            if name in ("afm", "afm+"):  # products of matrices score their pairs
+                assert np.abs(chances - whole.probabilities).max() <= 1e-7
+            else:
+                assert logits.tolist() == whole.logits.tolist()
+                assert chances.tolist() == whole.probabilities.tolist()
 
 
 @pytest.mark.parametrize("calibration", CALIBRATIONS)
