@@ -148,10 +148,7 @@ def _at_socket(
     if not settings.cors_origins:  # a browser hides an answer without its headers
         state[DOORWAY] = Doorway(
             Refusals(admission, telemetry, access_log=settings.access_log),
-            Arrivals(
-                admission,
-                lambda: settings.timeout_ms is None and not follower.status.looks_values_up,
-            ),
+            Arrivals(admission, wait_unparsed),
         )
     return state
 

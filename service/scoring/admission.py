@@ -32,6 +32,7 @@ class RouteLoad:
         # in flight, of those that have a first turn, a second one, and so on
         self._requests_of: list[int] = []
         self._rows_of: list[int] = []
+        self.requests = 0  # in flight
         self._rows = self._bytes = 0.0
 
     def observe(self, rows: int, size: int) -> None:
@@ -47,6 +48,7 @@ class RouteLoad:
 
     def count(self, rows: int, sign: int) -> None:
         """Take a request of so many rows among those in flight (1), or away from them (-1)."""
+        self.requests += sign
         for turn, start in enumerate(range(0, rows, self.step_rows)):
             if turn == len(self._rows_of):
                 self._requests_of.append(0)
@@ -116,17 +118,22 @@ class Admission:
         """Seconds that a request of so many turns would now wait for others; `low_priority`: in the
         second line.
         """
-        every = self._route_loads.values()
-        first = sum(one.seconds(turns) for one in every if not one.low_priority)
-        second = sum(one.seconds(turns) for one in every if one.low_priority)
+        first = second = longest = 0.0
+        ahead = 0
+        # a plain loop, since every refusal is judged by it
+        for one in self._route_loads.values():
+            if not one.requests:
+                continue
+            if one.low_priority:
+                second += one.seconds(turns)
+                longest = max(longest, one.step_rows * one.pace.row_seconds)
+            else:
+                first += one.seconds(turns)
+                ahead += one.turns_ahead(turns)
         if low_priority or not second:
             return first + second
         # one of the second line may have its turn now, and others have one in a few
-        between = (
-            1 + sum(one.turns_ahead(turns) for one in every if not one.low_priority) // PASSED_OVER
-        )
-        longest = max(one.step_rows * one.pace.row_seconds for one in every if one.low_priority)
-        return first + min(second, between * longest)
+        return first + min(second, (1 + ahead // PASSED_OVER) * longest)
 
     def judge(self, route_load: RouteLoad, rows: float) -> Overloaded | None:
         """Why a request of about so many rows is too much now; None where it is not."""

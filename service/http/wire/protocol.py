@@ -14,6 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.http.headers.correlation import echo_of, logging_as
+from service.http.wire.idle_timer import IdleTimer
 from service.http.wire.incoming import KEY, Incoming, Sender
 from service.http.wire.transport import Gathering, PipelinedFlow
 from service.scoring.admission import Expected
@@ -40,6 +41,9 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._last_words: bytes | None = None  # to be written when all before is answered
         self._received_at = 0.0
         self._expected: Expected | None = None  # as what the request being read was let in
+        self._idle_timer = IdleTimer(
+            self.loop, self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
@@ -106,10 +110,19 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """See uvicorn."""
-        last = not self.pipeline
-        super().on_response_complete()
-        if last and self._last_words is not None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_timer.idle()
+        if self._last_words is not None:
             self._say(self._last_words)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_timer.busy()
 
     def check_head(self, method: bytes, version: str) -> None:
         """Raise ValueError for a request that is not taken, whatever becomes of its body."""
@@ -199,6 +212,7 @@ class OneWriteProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         self._sender.left = True
+        self._idle_timer.cancel()
         if self._at_work is not None:  # uvicorn tells the last one of a pipeline alone
             self._at_work.disconnected = True
         super().connection_lost(exc)

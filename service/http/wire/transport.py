@@ -53,8 +53,11 @@ class Gathering:
 
     def write_now(self, data: bytes) -> None:
         """Write at once, after what waits."""
-        self._waiting.append(data)
-        self._flush()
+        if self._waiting:
+            self._waiting.append(data)
+            self._flush()
+        elif not self.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
         """End when all is written; while a request is still coming, as soon as its caller has read
