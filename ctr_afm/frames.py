@@ -96,7 +96,7 @@ def _column(name: str, cells: list[Any]) -> pl.Series:
     kinds = {type(cell) for cell in cells if cell is not None}
     if kinds in ({str}, {int}, {float}, {bool}):
         return pl.Series(name, cells)
-    return text_columns([{name: cell} for cell in cells], NAME)[name]
+    return text_columns([{name: cell} for cell in cells], NAME, [name])[name]
 
 
 def _plain(cell: Any) -> Any:

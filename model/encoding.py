@@ -21,6 +21,7 @@ from model.errors import InputError
 from model.fields import FieldEncoder, field_encoder
 from model.schema import NumericField, Schema
 from model.values.ids import UNKNOWN
+from model.values.paths import Paths
 from model.values.values import Column, Row
 from model.vocabulary import FieldVocabulary
 
@@ -168,6 +169,7 @@ class Encoder:
             self.rows += vocabularies[name].size
         self.offsets: NDArray[np.int64] = np.array(offsets, dtype=np.int64)
         self._whole = FieldGroup(self._fields)
+        self._paths = Paths.of(schema.sources)
         self.context, self.ads = (
             FieldGroup(e for e in self._fields if schema.fields[e.name].role == role)
             for role in ("context", "candidate")
@@ -188,6 +190,8 @@ class Encoder:
         Raises:
             InputError: see `encode`; `row` is the candidate's position, None for the context.
         """
+        if self._paths is not None:
+            context, candidates = self._paths.flat(context), self._paths.flat_rows(candidates)
         names = self._whole.names
         if names.isdisjoint(context):
             self._require_a_field(candidates)
@@ -211,6 +215,7 @@ class Encoder:
         Raises:
             InputError: a value that its field cannot hold.
         """
+        context = self.flat(context)
         known = len(self.context.names & context.keys())
         if not known or not self.ads.names.isdisjoint(context):
             return None
@@ -228,6 +233,8 @@ class Encoder:
         Raises:
             InputError: a value that its field cannot hold; `row` is the ad's position.
         """
+        if self._paths is not None:
+            ads = self._paths.flat_rows(ads)
         varying: set[str] = set().union(*ads)
         if not self.context.names.isdisjoint(varying):
             return None
@@ -260,8 +267,12 @@ class Encoder:
         """The encoders of the fields that read this source, each with its slots of the F."""
         return self._whole.readers(source)
 
+    def flat(self, row: Row) -> Row:
+        """A row by the fields' sources alone; see `Paths.flat`."""
+        return row if self._paths is None else self._paths.flat(row)
+
     def texts(self, row: Row) -> list[str | None]:
-        """What stands in each of the F slots of one row, as text; None where nothing does."""
+        """What stands in each of the F slots of a flat row, as text; None where nothing does."""
         found: list[str | None] = []
         for encoder in self._fields:
             given = encoder.texts(row.get(encoder.source))[: encoder.width]
@@ -276,11 +287,8 @@ class Encoder:
     @property
     def slot_fields(self) -> list[int]:
         """[F]: the field of each slot, counted from 0 in the order of the schema."""
-        return [
-            number
-            for number, field in enumerate(self.schema.fields.values())
-            for _ in range(field.width)
-        ]
+        names = list(self.schema.fields)
+        return [names.index(name) for name in self.schema.slots]
 
     @property
     def droppable(self) -> NDArray[np.bool_]:

@@ -12,10 +12,13 @@ from typing import Any
 import msgspec
 
 from service.http.endpoints.request_bodies import (
+    AuctionRequest,
     CandidatesRequest,
+    ExplainAuctionRequest,
     ExplainCandidatesRequest,
     ExplainInstancesRequest,
     InstancesRequest,
+    WhatIfAuctionRequest,
     WhatIfCandidatesRequest,
     WhatIfInstancesRequest,
 )
@@ -30,8 +33,15 @@ JSON, PROBLEM, TEXT = "application/json", "application/problem+json", "text/plai
 _STRUCTS: list[type[msgspec.Struct]] = [
     *(InstancesRequest, CandidatesRequest, ExplainInstancesRequest, ExplainCandidatesRequest),
     *(WhatIfInstancesRequest, WhatIfCandidatesRequest, WhatIfAnswer),
+    *(AuctionRequest, ExplainAuctionRequest, WhatIfAuctionRequest),
     *(PredictAnswer, ExplainAnswer, Alive, Ready, NotReady, ModelAnswer, Problem),
     *documented.STRUCTS,
+]
+
+_EXPLAINED: list[type[msgspec.Struct]] = [
+    ExplainInstancesRequest,
+    ExplainCandidatesRequest,
+    ExplainAuctionRequest,
 ]
 
 _INSTANCES = [{"device": "ios", "hour": 21, "price": 3.5, "genres": ["a", "b"]}]
@@ -121,7 +131,7 @@ def _paths() -> dict[str, Any]:
             post: _scoring(
                 "predict",
                 "Probabilities or scores",
-                [InstancesRequest, CandidatesRequest],
+                [InstancesRequest, CandidatesRequest, AuctionRequest],
                 PredictAnswer,
             )
         },
@@ -129,7 +139,7 @@ def _paths() -> dict[str, Any]:
             post: _scoring(
                 "explain",
                 "Scores taken apart: what each feature and each pair contributes",
-                [ExplainInstancesRequest, ExplainCandidatesRequest],
+                _EXPLAINED,
                 ExplainAnswer,
                 profile.PARAMETER,
             )
@@ -138,7 +148,7 @@ def _paths() -> dict[str, Any]:
             post: _scoring(
                 "explain_previous",
                 "The same by the version before, as far as the worker asked still holds it",
-                [ExplainInstancesRequest, ExplainCandidatesRequest],
+                _EXPLAINED,
                 ExplainAnswer,
             )
         },
@@ -146,7 +156,7 @@ def _paths() -> dict[str, Any]:
             post: _scoring(
                 "what_if",
                 "What a row would be answered with after each single change",
-                [WhatIfInstancesRequest, WhatIfCandidatesRequest],
+                [WhatIfInstancesRequest, WhatIfCandidatesRequest, WhatIfAuctionRequest],
                 WhatIfAnswer,
             )
         },

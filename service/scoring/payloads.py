@@ -43,6 +43,7 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     instances: Raw | UnsetType = UNSET
     context: Raw | UnsetType = UNSET
     candidates: Raw | UnsetType = UNSET
+    bid_request: Raw | UnsetType = UNSET
     timeout_ms: Timeout = None
     strict: bool = True
 
@@ -56,6 +57,10 @@ class _WhatIfBody(_Body, forbid_unknown_fields=True):
     field: str | None = None
 
 
+class _BidRequest(msgspec.Struct):
+    imp: Raw | UnsetType = UNSET
+
+
 class _Object(msgspec.Struct, gc=False):
     """Any object, of which nothing is kept."""
 
@@ -63,6 +68,7 @@ class _Object(msgspec.Struct, gc=False):
 _row: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
 _anything: msgspec.json.Decoder[Raw] = msgspec.json.Decoder(Raw)
 _list: msgspec.json.Decoder[list[Raw]] = msgspec.json.Decoder(list[Raw])
+_bid_request: msgspec.json.Decoder[_BidRequest] = msgspec.json.Decoder(_BidRequest)
 _objects: msgspec.json.Decoder[list[_Object]] = msgspec.json.Decoder(list[_Object])
 
 
@@ -120,9 +126,14 @@ class PayloadDecoder:
             masked = self._masked(body)
             read = self._split(masked)
         key = _form(read)
-        context = (
-            {} if read.context is UNSET else self._context(_original(read.context, body, masked))
-        )
+        context: Row = {}
+        if read.bid_request is not UNSET:
+            context = self._context(_original(read.bid_request, body, masked), "bid_request")
+            if read.candidates is UNSET:
+                read.candidates = _impressions(read.bid_request)
+        if read.context is not UNSET:
+            given = self._context(_original(read.context, body, masked), "context")
+            context = {**context, **given} if context else given
         parts = self._rows(key, getattr(read, key), body)
         if masked is not body:
             parts = [_original(part, body, masked) for part in parts]
@@ -166,14 +177,14 @@ class PayloadDecoder:
             body = body.replace(token, other)
         return body
 
-    def _context(self, raw: Raw | bytes) -> Row:
+    def _context(self, raw: Raw | bytes, key: str) -> Row:
         self._limits.check_bytes([raw], context=True)
         try:
             found: Any = _row.decode(raw)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             found = parse(bytes(raw))
             if not isinstance(found, dict):
-                raise InputError("context_not_an_object", "context must be an object") from None
+                raise InputError("context_not_an_object", f"{key} must be an object") from None
             check_values(found, None)
         self._limits.check(found, None)
         return found  # type: ignore[no-any-return]  # a dict, whoever parsed it
@@ -218,9 +229,11 @@ def _form(read: _Body) -> str:
     # which key has the rows
     instances, context, candidates = read.instances, read.context, read.candidates
     if instances is not UNSET:
-        if context is not UNSET or candidates is not UNSET:
+        if not (context is candidates is read.bid_request is UNSET):
             raise InputError("both_forms", "either instances, or context with candidates, not both")
         return "instances"
+    if read.bid_request is not UNSET:
+        return "candidates"
     if candidates is UNSET:
         if context is UNSET:
             raise InputError("no_form", "neither instances nor context with candidates is there")
@@ -228,6 +241,14 @@ def _form(read: _Body) -> str:
     if context is UNSET:
         raise InputError("no_context", "candidates are there without a context")
     return "candidates"
+
+
+def _impressions(bid_request: Raw) -> Raw:
+    # what a bid request without candidates beside it asks for
+    found = _bid_request.decode(bid_request).imp
+    if found is UNSET:
+        raise InputError("no_candidates", "bid_request has no imp, and there are no candidates")
+    return found
 
 
 def _original(part: Raw | bytes, body: bytes, masked: bytes) -> Raw | bytes:

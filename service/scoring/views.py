@@ -94,8 +94,9 @@ class Explanations(View):
         self, live: Live, asked: ScoringRequest, rows: Sequence[Row], encoded: Encoded | Slate
     ) -> Iterator[list[Any]]:
         """Five a step, with their raw values beside."""
-        given = rows[:]
-        whole = [{**asked.context, **row} for row in given] if asked.context else given
+        flat = live.encoder.flat
+        given, context = list(map(flat, rows[:])), flat(asked.context)
+        whole = [{**context, **row} for row in given] if context else given
         scores = live.scorer.predict(encoded)
         if isinstance(encoded, Slate):
             encoded = live.scorer.joined(encoded)

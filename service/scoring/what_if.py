@@ -159,9 +159,11 @@ class _Request:
             name: vocabularies[name] for name in (live.values.vocabularies if live.values else ())
         }
         raw = asked.rows[0 : len(asked.rows)]
-        self._whole = [{**asked.context, **one} for one in raw]
-        self._given = [one.keys() for one in raw]
         self._encoded = live.encoder.encode_request(asked.context, raw)
+        flat = live.encoder.flat
+        raw, context = list(map(flat, raw)), flat(asked.context)
+        self._whole = [{**context, **one} for one in raw]
+        self._given = [one.keys() for one in raw]
         self._answers = live.scorer.predict(self._encoded).predictions
         self._ads = np.array(schema.candidate_slots, dtype=bool)
         # a source is the context's where all its fields are: else a change is the candidate's own

@@ -1,5 +1,9 @@
 """Reads JSON lines: an object a row, whose values are those of a request. A column comes as text,
 which has the same meaning (see model/values/values.py), since one may hold values of several types.
+What stands in an object within a row is a column by its path (see model/values/paths.py). A row may
+be a bid request that was answered, `{"click": 0, "bid_request": {...}, "candidate": {...}}`: a path
+then leads into the candidate, else the row, else the bid request, as over HTTP. Without a candidate
+it is the bid request's only imp.
 """
 
 import json
@@ -11,10 +15,14 @@ from typing import Any, NoReturn
 import polars as pl
 
 from model.errors import DataError
+from model.values.paths import ABSENT, places, steps_of, value_at
+
+BID_REQUEST, CANDIDATE = "bid_request", "candidate"
 
 
-def read_json_lines(data: bytes, path: Path) -> pl.DataFrame:
-    """A column for each key of any row, null where a row lacks it; lists as their JSON.
+def read_json_lines(data: bytes, path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """The `columns` that are there, or one for each value of any row, null where a row lacks it;
+    lists as their JSON.
 
     Raises:
         DataError: names the row that is no object of values, and the column where it can.
@@ -29,31 +37,78 @@ def read_json_lines(data: bytes, path: Path) -> pl.DataFrame:
             raise DataError(f"{path}: row {len(rows) + 1}: not JSON: {error}") from None
         if not isinstance(row, dict):
             raise DataError(f"{path}: row {len(rows) + 1}: not a JSON object")
-        rows.append(row)
-    return text_columns(rows, path)
+        rows.append(_with_candidate(row, f"{path}: row {len(rows) + 1}"))
+    return text_columns(rows, path, columns)
 
 
-def text_columns(rows: Sequence[Mapping[str, Any]], path: Path) -> pl.DataFrame:
-    """Rows as columns of text; `path` is what errors call them.
+def _with_candidate(row: dict[str, Any], where: str) -> dict[str, Any]:
+    asked = row.get(BID_REQUEST)
+    if not isinstance(asked, dict) or isinstance(row.get(CANDIDATE), dict):
+        return row
+    shown = asked.get("imp")
+    if not isinstance(shown, list) or len(shown) != 1 or not isinstance(shown[0], dict):
+        raise DataError(f"{where}: no candidate, and the bid request has not one imp but others")
+    rest = {key: value for key, value in asked.items() if key != "imp"}
+    return {**row, BID_REQUEST: rest, CANDIDATE: shown[0]}
+
+
+def text_columns(
+    rows: Sequence[Mapping[str, Any]], path: Path, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """Rows as columns of text; `path` is what errors call them, `columns` as in `read_json_lines`.
 
     Raises:
         DataError: see `read_json_lines`.
     """
-    names = dict.fromkeys(name for row in rows for name in row)
+    if columns is not None:
+        found = {name: _column(rows, name, path) for name in dict.fromkeys(columns)}
+        if None not in found.values():
+            return _frame(found)
+    met = dict.fromkeys(place for row in rows for place in places(row))
+    objects = {name for name, is_object in met if is_object}
+    names = dict.fromkeys(name for name, _ in met if name not in objects)
+    return _frame({name: _column(rows, name, path) for name in names})
+
+
+def _frame(columns: Mapping[str, list[str | None] | None]) -> pl.DataFrame:
     return pl.DataFrame(
-        [pl.Series(name, _column(rows, name, path), dtype=pl.String) for name in names]
+        [pl.Series(name, cells, dtype=pl.String) for name, cells in columns.items()]
     )
 
 
-def _column(rows: Sequence[Mapping[str, Any]], name: str, path: Path) -> list[str | None]:
-    cells = []
+def _column(rows: Sequence[Mapping[str, Any]], name: str, path: Path) -> list[str | None] | None:
+    # None where no row has it
+    steps = steps_of(name)
+    cells, is_there = [], False
     for number, row in enumerate(rows, 1):
         try:
-            cells.append(_cell(row.get(name)))
+            value = _found(row, name, steps)
+            is_there = is_there or value is not ABSENT
+            cells.append(None if value is ABSENT else _cell(value))
         except ValueError as error:
             where = f"column {name!a}, row {number}"
             raise DataError(f"{path}: {where}: {error}") from None
-    return cells
+    return cells if is_there else None
+
+
+def _found(row: Mapping[str, Any], name: str, steps: Sequence[str]) -> Any:
+    # a row that has the name as its key needs no more
+    if name in row:
+        return row[name]
+    asked, candidate = row.get(BID_REQUEST), row.get(CANDIDATE)
+    parts = [candidate, row, asked] if isinstance(asked, dict) else [row]
+    for part in parts:
+        if not isinstance(part, Mapping):
+            continue
+        if name in part:
+            return part[name]
+        try:
+            value = value_at(part, steps) if steps else ABSENT
+        except ValueError as error:
+            raise ValueError(f"expected an object on its path, got {error}") from None
+        if value is not ABSENT:
+            return value
+    return ABSENT
 
 
 def _cell(value: Any) -> str | None:

@@ -70,7 +70,7 @@ def read_table(path: Given, columns: Sequence[str] | None = None) -> Table:
     files: list[tuple[Path, int]] = []
     frames: list[pl.DataFrame] = []
     for file in data_files(data):
-        frame = _read_file(file.path, data.separator)
+        frame = _read_file(file.path, data.separator, columns)
         folders = {name: value for name, value in file.partition.items() if name not in frame}
         frame = frame.with_columns(
             pl.lit(value, pl.String).alias(name) for name, value in folders.items()
@@ -86,7 +86,7 @@ def read_table(path: Given, columns: Sequence[str] | None = None) -> Table:
     return Table(_joined(frames, data), data, files)
 
 
-def _read_file(path: Path, separator: str | None) -> pl.DataFrame:
+def _read_file(path: Path, separator: str | None, columns: Sequence[str] | None) -> pl.DataFrame:
     name = path.name.lower()
     try:
         if path.stat().st_size == 0:
@@ -100,7 +100,7 @@ def _read_file(path: Path, separator: str | None) -> pl.DataFrame:
             raise DataError(f"{path}: empty file")
         if ".csv" in name or ".tsv" in name:
             return read_csv(text, path, separator or _separator(path))
-        return read_json_lines(text, path)
+        return read_json_lines(text, path, columns)
     except pl.exceptions.NoDataError as error:
         raise DataError(f"{path}: empty file") from error
     except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:

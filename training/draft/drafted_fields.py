@@ -1,13 +1,15 @@
 """The fields that a draft has: of which kind a column is, why, and why one is left out."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from model.schema import CategoricalField, Field, MultivalueField, NumericField, Role
+from training.data.json_lines import BID_REQUEST
+from training.data.json_lines import CANDIDATE as CANDIDATE_OF_IT
 from training.data.leaks import leak, strength
 from training.draft.seen_column import SeenColumn
 
@@ -22,6 +24,12 @@ PERSON = frozenset({
     "cookie", "cookies", "customer", "email", "gaid", "idfa", "ip", "mail", "member", "msisdn",
     "phone", "ssn", "subscriber", "uid", "user", "visitor",
 })  # fmt: skip
+# the same of OpenRTB, as paths into a bid request
+PERSON_PATHS = frozenset({
+    "device.didmd5", "device.didsha1", "device.dpidmd5", "device.dpidsha1", "device.ifa",
+    "device.ip", "device.ipv6", "device.macmd5", "device.macsha1", "user.buyeruid",
+    "user.customdata", "user.eids.uids.id", "user.id",
+})  # fmt: skip
 ID = frozenset({"address", "code", "hash", "id", "key", "no", "number"})
 
 REPEATED = 0.01  # a column with a smaller share of repeated values says nothing about the next row
@@ -29,6 +37,8 @@ ROWS_PER_BIN = 100  # fewer, and a number is a factor of one embedding rather th
 HEAVY_TAIL = 3.0  # mean over median
 MOST_VALUES = 8  # each value of a multi-valued field is one more of F slots, and pairs grow as F²
 STRONG = 0.8  # the AUC of one amount from which it may be known only after the click
+
+ROLES: Mapping[str, Role] = {BID_REQUEST: "context", CANDIDATE_OF_IT: "candidate"}
 
 Found = tuple[str, dict[str, Field]]
 
@@ -48,14 +58,21 @@ class DraftedFields:
         self.time_format: str | None = None
 
     def look_at(self, cells: pl.Series) -> None:
-        """Draft the fields of one more column, or leave it out."""
-        name = cells.name
+        """Draft the fields of one more column, or leave it out. Of a bid request that was answered
+        a field's source is the path into its part, which says the role.
+        """
+        part, dot, path = cells.name.partition(".")
+        role = ROLES.get(part) if dot else None
+        name = cells.name if role is None else path
+        cells = cells.rename(name)
         column = SeenColumn(cells, self._labels.astype(np.float64))
         useless = self._useless(column, name)
         why, found = (useless, {}) if useless else self._fields(column, name)
+        if role is not None:
+            found = {n: field.model_copy(update={"role": role}) for n, field in found.items()}
         if not found:
             self.left_out.append(f"{shown(name)}: {why}")
-        if _is_of_a_person(column):
+        if name in PERSON_PATHS or _is_of_a_person(column):
             found = {n: field.model_copy(update={"private": True}) for n, field in found.items()}
             why += "; private, as its name says it tells who somebody is"
         self._add(found, f"{_summary(column)}; {why}")
@@ -69,6 +86,12 @@ class DraftedFields:
         self._add(found, f"{_summary(column)}; {why}")
 
     def _add(self, found: dict[str, Field], seen: str) -> None:
+        found = {
+            self._free(name.replace(".", "_")) if "." in name else name: field
+            if "." not in name or field.source
+            else field.model_copy(update={"source": name})
+            for name, field in found.items()
+        }
         self.fields |= found
         self.seen |= dict.fromkeys(found, seen)
 

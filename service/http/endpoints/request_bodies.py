@@ -56,6 +56,19 @@ class CandidatesRequest(_Options, kw_only=True, forbid_unknown_fields=True):
     candidates: Annotated[list[Row], Meta(min_length=1)]
 
 
+class AuctionRequest(_Options, kw_only=True, forbid_unknown_fields=True):
+    """An OpenRTB bid request, read by the paths that the schema's fields have as their sources."""
+
+    bid_request: Annotated[dict[str, Any], Meta(description="OpenRTB 2.6, as it came.")]
+    candidates: Annotated[
+        Annotated[list[Row], Meta(min_length=1)] | UnsetType,
+        Meta(description="Left out: the bid request's `imp`."),
+    ] = UNSET
+    context: Annotated[
+        Row | UnsetType, Meta(description="What the bid request lacks; its keys go first.")
+    ] = UNSET
+
+
 class ExplainInstancesRequest(InstancesRequest, kw_only=True, forbid_unknown_fields=True):
     """Rows to explain."""
 
@@ -64,6 +77,12 @@ class ExplainInstancesRequest(InstancesRequest, kw_only=True, forbid_unknown_fie
 
 class ExplainCandidatesRequest(CandidatesRequest, kw_only=True, forbid_unknown_fields=True):
     """A context with candidates to explain."""
+
+    top: _Top = UNSET
+
+
+class ExplainAuctionRequest(AuctionRequest, kw_only=True, forbid_unknown_fields=True):
+    """A bid request to explain."""
 
     top: _Top = UNSET
 
@@ -90,6 +109,13 @@ class WhatIfInstancesRequest(InstancesRequest, kw_only=True, forbid_unknown_fiel
 
 class WhatIfCandidatesRequest(CandidatesRequest, kw_only=True, forbid_unknown_fields=True):
     """A context with candidates, of which one is changed."""
+
+    row: _Place = UNSET
+    field: _Field = UNSET
+
+
+class WhatIfAuctionRequest(AuctionRequest, kw_only=True, forbid_unknown_fields=True):
+    """A bid request, of which one candidate is changed."""
 
     row: _Place = UNSET
     field: _Field = UNSET

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from structlog.contextvars import get_contextvars
 
+from model.errors import InputError
+from model.values.values import Row
 from service.http.endpoints.scoring import Answering
 from service.http.headers.correlation import LOG_KEYS
 from service.observe.prediction_log import PredictionLog
@@ -47,8 +49,17 @@ class Logged:
     ) -> Iterable[dict[str, Any]]:
         private = live.bundle.schema.private_sources
         named |= {"model": live.model, "version": live.version}
+        context = live.encoder.flat(asked.context)
         scores = self._scores(msgspec.json.decode(body))
         for place, (row, score) in enumerate(zip(asked.rows, scores, strict=True)):
-            whole = {**asked.context, **row}
+            whole = {**context, **_flat(live, row)}
             shown = {key: value for key, value in whole.items() if key not in private}
             yield {**named, "place": place, "score": score, "row": shown}
+
+
+def _flat(live: Live, row: Row) -> Row:
+    # a row that cannot be read has no score either
+    try:
+        return live.encoder.flat(row)
+    except InputError:
+        return {}

@@ -4,12 +4,14 @@ What was looked up is kept, values that the vocabulary lacks as well: a version 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from model.errors import InputError
 from model.schema import Schema
 from model.values.ids import FIRST
+from model.values.paths import steps_of, value_at
 from model.values.values import Reading, Row
 from model.vocabulary import Ids, Vocabulary
 from service.errors import MalformedBody, StoreUnavailable
@@ -144,8 +146,12 @@ class LiveValues:
 
 def texts(rows: Iterable[Row], source: str, reading: Reading) -> Iterator[str]:
     """The values of a field as a vocabulary has them; what is none, the encoder will refuse."""
+    steps = steps_of(source)
     for row in rows:
         value = row.get(source)
+        if value is None and steps:
+            with suppress(ValueError):  # the encoder will say so
+                value = value_at(row, steps)
         if value.__class__ not in (str, int, float, bool):
             continue
         text = reading.text(value)
@@ -170,7 +176,7 @@ def _values(asked: ScoringRequest, source: str, reading: Reading) -> Iterator[st
     if not isinstance(asked.rows, UnreadRows):
         yield from texts(asked.rows, source, reading)
         return
-    name = source.encode()
+    name = source.partition(".")[0].encode()  # of a path, its first step
     for start in range(0, len(asked.rows), AT_ONCE):
         # a candidate hardly ever names a field of the context
         raws = asked.rows.raws(start, start + AT_ONCE)

@@ -80,7 +80,11 @@ def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
         ("log.jsonl", b'{"a": 1}\n\n[1]\n', "row 2: not a JSON object"),
         ("log.jsonl", b'{"a": 1}\n{"a": NaN}\n', "row 2: not JSON: NaN is no value"),
         ("log.jsonl", b'{"a": 1}\n{"a": 1e999}\n', "column 'a', row 2: .* finite"),
-        ("log.jsonl", b'{"a": {"b": 1}}\n', "column 'a', row 1: an object"),
+        (
+            "log.jsonl",
+            b'{"a": [1, {"b": 1}]}\n',
+            "column 'a.b', row 1: expected an obj",
+        ),
         ("log.jsonl", b'{"a": [[1]]}\n', "column 'a', row 1: .* list of lists"),
         ("log.jsonl", b'{"a": "\\ud800"}\n', "column 'a', row 1: half of a surrogate pair"),
         ("log.csv", b"a,b\n1,\xff\xfe\n", "cannot read it"),
