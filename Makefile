@@ -49,7 +49,7 @@ coverage: $(INSTALLED) ## which branches the tests run, by folder; TESTS= for so
 
 py313: ## the unit tests that need no torch, on Python 3.13; PYTHON313= for another interpreter
 	@[ -x .venv/py313/bin/pytest ] || { $(PYTHON313) -m venv .venv/py313 && .venv/py313/bin/python -m pip install \
-	  -qq --no-input --disable-pip-version-check -c constraints.txt -e '.[serve]' hypothesis pytest pytest-timeout; }
+	  -qq --no-input --disable-pip-version-check -c constraints.txt -e '.[serve]' httpx hypothesis pytest pytest-timeout; }
 	@.venv/py313/bin/python -m pytest -q $$(.venv/py313/bin/python tests/support/without_torch.py)
 
 pages: $(INSTALLED) ## the pages in a real browser: needs Chromium, installs its driver

@@ -8,7 +8,7 @@ from pathlib import Path
 UNIT = Path(__file__).parents[1] / "unit"
 # modules of the trainer and of development, scripts that import them, fixtures that fit a bundle
 TRAINS = re.compile(
-    r"torch|training|model\.nets|polars|sklearn|openapi_spec|httpx|importlib\.util|"
+    r"torch|training|model\.nets|polars|sklearn|openapi_spec|importlib\.util|"
     r"tiny_bundle|make_bundle"
 )
 
