@@ -37,8 +37,25 @@ def tiny_schema() -> Schema:
 
 
 @pytest.fixture(scope="session")
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of the session share."""
+    home = tmp_path_factory.getbasetemp()
+    return home.parent if "PYTEST_XDIST_WORKER" in os.environ else home
+
+
+@pytest.fixture(scope="session")
+def shared_traces(session_folder: Path) -> None:
+    """What this worker has traced to ONNX is not traced again by another one."""
+    from traces import share_traces
+
+    share_traces(session_folder / "traces")
+
+
+@pytest.fixture(scope="session")
 def make_bundle(
-    tmp_path_factory: pytest.TempPathFactory, tiny_schema: Schema
+    session_folder: Path,
+    shared_traces: None,  # noqa: ARG001  they are in use
+    tiny_schema: Schema,
 ) -> Callable[..., Bundle]:
     """A real bundle, fitted and exported: `make_bundle("afm", seed=1, task="click")`. Made once
     for each net, seed and task, and shared by all workers: copy it before harming it.
@@ -48,12 +65,8 @@ def make_bundle(
     from training.fit.fit import fit
     from training.fit.step.watcher import Watcher
 
-    home = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        home = home.parent  # which all workers of the session share
-
     def made(net: NetName = "afm", seed: int = 1, task: str = "click") -> Bundle:
-        out = home / f"bundle-{net}-{seed}-{task}"
+        out = session_folder / f"bundle-{net}-{seed}-{task}"
         with locked(out.with_suffix(".lock")):
             if not out.exists():
                 fitted(out, net, seed, task)

@@ -19,6 +19,11 @@ from service.versions.follower import DEFAULT_TIMES
 from service.versions.publish import publish
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _traces(shared_traces: None) -> None:
+    """No file traces to ONNX what another one has traced."""
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with EmbeddedRedis(tmp_path_factory.mktemp("redis")) as server:
@@ -28,7 +33,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def redis_url(redis_server: str) -> str:
     with redis.Redis.from_url(redis_server) as client:
-        client.flushall()
+        client.flushdb()
         client.config_set("maxmemory", 0)
         client.config_set("maxmemory-policy", "noeviction")
     return redis_server
@@ -69,6 +74,23 @@ def served(
             return running.enter_context(server)
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def lasting(
+    redis_server: str, tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Any
+) -> Iterator[Callable[..., httpx.Client]]:
+    """`lasting(**settings)`: a client of the tiny bundle's service for all tests of a file. It has
+    a database of its own, which no test empties.
+    """
+    url, home = f"{redis_server}?db=1", tmp_path_factory.mktemp("lasting")
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    published = VersionStore(url, "ads")
+    publish(tiny_bundle.directory, published, BundleStore(home / "bundles"))
+    published.close()
+    with ExitStack() as running:
+        yield lambda **chosen: running.enter_context(client_of(url, home, **chosen))
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ kind = "numeric"
 role = "candidate"
 transform = "log1p"
 """
+TINY_SLOTS = [0, 1, 2, 2, 2, 3, 4]  # the field of each of its F = 7 slots
+TINY_ADS = [False, False, False, False, False, True, True]  # which of them the ads give
 
 
 def tiny_rows(rows: int = 600, seed: int = 0) -> list[dict[str, object]]:

@@ -127,8 +127,8 @@ def edge_cases(
     `candidate` [F] the slots that the ads give.
 
     Not here: ids beyond 2^24, which float32 could not distinguish. How a graph gathers does not
-    depend on how long its table is; tests/integration/export/test_export.py tries lr, fm and afm on
-    one that long, with whole rows and with one context.
+    depend on how long its table is; tests/integration/export/test_export.py tries fm and afm on one
+    that long, with whole rows and with one context.
     """
     repeats = -(-1000 // len(ids))
     many = Encoded(np.tile(ids, (repeats, 1))[:1000], np.tile(values, (repeats, 1))[:1000])

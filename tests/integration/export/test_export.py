@@ -14,15 +14,16 @@ from model.manifest import Calibration, Dimensions
 from model.nets import NETS, NetSizes, build
 from model.nets.graphs import PredictGraph
 from model.scorer import Scorer
+from tiny import TINY_ADS, TINY_SLOTS
 from training.export.onnx_graphs import check_parity, edge_cases, export
 from training.fit.calibration import apply
 
-V, F = 60, 6
-FIELDS = [0, 1, 2, 2, 3, 4]
-CANDIDATE = [False, True, False, False, True, True]
+# slots and sizes of the shared bundles, so that a session traces their graphs once
+FIELDS, CANDIDATE = TINY_SLOTS, TINY_ADS
+V, F = 70, len(FIELDS)
 
 
-def exported(directory, name="afm", rows=V, calibration=None, embedding=5):
+def exported(directory, name="afm", rows=V, calibration=None, embedding=4):
     torch.manual_seed(0)
     sizes = NetSizes(embedding=embedding, attention=4, ffm_embedding=embedding)
     net = build(name, rows, FIELDS, sizes)
@@ -87,7 +88,7 @@ def test_the_gate_looks_at_linear_terms_where_there_are_no_pairs_to_add_up(tmp_p
     export(net, Calibration(), CANDIDATE, tmp_path / "other")
     with torch.no_grad():
         net.linear.sub_(0.01)
-    dimensions = Dimensions(rows=V, slots=F, embedding=5, attention=0)
+    dimensions = Dimensions(rows=V, slots=F, embedding=4, attention=0)
     scorer.explain = Scorer(tmp_path / "other", dimensions, scorer.bias, CANDIDATE).explain
     with pytest.raises(ParityError, match="linear terms"):
         check_parity(net, Calibration(), scorer, cases())
@@ -222,17 +223,17 @@ def test_the_knots_of_a_graph_never_turn_a_ranking_round(widths, slopes):
     logits = torch.linspace(-12, 100, 20_001)  # steps where float32 loses bits
     found = graph.calibrate(logits).detach()
     assert (found.diff() >= 0).all()
-    assert found.double().tolist() == pytest.approx(
-        apply(calibration, logits.double().numpy()).tolist(), rel=1e-4, abs=1e-4
-    )
+    expected = apply(calibration, logits.double().numpy())
+    off = np.abs(found.double().numpy() - expected)
+    assert (off <= 1e-4 * np.maximum(1, np.abs(expected))).all()
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_a_graph_without_calibration_gives_the_score_alone(tmp_path, name):
     torch.manual_seed(0)
-    net = build(name, V, FIELDS, NetSizes(embedding=5, attention=4))
+    net = build(name, V, FIELDS, NetSizes(embedding=4, attention=4))
     export(net, None, CANDIDATE, tmp_path)
-    dimensions = Dimensions(rows=V, slots=F, embedding=5, attention=4)
+    dimensions = Dimensions(rows=V, slots=F, embedding=4, attention=4)
     scorer = Scorer(tmp_path, dimensions, 0.0, CANDIDATE)
     assert check_parity(net, None, scorer, cases()) <= 1e-5
     scores = scorer.predict(rows(20))
@@ -255,16 +256,16 @@ def test_negatives_kept_at_a_rate_are_corrected_to_the_true_odds():
     assert probability.tolist() == pytest.approx([1 / 41])
 
 
-@pytest.mark.parametrize("name", ["lr", "fm", "afm"])
+@pytest.mark.parametrize("name", ["fm", "afm"])
 def test_ids_beyond_what_float32_can_tell_apart_keep_their_rows(tmp_path, name):
-    rows_of_table = 2**24 + 8
+    rows_of_table = 2**24 + 12
     net, scorer = exported(tmp_path, name, rows=rows_of_table, embedding=1)
-    ids = np.arange(rows_of_table - 24, rows_of_table, dtype=np.int64).reshape(4, F)
+    ids = np.arange(rows_of_table - 4 * F, rows_of_table, dtype=np.int64).reshape(4, F)
     encoded = Encoded(ids, np.ones((4, F), np.float32))
     ads = np.array(CANDIDATE)
     context = Encoded(ids[:1, ~ads], encoded.values[:1, ~ads])
     slate = Slate(context, Encoded(ids[:, ads], encoded.values[:, ads]))
     assert scorer.has_rank
     check_parity(net, Calibration(), scorer, {"beyond 2^24": encoded, "one context": slate})
-    assert len(set(scorer.explain(encoded).linear.flatten().tolist())) == 24
+    assert len(set(scorer.explain(encoded).linear.flatten().tolist())) == 4 * F
     assert len(set(scorer.rank(slate).logits.tolist())) == 4

@@ -22,10 +22,8 @@ KNOTS = Calibration(knots=[-1.0, 0.5, 2.0], levels=[-2.0, 0.0, 0.5])
 
 
 @pytest.fixture(autouse=True)
-def forgetful():
-    tracing._traced.clear()
-    yield
-    tracing._traced.clear()
+def forgetful(monkeypatch):
+    monkeypatch.setattr(tracing, "_traced", {})
 
 
 def net(name, seed=1, rows=20, fields=FIELDS, **sizes):

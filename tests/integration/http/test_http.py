@@ -25,11 +25,15 @@ CONTEXT = {"device": "ios", "hour": 21}
 CANDIDATES = [{"ad": "a1", "price": 3.5}, {"ad": "a2"}, {"ad": "a3", "device": "web"}]
 
 
+@pytest.fixture(scope="module")
+def client(lasting):
+    return lasting(max_body_bytes=100_000, max_rows=1000)
+
+
 @pytest.fixture
-def client(redis_url, tmp_path, tiny_bundle, store, bundles):
-    publish(tiny_bundle.directory, store, bundles)
-    with client_of(redis_url, tmp_path, max_body_bytes=100_000, max_rows=1000) as made:
-        yield made
+def fresh(lasting):
+    """One that has counted nothing yet."""
+    return lasting()
 
 
 @pytest.fixture
@@ -329,12 +333,12 @@ def test_more_rows_than_the_limit_are_413(client):
     assert client.post("/predict", json={"instances": [{"ad": "a"}] * 1000}).is_success
 
 
-def test_unseen_values_and_extra_keys_are_scored_and_counted(client):
+def test_unseen_values_and_extra_keys_are_scored_and_counted(fresh):
     body = {"instances": [{"ad": "new", "device": "ios", "x": 1}, {"ad": "newer", "y": {}}]}
-    assert client.post("/predict", json=body).status_code == 200
-    assert counted(client, "afm_unknown_values_total", field="ad") == 2
-    assert counted(client, "afm_unknown_values_total", field="device") == 0
-    assert counted(client, "afm_ignored_keys_total") == 2
+    assert fresh.post("/predict", json=body).status_code == 200
+    assert counted(fresh, "afm_unknown_values_total", field="ad") == 2
+    assert counted(fresh, "afm_unknown_values_total", field="device") == 0
+    assert counted(fresh, "afm_ignored_keys_total") == 2
 
 
 def test_a_missing_field_scores_as_a_null_one(client):
@@ -358,26 +362,26 @@ def test_a_deadline_that_passes_is_504(client):
     assert client.post("/predict", json={"instances": rows, "timeout_ms": 60_000}).is_success
 
 
-def test_requests_rows_and_stages_are_counted(client):
-    client.post("/predict", json={"instances": ROWS})
-    client.post("/explain", json={"instances": ROWS[:2]})
-    client.post("/predict", json={"instances": []})
-    client.post("/anything/made-up", json={})
-    assert counted(client, "afm_requests_total", route="/predict", status="200") == 1
-    assert counted(client, "afm_requests_total", route="/predict", status="422") == 1
-    assert counted(client, "afm_requests_total", route="unknown", status="404") == 1
-    assert counted(client, "afm_rows_total", route="/predict") == 3
-    assert counted(client, "afm_rows_total", route="/explain") == 2
+def test_requests_rows_and_stages_are_counted(fresh):
+    fresh.post("/predict", json={"instances": ROWS})
+    fresh.post("/explain", json={"instances": ROWS[:2]})
+    fresh.post("/predict", json={"instances": []})
+    fresh.post("/anything/made-up", json={})
+    assert counted(fresh, "afm_requests_total", route="/predict", status="200") == 1
+    assert counted(fresh, "afm_requests_total", route="/predict", status="422") == 1
+    assert counted(fresh, "afm_requests_total", route="unknown", status="404") == 1
+    assert counted(fresh, "afm_rows_total", route="/predict") == 3
+    assert counted(fresh, "afm_rows_total", route="/explain") == 2
     for stage in ("encode", "score", "write"):
-        assert counted(client, "afm_stage_duration_seconds_count", stage=stage) == 2
-    assert "made-up" not in client.get("/metrics").text
+        assert counted(fresh, "afm_stage_duration_seconds_count", stage=stage) == 2
+    assert "made-up" not in fresh.get("/metrics").text
 
 
-def test_metrics_of_the_list_are_the_metrics_there_are(client):
+def test_metrics_of_the_list_are_the_metrics_there_are(fresh):
     from service.observe import metrics
 
-    client.post("/predict", json={"instances": [{"ad": "new", "x": 1}]})
-    families = {f.name for f in text_string_to_metric_families(client.get("/metrics").text)}
+    fresh.post("/predict", json={"instances": [{"ad": "new", "x": 1}]})
+    families = {f.name for f in text_string_to_metric_families(fresh.get("/metrics").text)}
     assert {name for name in families if name.startswith("afm_")} == set(metrics.METRICS)
 
 

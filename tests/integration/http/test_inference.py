@@ -29,11 +29,9 @@ DEADLINE = "deadline_passed"
 DEVICE = {"name": "device", "datatype": "BYTES", "shape": [2], "data": ["ios", "web"]}
 
 
-@pytest.fixture
-def client(redis_url, tmp_path, tiny_bundle, store, bundles):
-    publish(tiny_bundle.directory, store, bundles)
-    with client_of(redis_url, tmp_path, max_body_bytes=1 << 20, max_rows=1000) as made:
-        yield made
+@pytest.fixture(scope="module")
+def client(lasting):
+    return lasting(max_body_bytes=1 << 20, max_rows=1000)
 
 
 @pytest.fixture
@@ -238,7 +236,8 @@ def test_attention_has_the_row_limit_and_the_right_of_explain(
         assert client.get("/v2/models/ads").status_code == 401
 
 
-def test_answers_and_rows_are_counted_under_one_path(client):
+def test_answers_and_rows_are_counted_under_one_path(served):
+    client = served()
     client.post(INFER, json=as_json([DEVICE]))
     client.post(INFER, content=b"{")
     client.get("/v2/models/nobody/versions/3")

@@ -181,7 +181,7 @@ def test_a_stop_answers_every_connection_that_it_does_not_refuse(commands, tiny_
 
 def test_sighup_replaces_every_worker_and_loses_nothing(commands, tiny_bundle):
     commands.publish(tiny_bundle.directory)
-    with commands.serving(workers=2, AFM_DRAIN_SECONDS="5") as served:
+    with commands.serving(workers=2, AFM_DRAIN_SECONDS="2") as served:
         served.wait_until("/readyz", lambda found: found.status_code == 200)
         before = set(served.workers())
         pools = [Callers(served.port, 3, keep=keep) for keep in (False, True)]

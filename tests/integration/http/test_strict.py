@@ -6,6 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from documented import fits
+from service.http.wire.connection import Connection
 from service.scoring.answers import ExplainAnswer, PredictAnswer
 
 CONTEXT = {"device": "ios", "hour": 21, "interests": ["cars"]}
@@ -37,9 +38,9 @@ def ask(client, path, rows, form, **more):
     return client.post(path, content=f"{{{text}{options}}}", headers=headers)
 
 
-@pytest.fixture
-def client(served):
-    return served()
+@pytest.fixture(scope="module")
+def client(lasting):
+    return lasting(protocol=Connection)
 
 
 @pytest.mark.parametrize("form", ["instances", "candidates"])
@@ -124,7 +125,8 @@ def test_what_is_wrong_with_the_request_itself_still_fails_it(client):
     assert (broken.status_code, broken.json()["code"]) == (400, "malformed_json")
 
 
-def test_null_rows_are_counted_by_their_code(client):
+def test_null_rows_are_counted_by_their_code(served):
+    client = served()
     text, _ = FAULTY["not_finite"]
     ask(client, "/predict", [text, good(1), text], "candidates", strict=False)
     samples = [

@@ -15,11 +15,9 @@ CANDIDATES = [{"ad": "a7", "price": 3.5}, {"ad": "a1", "price": 2.0}, {"ad": "a2
 ASKED = {"context": CONTEXT, "candidates": CANDIDATES}
 
 
-@pytest.fixture
-def client(redis_url, tmp_path, tiny_bundle, store, bundles):
-    publish(tiny_bundle.directory, store, bundles)
-    with client_of(redis_url, tmp_path) as made:
-        yield made
+@pytest.fixture(scope="module")
+def client(lasting):
+    return lasting()
 
 
 def predicted(client, context, candidates):
@@ -113,8 +111,9 @@ def test_what_if_scores_no_more_rows_than_it_may(redis_url, tmp_path, tiny_bundl
 
 
 def test_explain_previous_is_by_the_version_that_was_live_before(
-    client, make_bundle, store, bundles
+    served, make_bundle, store, bundles
 ):
+    client = served()
     assert client.post("/explain/previous", json=ASKED).status_code == 503
     before = client.post("/explain", json=ASKED).json()
     new = make_bundle("fm")

@@ -19,6 +19,7 @@ from training.cli import main
 from training.state.checkpoint import checkpoint_path
 
 CONFIG = """
+calibration = "platt"
 embedding = 4
 attention_size = 4
 [fit]
