@@ -16,7 +16,7 @@ MODULES = [
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_an_example_in_a_docstring_prints_what_it_says(name):
+def test_an_example_in_a_docstring_prints_what_it_says(name: str) -> None:
     result = doctest.testmod(importlib.import_module(name))
     assert result.attempted > 0
     assert result.failed == 0

@@ -66,7 +66,7 @@ def room(module: str) -> str:
     return module.split(".")[1]
 
 
-def test_import_graph_has_no_circle():
+def test_import_graph_has_no_circle() -> None:
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:
@@ -81,7 +81,7 @@ def test_import_graph_has_no_circle():
 
 
 @pytest.mark.parametrize("package", FLOORS)
-def test_import_graph_has_no_arrow_against_the_order_of_calls(package):
+def test_import_graph_has_no_arrow_against_the_order_of_calls(package: str) -> None:
     floor = {name: at for at, names in enumerate(FLOORS[package]) for name in names}
     wrong = {
         (name, other)
@@ -104,7 +104,7 @@ def test_import_graph_has_no_arrow_against_the_order_of_calls(package):
         ("ctr_afm", {"service"}),
     ],
 )
-def test_import_graph_keeps_the_packages_apart(package, others):
+def test_import_graph_keeps_the_packages_apart(package: str, others: set[str]) -> None:
     crossed = {
         (name, other)
         for name, found in GRAPH.items()

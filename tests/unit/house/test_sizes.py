@@ -23,21 +23,21 @@ def definitions(kinds: tuple[type[ast.AST], ...], most: int) -> set[str]:
     }
 
 
-def test_functions_have_at_most_60_lines():
+def test_functions_have_at_most_60_lines() -> None:
     assert definitions((ast.FunctionDef, ast.AsyncFunctionDef), 60) == set()
 
 
-def test_classes_have_at_most_200_lines():
+def test_classes_have_at_most_200_lines() -> None:
     assert definitions((ast.ClassDef,), 200) == set()
 
 
-def test_files_have_at_most_300_lines():
+def test_files_have_at_most_300_lines() -> None:
     sizes = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
     assert [str(path.relative_to(ROOT)) for path, size in sizes.items() if size > 300] == []
 
 
 @pytest.mark.parametrize("package", ["service", "model", "training", "ctr_afm"])
-def test_folders_hold_at_most_12_modules(package):
+def test_folders_hold_at_most_12_modules(package: str) -> None:
     folders = {path.parent for path in FILES if path.relative_to(ROOT).parts[0] == package}
     sizes = {
         str(folder.relative_to(ROOT)): sum(p.name != "__init__.py" for p in folder.glob("*.py"))

@@ -15,11 +15,11 @@ from service.http.access.api_keys import ApiKeys, make_key
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "keys"
 
 
-def test_a_made_key_is_found_with_its_name_and_rights(path):
+def test_a_made_key_is_found_with_its_name_and_rights(path: Path) -> None:
     shop = make_key(path, "shop", ["predict", "explain"])
     desk = make_key(path, "desk", ["admin"])
     keys = ApiKeys(path)
@@ -28,7 +28,7 @@ def test_a_made_key_is_found_with_its_name_and_rights(path):
     assert keys.find(b"") is keys.find(shop[:-1].encode()) is keys.find(b"\xff") is None
 
 
-def test_the_file_holds_the_hash_and_not_the_key_and_is_its_owner_s(path):
+def test_the_file_holds_the_hash_and_not_the_key_and_is_its_owner_s(path: Path) -> None:
     key = make_key(path, "shop", ["predict"])
     assert key not in path.read_text()
     digest = hashlib.sha256(key.encode()).hexdigest()
@@ -36,15 +36,15 @@ def test_the_file_holds_the_hash_and_not_the_key_and_is_its_owner_s(path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_no_key_is_made_twice_and_each_has_256_bits(path):
+def test_no_key_is_made_twice_and_each_has_256_bits(path: Path) -> None:
     made = {make_key(path, f"k{i}", ["predict"]) for i in range(20)}
     assert len(made) == 20
     assert all(len(key.removeprefix("afm_")) * 6 >= 256 for key in made)
 
 
 def test_every_key_is_compared_whichever_fits_and_by_the_constant_time_comparison(
-    path, monkeypatch
-):
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = [make_key(path, f"k{i}", ["predict"]) for i in range(5)]
     keys = ApiKeys(path)
     compared = []
@@ -56,7 +56,7 @@ def test_every_key_is_compared_whichever_fits_and_by_the_constant_time_compariso
         assert [len(one) for pair in compared for one in pair] == [32] * 10
 
 
-def test_comments_and_empty_lines_are_none(path):
+def test_comments_and_empty_lines_are_none(path: Path) -> None:
     digest = hashlib.sha256(b"k").hexdigest()
     path.write_text(f"# who\n\n  shop {digest} predict # since May\n")
     assert ApiKeys(path).find(b"k").name == "shop"
@@ -72,7 +72,9 @@ def test_comments_and_empty_lines_are_none(path):
         (f"shop {'0' * 64} predict\nshop {'1' * 64} predict", "line 3: a second key"),
     ],
 )
-def test_a_line_that_is_no_key_is_named_by_its_number_alone(path, line, said):
+def test_a_line_that_is_no_key_is_named_by_its_number_alone(
+    path: Path, line: str, said: str
+) -> None:
     path.write_text(f"# keys\n{line}\n")
     with pytest.raises(SettingsError, match=r"AFM_API_KEYS: .*, line \d: ") as caught:
         ApiKeys(path)
@@ -80,12 +82,12 @@ def test_a_line_that_is_no_key_is_named_by_its_number_alone(path, line, said):
     assert not re.search("secret|se/cret", str(caught.value))
 
 
-def test_a_file_that_is_not_there_is_named(path):
+def test_a_file_that_is_not_there_is_named(path: Path) -> None:
     with pytest.raises(SettingsError, match=re.escape(str(path))):
         ApiKeys(path)
 
 
-def test_a_name_twice_or_a_right_that_is_none_makes_no_key(path):
+def test_a_name_twice_or_a_right_that_is_none_makes_no_key(path: Path) -> None:
     make_key(path, "shop", ["predict"])
     before = path.read_text()
     for name, rights in (("shop", ["admin"]), ("other", ["rule"]), ("a b", ["predict"])):
@@ -94,7 +96,7 @@ def test_a_name_twice_or_a_right_that_is_none_makes_no_key(path):
     assert path.read_text() == before
 
 
-def test_a_changed_file_takes_effect_and_a_broken_one_leaves_the_keys(path):
+def test_a_changed_file_takes_effect_and_a_broken_one_leaves_the_keys(path: Path) -> None:
     shop = make_key(path, "shop", ["predict"])
     keys = ApiKeys(path)
     assert keys.refresh()
@@ -116,7 +118,9 @@ def test_a_changed_file_takes_effect_and_a_broken_one_leaves_the_keys(path):
     assert keys.find(desk.encode()).name == "desk"
 
 
-def test_a_file_renamed_over_another_is_seen_though_time_and_size_are_the_same(path, tmp_path):
+def test_a_file_renamed_over_another_is_seen_though_time_and_size_are_the_same(
+    path: Path, tmp_path: Path
+) -> None:
     make_key(path, "shop", ["predict"])
     keys = ApiKeys(path)
     new = tmp_path / "new"
@@ -127,12 +131,14 @@ def test_a_file_renamed_over_another_is_seen_though_time_and_size_are_the_same(p
     assert keys.find(other.encode()).name == "shop"
 
 
-def test_the_file_is_watched_and_its_state_told(path, monkeypatch):
+def test_the_file_is_watched_and_its_state_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("service.http.access.api_keys.WATCH_SECONDS", 0.01)
     make_key(path, "shop", ["predict"])
     keys = ApiKeys(path)
 
-    async def live():
+    async def live() -> None:
         told = asyncio.Queue()
         async with keys.watched(told.put_nowait):
             assert await told.get()
@@ -143,7 +149,7 @@ def test_the_file_is_watched_and_its_state_told(path, monkeypatch):
     asyncio.run(asyncio.wait_for(live(), 10))
 
 
-def test_a_folder_stands_for_the_file_keys_in_it(tmp_path):
+def test_a_folder_stands_for_the_file_keys_in_it(tmp_path: Path) -> None:
     key = make_key(tmp_path, "shop", ["predict"])
     assert (tmp_path / "keys").exists()
     found = ApiKeys(tmp_path).find(key.encode())
@@ -151,7 +157,7 @@ def test_a_folder_stands_for_the_file_keys_in_it(tmp_path):
     assert found.name == "shop"
 
 
-def test_keys_are_not_current_where_their_file_was_replaced_out_of_sight(tmp_path):
+def test_keys_are_not_current_where_their_file_was_replaced_out_of_sight(tmp_path: Path) -> None:
     make_key(tmp_path / "keys", "shop", ["predict"])
     with (tmp_path / "keys").open() as mounted:  # as a container has one file that it was given
         keys = ApiKeys(Path(f"/proc/self/fd/{mounted.fileno()}"))

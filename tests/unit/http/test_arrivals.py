@@ -1,6 +1,9 @@
 """Whole requests that wait unparsed for their first turn, on real sockets."""
 
 import asyncio
+from asyncio.streams import StreamReader, StreamWriter
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import uvicorn
@@ -17,7 +20,7 @@ from service.scoring.admission import Admission
 BODY = b'{"instances": []}'
 
 
-def request(name, more=b""):
+def request(name: str, more: bytes = b"") -> bytes:
     head = b"POST /predict HTTP/1.1\r\nhost: x\r\nx-request-id: %s\r\n%s" % (name.encode(), more)
     return head + b"content-length: %d\r\n\r\n%s" % (len(BODY), BODY)
 
@@ -25,7 +28,7 @@ def request(name, more=b""):
 class Worker:
     """An app that answers each request in one turn, behind the real protocol."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.begun, self.expected = [], []
         self.telemetry = Telemetry()
         self.admission = Admission(self.telemetry)
@@ -34,7 +37,9 @@ class Worker:
         self.route_load.observe(2, len(BODY))
         self.connections = []
 
-    async def app(self, scope, receive, send):
+    async def app(
+        self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]
+    ) -> None:
         name = incoming(scope).headers[b"x-request-id"].decode()
         self.begun.append(name)
         self.expected.append(incoming(scope).expected)
@@ -47,7 +52,7 @@ class Worker:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": name.encode()})
 
-    def connection(self):
+    def connection(self) -> Connection:
         config = uvicorn.Config(
             self.app,
             interface="asgi3",
@@ -62,33 +67,33 @@ class Worker:
         self.connections.append(Connection(config, ServerState(), shared))
         return self.connections[-1]
 
-    def left(self):
+    def left(self) -> float:
         return self.telemetry.requests.labels("/predict", "none")._value.get()
 
 
 class Caller:
     """One connection to it."""
 
-    def __init__(self, reader, writer):
+    def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
         self.reader, self.writer = reader, writer
 
-    async def answer(self):
+    async def answer(self) -> tuple[bytes, str]:
         head = await self.reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         return head.lower(), (await self.reader.readexactly(length)).decode()
 
 
 @pytest.fixture
-def run():
+def run() -> Callable[..., Any]:
     """`run(main)`: `main(worker, connect)` to its end, which gets the only turn first."""
 
-    async def whole(main):
+    async def whole(main: Any) -> None:
         worker = Worker()
         server = await asyncio.get_running_loop().create_server(worker.connection, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         callers = []
 
-        async def connect(*sent):
+        async def connect(*sent: Any) -> Caller:
             callers.append(Caller(*await asyncio.open_connection("127.0.0.1", port)))
             for data in sent:
                 callers[-1].writer.write(data)
@@ -110,12 +115,12 @@ def run():
     return lambda main: asyncio.run(whole(main))
 
 
-def give(worker):
+def give(worker: Worker) -> None:
     worker.turns.release(worker.route_load.pace, 2)
 
 
-def test_requests_begin_in_their_order_when_their_turns_come(run):
-    async def main(worker, connect):
+def test_requests_begin_in_their_order_when_their_turns_come(run: Callable[..., Any]) -> None:
+    async def main(worker: Any, connect: Any) -> None:
         callers = [await connect(request(f"r{number}")) for number in range(4)]
         assert worker.begun == []
         worker.route_load.pace.observe(0.001, 2)
@@ -128,8 +133,10 @@ def test_requests_begin_in_their_order_when_their_turns_come(run):
     run(main)
 
 
-def test_request_whose_caller_leaves_is_never_begun_and_is_counted_as_none(run):
-    async def main(worker, connect):
+def test_request_whose_caller_leaves_is_never_begun_and_is_counted_as_none(
+    run: Callable[..., Any],
+) -> None:
+    async def main(worker: Worker, connect: Callable[..., Caller]) -> None:
         leaver, other = await connect(request("gone")), await connect(request("stays"))
         leaver.writer.close()
         await asyncio.sleep(0.05)
@@ -143,8 +150,10 @@ def test_request_whose_caller_leaves_is_never_begun_and_is_counted_as_none(run):
 
 
 @pytest.mark.parametrize("more", [request("second"), request("second")[:30]])
-def test_a_request_that_another_follows_begins_at_once_and_both_are_answered(run, more):
-    async def main(worker, connect):
+def test_a_request_that_another_follows_begins_at_once_and_both_are_answered(
+    run: Callable[..., Any], more: bytes
+) -> None:
+    async def main(worker: Any, connect: Any) -> None:
         caller = await connect(request("first"))
         caller.writer.write(more)
         await asyncio.sleep(0.05)
@@ -159,8 +168,10 @@ def test_a_request_that_another_follows_begins_at_once_and_both_are_answered(run
     run(main)
 
 
-def test_a_stop_answers_who_waits_and_says_that_the_connection_ends(run):
-    async def main(worker, connect):
+def test_a_stop_answers_who_waits_and_says_that_the_connection_ends(
+    run: Callable[..., Any],
+) -> None:
+    async def main(worker: Worker, connect: Callable[..., Caller]) -> None:
         caller = await connect(request("last"))
         worker.connections[-1].shutdown()
         give(worker)
@@ -171,8 +182,8 @@ def test_a_stop_answers_who_waits_and_says_that_the_connection_ends(run):
     run(main)
 
 
-def test_a_request_with_a_deadline_begins_at_once(run):
-    async def main(worker, connect):
+def test_a_request_with_a_deadline_begins_at_once(run: Callable[..., Any]) -> None:
+    async def main(worker: Worker, connect: Callable[..., Caller]) -> None:
         await connect(request("urgent", b"x-timeout-ms: 20\r\n"))
         assert worker.begun == ["urgent"]
         give(worker)
@@ -180,13 +191,13 @@ def test_a_request_with_a_deadline_begins_at_once(run):
     run(main)
 
 
-def test_a_fault_in_one_request_takes_nobody_elses_turn(run):
-    async def main(worker, connect):
+def test_a_fault_in_one_request_takes_nobody_elses_turn(run: Callable[..., Any]) -> None:
+    async def main(worker: Any, connect: Any) -> None:
         faults = []
         asyncio.get_running_loop().set_exception_handler(lambda _, found: faults.append(found))
         faulty, other = await connect(request("faulty")), await connect(request("r2"))
 
-        def fault(*_):
+        def fault(*_: Any) -> None:
             raise RuntimeError("on purpose")
 
         worker.connections[0].parse = fault
@@ -199,8 +210,8 @@ def test_a_fault_in_one_request_takes_nobody_elses_turn(run):
     run(main)
 
 
-def test_a_request_that_takes_no_turn_keeps_none(run):
-    async def main(worker, connect):
+def test_a_request_that_takes_no_turn_keeps_none(run: Callable[..., Any]) -> None:
+    async def main(worker: Any, connect: Any) -> None:
         callers = [await connect(request(name)) for name in ("no-turn-1", "no-turn-2", "r3")]
         give(worker)
         assert [(await one.answer())[1] for one in callers] == ["no-turn-1", "no-turn-2", "r3"]

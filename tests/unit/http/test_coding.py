@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import threading
+from typing import Any
 
 import pytest
 
@@ -20,15 +21,17 @@ from service.http.headers.coding import THREAD_BYTES, Gzip, takes_gzip
         *(("gzip;q=2", False), ("gzip;q=nan", False), ("gzipped", False), ("gzip;level=9", False)),
     ],
 )
-def test_accept_encoding_takes_gzip_by_its_weights(accepted, taken):
+def test_accept_encoding_takes_gzip_by_its_weights(accepted: str, taken: bool) -> None:
     assert takes_gzip(accepted) == taken
 
 
 @pytest.mark.parametrize(("size", "beside"), [(THREAD_BYTES, False), (THREAD_BYTES + 1, True)])
-def test_coding_of_a_large_answer_is_made_beside_the_loop(monkeypatch, size, beside):
+def test_coding_of_a_large_answer_is_made_beside_the_loop(
+    monkeypatch: pytest.MonkeyPatch, size: int, beside: bool
+) -> None:
     real, threads = coding.zlib.compress, []
 
-    def watched(*args):
+    def watched(*args: Any) -> bytes:
         threads.append(threading.current_thread())
         return real(*args)
 

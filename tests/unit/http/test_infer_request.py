@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
 from model.errors import InputError
 from service.errors import MalformedBody, TooManyRows
-from service.http.inference.infer_request import InferenceReader
+from service.http.inference.infer_request import Inference, InferenceReader
 from service.limits import InputLimits
 from tensors import as_bytes, as_json, texts
 
@@ -16,29 +17,33 @@ DEVICE = {"name": "device", "datatype": "BYTES", "shape": [2], "data": ["ios", "
 BEHIND = {key: DEVICE[key] for key in DEVICE if key != "data"}
 
 
-def read(body, length=None, most_rows=100):
+def read(
+    body: bytes | dict[str, Any] | list[Any], length: bytes | None = None, most_rows: int = 100
+) -> Inference:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return asyncio.run(InferenceReader(most_rows, InputLimits()).read(raw, length))
 
 
-def fault(body, length=None):
+def fault(body: bytes | dict[str, Any] | list[Any], length: bytes | None = None) -> InputError:
     with pytest.raises((InputError, MalformedBody, TooManyRows)) as caught:
         list(read(body, length).asked.rows)  # they are made when somebody looks at them
     return caught.value
 
 
-def behind(raw, size=None, **more):
+def behind(raw: bytes, size: int | str | None = None, **more: Any) -> tuple[bytes, bytes]:
     """A request of one input whose bytes come behind the JSON."""
     parameters = {"binary_data_size": len(raw) if size is None else size}
     text = json.dumps({"inputs": [{**BEHIND, "parameters": parameters, **more}]}).encode()
     return text + raw, str(len(text)).encode()
 
 
-def values(body, length=None):
+def values(
+    body: bytes | dict[str, list[dict[str, Any]]], length: bytes | None = None
+) -> list[float | str | None]:
     return [row["device"] for row in read(body, length).asked.rows]
 
 
-def test_a_tensor_a_field_becomes_a_row_for_each_of_its_values():
+def test_a_tensor_a_field_becomes_a_row_for_each_of_its_values() -> None:
     prices = {"name": "price", "datatype": "FP64", "shape": [2, 1], "data": [[3.5], [None]]}
     tags = {"name": "tags", "datatype": "BYTES", "shape": [2, 2], "data": ["a", "b", "c", None]}
     asked = read(as_json([DEVICE, prices, tags])).asked
@@ -51,7 +56,7 @@ def test_a_tensor_a_field_becomes_a_row_for_each_of_its_values():
     assert asked.rows[1:] == [asked.rows[1]]
 
 
-def test_bytes_behind_the_json_are_the_same_rows():
+def test_bytes_behind_the_json_are_the_same_rows() -> None:
     inputs = [DEVICE, {"name": "hour", "datatype": "INT64", "shape": [2], "data": [21, 3]}]
     body, headers = as_bytes(inputs)
     assert list(read(body, *map(str.encode, headers.values())).asked.rows) == list(
@@ -72,18 +77,20 @@ def test_bytes_behind_the_json_are_the_same_rows():
         ("BYTES", texts(["\u00fc", ""]), ["\u00fc", ""]),
     ],
 )
-def test_values_of_each_datatype(datatype, raw, expected):
+def test_values_of_each_datatype(
+    datatype: str, raw: bytes, expected: list[float | str | None]
+) -> None:
     found = values(*behind(raw, datatype=datatype))
     assert found == expected
     assert [type(value) for value in found] == [type(value) for value in expected]
 
 
-def test_a_float32_in_json_is_the_shortest_decimal_too():
+def test_a_float32_in_json_is_the_shortest_decimal_too() -> None:
     data = np.array([0.1, 2.7], np.float32).astype(float).tolist()
     assert values(as_json([{**DEVICE, "datatype": "FP32", "data": data}])) == [0.1, 2.7]
 
 
-def test_the_outputs_the_id_and_the_deadline_are_read():
+def test_the_outputs_the_id_and_the_deadline_are_read() -> None:
     wanted = [{"name": "logit", "parameters": {"binary_data": True}}, {"name": "probability"}]
     found = read({"inputs": [DEVICE], "outputs": wanted, "id": "7", "parameters": {"timeout": 500}})
     assert (found.outputs, found.id, found.binary) == (
@@ -120,7 +127,7 @@ def test_the_outputs_the_id_and_the_deadline_are_read():
         ([{**DEVICE, "name": str(i)} for i in range(1001)], "too_many_keys"),
     ],
 )
-def test_inputs_that_are_none_are_refused(inputs, code):
+def test_inputs_that_are_none_are_refused(inputs: list[dict[str, Any]], code: str) -> None:
     assert fault({"inputs": inputs}).code == code
 
 
@@ -141,7 +148,9 @@ def test_inputs_that_are_none_are_refused(inputs, code):
         (as_json([{**DEVICE, "shape": [101], "data": ["a"] * 101}]), "too_many_rows"),
     ],
 )
-def test_bodies_that_are_no_request_are_refused(body, code):
+def test_bodies_that_are_no_request_are_refused(
+    body: bytes | dict[str, Any] | list[Any], code: str
+) -> None:
     assert fault(body).code == code
 
 
@@ -158,19 +167,21 @@ def test_bodies_that_are_no_request_are_refused(body, code):
         (b"", 0, "bad_tensor"),
     ],
 )
-def test_bytes_that_are_not_what_they_are_said_to_be_are_refused(raw, size, code):
+def test_bytes_that_are_not_what_they_are_said_to_be_are_refused(
+    raw: bytes, size: int | str, code: str
+) -> None:
     assert fault(*behind(raw, size)).code == code
 
 
-def test_bytes_that_are_not_utf_8_name_their_row_and_field():
+def test_bytes_that_are_not_utf_8_name_their_row_and_field() -> None:
     error = fault(*behind(b"\x03\0\0\0ios\x03\0\0\0\xff\xff\xff"))
     assert (error.code, error.row, error.field) == ("not_unicode", 1, "device")
 
 
-def test_numbers_of_another_length_are_refused():
+def test_numbers_of_another_length_are_refused() -> None:
     assert fault(*behind(b"\0" * 15, datatype="INT64")).code == "bad_tensor"
 
 
 @pytest.mark.parametrize("length", [b"-1", b"x", b"1" * 30, b"999999", b""])
-def test_a_length_of_the_json_that_cannot_be_is_refused(length):
+def test_a_length_of_the_json_that_cannot_be_is_refused(length: bytes) -> None:
     assert fault(as_json([DEVICE]), length).code == "bad_inference_header"

@@ -2,6 +2,7 @@
 
 import socket
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from service.errors import SettingsError
 from service.http.listening import bound, is_local, shown
 
 
-def test_a_unix_socket_is_for_user_and_group_and_goes_with_its_process(tmp_path):
+def test_a_unix_socket_is_for_user_and_group_and_goes_with_its_process(tmp_path: Path) -> None:
     path = tmp_path / "afm.sock"
     with bound(f"unix:{path}", 8000) as (opened,):
         opened.listen()
@@ -20,7 +21,7 @@ def test_a_unix_socket_is_for_user_and_group_and_goes_with_its_process(tmp_path)
     assert not path.exists()
 
 
-def test_a_socket_s_file_that_a_killed_process_left_is_taken(tmp_path):
+def test_a_socket_s_file_that_a_killed_process_left_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "afm.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
@@ -29,7 +30,7 @@ def test_a_socket_s_file_that_a_killed_process_left_is_taken(tmp_path):
         assert path.is_socket()
 
 
-def test_a_socket_s_file_of_a_successor_is_left(tmp_path):
+def test_a_socket_s_file_of_a_successor_is_left(tmp_path: Path) -> None:
     path = tmp_path / "afm.sock"
     with bound(f"unix:{path}", 0), socket.socket(socket.AF_UNIX) as successor:
         path.unlink()
@@ -38,7 +39,7 @@ def test_a_socket_s_file_of_a_successor_is_left(tmp_path):
     assert path.stat().st_ino == made
 
 
-def test_a_path_that_another_process_listens_on_is_not_taken(tmp_path):
+def test_a_path_that_another_process_listens_on_is_not_taken(tmp_path: Path) -> None:
     path = tmp_path / "afm.sock"
     with bound(f"unix:{path}", 0) as (opened,):
         opened.listen()
@@ -55,7 +56,9 @@ def test_a_path_that_another_process_listens_on_is_not_taken(tmp_path):
         ("x" * 200, "path too long"),
     ],
 )
-def test_a_path_that_cannot_be_a_socket_is_named_with_the_reason(name, why, tmp_path):
+def test_a_path_that_cannot_be_a_socket_is_named_with_the_reason(
+    name: str, why: str, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("mine")
     said = rf"cannot listen on unix:{tmp_path}.*{why}"
     with pytest.raises(SettingsError, match=said), bound(f"unix:{tmp_path / name}", 0):
@@ -64,13 +67,13 @@ def test_a_path_that_cannot_be_a_socket_is_named_with_the_reason(name, why, tmp_
 
 
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
-def test_an_ipv6_address_may_stand_in_brackets(host):
+def test_an_ipv6_address_may_stand_in_brackets(host: str) -> None:
     with bound(host, 0) as (opened,):
         assert opened.getsockname()[0] == "::1"
         assert shown([opened], "https")[0].startswith("https://[::1]:")
 
 
-def test_every_address_of_a_name_has_the_same_port(monkeypatch):
+def test_every_address_of_a_name_has_the_same_port(monkeypatch: pytest.MonkeyPatch) -> None:
     both = [
         (family, socket.SOCK_STREAM, 0, "", address)
         for family, address in (
@@ -84,7 +87,7 @@ def test_every_address_of_a_name_has_the_same_port(monkeypatch):
         assert len({one.getsockname()[1] for one in sockets}) == 1
 
 
-def test_a_taken_port_is_named():
+def test_a_taken_port_is_named() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -95,7 +98,7 @@ def test_a_taken_port_is_named():
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "300.0.0.1", "a b", "[::1", "x" * 70])
-def test_host_that_is_no_address_is_called_so(host):
+def test_host_that_is_no_address_is_called_so(host: str) -> None:
     with pytest.raises(SettingsError, match=r"AFM_HOST: .* is not an address that can be listened"):
         is_local(host)
 
@@ -113,5 +116,5 @@ def test_host_that_is_no_address_is_called_so(host):
         ("192.0.2.1", False),
     ],
 )
-def test_local_is_what_no_other_machine_reaches(host, local):
+def test_local_is_what_no_other_machine_reaches(host: str, local: bool) -> None:
     assert is_local(host) is local

@@ -3,7 +3,9 @@
 import asyncio
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import uvicorn
@@ -13,7 +15,7 @@ from service.http.wire.protocol import OneWriteProtocol
 REQUEST = b"GET /%s HTTP/1.1\r\nhost: here\r\n%s\r\n"
 
 
-async def app(scope, receive, send):
+async def app(scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
     """Answers /N with N chunks, /echo with the request's body."""
     if scope["type"] != "http":
         return
@@ -37,7 +39,7 @@ async def app(scope, receive, send):
 
 
 @pytest.fixture(scope="module", params=["uvloop", "asyncio"])
-def port(request):
+def port(request: pytest.FixtureRequest) -> Iterator[int]:
     config = uvicorn.Config(
         app, port=0, loop=request.param, http=OneWriteProtocol, lifespan="off", log_config=None
     )
@@ -52,12 +54,12 @@ def port(request):
 
 
 @contextmanager
-def connection(port):
+def connection(port: int) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", port), 5) as found:
         yield found
 
 
-def everything(found, length):
+def everything(found: socket.socket, length: int) -> bytes:
     """What comes until a body of `length` bytes is whole."""
     received = b""
     while len(received.partition(b"\r\n\r\n")[2]) < length:
@@ -67,7 +69,7 @@ def everything(found, length):
     return received.partition(b"\r\n\r\n")[2]
 
 
-def test_a_small_answer_comes_in_one_piece(port):
+def test_a_small_answer_comes_in_one_piece(port: int) -> None:
     with connection(port) as found:
         for _ in range(20):
             found.sendall(REQUEST % (b"1", b""))
@@ -77,14 +79,14 @@ def test_a_small_answer_comes_in_one_piece(port):
 
 
 @pytest.mark.parametrize("chunks", [1, 2, 30, 3000])
-def test_a_body_of_many_chunks_comes_whole_and_in_order(port, chunks):
+def test_a_body_of_many_chunks_comes_whole_and_in_order(port: int, chunks: int) -> None:
     expected = b"".join(b"%d;" % number for number in range(chunks))
     with connection(port) as found:
         found.sendall(REQUEST % (b"%d" % chunks, b""))
         assert everything(found, len(expected)) == expected
 
 
-def test_an_answer_is_whole_before_the_connection_is_closed(port):
+def test_an_answer_is_whole_before_the_connection_is_closed(port: int) -> None:
     with connection(port) as found:
         found.sendall(REQUEST % (b"40", b"connection: close\r\n"))
         received = b""
@@ -93,7 +95,7 @@ def test_an_answer_is_whole_before_the_connection_is_closed(port):
         assert received.endswith(b"39;")
 
 
-def test_pipelined_requests_are_answered_in_turn(port):
+def test_pipelined_requests_are_answered_in_turn(port: int) -> None:
     with connection(port) as found:
         found.sendall(b"".join(REQUEST % (b"%d" % n, b"") for n in (1, 2, 3)))
         received = b""
@@ -103,7 +105,7 @@ def test_pipelined_requests_are_answered_in_turn(port):
         assert bodies == [b"0;", b"0;1;", b"0;1;2;"]
 
 
-def test_a_caller_that_waits_for_100_continue_gets_it_first(port):
+def test_a_caller_that_waits_for_100_continue_gets_it_first(port: int) -> None:
     with connection(port) as found:
         expecting = b"content-length: 3\r\nexpect: 100-continue\r\n"
         found.sendall(REQUEST.replace(b"GET", b"POST") % (b"echo", expecting))

@@ -5,6 +5,8 @@ the one thread that a worker has, and callers ask as load generators and ad serv
 import asyncio
 import selectors
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import structlog
@@ -21,7 +23,7 @@ from service.http.wire.refusals import (
 )
 from service.observe.metrics import Telemetry
 from service.scoring import turns
-from service.scoring.admission import Admission
+from service.scoring.admission import Admission, Expected
 from service.settings import Settings
 
 REQUEST, REFUSAL = 0.00066, 0.00006  # seconds of the worker, as measured with two candidates
@@ -37,7 +39,7 @@ class Clock(selectors.DefaultSelector):
 
     now = 1000.0
 
-    def select(self, timeout=None):
+    def select(self, timeout: float | None = None) -> list[Any]:
         self.now += max(timeout or 0.0, 0.0)
         return super().select(0)
 
@@ -45,7 +47,7 @@ class Clock(selectors.DefaultSelector):
 class Worker:
     """One loop with the real turns, admission and refusals."""
 
-    def __init__(self, clock, **limits):
+    def __init__(self, clock: Clock, **limits: Any) -> None:
         self.clock = clock
         self.telemetry = Telemetry()
         self.admission = Admission(self.telemetry, **limits)
@@ -56,21 +58,21 @@ class Worker:
         self.arrivals = Arrivals(self.admission, lambda: True)
         self.tasks = set()
 
-    def timed(self):
+    def timed(self) -> tuple[float, float]:
         """How many requests the histogram has, and their seconds."""
         found = self.telemetry.seconds.labels("/predict")
         return sum(bucket.get() for bucket in found._buckets), found._sum.get()
 
-    def count(self, status):
+    def count(self, status: str) -> float:
         return self.telemetry.requests.labels("/predict", status)._value.get()
 
-    async def end(self):
+    async def end(self) -> None:
         left = list(self.tasks)
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    async def work(self, caller, expected):
+    async def work(self, caller: Caller, expected: Expected) -> None:
         with self.admission.inside(self.route_load, 2, 400, expected):
             await self.admission.turns.take()
             self.clock.now += REQUEST
@@ -81,32 +83,32 @@ class Worker:
 class Caller:
     """A connection: asks when it is to, and keeps what came of it and when."""
 
-    def __init__(self, worker, *, closed=False):
+    def __init__(self, worker: Worker, *, closed: bool = False) -> None:
         self.worker = worker
         self.closed = closed
         self.refused_at = float("-inf")
         self.asked_at = 0.0
         self.seen = []
 
-    def ask(self):
+    def ask(self) -> None:
         self.asked_at = self.worker.clock.now
         if not self.worker.refusals.refuses(self, "/predict", 400):
             self.worker.arrivals.take(self, b"", "/predict", 400)
 
-    def read(self, data, received_at, expected):  # noqa: ARG002 - as a connection has it
+    def read(self, data: bytes, received_at: float, expected: Expected) -> None:  # noqa: ARG002 - as a connection has it
         task = asyncio.get_running_loop().create_task(self.worker.work(self, expected))
         self.worker.tasks.add(task)
         task.add_done_callback(self.worker.tasks.discard)
 
-    def unparsed_echo(self):
+    def unparsed_echo(self) -> list[tuple[bytes, bytes]]:
         return [(b"x-request-id", b"r-1")]
 
-    def refuse(self, line, rest):
+    def refuse(self, line: bytes, rest: bytes) -> None:
         assert rest
         self.worker.clock.now += REFUSAL
         self.answered(int(line.split()[1]))
 
-    def answered(self, status):
+    def answered(self, status: int) -> None:
         now = self.worker.clock.now
         self.seen.append((status, now, now - self.asked_at))
         if self.closed:
@@ -114,10 +116,12 @@ class Caller:
 
 
 @pytest.fixture
-def run(monkeypatch):
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`run(main)`: `main(worker)` to its end."""
 
-    def whole(main, **limits):
+    def whole(
+        main: Callable[..., Any], **limits: Any
+    ) -> Counter | list[float | tuple[float, ...]] | tuple[float | list[Any], ...]:
         clock = Clock()
         loop = asyncio.SelectorEventLoop(clock)
         monkeypatch.setattr(loop, "time", lambda: clock.now)
@@ -134,10 +138,10 @@ def run(monkeypatch):
     return whole
 
 
-def closed_loop(connections, seconds=2.0):
+def closed_loop(connections: int, seconds: float = 2.0) -> Callable[..., Counter]:
     """Statuses of what was answered in the later half."""
 
-    async def main(worker):
+    async def main(worker: Any) -> Counter:
         callers = [Caller(worker, closed=True) for _ in range(connections)]
         begun = worker.clock.now
         for caller in callers:
@@ -153,7 +157,7 @@ def closed_loop(connections, seconds=2.0):
     return main
 
 
-def test_refusals_leave_a_closed_loop_nearly_as_many_answers(run):
+def test_refusals_leave_a_closed_loop_nearly_as_many_answers(run: Callable[..., Any]) -> None:
     found = {n: run(closed_loop(n)) for n in (10, 50, 100, 200, 1000)}
     goodput = {connections: statuses[200] for connections, statuses in found.items()}
     usual = [goodput[n] for n in (10, 50, 100, 200)]
@@ -163,12 +167,14 @@ def test_refusals_leave_a_closed_loop_nearly_as_many_answers(run):
     assert found[1000][429] > 0
 
 
-def test_refusals_are_none_in_a_closed_loop_of_a_hundred(run):
+def test_refusals_are_none_in_a_closed_loop_of_a_hundred(run: Callable[..., Any]) -> None:
     assert set(run(closed_loop(100))) == {200}
 
 
-def test_a_burst_of_a_hundred_at_sixty_percent_of_the_capacity_is_answered_whole(run):
-    async def main(worker):
+def test_a_burst_of_a_hundred_at_sixty_percent_of_the_capacity_is_answered_whole(
+    run: Callable[..., Any],
+) -> None:
+    async def main(worker: Any) -> list[tuple[Any, ...]]:
         loop = asyncio.get_running_loop()
         callers = [Caller(worker) for _ in range(100)]
         for start in range(20):
@@ -182,8 +188,10 @@ def test_a_burst_of_a_hundred_at_sixty_percent_of_the_capacity_is_answered_whole
     assert max(latency for _, _, latency in seen) <= MOST_WAIT
 
 
-def test_four_times_what_a_worker_can_do_is_refused_at_once_and_answered_in_time(run):
-    async def main(worker):
+def test_four_times_what_a_worker_can_do_is_refused_at_once_and_answered_in_time(
+    run: Callable[..., Any],
+) -> None:
+    async def main(worker: Any) -> list[tuple[Any, ...]]:
         loop = asyncio.get_running_loop()
         callers = [Caller(worker) for _ in range(12_000)]
         for number, caller in enumerate(callers):
@@ -200,7 +208,7 @@ def test_four_times_what_a_worker_can_do_is_refused_at_once_and_answered_in_time
     assert late[200] <= 1.5 * MOST_WAIT  # by what rows took of late, which rises
 
 
-async def full(worker):
+async def full(worker: Worker) -> None:
     """Let in as much as the worker takes, of which nothing is begun."""
     turns = worker.admission.turns
     await turns.take()
@@ -213,8 +221,10 @@ async def full(worker):
         await asyncio.sleep(0)
 
 
-def test_a_refusal_comes_at_once_and_the_next_one_late_to_who_asks_again_at_once(run):
-    async def main(worker):
+def test_a_refusal_comes_at_once_and_the_next_one_late_to_who_asks_again_at_once(
+    run: Callable[..., Any],
+) -> None:
+    async def main(worker: Worker) -> list[tuple[int, float]]:
         await full(worker)
         caller = Caller(worker)
         for pause in (0.0, 0.0, 2 * AT_ONCE_SECONDS):
@@ -231,8 +241,10 @@ def test_a_refusal_comes_at_once_and_the_next_one_late_to_who_asks_again_at_once
     assert third == (429, pytest.approx(REFUSAL))
 
 
-def test_late_refusals_are_apart_and_none_is_later_than_the_longest(run):
-    async def main(worker):
+def test_late_refusals_are_apart_and_none_is_later_than_the_longest(
+    run: Callable[..., Any],
+) -> None:
+    async def main(worker: Any) -> list[float]:
         await full(worker)
         callers = [Caller(worker) for _ in range(3000)]
         for caller in callers:
@@ -249,8 +261,10 @@ def test_late_refusals_are_apart_and_none_is_later_than_the_longest(run):
     assert waits[-1] == pytest.approx(3000 * REFUSAL / SHARE, rel=0.1)
 
 
-def test_caller_that_leaves_while_its_refusal_waits_is_counted_as_none_and_not_refused(run):
-    async def main(worker):
+def test_caller_that_leaves_while_its_refusal_waits_is_counted_as_none_and_not_refused(
+    run: Callable[..., Any],
+) -> None:
+    async def main(worker: Worker) -> tuple[list[Any], float, float]:
         await full(worker)
         caller = Caller(worker)
         caller.refused_at = worker.clock.now
@@ -263,8 +277,8 @@ def test_caller_that_leaves_while_its_refusal_waits_is_counted_as_none_and_not_r
     assert run(main) == ([], 1, 0)
 
 
-def test_a_held_refusal_can_be_given_before_its_time(run):
-    async def main(worker):
+def test_a_held_refusal_can_be_given_before_its_time(run: Callable[..., Any]) -> None:
+    async def main(worker: Worker) -> tuple[list[int], bool]:
         await full(worker)
         caller = Caller(worker)
         caller.refused_at = worker.clock.now
@@ -275,8 +289,10 @@ def test_a_held_refusal_can_be_given_before_its_time(run):
     assert run(main) == ([429], False)
 
 
-def test_refusals_are_timed_as_often_as_they_are_counted_and_each_leaves_a_line(run):
-    async def main(worker):
+def test_refusals_are_timed_as_often_as_they_are_counted_and_each_leaves_a_line(
+    run: Callable[..., Any],
+) -> None:
+    async def main(worker: Worker) -> tuple[float, float, float, list[dict[str, Any]]]:
         await full(worker)
         worker.refusals._access_log = True
         at_once, late, leaver = Caller(worker), Caller(worker), Caller(worker)

@@ -1,6 +1,8 @@
 """The files of TLS, and what is said of wrong ones."""
 
 import subprocess
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,19 +11,19 @@ from service.errors import SettingsError
 from service.http.tls import tls_context
 
 
-def said(*files):
+def said(*files: Any) -> str:
     with pytest.raises(SettingsError) as caught:
         tls_context(*files)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_a_certificate_and_its_key_make_a_context(tmp_path):
+def test_a_certificate_and_its_key_make_a_context(tmp_path: Path) -> None:
     assert tls_context(*certificate(tmp_path)) is not None
     assert tls_context(None, None) is None
 
 
-def test_a_wrong_file_is_named(tmp_path):
+def test_a_wrong_file_is_named(tmp_path: Path) -> None:
     made, key = certificate(tmp_path)
     other, other_key = certificate(tmp_path, "other")
     absent = tmp_path / "absent"
