@@ -39,7 +39,7 @@ def serving(
     """`serving(bundle, **settings)`: a service of it, with what a context manager gives."""
 
     @contextmanager
-    def run(*bundles: Bundle, **env: str) -> Iterator[Serving]:
+    def run(*bundles: Bundle, **env: Any) -> Iterator[Serving]:
         commands = Commands(tmp_path_factory.mktemp("served"))
         for bundle in bundles:
             commands.publish(bundle.directory, "--force")

@@ -13,7 +13,7 @@ from commands import Commands, Serving
 from model.bundle.bundle import Bundle
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-LOOKS = {
+LOOKS: dict[str, dict[str, Any]] = {
     "desktop": {"viewport": {"width": 1280, "height": 900}},
     "dark": {"color_scheme": "dark", "reduced_motion": "reduce"},
     "phone": PHONE,
@@ -24,7 +24,8 @@ def explained(service: Serving, request: dict[str, Any]) -> list[dict[str, Any]]
     with service.client() as client:
         answer = client.post("/explain", json={**request, "top": None})
     assert answer.status_code == 200, answer.text
-    return answer.json()["explanations"]
+    found: list[dict[str, Any]] = answer.json()["explanations"]
+    return found
 
 
 def number(text: str) -> float:
@@ -135,9 +136,9 @@ def test_the_least_change_is_the_one_that_brute_force_finds(
                 margin = answers[last] - max(p for i, p in enumerate(answers) if i != last)
                 if margin > 0:
                     found[name, str(value)] = margin
-    field, value = min(found, key=lambda key: found[key])
-    assert said.startswith(f"{field}: ")
-    assert (value == "None" and "(missing)" in said) or value in said or field == "price"
+    named, value = min(found, key=lambda key: found[key])
+    assert said.startswith(f"{named}: ")
+    assert (value == "None" and "(missing)" in said) or value in said or named == "price"
     page.click("#least button")
     opened.shows(lambda now: now != asked)
     assert ranking(page)[0][0] == last

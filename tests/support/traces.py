@@ -27,7 +27,7 @@ class SharedTraces(dict[Hashable, onnx.ModelProto]):
             file = self._file(key)
             if not file.exists():
                 return False
-            super().__setitem__(key, onnx.ModelProto.FromString(file.read_bytes()))  # type: ignore[index]  # what `trace` asks for
+            super().__setitem__(key, onnx.ModelProto.FromString(file.read_bytes()))
         return True
 
     def __setitem__(self, key: Hashable, graph: onnx.ModelProto) -> None:
@@ -46,4 +46,4 @@ def share_traces(folder: Path) -> None:
     tracing._traced = SharedTraces(folder)
     # a third of a trace is torch's reading of its own list of operators, the same each time
     read_once = functools.cache(ONNXRegistry.from_torchlib)
-    ONNXRegistry.from_torchlib = staticmethod(read_once)  # type: ignore[method-assign,assignment]
+    ONNXRegistry.from_torchlib = staticmethod(read_once)  # type: ignore[method-assign]

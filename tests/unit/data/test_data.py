@@ -49,7 +49,7 @@ def test_a_csv_becomes_the_values_that_json_would_hold(tmp_path: Path) -> None:
     assert log.labels.dtype == np.float32
     assert log.labels.tolist() == [1.0, 0.0]
     assert len(log) == 2
-    assert log.weights is log.group is log.time is None
+    assert (log.weights, log.group, log.time) == (None, None, None)
 
 
 def test_parquet_and_csv_of_one_log_encode_alike(tmp_path: Path) -> None:
@@ -243,8 +243,8 @@ def test_split_holds_out_about_the_share_and_loses_no_row() -> None:
 @pytest.mark.parametrize("by", ["fields", "group", "time"])
 def test_split_only_grows_with_the_log(by: Any) -> None:
     """What a shorter log held out, in another order, a longer one holds out as well."""
-    groups = {"group": np.arange(3000) // 3} if by == "group" else {}
-    times = {"time": np.arange(3000) / 7} if by == "time" else {}
+    groups: dict[str, Any] = {"group": np.arange(3000) // 3} if by == "group" else {}
+    times: dict[str, Any] = {"time": np.arange(3000) / 7} if by == "time" else {}
     schema = plain_schema(**({} if by == "fields" else {by: by}))
     longer = drawn(3000, **groups, **times)
     order = np.random.default_rng(2).permutation(1200)

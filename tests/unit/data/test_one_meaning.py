@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from unicodedata import normalize
 
@@ -109,6 +110,13 @@ singles = st.floats(width=32, allow_nan=False, allow_infinity=False) | st.sample
 doubles = st.floats(-1e18, 1e18) | st.floats(-1e100, 1e100)  # whose squares are finite
 scaled = st.integers(-(10**9), 10**9).map(lambda n: Decimal(n).scaleb(-4))
 NUMERIC_FIELDS = (TEXTS, NUMBER, BINS)
+
+
+def word(pair: tuple[str, str], value: bool) -> str:
+    """What a log of these two words has for a value."""
+    return pair[not value]
+
+
 BOOLEAN_WORDS = [("TRUE", "FALSE"), ("True", "False"), ("yes", "no"), ("t", "f"), ("Y", "N")]
 
 KINDS = {
@@ -147,7 +155,7 @@ KINDS = {
     "bool": Kind(
         st.booleans(),
         pl.Boolean,
-        tuple(lambda v, w=w: w[not v] for w in BOOLEAN_WORDS),
+        tuple(partial(word, pair) for pair in BOOLEAN_WORDS),
         (plain, str, lambda v: str(v).lower()),
         (TEXTS,),
     ),

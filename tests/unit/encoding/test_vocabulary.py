@@ -138,7 +138,8 @@ def test_a_new_value_is_admitted_from_min_count_rows_on_and_a_known_one_needs_no
 
 
 def test_a_value_that_is_rare_each_day_is_admitted_when_its_days_add_up() -> None:
-    known, described = Vocabulary(("a",)), field(kind="categorical", min_count=3)
+    known: Any = Vocabulary(("a",))
+    described = field(kind="categorical", min_count=3)
     for day in (["daily", "a"], ["daily", "other"], [3, "daily"]):
         known = grow_vocabulary(known, described, day)
     assert known == Vocabulary(("a", "daily"), rare_counts={"3": 1, "other": 1})

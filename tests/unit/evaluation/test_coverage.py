@@ -27,7 +27,12 @@ min_count = 1
 kind = "numeric"
 """
 )
-SEEN = {"site": ["a", "b"], "hour": [1, 2], "tags": [["x"], ["y"]], "price": [1.0, 3.0]}
+SEEN: dict[str, list[Any]] = {
+    "site": ["a", "b"],
+    "hour": [1, 2],
+    "tags": [["x"], ["y"]],
+    "price": [1.0, 3.0],
+}
 ENCODER = Encoder(
     SCHEMA, {name: fit_vocabulary(field, SEEN[name]) for name, field in SCHEMA.fields.items()}
 )

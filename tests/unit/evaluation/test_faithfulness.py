@@ -90,7 +90,8 @@ def test_no_choice_of_pairs_moves_the_logit_further_than_the_upper_curve() -> No
     found = terms(None, seed=3)
     few = PairTerms(
         found.encoded,
-        *(part[:, :8] for part in (found.interaction,) * 2),
+        found.interaction[:, :8],
+        found.interaction[:, :8],
         None,
         found.present[:, :8],
     )

@@ -7,6 +7,7 @@ import inspect
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import httptools
 import pytest
@@ -61,11 +62,11 @@ def test_a_package_with_private_hooks_is_pinned_to_one_minor_version(name: str) 
 
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.__qualname__)
-def test_a_hook_is_as_it_was(hook: object) -> None:
+def test_a_hook_is_as_it_was(hook: Any) -> None:
     assert digest(hook) == HOOKS[hook]
 
 
-def digest(hook: object) -> str:
+def digest(hook: Any) -> str:
     return hashlib.sha256(inspect.getsource(hook).encode()).hexdigest()[:16]
 
 

@@ -55,7 +55,7 @@ def test_the_model_outside_its_nets_loads_no_torch_and_no_network() -> None:
     assert not loaded & {"torch", "training", "service", "redis", "fastapi"}
 
 
-def test_a_bundle_scores_frames_without_torch_and_the_service():
+def test_a_bundle_scores_frames_without_torch_and_the_service() -> None:
     loaded = loaded_by("ctr_afm.bundle")
     assert "polars" in loaded
     assert not loaded & {"torch", "fastapi", "sklearn", "pandas"}

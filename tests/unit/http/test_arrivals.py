@@ -2,7 +2,7 @@
 
 import asyncio
 from asyncio.streams import StreamReader, StreamWriter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -29,13 +29,14 @@ class Worker:
     """An app that answers each request in one turn, behind the real protocol."""
 
     def __init__(self) -> None:
-        self.begun, self.expected = [], []
+        self.begun: list[str] = []
+        self.expected: list[Any] = []
         self.telemetry = Telemetry()
         self.admission = Admission(self.telemetry)
         self.turns = self.admission.turns
         self.route_load = self.admission.route_load("/predict", 100)
         self.route_load.observe(2, len(BODY))
-        self.connections = []
+        self.connections: list[Connection] = []
 
     async def app(
         self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]
@@ -68,7 +69,7 @@ class Worker:
         return self.connections[-1]
 
     def left(self) -> float:
-        return self.telemetry.requests.labels("/predict", "none")._value.get()
+        return float(self.telemetry.requests.labels("/predict", "none")._value.get())
 
 
 class Caller:
@@ -81,6 +82,9 @@ class Caller:
         head = await self.reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         return head.lower(), (await self.reader.readexactly(length)).decode()
+
+
+Connect = Callable[..., Awaitable[Caller]]
 
 
 @pytest.fixture
@@ -136,7 +140,7 @@ def test_requests_begin_in_their_order_when_their_turns_come(run: Callable[..., 
 def test_request_whose_caller_leaves_is_never_begun_and_is_counted_as_none(
     run: Callable[..., Any],
 ) -> None:
-    async def main(worker: Worker, connect: Callable[..., Caller]) -> None:
+    async def main(worker: Worker, connect: Connect) -> None:
         leaver, other = await connect(request("gone")), await connect(request("stays"))
         leaver.writer.close()
         await asyncio.sleep(0.05)
@@ -171,7 +175,7 @@ def test_a_request_that_another_follows_begins_at_once_and_both_are_answered(
 def test_a_stop_answers_who_waits_and_says_that_the_connection_ends(
     run: Callable[..., Any],
 ) -> None:
-    async def main(worker: Worker, connect: Callable[..., Caller]) -> None:
+    async def main(worker: Worker, connect: Connect) -> None:
         caller = await connect(request("last"))
         worker.connections[-1].shutdown()
         give(worker)
@@ -183,7 +187,7 @@ def test_a_stop_answers_who_waits_and_says_that_the_connection_ends(
 
 
 def test_a_request_with_a_deadline_begins_at_once(run: Callable[..., Any]) -> None:
-    async def main(worker: Worker, connect: Callable[..., Caller]) -> None:
+    async def main(worker: Worker, connect: Connect) -> None:
         await connect(request("urgent", b"x-timeout-ms: 20\r\n"))
         assert worker.begun == ["urgent"]
         give(worker)

@@ -3,11 +3,11 @@
 import asyncio
 import gzip
 import threading
+import zlib
 from typing import Any
 
 import pytest
 
-from service.http.headers import coding
 from service.http.headers.coding import THREAD_BYTES, Gzip, takes_gzip
 
 
@@ -29,13 +29,13 @@ def test_accept_encoding_takes_gzip_by_its_weights(accepted: str, taken: bool) -
 def test_coding_of_a_large_answer_is_made_beside_the_loop(
     monkeypatch: pytest.MonkeyPatch, size: int, beside: bool
 ) -> None:
-    real, threads = coding.zlib.compress, []
+    real, threads = zlib.compress, []
 
     def watched(*args: Any) -> bytes:
         threads.append(threading.current_thread())
         return real(*args)
 
-    monkeypatch.setattr(coding.zlib, "compress", watched)
+    monkeypatch.setattr(zlib, "compress", watched)
     body = b"x" * size
     accepted = [(b"accept-encoding", b"br"), (b"accept-encoding", b"gzip")]
     small, headers = asyncio.run(Gzip(1).coded(accepted, body))

@@ -24,7 +24,7 @@ def read(
     return asyncio.run(InferenceReader(most_rows, InputLimits()).read(raw, length))
 
 
-def fault(body: bytes | dict[str, Any] | list[Any], length: bytes | None = None) -> InputError:
+def fault(body: bytes | dict[str, Any] | list[Any], length: bytes | None = None) -> Any:
     with pytest.raises((InputError, MalformedBody, TooManyRows)) as caught:
         list(read(body, length).asked.rows)  # they are made when somebody looks at them
     return caught.value
@@ -37,9 +37,7 @@ def behind(raw: bytes, size: int | str | None = None, **more: Any) -> tuple[byte
     return text + raw, str(len(text)).encode()
 
 
-def values(
-    body: bytes | dict[str, list[dict[str, Any]]], length: bytes | None = None
-) -> list[float | str | None]:
+def values(body: bytes | dict[str, list[dict[str, Any]]], length: bytes | None = None) -> list[Any]:
     return [row["device"] for row in read(body, length).asked.rows]
 
 
@@ -59,9 +57,8 @@ def test_a_tensor_a_field_becomes_a_row_for_each_of_its_values() -> None:
 def test_bytes_behind_the_json_are_the_same_rows() -> None:
     inputs = [DEVICE, {"name": "hour", "datatype": "INT64", "shape": [2], "data": [21, 3]}]
     body, headers = as_bytes(inputs)
-    assert list(read(body, *map(str.encode, headers.values())).asked.rows) == list(
-        read(as_json(inputs)).asked.rows
-    )
+    (length,) = map(str.encode, headers.values())
+    assert list(read(body, length).asked.rows) == list(read(as_json(inputs)).asked.rows)
 
 
 @pytest.mark.parametrize(

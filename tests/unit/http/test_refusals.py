@@ -56,7 +56,7 @@ class Worker:
         self.route_load.observe(2, 400)
         self.refusals = Refusals(self.admission, self.telemetry)
         self.arrivals = Arrivals(self.admission, lambda: True)
-        self.tasks = set()
+        self.tasks: set[asyncio.Task[None]] = set()
 
     def timed(self) -> tuple[float, float]:
         """How many requests the histogram has, and their seconds."""
@@ -64,7 +64,7 @@ class Worker:
         return sum(bucket.get() for bucket in found._buckets), found._sum.get()
 
     def count(self, status: str) -> float:
-        return self.telemetry.requests.labels("/predict", status)._value.get()
+        return float(self.telemetry.requests.labels("/predict", status)._value.get())
 
     async def end(self) -> None:
         left = list(self.tasks)
@@ -72,7 +72,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    async def work(self, caller: Caller, expected: Expected) -> None:
+    async def work(self, caller: "Caller", expected: Expected) -> None:
         with self.admission.inside(self.route_load, 2, 400, expected):
             await self.admission.turns.take()
             self.clock.now += REQUEST
@@ -88,7 +88,7 @@ class Caller:
         self.closed = closed
         self.refused_at = float("-inf")
         self.asked_at = 0.0
-        self.seen = []
+        self.seen: list[tuple[int, float, float]] = []
 
     def ask(self) -> None:
         self.asked_at = self.worker.clock.now
@@ -119,9 +119,7 @@ class Caller:
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`run(main)`: `main(worker)` to its end."""
 
-    def whole(
-        main: Callable[..., Any], **limits: Any
-    ) -> Counter | list[float | tuple[float, ...]] | tuple[float | list[Any], ...]:
+    def whole(main: Callable[..., Any], **limits: Any) -> Any:
         clock = Clock()
         loop = asyncio.SelectorEventLoop(clock)
         monkeypatch.setattr(loop, "time", lambda: clock.now)
@@ -138,10 +136,10 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     return whole
 
 
-def closed_loop(connections: int, seconds: float = 2.0) -> Callable[..., Counter]:
+def closed_loop(connections: int, seconds: float = 2.0) -> Callable[..., Any]:
     """Statuses of what was answered in the later half."""
 
-    async def main(worker: Any) -> Counter:
+    async def main(worker: Any) -> Counter[int]:
         callers = [Caller(worker, closed=True) for _ in range(connections)]
         begun = worker.clock.now
         for caller in callers:
@@ -292,7 +290,7 @@ def test_a_held_refusal_can_be_given_before_its_time(run: Callable[..., Any]) ->
 def test_refusals_are_timed_as_often_as_they_are_counted_and_each_leaves_a_line(
     run: Callable[..., Any],
 ) -> None:
-    async def main(worker: Worker) -> tuple[float, float, float, list[dict[str, Any]]]:
+    async def main(worker: Worker) -> tuple[float, float, float, list[Any]]:
         await full(worker)
         worker.refusals._access_log = True
         at_once, late, leaver = Caller(worker), Caller(worker), Caller(worker)

@@ -202,7 +202,8 @@ def test_the_interval_of_a_difference_of_ece_holds_it_and_seldom_takes_equals_fo
     false = 0
     for labels, predicted in logs(60, 1000, 1.0):
         noisy = [np.clip(predicted * rng.uniform(0.8, 1.2, 1000), 0, 1) for _ in "12"]
-        found = differences(*([resample(labels, p)] for p in noisy))["ece"]
+        one, other = ([resample(labels, p)] for p in noisy)
+        found = differences(one, other)["ece"]
         assert found.interval[0] <= found.value <= found.interval[1]
         false += found.significant
     assert false <= 6  # 5 % of 60 is 3; 7 or more has a chance of 3 in 100

@@ -135,20 +135,18 @@ def test_workers_get_the_same_settings_through_their_environment(
 
 
 def test_every_setting_has_a_sentence() -> None:
-    lines = [
-        line
-        for group in Settings.__bases__
-        for line in ast.parse(inspect.getsource(group)).body[0].body
-    ]
+    groups = [ast.parse(inspect.getsource(group)).body[0] for group in Settings.__bases__]
+    lines = [line for group in groups if isinstance(group, ast.ClassDef) for line in group.body]
     for name in Settings.model_fields:
         at = next(
             i
             for i, line in enumerate(lines)
-            if isinstance(line, ast.AnnAssign) and line.target.id == name
+            if isinstance(line, ast.AnnAssign) and ast.unparse(line.target) == name
         )
         behind = lines[at + 1]
         assert isinstance(behind, ast.Expr), name
         assert isinstance(behind.value, ast.Constant), name
+        assert isinstance(behind.value.value, str), name
         assert behind.value.value.rstrip().endswith("."), name
 
 
