@@ -1,5 +1,7 @@
 """A small ad log, in which iOS users click on three of the twelve ads."""
 
+from typing import Any
+
 import numpy as np
 
 TINY_SCHEMA = """
@@ -24,7 +26,7 @@ TINY_SLOTS = [0, 1, 2, 2, 2, 3, 4]  # the field of each of its F = 7 slots
 TINY_ADS = [False, False, False, False, False, True, True]  # which of them the ads give
 
 
-def tiny_rows(rows: int = 600, seed: int = 0) -> list[dict[str, object]]:
+def tiny_rows(rows: int = 600, seed: int = 0) -> list[dict[str, Any]]:
     """Rows as JSON would hold them, with nulls and lists; `click` stands beside the fields."""
     rng = np.random.default_rng(seed)
     drawn = []

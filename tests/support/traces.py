@@ -46,4 +46,4 @@ def share_traces(folder: Path) -> None:
     tracing._traced = SharedTraces(folder)
     # a third of a trace is torch's reading of its own list of operators, the same each time
     read_once = functools.cache(ONNXRegistry.from_torchlib)
-    ONNXRegistry.from_torchlib = staticmethod(read_once)  # type: ignore[method-assign]
+    ONNXRegistry.from_torchlib = staticmethod(read_once)  # type: ignore[method-assign]  # on purpose
