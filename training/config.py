@@ -18,14 +18,15 @@ from model.files.toml_files import parse, read_text
 
 Width = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
+Penalty = Annotated[float, Field(ge=0)]
 Auto = Literal["auto"]
 NetName = Literal["lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+"]
 NETS: tuple[NetName, ...] = get_args(NetName)  # model.nets has them too, and torch with it
 
-# What the step `fit` is tried with: the penalty on |V|^2 beside the loss *summed* over the rows
-# trained on, and the dropout of pair vectors. Logs of few values a field want the first, logs of
-# many ids that come seldom the second, logs of ids that come again and again the last.
-TRIED = ((5.0, 0.0), (10.0, 0.0), (0.5, 0.5))
+# What the step `fit` is tried with: the penalties on |V|^2 and |w|^2 beside the loss *summed* over
+# the rows trained on, and the dropout of pair vectors. Logs of few values a field want the first,
+# logs of many ids that come seldom the second, logs of ids that come again and again the last.
+TRIED = ((5.0, 0.0, 0.0), (10.0, 3.0, 0.0), (0.5, 0.0, 0.5))
 MOST_PENALTY = 5e-4  # however few the rows, where there is no choosing
 FEWEST_TO_CHOOSE = 5000  # rows trained on; of fewer, those held out cannot show which is better
 FFM_ROW, FFM_SIZES = 128, (4, 16)  # floats of a value's vectors, and the K that they may have
@@ -45,8 +46,8 @@ class Step(_Part):
     the network's W (the paper's eq. 7), of NFM's layers their weights. For a loss summed over n
     rows, as the paper has it, multiply by n. A net without a part has no penalty on it.
 
-    "auto" is by the number n of rows trained on, see `sized`; the penalty of V is then what has the
-    lowest loss on the rows held out, of a few values, see `tried`.
+    "auto" is by the number n of rows trained on, see `sized`; the penalties of V and w are then
+    what has the lowest loss on the rows held out, of a few pairs, see `tried`.
     """
 
     epochs: int = Field(default=60, ge=0)  # at most; 0 leaves the step out
@@ -57,8 +58,8 @@ class Step(_Part):
     # of pair vectors, or of NFM's pooled one
     dropout: Annotated[float, Field(ge=0, lt=1)] | Auto = "auto"
     dropout_hidden: float = Field(default=0.2, ge=0, lt=1)  # of the outputs of NFM's layers
-    l2_linear: float = Field(default=0.0, ge=0)
-    l2_embedding: Annotated[float, Field(ge=0)] | Auto = "auto"
+    l2_linear: Penalty | Auto = "auto"
+    l2_embedding: Penalty | Auto = "auto"
     l2_attention: float = Field(default=0.0, ge=0)
     l2_hidden: float = Field(default=0.0, ge=0)
     unknown_rate: float = Field(default=0.02, ge=0, lt=1)  # of the values, fed as unknown ones
@@ -79,7 +80,8 @@ class Step(_Part):
             "batch": batch,
             "learning_rate": SMALLEST_BATCH_RATE * (batch / SMALLEST_BATCH) ** 0.5,
             "l2_embedding": min(TRIED[0][0] / max(rows, 1), MOST_PENALTY),
-            "dropout": TRIED[0][1],
+            "l2_linear": min(TRIED[0][1] / max(rows, 1), MOST_PENALTY),
+            "dropout": TRIED[0][2],
         }
         given = {key: value for key, value in self.model_dump().items() if value != "auto"}
         return SizedStep(**found | given)
@@ -90,8 +92,12 @@ class Step(_Part):
         """
         if self.l2_embedding != "auto" or rows < FEWEST_TO_CHOOSE:
             return (self.sized(rows),)
-        each = ({"l2_embedding": prior / rows, "dropout": dropout} for prior, dropout in TRIED)
-        kept = {} if self.dropout == "auto" else {"dropout": self.dropout}
+        each = (
+            {"l2_embedding": of_v / rows, "l2_linear": of_w / rows, "dropout": dropout}
+            for of_v, of_w, dropout in TRIED
+        )
+        given = {key: getattr(self, key) for key in ("l2_linear", "dropout")}
+        kept = {key: value for key, value in given.items() if value != "auto"}
         return tuple(self.model_copy(update=one | kept).sized(rows) for one in each)
 
 
@@ -101,6 +107,7 @@ class SizedStep(Step):
     batch: int
     learning_rate: float
     dropout: float
+    l2_linear: float
     l2_embedding: float
 
 
@@ -170,11 +177,11 @@ class Config(_Part):
 
     def settled(self, rows: int, fields: int, fit: SizedStep | None = None) -> "Config":
         """With a number for each "auto", for `rows` rows trained on and M = `fields`. `fit`: what
-        was chosen for that step; attention has the penalty of V and the dropout of it, where it has
-        none of its own.
+        was chosen for that step; attention has its penalties of V and w and its dropout, where it
+        has none of its own.
         """
         chosen = fit or self.fit.sized(rows)
-        of_fit = {"l2_embedding": chosen.l2_embedding, "dropout": chosen.dropout}
+        of_fit = {key: getattr(chosen, key) for key in ("l2_embedding", "l2_linear", "dropout")}
         unsaid = {key: of_fit[key] for key in of_fit if getattr(self.attention, key) == "auto"}
         attention = self.attention.model_copy(update=unsaid).sized(rows)
         sizes = {"ffm_embedding": self.of_ffm(fields)}

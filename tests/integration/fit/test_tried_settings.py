@@ -50,7 +50,8 @@ def test_of_the_settings_tried_the_one_with_the_lowest_loss_is_kept(net):
     lowest = {name: min(seen.losses[name]) for name in seen.settings}
     best = min(lowest, key=lowest.__getitem__)
     assert trained.step == seen.settings[best]
-    assert (trained.step.l2_embedding * rows, trained.step.dropout) in [
+    step = trained.step
+    assert (step.l2_embedding * rows, step.l2_linear * rows, step.dropout) in [
         pytest.approx(one) for one in TRIED
     ]
     kept = [epoch.valid_loss for epoch in trained.epochs if epoch.step == "fm"]

@@ -24,7 +24,7 @@ def test_the_penalty_beside_the_summed_loss_is_the_same_for_every_log() -> None:
 
 
 def test_a_setting_that_is_given_stays_and_sized_steps_stay_as_they_are() -> None:
-    given = Step(batch=7, learning_rate=0.3, dropout=0.2, l2_embedding=0.01)
+    given = Step(batch=7, learning_rate=0.3, dropout=0.2, l2_linear=0.02, l2_embedding=0.01)
     sized = given.sized(10**6)
     assert sized.model_dump() == given.model_dump()
     assert sized.sized(10) == sized
@@ -33,17 +33,20 @@ def test_a_setting_that_is_given_stays_and_sized_steps_stay_as_they_are() -> Non
 def test_several_penalties_are_tried_where_none_is_given_and_rows_are_enough() -> None:
     rows = FEWEST_TO_CHOOSE
     tried = Step().tried(rows)
-    assert [(s.l2_embedding * rows, s.dropout) for s in tried] == [pytest.approx(t) for t in TRIED]
+    found = [(s.l2_embedding * rows, s.l2_linear * rows, s.dropout) for s in tried]
+    assert found == [pytest.approx(one) for one in TRIED]
     assert [step.dropout for step in Step(dropout=0.1).tried(rows)] == [0.1] * len(TRIED)
+    assert [step.l2_linear for step in Step(l2_linear=0.1).tried(rows)] == [0.1] * len(TRIED)
     assert Step().tried(rows - 1) == (Step().sized(rows - 1),)
     assert Step(l2_embedding=0.1).tried(rows) == (Step(l2_embedding=0.1).sized(rows),)
 
 
 def test_attention_takes_what_was_chosen_before_it_unless_it_has_its_own() -> None:
-    fit = Step(l2_embedding=0.25, dropout=0.5).sized(100)
+    fit = Step(l2_embedding=0.25, l2_linear=0.125, dropout=0.5).sized(100)
     settled = Config().settled(100, 5, fit)
     assert settled.fit == fit
-    assert (settled.attention.l2_embedding, settled.attention.dropout) == (0.25, 0.5)
+    attention = settled.attention
+    assert (attention.l2_embedding, attention.l2_linear, attention.dropout) == (0.25, 0.125, 0.5)
     own = Config(attention=Step(l2_embedding=0.0)).settled(100, 5, fit).attention
     assert (own.l2_embedding, own.dropout) == (0.0, 0.5)
 
