@@ -23,13 +23,15 @@ RUN pip --python /srv/afm/bin/python install -q --no-cache-dir --no-deps --compi
  && find /srv/afm -type d \( -name tests -o -name test -o -name include \) -prune -exec rm -rf {} + \
  && find /srv/afm -name '*.c' -delete -o -name '*.pyx' -delete -o -name '*.a' -delete
 
-# The source by itself: a changed line makes this layer anew, and no other.
+# The source by itself, without the nets, which need torch: a changed line makes this layer anew, and
+# no other.
 FROM ${PYTHON_BASE} AS source
 WORKDIR /src
 COPY model model
 COPY service service
 COPY docker/wheel.py pyproject.toml ./
-RUN python wheel.py /out/lib/python3.11/site-packages /out/bin /srv/afm/bin/python model service \
+RUN rm -r model/nets \
+ && python wheel.py /out/lib/python3.11/site-packages /out/bin /srv/afm/bin/python model service \
  && python -m compileall -q --invalidation-mode unchecked-hash /out/lib
 
 FROM scratch
