@@ -84,6 +84,13 @@ Optimiser = Annotated[
     Path | None,
     Option(metavar="FILE", help="Adam's moments of the bundle --from, to continue with."),
 ]
+Mlflow = Annotated[
+    str | None,
+    Option(metavar="URI", help="Log a run with the bundle to this MLflow server, or folder."),
+]
+TensorBoard = Annotated[
+    Path | None, Option(metavar="DIR", help="Write event files for TensorBoard there.")
+]
 
 
 def fit(
@@ -107,6 +114,8 @@ def fit(
     resume: Resume = False,
     checkpoint_seconds: CheckpointSeconds = 30.0,
     separator: Separator = None,
+    mlflow: Mlflow = None,
+    tensorboard: TensorBoard = None,
 ) -> None:
     """Train, evaluate and export a bundle."""
     from model.schema import Schema
@@ -114,8 +123,8 @@ def fit(
     from training.data.read_log import read_log
     from training.fit.fit import fit as fit_net
     from training.fit.malloc import keep_freed_memory
-    from training.fit.step.progress import watcher
     from training.state.checkpoint import CheckpointOptions
+    from training.tracking.tracked import tracked
 
     keep_freed_memory()
     fields = Schema.load(schema).without(drop_field or ())
@@ -123,22 +132,24 @@ def fit(
     settings = _settings(config, warm, net, negatives_rate, negatives_kept)
     if warm is not None:
         warm.check(fields, settings)  # before the log is read
-    log = read_log(data_given(data, separator), fields)
-    held_out = optional_log(valid, fields, separator)
-    tested = optional_log(test, fields, separator)
-    if test_share is not None:
-        if tested is not None or test_share == 1:
-            raise ConfigError("--test-share: a number below 1, and not beside --test")
-        log, tested = hold_out_test(log, fields, test_share, seed)
-    fitted = fit_net(
-        *(log, held_out, tested, fields, settings, out, seed, watcher(), warm),
-        checkpointing=CheckpointOptions(resume, checkpoint_seconds),
-        keep_optimiser=keep_optimiser,
-    )
+    with tracked(mlflow, tensorboard, out.name) as tracking:
+        log = read_log(data_given(data, separator), fields)
+        held_out = optional_log(valid, fields, separator)
+        tested = optional_log(test, fields, separator)
+        if test_share is not None:
+            if tested is not None or test_share == 1:
+                raise ConfigError("--test-share: a number below 1, and not beside --test")
+            log, tested = hold_out_test(log, fields, test_share, seed)
+        fitted = fit_net(
+            *(log, held_out, tested, fields, settings, out, seed, tracking.watcher, warm),
+            checkpointing=CheckpointOptions(resume, checkpoint_seconds),
+            keep_optimiser=keep_optimiser,
+        )
+        said = tracking.ended(fitted, out)
     if warm is not None:
         print(warm.summary(fitted.manifest, settings))
     _print_figures(fitted)
-    print(f"{out}: {fitted.manifest.net}, version {fitted.manifest.version}")
+    print(*said, f"{out}: {fitted.manifest.net}, version {fitted.manifest.version}", sep="\n")
 
 
 def _warm_start(

@@ -23,7 +23,7 @@ FLOORS = {
     "training": [
         ["cli"],
         ["commands"],
-        ["compare", "search"],
+        ["compare", "search", "tracking"],
         ["fit"],
         ["export"],
         ["report"],
