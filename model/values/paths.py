@@ -90,10 +90,10 @@ def value_at(value: Any, steps: Sequence[str]) -> Any:
         ValueError: a step from what is neither; says what that is.
     """
     for at, step in enumerate(steps):
-        if value is None:
-            return ABSENT
-        if isinstance(value, Mapping):
+        if value.__class__ is dict or isinstance(value, Mapping):  # nearly all are the former
             value = value.get(step, ABSENT)
+        elif value is None:
+            return ABSENT
         elif not isinstance(value, list | tuple):
             raise ValueError(_kind(value))
         elif step.isdecimal():
