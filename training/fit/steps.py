@@ -1,5 +1,6 @@
 """The steps of a fit: the first one's nets, and the one that ends it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from model.encoding import Encoder
 from model.nets import Net, NetSizes, build
 from training.config import Config, SizedStep, Step
 from training.data.examples import Examples
+from training.fit.calibration import apply, calibrate
 from training.fit.step.bias import fit_bias
 from training.fit.step.logits import logits
 from training.fit.step.loop import run_step
@@ -65,7 +67,8 @@ class Steps:
 
     def first(self, name: str) -> FittedStep:
         """The step `fit` of a net of its own; see `run_step`. Where several settings are tried, all
-        begin alike, and the one with the lowest loss is kept; Ctrl-C ends the trying too.
+        begin alike, and the one with the lowest loss, calibrated, is kept; Ctrl-C ends the trying
+        too.
         """
         tried = self.config.fit.tried(len(self.train))
         if name == "lr":  # it has no embeddings
@@ -82,7 +85,7 @@ class Steps:
             with torch.no_grad():
                 net.bias.fill_(self.objective.start(self.train))
             epochs, interrupted = self._run(called, net, step)
-            loss = self.objective.judge(logits(net, self.valid), self.valid).loss
+            loss = self.loss_as_served(net)
             if best is None or loss < best[0]:
                 named = [replace(epoch, step=name) for epoch in epochs]
                 best = loss, FittedStep(net, named, interrupted, step)
@@ -93,6 +96,21 @@ class Steps:
         if self.moments is not None and states is not None:
             self.moments.states = states
         return best[1]._replace(interrupted=interrupted)
+
+    def loss_as_served(self, net: Net) -> float:
+        """The criterion on the rows held out, of task click with the logits on the line that
+        calibration will put them on. A penalty on w makes them too small where clicks are rare: as
+        they are, they would hide which settings rank best.
+        """
+        scores = logits(net, self.valid)
+        if self.objective.task == "click" and self.config.calibration != "none":
+            labels, weights = (
+                getattr(self.valid, name).double().numpy() for name in ("labels", "weights")
+            )
+            log_rate, x = self.objective.log_rate, scores.astype(np.float64)
+            line = calibrate(x, labels, weights, "platt", math.exp(log_rate)).calibration
+            scores = (apply(line, x) - log_rate).astype(np.float32)
+        return self.objective.judge(scores, self.valid).loss
 
     def last(
         self,

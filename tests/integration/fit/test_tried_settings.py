@@ -12,7 +12,7 @@ from training.data.examples import Examples
 from training.fit.step.logits import logits
 from training.fit.step.objective import CLICK
 from training.fit.step.watcher import Watcher
-from training.fit.steps import Steps, fit_net
+from training.fit.steps import Steps, fit_net, new_net
 
 SCHEMA = Schema.parse(
     'label = "y"\n[fields.site]\nkind = "categorical"\n[fields.ad]\nkind = "categorical"\n'
@@ -32,19 +32,25 @@ class Seen(Watcher):
         self.losses.setdefault(epoch.step, []).append(epoch.valid_loss)
 
 
-@pytest.mark.parametrize("net", ["fm", "afm"])
-def test_of_the_settings_tried_the_one_with_the_lowest_loss_is_kept(net):
+def log_of(rows):
+    """An encoder, and rows of which half those are clicked whose site is their ad's."""
     rng = np.random.default_rng(1)
-    rows = FEWEST_TO_CHOOSE
     names = {"site": rng.integers(0, 9, rows), "ad": rng.integers(0, 9, rows)}
     clicks = (rng.random(rows) < 0.1 + 0.8 * (names["site"] == names["ad"])).astype(np.float32)
     columns = {name: [f"v{n}" for n in numbers] for name, numbers in names.items()}
     known = {name: fit_vocabulary(f, columns[name]) for name, f in SCHEMA.fields.items()}
     encoder = Encoder(SCHEMA, known)
-    train = Examples.of(encoder.encode_columns(columns, rows), clicks, None)
+    return encoder, Examples.of(encoder.encode_columns(columns, rows), clicks, None)
+
+
+@pytest.mark.parametrize("net", ["fm", "afm"])
+def test_of_the_settings_tried_the_one_with_the_lowest_loss_is_kept(net):
+    rows = FEWEST_TO_CHOOSE
+    encoder, train = log_of(rows)
     torch.manual_seed(1)
     seen, last = Seen(), Step(epochs=1)
-    config = Config(net=net, embedding=4, fit=Step(epochs=2), attention=last)
+    # uncalibrated, the losses that are compared are those of the epochs
+    config = Config(net=net, embedding=4, fit=Step(epochs=2), attention=last, calibration="none")
     trained = fit_net(Steps(config, encoder, train, train, seen))
     assert list(seen.settings) == ["fm", "fm 2", "fm 3"]
     lowest = {name: min(seen.losses[name]) for name in seen.settings}
@@ -58,3 +64,17 @@ def test_of_the_settings_tried_the_one_with_the_lowest_loss_is_kept(net):
     assert kept == seen.losses[best]
     if net == "fm":
         assert CLICK.judge(logits(trained.net, train), train).loss == pytest.approx(lowest[best])
+
+
+def test_settings_are_compared_as_calibration_will_have_them_served():
+    encoder, rows = log_of(1000)
+    net = new_net("lr", encoder, Config())
+    with torch.no_grad():
+        net.linear.normal_()
+    as_served = Steps(Config(), encoder, rows, rows, Watcher())
+    as_it_is = Steps(Config(calibration="none"), encoder, rows, rows, Watcher())
+    found, plain = as_served.loss_as_served(net), as_it_is.loss_as_served(net)
+    with torch.no_grad():
+        net.linear.mul_(0.25)
+    assert as_served.loss_as_served(net) == pytest.approx(found, rel=1e-5)
+    assert as_it_is.loss_as_served(net) != pytest.approx(plain, rel=0.01)
