@@ -194,7 +194,9 @@ class Asked:
             return {(200, "model")}, False
         if body in ROWS:
             return {(200, ROWS[body])}, True
-        return {(400, "malformed_json"), (422, None)}, True
+        # a changed byte may be one of a value, and an unknown value has a score
+        scored = {(200, rows) for rows in [_rows_in(body)] if rows}
+        return {(400, "malformed_json"), (422, None), *scored}, True
 
     def _refused(self, request: Request, path: bytes) -> set[int] | None:
         if path != b"/healthz":
@@ -250,3 +252,10 @@ def mark(body: bytes) -> object:
     if "schema" in answer:
         return "model"
     return answer.get("code", answer.get("status"))
+
+
+def _rows_in(body: bytes | None) -> int:
+    try:
+        return len(json.loads(body or b"")["instances"])
+    except (ValueError, TypeError, KeyError):
+        return 0
