@@ -60,11 +60,11 @@ clients: $(INSTALLED) ## real clients and proxies against the service; INSTALL=1
 	@[ -z "$(INSTALL)" ] || tests/clients/install.sh
 	@$(BIN)/python -m pytest -m clients -n 1 $(or $(TESTS),tests/clients)
 
-lint: $(INSTALLED) ## ruff (lint, format) and mypy strict, over benchmarks and what tests share too
+lint: $(INSTALLED) ## ruff (lint, format) and mypy strict, over benchmarks and tests too
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	@MYPYPATH=client $(BIN)/mypy --strict client/ctr_afm_client
 	@MYPYPATH=.:client:benchmarks:benchmarks/promises:tests/support $(BIN)/mypy \
-	  benchmarks/*.py $(foreach folder,fits logs processes promises traffic,benchmarks/$(folder)/*.py) tests/support/*.py tests/conftest.py tests/unit tests/pages
+	  benchmarks/*.py $(foreach folder,fits logs processes promises traffic,benchmarks/$(folder)/*.py) tests/support/*.py tests/conftest.py tests/unit tests/integration tests/load tests/e2e tests/pages tests/clients/*.py
 
 bench: $(INSTALLED) ## the service beside a plain version of it, as a table
 	@$(BIN)/python benchmarks/serve.py

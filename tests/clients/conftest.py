@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def backends(commands: Commands, tiny_bundle: Bundle) -> Iterator[Callable[..., 
     commands.publish(tiny_bundle.directory)
     with ExitStack() as running:
 
-        def start(number: int = 2, workers: int = 2, **env: str) -> list[Serving]:
+        def start(number: int = 2, workers: int = 2, **env: Any) -> list[Serving]:
             found = [
                 running.enter_context(commands.serving(workers=workers, **env))
                 for _ in range(number)

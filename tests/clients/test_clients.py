@@ -7,11 +7,12 @@ import ssl
 import subprocess
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from certificates import certificate
+from commands import Commands
 from proxies import needed
 
 ROOT = Path(__file__).parents[2]
@@ -74,13 +75,13 @@ CLIENTS = {
 
 
 @pytest.fixture
-def body(tmp_path):
+def body(tmp_path: Path) -> Any:
     path = tmp_path / "body.json"
     path.write_text(json.dumps({"context": {"device": "ios"}, "candidates": [{"ad": "a1"}] * 2}))
     return path
 
 
-def said(client, service, body):
+def said(client: Any, service: Any, body: Any) -> Any:
     """What a client prints."""
     program = needed(client.run[0])
     for path in client.needs:
@@ -99,17 +100,17 @@ def said(client, service, body):
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_client_gets_its_hundred_answers(name, service, body):
+def test_a_client_gets_its_hundred_answers(name: Any, service: Any, body: Any) -> None:
     answers = Counter(said(CLIENTS[name], service, body).split("\n"))
     assert answers == {"200": 100, "": 1}, answers
 
 
-def test_wget_s_spider_finds_the_health_path(service):
+def test_wget_s_spider_finds_the_health_path(service: Any) -> None:
     run = [needed("wget"), "--spider", "--quiet", service.url + "/healthz"]
     assert subprocess.run(run).returncode == 0
 
 
-def test_ab_keeps_its_connections(service, body):
+def test_ab_keeps_its_connections(service: Any, body: Any) -> None:
     run = ("ab", "-k", "-n", "100", "-c", "4", "-p", "{body}", "-T", "application/json")
     report = said(Client((*run, "{url}/predict")), service, body)
     assert re.search(r"Complete requests: +100\n", report)
@@ -118,13 +119,13 @@ def test_ab_keeps_its_connections(service, body):
     assert "Non-2xx" not in report
 
 
-def test_hey_gets_200_alone(service, body):
+def test_hey_gets_200_alone(service: Any, body: Any) -> None:
     run = ("hey", "-n", "100", "-c", "10", "-m", "POST", "-T", "application/json", "-D", "{body}")
     report = said(Client((*run, "{url}/predict")), service, body)
     assert re.findall(r"\[(\d+)\]\s+(\d+) responses", report) == [("200", "100")]
 
 
-def test_wrk_loses_nothing(service, body):
+def test_wrk_loses_nothing(service: Any, body: Any) -> None:
     run = ("wrk", "-t1", "-c10", "-d1", "-s", str(SCRIPTS / "post.lua"), "{url}/predict")
     report = said(Client(run), service, body)
     found = re.search(r"asked\s+(\d+)\s+refused\s+(\d+)\s+lost\s+(\d+)", report)
@@ -132,10 +133,10 @@ def test_wrk_loses_nothing(service, body):
     assert (found[2], found[3]) == ("0", "0")
 
 
-def test_curl_asks_over_tls(commands, tmp_path, body):
+def test_curl_asks_over_tls(commands: Commands, tmp_path: Path, body: Any) -> None:
     made, key = certificate(tmp_path)
     trusted = ssl.create_default_context(cafile=str(made))
-    env = {"AFM_TLS_CERT": str(made), "AFM_TLS_KEY": str(key)}
+    env: dict[str, Any] = {"AFM_TLS_CERT": str(made), "AFM_TLS_KEY": str(key)}
     with commands.serving(workers=2, tls=trusted, **env) as served:
         asked = ("--cacert", str(made), "{url}/healthz?n=[1-100]")
         for version in ("--tls-max", "1.2"), ("--tlsv1.3",), ("--http2",):
@@ -143,7 +144,7 @@ def test_curl_asks_over_tls(commands, tmp_path, body):
             assert answers == {"200": 100, "": 1}
 
 
-def test_curl_asks_over_a_unix_socket(commands, tmp_path, body):
+def test_curl_asks_over_a_unix_socket(commands: Commands, tmp_path: Path, body: Any) -> None:
     path = tmp_path / "afm.sock"
     with commands.serving(workers=2, host=f"unix:{path}") as served:
         asked = ("--unix-socket", str(path), "http://here/healthz?n=[1-100]")

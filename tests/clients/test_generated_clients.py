@@ -188,7 +188,9 @@ GENERATORS: list[Callable[[Path, Path], list[object]]] = [
 
 
 @pytest.mark.parametrize("make", GENERATORS, ids=lambda make: make.__name__)
-def test_generated_client_sends_values_unchanged(make, document, recorded, tmp_path):
+def test_generated_client_sends_values_unchanged(
+    make: Any, document: Path, recorded: tuple[str, list[Any]], tmp_path: Path
+) -> None:
     address, bodies = recorded
     command = make(document, tmp_path)
     said = run(*command, address, cwd=tmp_path).split("\n")

@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,9 @@ LARGE = 4500  # candidates, of some 450 bytes each
 @pytest.mark.parametrize(
     ("rows", "times", "how"), [(2, 1000, "sync"), (2, 1000, "async"), (LARGE, 30, "sync")]
 )
-def test_the_jdk_s_client_gets_200_alone(service, tmp_path, rows, times, how):
+def test_the_jdk_s_client_gets_200_alone(
+    service: Any, tmp_path: Path, rows: Any, times: Any, how: Any
+) -> None:
     body = tmp_path / "body.json"
     row = {"ad": "a1", "price": 1.5, "interests": None} | (
         {"nothing": "x" * 400} if rows > 2 else {}

@@ -6,9 +6,12 @@ import threading
 import time
 from collections import Counter
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from commands import Commands
 from proxies import proxy
 
 CALLERS, A_SECOND = 8, 200
@@ -54,8 +57,12 @@ class Load:
 
 
 @pytest.mark.parametrize("way", ["nginx", "nginx, HTTP/1.0", "haproxy"])
-def test_rolling_restarts_fail_nobody(way, backends, commands, tmp_path):
-    settings = {"AFM_DRAIN_SECONDS": ""}  # an empty one is the default: what a user has
+def test_rolling_restarts_fail_nobody(
+    way: Any, backends: Any, commands: Commands, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {
+        "AFM_DRAIN_SECONDS": ""
+    }  # an empty one is the default: what a user has
     one, two = backends(2, **settings)
     kind = way.partition(",")[0]
     site = PLAIN if way != kind else None

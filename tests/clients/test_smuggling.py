@@ -8,9 +8,13 @@ import socket
 import threading
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from commands import Commands
+from model.bundle.bundle import Bundle
 from proxies import proxy
 from service.http.access.api_keys import make_key
 
@@ -35,7 +39,7 @@ OWN = json.dumps({"context": {"device": "ios"}, "candidates": [{"ad": "a1"}] * 2
 HEAD = "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 
 
-def attack(port):
+def attack(port: Any) -> Any:
     """The answers to one request whose body is another one."""
     inner = f"{HEAD}content-length: {len(WANTED)}\r\n\r\n".encode() + WANTED
     more = f"connection: upgrade\r\nupgrade: foo\r\ncontent-length: {len(inner)}\r\n\r\n"
@@ -49,15 +53,18 @@ def attack(port):
 
 
 @pytest.mark.parametrize("keys", [False, True])
-def test_through_nginx_each_caller_gets_its_own_answer(keys, commands, tiny_bundle, tmp_path):
+def test_through_nginx_each_caller_gets_its_own_answer(
+    keys: Any, commands: Commands, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
     commands.publish(tiny_bundle.directory)
-    headers, settings = {"content-type": "application/json"}, {}
+    headers = {"content-type": "application/json"}
+    settings: dict[str, Any] = {}
     if keys:
         headers["x-api-key"] = make_key(tmp_path / "keys", "shop", ["predict"])
         settings["AFM_API_KEYS"] = str(tmp_path / "keys")
     answers: Counter[tuple[int, int]] = Counter()
 
-    def ask(port):
+    def ask(port: Any) -> None:
         for _ in range(CALLERS // THREADS):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
             connection.request("POST", "/predict", OWN, headers)

@@ -10,8 +10,10 @@ import json
 import os
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -19,6 +21,7 @@ import pytest
 from traffic.load import request_bytes, run_counted_load, run_load
 
 from commands import Commands
+from model.bundle.bundle import Bundle
 
 PEAK_SECONDS, FLOOD_SECONDS, CALM_SECONDS = 2.0, 4.0, 2.0
 LATE = 1.0  # a queue of four times the peak would be three times as long as the flood
@@ -31,19 +34,19 @@ BODIES = [
 REQUESTS = [request_bytes("/predict", body) for body in BODIES]
 
 
-def at(rate, seconds):
+def at(rate: Any, seconds: Any) -> Any:
     """When requests are due."""
     return np.arange(int(rate * seconds)) / rate
 
 
-def processor_seconds(served):
+def processor_seconds(served: Any) -> Any:
     """What the worker has taken so far."""
     fields = Path(f"/proc/{served.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory, tiny_bundle):
+def served(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Bundle) -> Iterator[Any]:
     commands = Commands(tmp_path_factory.mktemp("overload"))
     commands.publish(tiny_bundle.directory)
     with commands.serving(AFM_MAX_WAIT_MS="100") as served:
@@ -54,20 +57,22 @@ def served(tmp_path_factory, tiny_bundle):
 class Asking(threading.Thread):
     """Asks now and then; keeps the status of each answer, and whether it says when to ask again."""
 
-    def __init__(self, url):
+    def __init__(self, url: Any) -> None:
         super().__init__()
         self.url = url
         self.over = threading.Event()
-        self.seen = set()
+        self.seen: set[Any] = set()
 
-    def run(self):
+    def run(self) -> None:
         with httpx.Client(timeout=30) as client:
             while not self.over.wait(0.05):
                 answer = client.post(self.url, json=BODIES[0])
                 self.seen.add((answer.status_code, "retry-after-ms" in answer.headers))
 
 
-def test_four_times_the_peak_is_answered_as_well_as_the_peak_and_the_rest_refused(served):
+def test_four_times_the_peak_is_answered_as_well_as_the_peak_and_the_rest_refused(
+    served: Any,
+) -> None:
     port = served.port
     with ExitStack() as held:
         for _ in range(IDLE):  # what is open counts for nothing

@@ -3,6 +3,10 @@
 import json
 import re
 import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from traffic.load import request_bytes, run_counted_load
 
 from altered import scale_output, whole
 from commands import Commands
+from model.bundle.bundle import Bundle
 from model.bundle.files import vocabulary_file
 from model.encoding import Slate
 from service.store.bundle_store import BundleStore
@@ -23,19 +28,19 @@ CONTEXT = {"device": "ios", "hour": 21, "interests": ["cars", "golf"]}
 REQUESTS = 60  # that differ; each asks by its number of rows which one it is
 
 
-def ads_of(number):
+def ads_of(number: Any) -> Any:
     """The ads of a request, none of which is in another one."""
     return [{"ad": f"a{(number + i) % 13}", "price": number + i / 100} for i in range(6 + number)]
 
 
-def body_of(number):
+def body_of(number: Any) -> Any:
     """Whole rows in every third one, else a context with its ads."""
     if number % 3 == 0:
         return {"instances": [CONTEXT | ad for ad in ads_of(number)]}
     return {"context": CONTEXT, "candidates": ads_of(number)}
 
 
-def answers_of(bundle):
+def answers_of(bundle: Any) -> Any:
     """What each request may be answered with: a context with its ads goes through either graph."""
     encoder, scorer = bundle.read_encoder(), bundle.read_scorer()
     found = []
@@ -52,10 +57,10 @@ def answers_of(bundle):
 
 
 @pytest.fixture(scope="module")
-def other(make_bundle, tmp_path_factory):
+def other(make_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A version whose vocabulary, graph and scores all differ from those of `make_bundle()`."""
 
-    def change(directory):
+    def change(directory: Any) -> None:
         path = directory / vocabulary_file("ad")
         body = json.loads(path.read_text())
         path.write_text(json.dumps(body | {"values": body["values"][::-1]}))
@@ -65,7 +70,9 @@ def other(make_bundle, tmp_path_factory):
     return whole(make_bundle(net="fm", seed=2), tmp_path_factory.mktemp("other") / "b", "b", change)
 
 
-def test_twenty_swaps_lose_no_answer_and_mix_no_versions(tmp_path, make_bundle, other):
+def test_twenty_swaps_lose_no_answer_and_mix_no_versions(
+    tmp_path: Path, make_bundle: Callable[..., Bundle], other: Any
+) -> None:
     commands = Commands(tmp_path)
     first = make_bundle(seed=1)
     expected = {bundle.version: answers_of(bundle) for bundle in (first, other)}
@@ -82,7 +89,7 @@ def test_twenty_swaps_lose_no_answer_and_mix_no_versions(tmp_path, make_bundle, 
             done = threading.Event()
             found = []
 
-            def load():
+            def load() -> None:
                 requests = [request_bytes("/predict", body_of(n)) for n in range(REQUESTS)]
                 while not done.is_set():
                     due = np.arange(int(RATE)) / RATE
@@ -92,7 +99,7 @@ def test_twenty_swaps_lose_no_answer_and_mix_no_versions(tmp_path, make_bundle, 
             loading.start()
             for version in versions:
                 store.activate(version, force=True)
-                served.wait_until("/metrics", lambda answer, v=version: on_both(answer, v))
+                served.wait_until("/metrics", partial(on_both, version=version))
             done.set()
             loading.join()
             log = served.log.read_text()
@@ -109,5 +116,5 @@ def test_twenty_swaps_lose_no_answer_and_mix_no_versions(tmp_path, make_bundle, 
     assert len(lives) == 2 * (SWAPS + 1)
 
 
-def on_both(answer, version):
+def on_both(answer: Any, version: Any) -> Any:
     return f'afm_live_version{{model="default",version="{version}"}} 2.0' in answer.text

@@ -21,7 +21,7 @@ OFTEN = Times(poll=0.05)
 
 @contextmanager
 def client_of(
-    redis_url: str,
+    redis_url: str | Path,
     tmp_path: Path,
     redis_timeout: float = 1.0,
     max_rows_in_flight: int | None = None,

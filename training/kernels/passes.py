@@ -54,7 +54,7 @@ class PlainPass:
     def __call__(self, ids: Tensor, values: Tensor, judged: Judged) -> float:
         """See `Pass`."""
         loss = judged.loss(self.net(ids, values))
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         return float(loss.detach())
 
 

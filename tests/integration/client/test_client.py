@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ctr_afm_client import (
@@ -17,25 +18,31 @@ from ctr_afm_client import (
 )
 
 from app_server import client_of
+from model.bundle.bundle import Bundle
 from scripted_server import FINE, answer, scripted, trickle
 from service.http.access.api_keys import make_key
+from service.store.bundle_store import BundleStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 from tiny import tiny_rows
 
 ROOT = Path(__file__).parents[3]
 ROWS = [{"ad": "a1"}, {"ad": "a2"}]
-GIVEN = {"timeout_ms": 30_000, "retry_share": 1.0}  # so long that no test waits for it
+GIVEN: dict[str, Any] = {
+    "timeout_ms": 30_000,
+    "retry_share": 1.0,
+}  # so long that no test waits for it
 BUSY = answer(429, retry_after_ms=5)
 
 
-def test_connections_are_used_again():
+def test_connections_are_used_again() -> None:
     with scripted(answer(200, FINE)) as server, Client(server.url, **GIVEN) as client:
         for _ in range(20):
             assert client.predict(ROWS).scores == [0.25, 0.75]
         assert (len(server.asked), server.connections, client.sent) == (20, 1, 20)
 
 
-def test_what_is_left_of_the_deadline_is_sent_with_each_request():
+def test_what_is_left_of_the_deadline_is_sent_with_each_request() -> None:
     fine = answer(200, FINE)
     with (
         scripted(fine, fine, BUSY, BUSY, fine) as server,
@@ -48,13 +55,13 @@ def test_what_is_left_of_the_deadline_is_sent_with_each_request():
         assert 30_000 >= left[0] > left[1] > left[2] > 0
 
 
-def test_what_is_shed_is_asked_again_after_the_time_that_the_server_names():
+def test_what_is_shed_is_asked_again_after_the_time_that_the_server_names() -> None:
     with scripted(BUSY, answer(200, FINE)) as server, Client(server.url, **GIVEN) as client:
         assert client.predict(ROWS).scores == [0.25, 0.75]
         assert (len(server.asked), client.retries) == (2, 1)
 
 
-def test_a_wait_beyond_the_deadline_is_not_waited():
+def test_a_wait_beyond_the_deadline_is_not_waited() -> None:
     late = answer(503, retry_after=3600)
     with scripted(late) as server, Client(server.url, **GIVEN) as client:
         with pytest.raises(Unavailable) as caught:
@@ -62,7 +69,7 @@ def test_a_wait_beyond_the_deadline_is_not_waited():
         assert (caught.value.wait, caught.value.status, len(server.asked)) == (3600, 503, 1)
 
 
-def test_retries_are_a_tenth_of_the_calls_at_most():
+def test_retries_are_a_tenth_of_the_calls_at_most() -> None:
     with scripted(BUSY) as server, Client(server.url, timeout_ms=30_000) as client:
         for calls in range(1, 101):
             with pytest.raises(Unavailable):
@@ -72,7 +79,7 @@ def test_retries_are_a_tenth_of_the_calls_at_most():
         assert client.sent == len(server.asked) == 110
 
 
-def test_a_broken_connection_is_asked_again_and_a_refusal_is_not():
+def test_a_broken_connection_is_asked_again_and_a_refusal_is_not() -> None:
     with scripted(b"", answer(200, FINE)) as server, Client(server.url, **GIVEN) as client:
         assert client.predict(ROWS).scores == [0.25, 0.75]
         assert client.retries == 1
@@ -97,7 +104,7 @@ def test_a_broken_connection_is_asked_again_and_a_refusal_is_not():
     ],
     ids=["500", "404", "504", "no json", "a byte at a time", "nothing"],
 )
-def test_a_fault_has_a_kind_and_a_fallback_is_marked_as_one(given, kind):
+def test_a_fault_has_a_kind_and_a_fallback_is_marked_as_one(given: Any, kind: Any) -> None:
     with scripted(given) as server:
         with Client(server.url, timeout_ms=150) as client, pytest.raises(kind):
             client.predict(ROWS)
@@ -107,7 +114,7 @@ def test_a_fault_has_a_kind_and_a_fallback_is_marked_as_one(given, kind):
         assert (type(found.fault), found.version) == (kind, None)
 
 
-def test_nobody_there_is_a_fault_of_the_connection():
+def test_nobody_there_is_a_fault_of_the_connection() -> None:
     with scripted(b"") as server:
         url = server.url
     with Client(url, **GIVEN) as client:
@@ -117,14 +124,14 @@ def test_nobody_there_is_a_fault_of_the_connection():
 
 
 def test_one_row_that_cannot_be_scored_gets_the_fallback_and_the_others_their_scores(
-    redis_url, tmp_path, tiny_bundle, store, bundles
-):
+    redis_url: str, tmp_path: Path, tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     key = make_key(tmp_path / "keys", "shop", ["predict"])
     rows = [{"ad": "a1"}, {"ad": "a2", "price": "dear"}, {"ad": "a3"}]
     with client_of(redis_url, tmp_path, api_keys=tmp_path / "keys") as served:
         url = str(served.base_url)
-        prior = {"fallback": lambda row: 0.5 if row["device"] == "ios" else 0.1}
+        prior: dict[str, Any] = {"fallback": lambda row: 0.5 if row["device"] == "ios" else 0.1}
         with Client(url, **GIVEN, **prior, api_key=key) as client:
             found = client.predict(rows, {"device": "ios"})
             fine = client.predict([rows[0], rows[2]], {"device": "ios"})
@@ -136,17 +143,18 @@ def test_one_row_that_cannot_be_scored_gets_the_fallback_and_the_others_their_sc
 
 
 def test_a_service_that_sheds_is_asked_within_the_budget_and_every_call_is_answered(
-    redis_url, tmp_path, tiny_bundle, store, bundles
-):
+    redis_url: str, tmp_path: Path, tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     rows = [{key: row[key] for key in row if key != "click"} for row in tiny_rows(500)]
-    calls, found = 160, []
+    calls: Any = 160
+    found: list[Any] = []
     with (
         client_of(redis_url, tmp_path, max_rows_in_flight=1) as served,
         Client(str(served.base_url), timeout_ms=5000, fallback=0.01) as client,
     ):
 
-        def ask():
+        def ask() -> None:
             found.extend(client.predict(rows) for _ in range(calls // 8))
 
         threads = [threading.Thread(target=ask) for _ in range(8)]
@@ -164,7 +172,7 @@ def test_a_service_that_sheds_is_asked_within_the_budget_and_every_call_is_answe
     assert all(one == scores[0] for one in scores)
 
 
-def test_a_closed_client_says_so_and_a_second_close_does_nothing():
+def test_a_closed_client_says_so_and_a_second_close_does_nothing() -> None:
     with scripted(answer(200, FINE)) as server:
         client = Client(server.url)
         client.close()
@@ -173,12 +181,12 @@ def test_a_closed_client_says_so_and_a_second_close_does_nothing():
             client.predict(ROWS)
 
 
-def test_an_address_that_is_none_is_refused(tmp_path):
+def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no address"):
         Client(tmp_path / "nobody")
 
 
-def test_a_bundle_without_the_service_is_one_line_that_says_what_to_install(tmp_path):
+def test_a_bundle_without_the_service_is_one_line_that_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "bundle").mkdir()
     script = (
         "import sys\n"
@@ -192,7 +200,7 @@ def test_a_bundle_without_the_service_is_one_line_that_says_what_to_install(tmp_
     assert "pip install 'ctr-afm[serve]'" in done.stderr.splitlines()[-1]
 
 
-def test_the_client_loads_nothing_of_the_service_and_needs_httpx2_alone():
+def test_the_client_loads_nothing_of_the_service_and_needs_httpx2_alone() -> None:
     script = "import sys, ctr_afm_client; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -206,10 +214,10 @@ def test_the_client_loads_nothing_of_the_service_and_needs_httpx2_alone():
     assert "httpx2" in loaded
 
 
-def test_a_call_on_an_event_loop_of_ones_own_works_too():
+def test_a_call_on_an_event_loop_of_ones_own_works_too() -> None:
     from ctr_afm_client import AsyncClient
 
-    async def ask(url):
+    async def ask(url: Any) -> Any:
         async with AsyncClient(url, **GIVEN) as client:
             return (await client.predict(ROWS)).scores
 

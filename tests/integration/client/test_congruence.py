@@ -4,14 +4,20 @@ import asyncio
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
 from ctr_afm_client import AsyncClient, Client, Refused
 
+from model.bundle.bundle import Bundle
 from service.http.app import create_app
 from service.http.wire.connection import Connection
 from service.settings import Settings
+from service.store.bundle_store import BundleStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 from tiny import tiny_rows
 
@@ -21,7 +27,14 @@ ADS = [{"ad": f"a{i % 14}", "price": i / 7} for i in range(60)]
 
 
 @pytest.fixture
-def addresses(redis_url, tmp_path, tiny_bundle, store, bundles, monkeypatch):
+def addresses(
+    redis_url: str,
+    tmp_path: Path,
+    tiny_bundle: Bundle,
+    store: VersionStore,
+    bundles: BundleStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Any]:
     """HTTP, a unix socket, and the bundle's directory."""
     monkeypatch.setenv("AFM_MODEL", "ads")  # the name that the bundle has in process
     monkeypatch.setenv("AFM_MAX_WAIT_MS", "60000")  # tests share their cores with other tests
@@ -51,9 +64,10 @@ def addresses(redis_url, tmp_path, tiny_bundle, store, bundles, monkeypatch):
 
 
 @pytest.fixture
-def clients(addresses):
+def clients(addresses: Any) -> Iterator[Any]:
     made = [Client(address, timeout_ms=60_000) for address in addresses]
-    local = made[-1]._client._http._transport.app  # the app that it calls
+    transport: Any = made[-1]._client._http._transport
+    local = transport.app  # the app that it calls
     endpoint = next(route.endpoint for route in local.routes if route.path == "/predict")
     endpoint._follower.status.live.scorer.rank_from = None
     yield made
@@ -61,7 +75,7 @@ def clients(addresses):
         client.close()
 
 
-def same(clients, call):
+def same(clients: Any, call: Any) -> Any:
     """What all of them give."""
     first, *others = [call(client) for client in clients]
     assert len(others) == 2
@@ -70,7 +84,7 @@ def same(clients, call):
     return first
 
 
-def test_predictions_are_equal_to_the_bit(clients):
+def test_predictions_are_equal_to_the_bit(clients: Any) -> None:
     found = same(clients, lambda client: client.predict(ROWS))
     assert len(found.probabilities) == len(set(map(id, found.scores))) == 2000
     assert not any(found.is_fallback)
@@ -79,7 +93,7 @@ def test_predictions_are_equal_to_the_bit(clients):
     assert len(set(of_ads.probabilities)) > 10
 
 
-def test_explanations_what_if_and_the_model_are_equal_to_the_bit(clients):
+def test_explanations_what_if_and_the_model_are_equal_to_the_bit(clients: Any) -> None:
     found = same(clients, lambda client: client.explain(ROWS[:150], top=None))
     assert len(found.explanations) == 150
     two = same(clients, lambda client: client.explain(ADS[:3], CONTEXT, top=2))
@@ -96,8 +110,8 @@ def test_explanations_what_if_and_the_model_are_equal_to_the_bit(clients):
 @pytest.mark.parametrize(
     "rows", [[{"ad": "a1"}, {"price": "dear"}], [{"nothing": 1}], [{"ad": "a1"}] * 5001, []]
 )
-def test_refusals_are_equal(clients, rows):
-    def refused(client):
+def test_refusals_are_equal(clients: Any, rows: Any) -> None:
+    def refused(client: Any) -> Any:
         with pytest.raises(Refused) as caught:
             client.predict(rows)
         error = caught.value
@@ -106,8 +120,8 @@ def test_refusals_are_equal(clients, rows):
     assert same(clients, refused)[1] in (413, 422)
 
 
-def test_the_asynchronous_client_is_the_same(clients, addresses):
-    async def ask(address):
+def test_the_asynchronous_client_is_the_same(clients: Any, addresses: Any) -> None:
+    async def ask(address: Any) -> Any:
         async with AsyncClient(address, timeout_ms=60_000) as client:
             many = await asyncio.gather(*(client.predict(ROWS[:50]) for _ in range(20)))
             return [one.scores for one in many]

@@ -3,10 +3,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
+from commands import Commands
+from model.bundle.bundle import Bundle
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
 
@@ -14,7 +18,7 @@ SEEDED = {"fit": "--seed", "tune": "--seed", "compare": "--seeds", "simulate": "
 
 
 @pytest.fixture
-def home(tmp_path):
+def home(tmp_path: Path) -> Any:
     rows = [
         {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
         for row in tiny_rows(300)
@@ -25,7 +29,7 @@ def home(tmp_path):
     return tmp_path
 
 
-def seeded(home, command, seed):
+def seeded(home: Any, command: Any, seed: Any) -> Any:
     """The command's exit status, on the log of `home`."""
     files = ["--schema", home / "schema.toml", "--config", home / "fast.toml"]
     arguments = {
@@ -41,7 +45,9 @@ def seeded(home, command, seed):
 @pytest.mark.parametrize(
     "seed", ["-1", "x", "1.5", "", str(2**63), pytest.param("9" * 5000, id="5000 digits")]
 )
-def test_a_bad_seed_is_one_line_and_leaves_nothing(home, capsys, command, seed):
+def test_a_bad_seed_is_one_line_and_leaves_nothing(
+    home: Path, capsys: pytest.CaptureFixture[str], command: Any, seed: Any
+) -> None:
     assert seeded(home, command, seed) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -51,12 +57,12 @@ def test_a_bad_seed_is_one_line_and_leaves_nothing(home, capsys, command, seed):
 
 
 @pytest.mark.parametrize("command", SEEDED)
-def test_the_largest_seed_is_one_like_the_others(home, command):
+def test_the_largest_seed_is_one_like_the_others(home: Path, command: Any) -> None:
     assert seeded(home, command, str(2**63 - 1)) == 0
     assert (home / "out").exists()
 
 
-def unread(module, *arguments, env=os.environ):
+def unread(module: Any, *arguments: Any, env: Any = os.environ) -> Any:
     """A command in a process of its own, whose stdout nobody reads."""
     ours, theirs = os.pipe()
     os.close(ours)
@@ -70,29 +76,31 @@ def unread(module, *arguments, env=os.environ):
         )
 
 
-def test_an_evaluation_that_nobody_reads_ends_without_a_word(home, tiny_bundle):
+def test_an_evaluation_that_nobody_reads_ends_without_a_word(
+    home: Path, tiny_bundle: Bundle
+) -> None:
     done = unread("training.cli", "evaluate", tiny_bundle.directory, home / "log.csv")
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_versions_that_nobody_reads_end_without_a_word(commands):
+def test_versions_that_nobody_reads_end_without_a_word(commands: Commands) -> None:
     done = unread("service.cli", "versions", env=commands.env)
     assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize("module", ["training.cli", "service.cli"])
-def test_help_that_nobody_reads_ends_without_a_word(module):
+def test_help_that_nobody_reads_ends_without_a_word(module: Any) -> None:
     done = unread(module, "--help")
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_an_error_is_told_to_those_who_read_stderr_alone(tmp_path):
+def test_an_error_is_told_to_those_who_read_stderr_alone(tmp_path: Path) -> None:
     done = unread("training.cli", "evaluate", tmp_path / "none", "log.csv")
     assert done.returncode == 2
     assert str(tmp_path / "none") in done.stderr
 
 
-def test_a_stdout_that_was_closed_from_the_start_is_no_error(tmp_path):
+def test_a_stdout_that_was_closed_from_the_start_is_no_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "training.cli", "simulate", "--rows", "100"]
     command += ["--out", str(tmp_path / "out")]
     done = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], capture_output=True)

@@ -4,6 +4,8 @@ import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,13 +17,15 @@ from service.errors import SettingsError
 from until import until
 
 
-def free_port():
+def free_port() -> Any:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def test_the_page_of_the_made_up_model_is_served_whatever_redis_is_named(tmp_path, tiny_bundle):
+def test_the_page_of_the_made_up_model_is_served_whatever_redis_is_named(
+    tmp_path: Path, tiny_bundle: Bundle
+) -> None:
     port, home = free_port(), tmp_path / "afm"
     shutil.copytree(tiny_bundle.directory, home / "demo" / "bundle")
     env = {
@@ -38,7 +42,7 @@ def test_the_page_of_the_made_up_model_is_served_whatever_redis_is_named(tmp_pat
         assert process.stdout.readline().decode().startswith(f"open http://127.0.0.1:{port}/ to ")
         url = f"http://127.0.0.1:{port}"
 
-        def ready():
+        def ready() -> Any:
             try:
                 return httpx.get(f"{url}/readyz").status_code == 200
             except httpx.TransportError:
@@ -59,14 +63,18 @@ def test_the_page_of_the_made_up_model_is_served_whatever_redis_is_named(tmp_pat
         process.stdout.close()
 
 
-def test_its_model_is_drawn_and_fitted_once(tmp_path, monkeypatch):
+def test_its_model_is_drawn_and_fitted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bundle = fitted(tmp_path, rows=2000)
     assert Bundle.open(bundle).schema.fields
     monkeypatch.setattr(service.demo, "_train", None)  # which would fail
     assert fitted(tmp_path) == bundle
 
 
-def test_without_the_trainer_one_line_says_what_to_install(tmp_path, monkeypatch):
+def test_without_the_trainer_one_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "training", None)
     with pytest.raises(SettingsError, match=r"pip install 'ctr-afm\[serve,train\]'"):
         fitted(tmp_path)

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -25,7 +27,7 @@ batch = 128
 """
 
 
-def write_csv(path, rows):
+def write_csv(path: Any, rows: Any) -> None:
     cells = [
         {name: "|".join(v) if isinstance(v, list) else v for name, v in row.items()} for row in rows
     ]
@@ -33,7 +35,7 @@ def write_csv(path, rows):
 
 
 @pytest.fixture
-def home(tmp_path):
+def home(tmp_path: Path) -> Any:
     write_csv(tmp_path / "log.csv", tiny_rows())
     write_csv(tmp_path / "test.csv", tiny_rows(400, seed=9))
     (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
@@ -41,13 +43,13 @@ def home(tmp_path):
     return tmp_path
 
 
-def compare(home, *more):
+def compare(home: Any, *more: Any) -> Any:
     arguments = ["--schema", home / "schema.toml", "--config", home / "fast.toml"]
     arguments += ["--out", home / "out", *more]
     return main(["compare", str(home / "log.csv"), *map(str, arguments)])
 
 
-def test_two_nets_with_two_seeds_end_to_end(home, capsys):
+def test_two_nets_with_two_seeds_end_to_end(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--nets", "lr,fm", "--seeds", "1,2", "--test", home / "test.csv")
     assert compare(home, *options) == 0
     out = home / "out"
@@ -96,7 +98,7 @@ def test_two_nets_with_two_seeds_end_to_end(home, capsys):
     assert "One split; rows: 539 train, 61 valid, 400 test. Seeds: 1, 2." in page
 
 
-def test_the_runs_share_one_split_and_differ_by_seed_alone(home):
+def test_the_runs_share_one_split_and_differ_by_seed_alone(home: Path) -> None:
     assert compare(home, "--nets", "fm", "--seeds", "3,4") == 0
     first, second = (Bundle.open(home / "out" / f"fm-{seed}") for seed in (3, 4))
     same = ["schema.toml", "vocabulary/ad.json", "vocabulary/price.json"]
@@ -109,7 +111,7 @@ def test_the_runs_share_one_split_and_differ_by_seed_alone(home):
     assert rows[0] == rows[1]
 
 
-def test_nfm_and_both_kinds_of_afm_are_held_to_fm_where_no_nets_are_named(home):
+def test_nfm_and_both_kinds_of_afm_are_held_to_fm_where_no_nets_are_named(home: Path) -> None:
     assert compare(home, "--seeds", "1") == 0
     results = json.loads((home / "out" / "results.json").read_text())
     assert results["nets"] == ["fm", "nfm", "afm", "afm+"]
@@ -117,7 +119,7 @@ def test_nfm_and_both_kinds_of_afm_are_held_to_fm_where_no_nets_are_named(home):
     assert held == {"nfm", "afm", "afm+"}
 
 
-def test_without_test_rows_the_report_says_that_valid_flatters(home):
+def test_without_test_rows_the_report_says_that_valid_flatters(home: Path) -> None:
     assert compare(home, "--nets", "lr,fm", "--seeds", "1") == 0
     page = (home / "out" / "report.html").read_text()
     assert "There were no test rows" in page
@@ -137,7 +139,9 @@ def test_without_test_rows_the_report_says_that_valid_flatters(home):
         (("--test", "none.csv"), "none.csv"),
     ],
 )
-def test_bad_input_costs_one_line_and_leaves_nothing(home, capsys, options, says):
+def test_bad_input_costs_one_line_and_leaves_nothing(
+    home: Path, capsys: pytest.CaptureFixture[str], options: Any, says: Any
+) -> None:
     before = sorted(path.name for path in home.iterdir())
     assert compare(home, *options) == 2
     printed = capsys.readouterr()
@@ -147,7 +151,9 @@ def test_bad_input_costs_one_line_and_leaves_nothing(home, capsys, options, says
     assert sorted(path.name for path in home.iterdir()) == before
 
 
-def test_an_out_directory_that_exists_is_kept(home, capsys):
+def test_an_out_directory_that_exists_is_kept(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (home / "out").mkdir()
     (home / "out" / "mine").write_text("kept")
     assert compare(home) == 2
@@ -155,7 +161,7 @@ def test_an_out_directory_that_exists_is_kept(home, capsys):
     assert [path.name for path in (home / "out").iterdir()] == ["mine"]
 
 
-def test_ctrl_c_leaves_nothing(home):
+def test_ctrl_c_leaves_nothing(home: Path) -> None:
     ended = interrupted(home, "compare", "out")
     assert ended.status == 130, ended.err
     assert "interrupted, nothing written" in ended.err
@@ -163,7 +169,9 @@ def test_ctrl_c_leaves_nothing(home):
     assert not [path for path in home.iterdir() if "out" in path.name]
 
 
-def test_the_price_of_explanation_is_the_paired_gap_to_lightgbm(home, capsys):
+def test_the_price_of_explanation_is_the_paired_gap_to_lightgbm(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("lightgbm", reason="needs the extra lightgbm")
     write_csv(home / "log.csv", tiny_rows(3000))
     options = ("--nets", "lr", "--seeds", "1", "--test", home / "test.csv")
@@ -183,7 +191,9 @@ def test_the_price_of_explanation_is_the_paired_gap_to_lightgbm(home, capsys):
     assert line[1:] in (home / "out" / "report.html").read_text()
 
 
-def test_lightgbm_that_is_not_installed_is_asked_for(home, capsys, monkeypatch):
+def test_lightgbm_that_is_not_installed_is_asked_for(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     assert compare(home, "--nets", "lr", "--against", "lightgbm") == 2
     error = "afm-train: --against lightgbm: pip install 'ctr-afm[lightgbm]' first\n"

@@ -1,7 +1,9 @@
 """`afm-train folds`, and the share of a log that `fit` tests on, called as a user calls them."""
 
 import json
+from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 import polars as pl
 import pytest
@@ -12,7 +14,7 @@ from training.cli import main
 
 
 @pytest.fixture
-def given(tmp_path):
+def given(tmp_path: Path) -> Any:
     rows = [row | {"interests": None} for row in tiny_rows(600)]
     pl.DataFrame(rows, infer_schema_length=None).write_csv(tmp_path / "log.csv")
     (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
@@ -21,7 +23,9 @@ def given(tmp_path):
     return [str(tmp_path / word) if "." in word else word for word in words]
 
 
-def test_folds_print_the_spread_of_their_figures(given, tmp_path, capsys):
+def test_folds_print_the_spread_of_their_figures(
+    given: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "folds"
     assert main(["folds", *given, "--net", "lr", "--folds", "3", "--out", str(out)]) == 0
     figures = json.loads((out / "folds.json").read_text())
@@ -33,7 +37,9 @@ def test_folds_print_the_spread_of_their_figures(given, tmp_path, capsys):
     assert expected in capsys.readouterr().out
 
 
-def test_fit_tests_on_a_share_of_its_log(given, tmp_path, capsys):
+def test_fit_tests_on_a_share_of_its_log(
+    given: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = [*given, "--net", "lr", "--out", str(tmp_path / "bundle"), "--test-share", "0.25"]
     assert main(["fit", *words]) == 0
     tested = Bundle.open(tmp_path / "bundle").manifest.metrics["test"]["rows"]

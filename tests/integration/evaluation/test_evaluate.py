@@ -1,6 +1,8 @@
 """`afm-train evaluate` with intervals and slices, called as a user calls it."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -13,20 +15,20 @@ from training.cli import main
 from training.data.read_log import read_log
 
 
-def cells(row):
+def cells(row: Any) -> Any:
     return {name: "|".join(v) if isinstance(v, list) else v for name, v in row.items()}
 
 
 @pytest.fixture
-def log(tmp_path):
+def log(tmp_path: Path) -> Any:
     path = tmp_path / "log.csv"
     pl.DataFrame([cells(row) for row in tiny_rows()], infer_schema_length=None).write_csv(path)
     return path
 
 
 @pytest.fixture
-def evaluate(tiny_bundle, log, capsys):
-    def run(*options, data=log):
+def evaluate(tiny_bundle: Bundle, log: Any, capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(*options: Any, data: Any = log) -> Any:
         code = main(["evaluate", str(tiny_bundle.directory), str(data), *map(str, options)])
         printed = capsys.readouterr()
         return code, json.loads(printed.out) if printed.out else None, printed.err
@@ -34,7 +36,7 @@ def evaluate(tiny_bundle, log, capsys):
     return run
 
 
-def test_every_figure_has_an_interval_around_it(evaluate):
+def test_every_figure_has_an_interval_around_it(evaluate: Any) -> None:
     code, measured, err = evaluate()
     assert (code, err) == (0, "")
     assert measured["intervals"].keys() == set(NAMES)
@@ -46,14 +48,14 @@ def test_every_figure_has_an_interval_around_it(evaluate):
         assert low < measured[name] < high, name
 
 
-def test_more_resamples_do_not_move_the_figures_and_none_give_no_intervals(evaluate):
+def test_more_resamples_do_not_move_the_figures_and_none_give_no_intervals(evaluate: Any) -> None:
     plain, fifty = evaluate("--bootstrap", 0)[1], evaluate("--bootstrap", 50)[1]
     assert "intervals" not in plain
     assert fifty.pop("intervals")
     assert fifty == plain
 
 
-def test_slices_add_up_to_the_whole(evaluate):
+def test_slices_add_up_to_the_whole(evaluate: Any) -> None:
     measured = evaluate("--by", "device", "--bootstrap", 20)[1]
     slices = measured["slices"]
     assert {part["value"] for part in slices} == {"ios", "android", "web"}
@@ -65,7 +67,7 @@ def test_slices_add_up_to_the_whole(evaluate):
     assert all(part["intervals"].keys() == set(NAMES) for part in slices)
 
 
-def test_a_slice_names_the_ten_most_frequent_values_missing_and_others(evaluate):
+def test_a_slice_names_the_ten_most_frequent_values_missing_and_others(evaluate: Any) -> None:
     slices = evaluate("--by", "hour", "--bootstrap", 0)[1]["slices"]
     values = [part["value"] for part in slices]
     assert len(values) == 12
@@ -76,7 +78,9 @@ def test_a_slice_names_the_ten_most_frequent_values_missing_and_others(evaluate)
     assert rows == sorted((hours.count(int(value)) for value in values[:10]), reverse=True)
 
 
-def test_a_slice_of_one_class_leaves_its_ranking_undefined_and_is_named(evaluate, tmp_path):
+def test_a_slice_of_one_class_leaves_its_ranking_undefined_and_is_named(
+    evaluate: Any, tmp_path: Path
+) -> None:
     rows = [cells(row | {"device": "tv", "click": 0}) for row in tiny_rows(5)]
     rows += [cells(row) for row in tiny_rows(200)]
     path = tmp_path / "one-class.csv"
@@ -95,14 +99,16 @@ def test_a_slice_of_one_class_leaves_its_ranking_undefined_and_is_named(evaluate
         (("--bootstrap", "-1"), "--bootstrap -1"),
     ],
 )
-def test_bad_options_cost_one_line(evaluate, options, says):
+def test_bad_options_cost_one_line(evaluate: Any, options: Any, says: Any) -> None:
     code, measured, err = evaluate(*options)
     assert (code, measured) == (2, None)
     assert err.count("\n") == 1
     assert says in err
 
 
-def test_groups_of_the_schema_are_drawn_whole(tmp_path, capsys):
+def test_groups_of_the_schema_are_drawn_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = tiny_rows(300)
     repeated = [
         cells(row) | {"visit": f"visit-{i:03}"} for i, row in enumerate(rows) for _ in range(8)
@@ -130,7 +136,7 @@ def test_groups_of_the_schema_are_drawn_whole(tmp_path, capsys):
     assert 2 < widths[0] / widths[1] < 4
 
 
-def test_slices_may_be_by_a_column_that_is_no_field(evaluate, tmp_path):
+def test_slices_may_be_by_a_column_that_is_no_field(evaluate: Any, tmp_path: Path) -> None:
     rows = [cells(row) | {"site": f"s{n % 3}"} for n, row in enumerate(tiny_rows())]
     path = tmp_path / "sites.csv"
     pl.DataFrame(rows, infer_schema_length=None).write_csv(path)

@@ -1,10 +1,13 @@
 """Pair terms of real nets, added up by field and by value, against loops over explanations."""
 
 from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
+from model.bundle.bundle import Bundle
 from model.encoding import Encoded
 from model.explanation import Explainer
 from model.schema import Schema
@@ -19,12 +22,12 @@ ROWS = tiny_rows(150, seed=5)
 
 
 @pytest.fixture(params=["fm", "afm"])
-def bundle(request, make_bundle):
+def bundle(request: Any, make_bundle: Callable[..., Bundle]) -> Any:
     return make_bundle(request.param)
 
 
 @pytest.fixture
-def explained(bundle):
+def explained(bundle: Any) -> Any:
     """Every present pair of every row: (fields, values, attention, contribution, |R|)."""
     encoder, scorer = bundle.read_encoder(), bundle.read_scorer()
     explanations = Explainer(encoder, scorer).explain(ROWS, encoder.encode(ROWS), None)
@@ -39,7 +42,7 @@ def explained(bundle):
     ]
 
 
-def test_means_by_field_are_those_of_the_pairs_in_explanations(bundle, explained):
+def test_means_by_field_are_those_of_the_pairs_in_explanations(bundle: Any, explained: Any) -> None:
     encoder = bundle.read_encoder()
     found = by_fields(pair_terms(bundle.read_scorer(), encoder.encode(ROWS)), encoder)
     sizes, weights = defaultdict(list), defaultdict(list)
@@ -61,7 +64,7 @@ def test_means_by_field_are_those_of_the_pairs_in_explanations(bundle, explained
     assert (found.attention is None) == (bundle.manifest.net == "fm")
 
 
-def test_means_by_value_are_those_of_the_pairs_in_explanations(bundle, explained):
+def test_means_by_value_are_those_of_the_pairs_in_explanations(bundle: Any, explained: Any) -> None:
     encoder = bundle.read_encoder()
     terms = pair_terms(bundle.read_scorer(), encoder.encode(ROWS))
     found = by_values(terms, encoder, bundle.read_vocabularies(), most=10_000, fewest=5)
@@ -82,7 +85,7 @@ def test_means_by_value_are_those_of_the_pairs_in_explanations(bundle, explained
     assert found[:3] == by_values(terms, encoder, bundle.read_vocabularies(), most=3, fewest=5)
 
 
-def test_values_rarer_than_their_fields_min_count_are_not_shown(bundle):
+def test_values_rarer_than_their_fields_min_count_are_not_shown(bundle: Any) -> None:
     encoder = bundle.read_encoder()
     terms = pair_terms(bundle.read_scorer(), encoder.encode(ROWS))
     fields = dict(bundle.schema.fields)
@@ -94,7 +97,7 @@ def test_values_rarer_than_their_fields_min_count_are_not_shown(bundle):
     assert not any("ad" in one.fields for one in found)
 
 
-def test_two_values_of_one_field_are_one_pair_whatever_their_order(bundle):
+def test_two_values_of_one_field_are_one_pair_whatever_their_order(bundle: Any) -> None:
     encoder = bundle.read_encoder()
     rows = [{"interests": ["cars", "food"]}, {"interests": ["food", "cars"]}] * 10
     terms = pair_terms(bundle.read_scorer(), encoder.encode(rows))
@@ -104,19 +107,21 @@ def test_two_values_of_one_field_are_one_pair_whatever_their_order(bundle):
     assert pair.rows == 20
 
 
-def test_a_net_without_pairs_has_no_pair_terms(make_bundle):
+def test_a_net_without_pairs_has_no_pair_terms(make_bundle: Callable[..., Bundle]) -> None:
     bundle = make_bundle("lr")
     assert pair_terms(bundle.read_scorer(), bundle.read_encoder().encode(ROWS)) is None
 
 
-def test_a_logit_that_is_not_the_sum_of_its_terms_gives_none(make_bundle):
+def test_a_logit_that_is_not_the_sum_of_its_terms_gives_none(
+    make_bundle: Callable[..., Bundle],
+) -> None:
     bundle = make_bundle("fm")
     scorer = bundle.read_scorer()
     scorer.bias += 0.01
     assert pair_terms(scorer, bundle.read_encoder().encode(ROWS)) is None
 
 
-def test_a_sample_is_of_whole_rows_each_once_and_the_same_for_a_seed():
+def test_a_sample_is_of_whole_rows_each_once_and_the_same_for_a_seed() -> None:
     rows = Encoded(np.arange(200).reshape(100, 2), np.arange(200, dtype=np.float32).reshape(100, 2))
     drawn = sample(rows, seed=1, rows=30)
     assert len(np.unique(drawn.ids[:, 0])) == 30
@@ -125,7 +130,7 @@ def test_a_sample_is_of_whole_rows_each_once_and_the_same_for_a_seed():
     assert sample(rows, seed=1, rows=100) is rows
 
 
-def test_a_value_of_each_kind_of_vocabulary_has_a_name():
+def test_a_value_of_each_kind_of_vocabulary_has_a_name() -> None:
     assert value_name(Vocabulary(("a", "b")), 1) == "b"
     bins = Bins((1.0, 2.5))
     assert [value_name(bins, i) for i in range(3)] == ["below 1", "1 to 2.5", "2.5 and more"]
@@ -136,15 +141,15 @@ def test_a_value_of_each_kind_of_vocabulary_has_a_name():
     assert value_name(Scaler(0.0, 1.0), 0) == "any number"
 
 
-def test_coverage_counts_missing_rows_and_unknown_values(tiny_bundle):
+def test_coverage_counts_missing_rows_and_unknown_values(tiny_bundle: Bundle) -> None:
     encoder = tiny_bundle.read_encoder()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"device": "ios", "interests": ["cars", "new"], "price": 0.0},
         {"device": "fridge", "interests": ["food"], "price": None},
         {"device": None, "interests": None, "hour": 3},
         {"device": "web", "interests": []},
     ]
-    found = coverage(encoder.encode(rows), encoder)
+    found: Any = coverage(encoder.encode(rows), encoder)
     assert found["device"] == (0.25, pytest.approx(1 / 3))
     assert found["interests"] == (0.5, pytest.approx(1 / 3))
     assert found["hour"].missing == 0.75  # absent is missing, too

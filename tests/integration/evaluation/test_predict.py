@@ -1,10 +1,13 @@
 """`afm-train predict` into places that cannot be written; what it writes is test_fit's."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
+from model.bundle.bundle import Bundle
 from tiny import tiny_rows
 from training.cli import main
 
@@ -19,8 +22,8 @@ from training.cli import main
     ],
 )
 def test_a_place_that_cannot_be_written_costs_one_line_that_says_why(
-    tiny_bundle, tmp_path, capsys, out, says
-):
+    tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], out: Any, says: Any
+) -> None:
     rows = [row | {"interests": None} for row in tiny_rows(20)]
     pl.DataFrame(rows, infer_schema_length=None).write_csv(tmp_path / "log.csv")
     (tmp_path / "file").write_text("")
@@ -33,7 +36,9 @@ def test_a_place_that_cannot_be_written_costs_one_line_that_says_why(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_kept_columns_stand_before_the_scores_whatever_the_logs_form(tiny_bundle, tmp_path):
+def test_kept_columns_stand_before_the_scores_whatever_the_logs_form(
+    tiny_bundle: Bundle, tmp_path: Path
+) -> None:
     rows = [row | {"id": f"r{n}", "n": n} for n, row in enumerate(tiny_rows(20))]
     lists = [row["interests"] for row in rows]
     as_text = [None if cell is None else "|".join(cell) for cell in lists]
@@ -59,7 +64,7 @@ def test_kept_columns_stand_before_the_scores_whatever_the_logs_form(tiny_bundle
     assert scores[0] == scores[1] == scores[2]
 
 
-def test_several_files_are_scored_as_one_log(tiny_bundle, tmp_path):
+def test_several_files_are_scored_as_one_log(tiny_bundle: Bundle, tmp_path: Path) -> None:
     rows = [row | {"interests": None} for row in tiny_rows(30)]
     frame = pl.DataFrame(rows, infer_schema_length=None)
     frame[:10].write_csv(tmp_path / "1.csv")
@@ -78,8 +83,8 @@ def test_several_files_are_scored_as_one_log(tiny_bundle, tmp_path):
 
 
 def test_a_column_that_is_not_there_or_has_the_scores_name_is_not_kept(
-    tiny_bundle, tmp_path, capsys
-):
+    tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [row | {"interests": None} for row in tiny_rows(5)]
     pl.DataFrame(rows, infer_schema_length=None).write_csv(tmp_path / "log.csv")
     for column, says in (("id", "no column 'id'"), ("probability", "cannot be kept")):

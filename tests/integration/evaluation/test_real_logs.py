@@ -1,6 +1,7 @@
 """Real logs, from the raw file through a drafted schema to what a net reads."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def path_of(test_data: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("name", LOGS)
-def test_a_drafted_schema_takes_a_real_log_to_ids_and_values(test_data, name):
+def test_a_drafted_schema_takes_a_real_log_to_ids_and_values(test_data: Path, name: Any) -> None:
     label, drop, rows, clicks = LOGS[name]
     text = draft_schema(path_of(test_data, name), label, drop=drop)
     assert "LEAK" not in text
@@ -45,7 +46,7 @@ def test_a_drafted_schema_takes_a_real_log_to_ids_and_values(test_data, name):
     assert encoded.ids.max() < encoder.rows
 
 
-def test_every_kdd_column_is_an_id_and_keeps_its_digits(test_data):
+def test_every_kdd_column_is_an_id_and_keeps_its_digits(test_data: Path) -> None:
     path = path_of(test_data, "kdd")
     schema = Schema.parse(draft_schema(path, "click", drop=["impression"]))
     assert {field.kind for field in schema.fields.values()} == {"categorical"}
@@ -53,7 +54,7 @@ def test_every_kdd_column_is_an_id_and_keeps_its_digits(test_data):
     assert "10710025208886284288" in read_log(path, schema).columns["url_hash"]
 
 
-def test_coupon_is_readable_fields_less_the_constant(test_data):
+def test_coupon_is_readable_fields_less_the_constant(test_data: Path) -> None:
     text = draft_schema(path_of(test_data, "coupon"), "Y")
     schema = Schema.parse(text)
     assert len(schema.fields) == 24
@@ -63,13 +64,13 @@ def test_coupon_is_readable_fields_less_the_constant(test_data):
     assert "99.1% missing" in text
 
 
-def test_bank_has_numbers_where_numbers_are_amounts(test_data):
+def test_bank_has_numbers_where_numbers_are_amounts(test_data: Path) -> None:
     schema = Schema.parse(draft_schema(path_of(test_data, "bank"), "y", drop=["duration"]))
     numeric = {name for name, field in schema.fields.items() if field.kind == "numeric"}
     assert numeric == {"age", "balance", "campaign", "pdays", "previous"}
 
 
-def test_a_timestamp_makes_a_split_by_time(test_data):
+def test_a_timestamp_makes_a_split_by_time(test_data: Path) -> None:
     path = path_of(test_data, "obd")
     schema = Schema.parse(draft_schema(path, "click", time="timestamp"))
     train, held = split(read_log(path, schema), schema, share=0.1)
@@ -79,20 +80,20 @@ def test_a_timestamp_makes_a_split_by_time(test_data):
     assert len(held) == pytest.approx(6_000, rel=0.1)
 
 
-def test_bank_s_duration_is_no_leak_but_asked_about(test_data):
+def test_bank_s_duration_is_no_leak_but_asked_about(test_data: Path) -> None:
     text = draft_schema(path_of(test_data, "bank"), "y")
     assert "LEAK" not in text
     above = text.partition("\n[fields.duration]")[0].rpartition("\n")[2]
     assert "alone it ranks the label with AUC 0.81: known before the click?" in above
 
 
-def test_a_time_of_day_becomes_a_field_and_the_time_none(test_data):
+def test_a_time_of_day_becomes_a_field_and_the_time_none(test_data: Path) -> None:
     schema = Schema.parse(draft_schema(path_of(test_data, "obd"), "click"))
     assert "timestamp" not in schema.fields
     assert schema.fields["timestamp_hour"].part == "hour"
 
 
-def test_frappe_s_ids_are_categories_and_its_items_no_leak(test_data):
+def test_frappe_s_ids_are_categories_and_its_items_no_leak(test_data: Path) -> None:
     text = draft_schema(test_data / "frappe" / "train.csv.gz", "label")
     assert "LEAK" not in text
     assert {field.kind for field in Schema.parse(text).fields.values()} == {"categorical"}

@@ -1,5 +1,8 @@
 """Torch and onnxruntime agree on each graph of each net, or the gate refuses it."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -23,7 +26,9 @@ FIELDS, CANDIDATE = TINY_SLOTS, TINY_ADS
 V, F = 70, len(FIELDS)
 
 
-def exported(directory, name="afm", rows=V, calibration=None, embedding=4):
+def exported(
+    directory: Any, name: Any = "afm", rows: Any = V, calibration: Any = None, embedding: Any = 4
+) -> Any:
     torch.manual_seed(0)
     sizes = NetSizes(embedding=embedding, attention=4, ffm_embedding=embedding)
     net = build(name, rows, FIELDS, sizes)
@@ -35,20 +40,20 @@ def exported(directory, name="afm", rows=V, calibration=None, embedding=4):
     return net, Scorer(directory, dimensions, float(net.bias.detach()), CANDIDATE)
 
 
-def rows(count, seed=0, top=V):
+def rows(count: Any, seed: Any = 0, top: Any = V) -> Any:
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(count, F)).astype(np.float32)
     values[rng.random((count, F)) < 0.3] = 0
     return Encoded(rng.integers(0, top, (count, F)), values)
 
 
-def cases():
+def cases() -> Any:
     real = rows(300)
     return edge_cases(real.ids, real.values, np.arange(F) * 10, V, CANDIDATE)
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_torch_and_onnxruntime_agree_on_every_edge_case(tmp_path, name):
+def test_torch_and_onnxruntime_agree_on_every_edge_case(tmp_path: Path, name: Any) -> None:
     net, scorer = exported(tmp_path, name)
     named = {
         *(f"batch of {size}" for size in (1, 2, 7, 1000)),
@@ -62,7 +67,7 @@ def test_torch_and_onnxruntime_agree_on_every_edge_case(tmp_path, name):
     assert check_parity(net, Calibration(), scorer, cases()) <= 1e-5
 
 
-def test_the_explain_graph_gives_what_the_net_has(tmp_path):
+def test_the_explain_graph_gives_what_the_net_has(tmp_path: Path) -> None:
     given = {}
     for name in NETS:
         (tmp_path / name).mkdir()
@@ -80,7 +85,7 @@ def test_the_explain_graph_gives_what_the_net_has(tmp_path):
     }
 
 
-def test_the_gate_looks_at_linear_terms_where_there_are_no_pairs_to_add_up(tmp_path):
+def test_the_gate_looks_at_linear_terms_where_there_are_no_pairs_to_add_up(tmp_path: Path) -> None:
     net, scorer = exported(tmp_path, "nfm")
     (tmp_path / "other").mkdir()
     with torch.no_grad():
@@ -95,7 +100,7 @@ def test_the_gate_looks_at_linear_terms_where_there_are_no_pairs_to_add_up(tmp_p
 
 
 @pytest.mark.parametrize("what", ["embedding", "linear", "bias", "h"])
-def test_the_gate_refuses_a_graph_of_other_weights(tmp_path, what):
+def test_the_gate_refuses_a_graph_of_other_weights(tmp_path: Path, what: Any) -> None:
     net, scorer = exported(tmp_path)
     with torch.no_grad():
         getattr(net, what).mul_(1.01)
@@ -103,14 +108,14 @@ def test_the_gate_refuses_a_graph_of_other_weights(tmp_path, what):
         check_parity(net, Calibration(), scorer, cases())
 
 
-def test_the_gate_refuses_terms_that_do_not_add_up(tmp_path):
+def test_the_gate_refuses_terms_that_do_not_add_up(tmp_path: Path) -> None:
     net, scorer = exported(tmp_path)
     scorer.bias += 0.01
     with pytest.raises(ParityError, match="terms"):
         check_parity(net, Calibration(), scorer, cases())
 
 
-def test_the_gate_refuses_nan(tmp_path):
+def test_the_gate_refuses_nan(tmp_path: Path) -> None:
     net, scorer = exported(tmp_path)
     with torch.no_grad():
         net.p[0] = float("nan")
@@ -118,7 +123,7 @@ def test_the_gate_refuses_nan(tmp_path):
         check_parity(net, Calibration(), scorer, cases())
 
 
-def test_all_graphs_read_their_parameters_from_the_one_weights_file(tmp_path):
+def test_all_graphs_read_their_parameters_from_the_one_weights_file(tmp_path: Path) -> None:
     net, _ = exported(tmp_path)
     size = (tmp_path / WEIGHTS).stat().st_size
     for name in (PREDICT, RANK, EXPLAIN):
@@ -134,7 +139,7 @@ def test_all_graphs_read_their_parameters_from_the_one_weights_file(tmp_path):
                 assert int(where["offset"]) + int(where["length"]) <= size
 
 
-def test_a_batch_larger_than_a_slice_scores_as_its_slices_do(tmp_path):
+def test_a_batch_larger_than_a_slice_scores_as_its_slices_do(tmp_path: Path) -> None:
     _, scorer = exported(tmp_path)
     scorer.slice_rows = 16
     many = rows(100)
@@ -146,13 +151,13 @@ def test_a_batch_larger_than_a_slice_scores_as_its_slices_do(tmp_path):
     assert terms.interaction.shape == (100, F * (F - 1) // 2)
 
 
-def test_no_rows_have_no_scores(tmp_path):
+def test_no_rows_have_no_scores(tmp_path: Path) -> None:
     _, scorer = exported(tmp_path)
     assert scorer.predict(rows(0)).probabilities.shape == (0,)
 
 
 @pytest.mark.parametrize("bad", [-1, V, 2**40])
-def test_an_id_outside_the_table_never_reaches_the_graph(tmp_path, bad):
+def test_an_id_outside_the_table_never_reaches_the_graph(tmp_path: Path, bad: Any) -> None:
     _, scorer = exported(tmp_path)
     encoded = rows(3)
     encoded.ids[1, 2] = bad
@@ -172,7 +177,9 @@ CALIBRATIONS = [
 
 
 @pytest.mark.parametrize(("name", "calibrated"), [*((net, 0) for net in NETS), ("lr", -1)])
-def test_a_row_has_the_same_bits_whatever_rows_are_beside_it(tmp_path, name, calibrated):
+def test_a_row_has_the_same_bits_whatever_rows_are_beside_it(
+    tmp_path: Path, name: Any, calibrated: Any
+) -> None:
     # 6 slots and K = 5: no two rows of anything begin at the same alignment
     _, scorer = exported(tmp_path, name, calibration=CALIBRATIONS[calibrated])
     many, ads = rows(60), np.array(CANDIDATE)
@@ -195,7 +202,7 @@ def test_a_row_has_the_same_bits_whatever_rows_are_beside_it(tmp_path, name, cal
 
 
 @pytest.mark.parametrize("calibration", CALIBRATIONS)
-def test_the_graph_corrects_for_sampling_and_calibrates(tmp_path, calibration):
+def test_the_graph_corrects_for_sampling_and_calibrates(tmp_path: Path, calibration: Any) -> None:
     net, scorer = exported(tmp_path, calibration=calibration)
     assert check_parity(net, calibration, scorer, cases()) <= 1e-5
     probabilities, logits = scorer.predict(rows(200))
@@ -204,7 +211,7 @@ def test_the_graph_corrects_for_sampling_and_calibrates(tmp_path, calibration):
 
 
 @pytest.mark.parametrize("calibration", [KNOTS, Calibration(scale=0.4, shift=1.0)])
-def test_the_gate_looks_at_probabilities(tmp_path, calibration):
+def test_the_gate_looks_at_probabilities(tmp_path: Path, calibration: Any) -> None:
     net, scorer = exported(tmp_path, calibration=calibration)
     other = calibration.model_copy(update={"rate": calibration.rate * 0.99})
     with pytest.raises(ParityError, match="probabilities"):
@@ -215,7 +222,7 @@ def test_the_gate_looks_at_probabilities(tmp_path, calibration):
     st.lists(st.floats(0.01, 5), min_size=2, max_size=20),
     st.lists(st.floats(1e-3, 20), min_size=20, max_size=20),
 )
-def test_the_knots_of_a_graph_never_turn_a_ranking_round(widths, slopes):
+def test_the_knots_of_a_graph_never_turn_a_ranking_round(widths: Any, slopes: Any) -> None:
     knots = np.cumsum(widths) - 10
     levels = np.cumsum(np.diff(knots, prepend=-10) * slopes[: len(knots)])
     calibration = Calibration(knots=knots.tolist(), levels=levels.tolist())
@@ -229,7 +236,7 @@ def test_the_knots_of_a_graph_never_turn_a_ranking_round(widths, slopes):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_a_graph_without_calibration_gives_the_score_alone(tmp_path, name):
+def test_a_graph_without_calibration_gives_the_score_alone(tmp_path: Path, name: Any) -> None:
     torch.manual_seed(0)
     net = build(name, V, FIELDS, NetSizes(embedding=4, attention=4))
     export(net, None, CANDIDATE, tmp_path)
@@ -245,7 +252,7 @@ def test_a_graph_without_calibration_gives_the_score_alone(tmp_path, name):
         check_parity(net, Calibration(), scorer, cases())
 
 
-def test_negatives_kept_at_a_rate_are_corrected_to_the_true_odds():
+def test_negatives_kept_at_a_rate_are_corrected_to_the_true_odds() -> None:
     net = build("lr", 5, range(2), NetSizes())
     ids, values = torch.zeros(1, 2, dtype=torch.int64), torch.ones(1, 2)
     with torch.no_grad():
@@ -257,7 +264,7 @@ def test_negatives_kept_at_a_rate_are_corrected_to_the_true_odds():
 
 
 @pytest.mark.parametrize("name", ["fm", "afm"])
-def test_ids_beyond_what_float32_can_tell_apart_keep_their_rows(tmp_path, name):
+def test_ids_beyond_what_float32_can_tell_apart_keep_their_rows(tmp_path: Path, name: Any) -> None:
     rows_of_table = 2**24 + 12
     net, scorer = exported(tmp_path, name, rows=rows_of_table, embedding=1)
     ids = np.arange(rows_of_table - 4 * F, rows_of_table, dtype=np.int64).reshape(4, F)

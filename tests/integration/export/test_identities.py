@@ -3,6 +3,8 @@ probability served, and nets that are other nets when some of their parameters a
 """
 
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from model.manifest import Calibration
 from model.nets import NETS, Net, NetSizes, build
 from model.schema import Schema
 from model.vocabulary import fit_vocabulary
+from service.store.bundle_store import BundleStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 from tiny import TINY_SCHEMA, tiny_rows
 from training.data.examples import examples
@@ -23,8 +27,16 @@ from training.export.pack import pack
 from training.fit.calibration import apply, calibrate
 from training.fit.step.logits import logits
 
-CONTEXT = {"device": "ios", "interests": ["cars", "golf"]}  # without an hour: its pairs are absent
-ADS = [{"ad": "a1", "price": 3.5}, {"ad": "a2"}, {"ad": "never seen", "price": 0}, {"hour": 21}]
+CONTEXT: dict[str, Any] = {
+    "device": "ios",
+    "interests": ["cars", "golf"],
+}  # without an hour: its pairs are absent
+ADS: list[dict[str, Any]] = [
+    {"ad": "a1", "price": 3.5},
+    {"ad": "a2"},
+    {"ad": "never seen", "price": 0},
+    {"hour": 21},
+]
 ROWS = [{**CONTEXT, **ad} for ad in ADS] + [{"device": "web", "hour": 3, "ad": "a7", "price": 9.5}]
 TASKS = {"click": "", "regression": 'task = "regression"\n', "ranking": 'task = "ranking"\n'}
 GROUP = {"ranking": 'group = "visit"\n'}
@@ -33,7 +45,7 @@ GROUP = {"ranking": 'group = "visit"\n'}
 class Made:
     """An encoder for a task, and nets over its table with parameters at random."""
 
-    def __init__(self, task):
+    def __init__(self, task: Any) -> None:
         self.schema = Schema.parse(TASKS[task] + GROUP.get(task, "") + TINY_SCHEMA)
         rows = tiny_rows(300)
         columns = {name: [row[name] for row in rows] for name in self.schema.fields}
@@ -44,12 +56,12 @@ class Made:
         self.vocabularies = {n: fit_vocabulary(field, columns[n]) for n, field in fields}
         self.encoder = Encoder(self.schema, self.vocabularies)
 
-    def fresh(self, name, **more):
+    def fresh(self, name: Any, **more: Any) -> Any:
         # sizes of the shared bundles, so that a session traces their graphs once
         settings = NetSizes(embedding=4, attention=4, **more)
         return build(name, self.encoder.rows, self.encoder.slot_fields, settings).eval()
 
-    def net(self, name):
+    def net(self, name: Any) -> Any:
         torch.manual_seed(0)
         net = self.fresh(name)
         with torch.no_grad():
@@ -57,35 +69,35 @@ class Made:
                 parameter.normal_(std=0.4)
         return net
 
-    def inputs(self):
+    def inputs(self) -> Any:
         encoded = self.encoder.encode(ROWS)
         return torch.from_numpy(encoded.ids), torch.from_numpy(encoded.values)
 
-    def examples(self):
+    def examples(self) -> Any:
         encoded = self.encoder.encode_columns(self.log.columns, len(self.log))
         return encoded, examples(encoded, self.log, self.schema.task)
 
-    def bundle(self, directory, net, name, calibration=None):
+    def bundle(self, directory: Any, net: Any, name: Any, calibration: Any = None) -> Any:
         directory.mkdir()
         encoded, _ = self.examples()
         parts = {"valid": (encoded, self.log)}
-        how = calibration, parts, {"epochs": []}, encoded
+        how: Any = calibration, parts, {"epochs": []}, encoded
         pack(directory, net, name, self.vocabularies, self.encoder, *how)
         return Bundle.open(directory)
 
 
 @pytest.fixture
-def ask(redis_url, store, bundles, tmp_path):
+def ask(redis_url: str, store: VersionStore, bundles: BundleStore, tmp_path: Path) -> Any:
     """`ask(bundle)`: the answers of /predict and /explain to ROWS; the first of /predict to the ads
     as candidates of their context as well.
     """
 
-    def asked(bundle):
+    def asked(bundle: Any) -> Any:
         publish(bundle.directory, store, bundles)
         with client_of(redis_url, tmp_path) as client:
             every = {"instances": ROWS, "top": None}
             ranked = client.post("/predict", json={"context": CONTEXT, "candidates": ADS})
-            bodies = {"json": {"instances": ROWS}}, {"json": every}
+            bodies: Any = {"json": {"instances": ROWS}}, {"json": every}
             answers = (client.post("/predict", **bodies[0]), client.post("/explain", **bodies[1]))
             return [answer.json() for answer in (*answers, ranked)]
 
@@ -94,7 +106,9 @@ def ask(redis_url, store, bundles, tmp_path):
 
 @pytest.mark.parametrize("kind", ["platt", "isotonic"])
 @pytest.mark.parametrize("name", [name for name in NETS if name != "nfm"])
-def test_terms_add_up_to_the_logit_whose_calibration_is_the_probability(ask, tmp_path, name, kind):
+def test_terms_add_up_to_the_logit_whose_calibration_is_the_probability(
+    ask: Any, tmp_path: Path, name: Any, kind: Any
+) -> None:
     made = Made("click")
     net = made.net(name)
     _, seen = made.examples()
@@ -120,21 +134,21 @@ def test_terms_add_up_to_the_logit_whose_calibration_is_the_probability(ask, tmp
 # parameters at random; what the first must answer.
 
 
-def started(made, name, fitted, **more):
+def started(made: Any, name: Any, fitted: Any, **more: Any) -> Any:
     """A net that has taken over all that `fitted` has as well; the rest is as it starts."""
     net = made.fresh(name, **more)
     Net.start_from(net, fitted, *made.inputs())
     return net
 
 
-def fm_by_equal_vectors(made, fitted):
+def fm_by_equal_vectors(made: Any, fitted: Any) -> Any:
     net = made.fresh("ffm")
     same = fitted.embedding.repeat(1, net.fields)
     net.load_state_dict(fitted.state_dict() | {"embedding": same})
     return net
 
 
-def uniform_afm(made, fitted):
+def uniform_afm(made: Any, fitted: Any) -> Any:
     net = started(made, "afm", fitted)
     with torch.no_grad():
         net.h.zero_()
@@ -142,19 +156,19 @@ def uniform_afm(made, fitted):
     return net
 
 
-def over_pairs(logit, first_order, pairs):
+def over_pairs(logit: Any, first_order: Any, pairs: Any) -> Any:
     return first_order + (logit - first_order) / pairs.clamp_min(1)
 
 
-def times_pairs(logit, first_order, pairs):
+def times_pairs(logit: Any, first_order: Any, pairs: Any) -> Any:
     return first_order + (logit - first_order) * pairs
 
 
-def itself(logit, first_order, pairs):  # noqa: ARG001  like the others
+def itself(logit: Any, first_order: Any, pairs: Any) -> Any:  # noqa: ARG001  like the others
     return logit
 
 
-REDUCTIONS = {
+REDUCTIONS: dict[str, Any] = {
     "afm with uniform attention is fm over the pairs": ("afm", "fm", uniform_afm, over_pairs),
     "afm+ as it starts is fm": ("afm+", "fm", partial(started, name="afm+"), itself),
     "afm+ with uniform attention is fwfm": ("afm+", "fwfm", partial(started, name="afm+"), itself),
@@ -169,7 +183,9 @@ REDUCTIONS = {
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_a_net_is_another_in_torch_in_onnxruntime_and_over_http(ask, tmp_path, task, reduction):
+def test_a_net_is_another_in_torch_in_onnxruntime_and_over_http(
+    ask: Any, tmp_path: Path, task: Any, reduction: Any
+) -> None:
     made = Made(task)
     name, other, make, change = REDUCTIONS[reduction]
     fitted = made.net(other)

@@ -1,5 +1,8 @@
 """The rank graph: one context with its ads scores as the whole rows do, for every net."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -27,7 +30,7 @@ SPLITS = {
 CALIBRATION = Calibration(scale=1.3, shift=-0.2)
 
 
-def net_of(name, seed=0):
+def net_of(name: Any, seed: Any = 0) -> Any:
     torch.manual_seed(seed)
     net = build(name, V, FIELDS, NetSizes(embedding=5, attention=4, hidden=(6,))).eval()
     with torch.no_grad():
@@ -36,7 +39,7 @@ def net_of(name, seed=0):
     return net
 
 
-def shared_rows(count, candidate, absent=0.3, seed=0):
+def shared_rows(count: Any, candidate: Any, absent: Any = 0.3, seed: Any = 0) -> Any:
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, V, (count, F))
     values = rng.normal(size=(count, F)).astype(np.float32)
@@ -46,17 +49,17 @@ def shared_rows(count, candidate, absent=0.3, seed=0):
     return Encoded(ids, values)
 
 
-def slate_of(encoded, candidate):
+def slate_of(encoded: Any, candidate: Any) -> Any:
     ads = np.array(candidate)
     context = Encoded(encoded.ids[:1, ~ads], encoded.values[:1, ~ads])
     return Slate(context, Encoded(encoded.ids[:, ads], encoded.values[:, ads]))
 
 
-def shared_slate(*arguments, **options):
+def shared_slate(*arguments: Any, **options: Any) -> Any:
     return slate_of(shared_rows(*arguments, **options), arguments[1])
 
 
-def ranked(net, encoded, candidate, calibration=CALIBRATION):
+def ranked(net: Any, encoded: Any, candidate: Any, calibration: Any = CALIBRATION) -> Any:
     slate = slate_of(encoded, candidate)
     sides = [
         torch.from_numpy(array)
@@ -69,7 +72,7 @@ def ranked(net, encoded, candidate, calibration=CALIBRATION):
     return [tensor.numpy() for tensor in found]
 
 
-def whole(net, encoded, calibration=CALIBRATION):
+def whole(net: Any, encoded: Any, calibration: Any = CALIBRATION) -> Any:
     graph = PredictGraph(net, calibration).eval()
     with torch.no_grad():
         found = graph(torch.from_numpy(encoded.ids), torch.from_numpy(encoded.values))
@@ -78,7 +81,7 @@ def whole(net, encoded, calibration=CALIBRATION):
 
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("name", NETS)
-def test_one_context_with_its_ads_scores_as_whole_rows_do(name, split):
+def test_one_context_with_its_ads_scores_as_whole_rows_do(name: Any, split: Any) -> None:
     net, candidate = net_of(name), SPLITS[split]
     encoded = shared_rows(13, candidate)
     for ours, theirs in zip(ranked(net, encoded, candidate), whole(net, encoded), strict=True):
@@ -87,7 +90,7 @@ def test_one_context_with_its_ads_scores_as_whole_rows_do(name, split):
 
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("absent", [0.0, 0.6, 0.9, 1.0])
-def test_absent_features_take_no_part_on_either_side(name, absent):
+def test_absent_features_take_no_part_on_either_side(name: Any, absent: Any) -> None:
     net, candidate = net_of(name), SPLITS["interleaved"]
     for seed in range(5):
         encoded = shared_rows(9, candidate, absent, seed)
@@ -98,7 +101,7 @@ def test_absent_features_take_no_part_on_either_side(name, absent):
 
 @pytest.mark.parametrize("name", ["afm", "afm+"])
 @pytest.mark.parametrize("side", ["context", "ads"])
-def test_fewer_than_two_features_on_a_side_leave_no_nan(name, side):
+def test_fewer_than_two_features_on_a_side_leave_no_nan(name: Any, side: Any) -> None:
     net, candidate = net_of(name), np.array(SPLITS["interleaved"])
     encoded = shared_rows(6, candidate, absent=0.0)
     slots = np.flatnonzero(candidate if side == "ads" else ~candidate)
@@ -108,7 +111,7 @@ def test_fewer_than_two_features_on_a_side_leave_no_nan(name, side):
 
 
 @pytest.mark.parametrize("name", ["afm", "afm+"])
-def test_scores_far_apart_merge_without_overflow(name):
+def test_scores_far_apart_merge_without_overflow(name: Any) -> None:
     net, candidate = net_of(name), SPLITS["interleaved"]
     with torch.no_grad():
         net.h.mul_(300)  # softmax scores of some thousands, of which exp alone is infinite
@@ -118,7 +121,7 @@ def test_scores_far_apart_merge_without_overflow(name):
     np.testing.assert_allclose(logits, whole(net, encoded)[1], rtol=1e-4, atol=1e-4)
 
 
-def test_an_ad_scores_the_same_whatever_stands_beside_it():
+def test_an_ad_scores_the_same_whatever_stands_beside_it() -> None:
     net, candidate = net_of("afm"), SPLITS["interleaved"]
     encoded = shared_rows(20, candidate)
     together = ranked(net, encoded, candidate)[1]
@@ -129,7 +132,7 @@ def test_an_ad_scores_the_same_whatever_stands_beside_it():
 # --- exported ---------------------------------------------------------------------------------
 
 
-def scorer_of(net, directory, candidate, calibration=CALIBRATION):
+def scorer_of(net: Any, directory: Any, candidate: Any, calibration: Any = CALIBRATION) -> Any:
     export(net, calibration, candidate, directory)
     sizes = net.sizes
     dimensions = Dimensions(rows=V, slots=F, **sizes)
@@ -137,7 +140,7 @@ def scorer_of(net, directory, candidate, calibration=CALIBRATION):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_the_exported_graph_agrees_for_any_number_of_ads(tmp_path, name):
+def test_the_exported_graph_agrees_for_any_number_of_ads(tmp_path: Path, name: Any) -> None:
     net, candidate = net_of(name), SPLITS["interleaved"]
     scorer = scorer_of(net, tmp_path, candidate)
     for count in (1, 2, 7, 333):
@@ -149,7 +152,7 @@ def test_the_exported_graph_agrees_for_any_number_of_ads(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_an_ads_own_part_has_the_same_bits_wherever_it_stands(tmp_path, name):
+def test_an_ads_own_part_has_the_same_bits_wherever_it_stands(tmp_path: Path, name: Any) -> None:
     # odd sizes (five slots, K = 5), so that no two rows of anything begin at the same alignment
     candidate = SPLITS["interleaved"]
     scorer = scorer_of(net_of(name), tmp_path, candidate)
@@ -162,7 +165,7 @@ def test_an_ads_own_part_has_the_same_bits_wherever_it_stands(tmp_path, name):
         assert found.tolist() == by_itself[order].tolist()
 
 
-def test_more_ads_than_a_slice_score_as_its_slices_do(tmp_path):
+def test_more_ads_than_a_slice_score_as_its_slices_do(tmp_path: Path) -> None:
     candidate = SPLITS["interleaved"]
     scorer = scorer_of(net_of("afm"), tmp_path, candidate)
     scorer.rank_slice_rows = 16
@@ -175,7 +178,9 @@ def test_more_ads_than_a_slice_score_as_its_slices_do(tmp_path):
 
 
 @pytest.mark.parametrize("candidate", [[True] * F, [False] * F], ids=["ads alone", "context alone"])
-def test_a_schema_of_one_role_has_no_rank_graph_and_scores_plainly(tmp_path, candidate):
+def test_a_schema_of_one_role_has_no_rank_graph_and_scores_plainly(
+    tmp_path: Path, candidate: Any
+) -> None:
     net = net_of("afm")
     scorer = scorer_of(net, tmp_path, candidate)
     assert not (tmp_path / "rank.onnx").exists()
@@ -185,7 +190,7 @@ def test_a_schema_of_one_role_has_no_rank_graph_and_scores_plainly(tmp_path, can
     np.testing.assert_allclose(scorer.predict(encoded).logits, whole(net, encoded)[1], rtol=2e-5)
 
 
-def test_an_id_outside_the_table_is_refused_on_either_side(tmp_path):
+def test_an_id_outside_the_table_is_refused_on_either_side(tmp_path: Path) -> None:
     candidate = SPLITS["interleaved"]
     scorer = scorer_of(net_of("afm"), tmp_path, candidate)
     for slot in (0, 1):
@@ -196,7 +201,7 @@ def test_an_id_outside_the_table_is_refused_on_either_side(tmp_path):
                 scorer.rank(slate_of(encoded, candidate))
 
 
-def test_the_gate_refuses_a_rank_graph_of_another_net(tmp_path):
+def test_the_gate_refuses_a_rank_graph_of_another_net(tmp_path: Path) -> None:
     candidate = SPLITS["interleaved"]
     net = net_of("afm")
     scorer = scorer_of(net, tmp_path, candidate)
@@ -212,7 +217,7 @@ def test_the_gate_refuses_a_rank_graph_of_another_net(tmp_path):
 # --- which graph ------------------------------------------------------------------------------
 
 
-def counted(scorer):
+def counted(scorer: Any) -> Any:
     calls = []
     for name in ("rank", "predict_plainly"):
         method = getattr(scorer, name)
@@ -220,8 +225,8 @@ def counted(scorer):
     return calls
 
 
-def fifty_times(score):
-    def slowly(encoded):
+def fifty_times(score: Any) -> Any:
+    def slowly(encoded: Any) -> Any:
         for _ in range(49):
             score(encoded)
         return score(encoded)
@@ -229,7 +234,9 @@ def fifty_times(score):
     return slowly
 
 
-def test_rows_of_one_context_go_through_the_rank_graph_from_the_chosen_number_on(tmp_path):
+def test_rows_of_one_context_go_through_the_rank_graph_from_the_chosen_number_on(
+    tmp_path: Path,
+) -> None:
     candidate = SPLITS["interleaved"]
     scorer = scorer_of(net_of("afm"), tmp_path, candidate)
     scorer.rank_from = 4
@@ -239,7 +246,7 @@ def test_rows_of_one_context_go_through_the_rank_graph_from_the_chosen_number_on
     assert calls == ["predict_plainly", "rank", "rank"]
 
 
-def test_instances_never_use_the_rank_graph(tmp_path):
+def test_instances_never_use_the_rank_graph(tmp_path: Path) -> None:
     candidate = SPLITS["interleaved"]
     scorer = scorer_of(net_of("afm"), tmp_path, candidate)
     scorer.rank_from = 1
@@ -249,7 +256,7 @@ def test_instances_never_use_the_rank_graph(tmp_path):
     assert calls == ["predict_plainly"]
 
 
-def test_a_slower_rank_graph_is_never_chosen(tmp_path):
+def test_a_slower_rank_graph_is_never_chosen(tmp_path: Path) -> None:
     candidate = SPLITS["interleaved"]
     scorer = scorer_of(net_of("afm"), tmp_path, candidate)
     rank = scorer.rank
@@ -258,7 +265,7 @@ def test_a_slower_rank_graph_is_never_chosen(tmp_path):
     assert scorer.rank_from is None
 
 
-def test_a_faster_one_is_chosen_for_every_number(tmp_path):
+def test_a_faster_one_is_chosen_for_every_number(tmp_path: Path) -> None:
     candidate = SPLITS["interleaved"]
     scorer = scorer_of(net_of("afm"), tmp_path, candidate)
     plainly = scorer.predict_plainly
@@ -280,7 +287,7 @@ role = "candidate"
 
 
 @pytest.fixture
-def encoder():
+def encoder() -> Any:
     schema = Schema.parse(SCHEMA)
     seen = {"device": ["phone", "tv"] * 3, "ad": ["a", "b"] * 3}
     return Encoder(
@@ -288,7 +295,7 @@ def encoder():
     )
 
 
-def test_a_context_and_its_ads_come_apart(encoder):
+def test_a_context_and_its_ads_come_apart(encoder: Any) -> None:
     context, ads = {"device": "phone", "x": 1}, [{"ad": "a"}, {"ad": "?", "y": 2}]
     apart = Slate(encoder.encode_context(context), encoder.encode_ads(ads))
     whole = encoder.encode_request(context, ads)
@@ -299,9 +306,11 @@ def test_a_context_and_its_ads_come_apart(encoder):
 
 
 @pytest.mark.parametrize("context", [{}, {"x": 1}, {"device": "phone", "ad": "a"}, {"ad": "a"}])
-def test_a_context_without_fields_of_its_own_or_with_an_ads_does_not(encoder, context):
+def test_a_context_without_fields_of_its_own_or_with_an_ads_does_not(
+    encoder: Any, context: Any
+) -> None:
     assert encoder.encode_context(context) is None
 
 
-def test_an_ad_that_overrides_the_context_does_not(encoder):
+def test_an_ad_that_overrides_the_context_does_not(encoder: Any) -> None:
     assert encoder.encode_ads([{"ad": "a"}, {"ad": "b", "device": "tv"}]) is None

@@ -1,5 +1,7 @@
 """Graphs of a structure that was traced before: the same as if they were traced anew."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -22,13 +24,14 @@ KNOTS = Calibration(knots=[-1.0, 0.5, 2.0], levels=[-2.0, 0.0, 0.5])
 
 
 @pytest.fixture(autouse=True)
-def forgetful(monkeypatch):
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "_traced", {})
 
 
-def net(name, seed=1, rows=20, fields=FIELDS, **sizes):
+def net(name: Any, seed: Any = 1, rows: Any = 20, fields: Any = FIELDS, **sizes: Any) -> Any:
     torch.manual_seed(seed)
-    settings = NetSizes(**{"embedding": 4, "attention": 3, "hidden": (5,)} | sizes)
+    given: dict[str, Any] = {"embedding": 4, "attention": 3, "hidden": (5,), **sizes}
+    settings = NetSizes(**given)
     made = build(name, rows, fields, settings).eval()
     with torch.no_grad():
         for parameter in made.parameters():
@@ -36,7 +39,7 @@ def net(name, seed=1, rows=20, fields=FIELDS, **sizes):
     return made
 
 
-def graphs(of):
+def graphs(of: Any) -> Any:
     """The four graphs of a net."""
     outputs, terms = ["probability", "logit"], ["linear_terms", "interactions", "attentions"]
     return [
@@ -47,13 +50,13 @@ def graphs(of):
     ]
 
 
-def inputs_of_rank(of, candidate):
+def inputs_of_rank(of: Any, candidate: Any) -> Any:
     (alone,) = AdsGraph(of, candidate)(torch.zeros(3, 2, dtype=torch.int64), torch.ones(3, 2))
     return CONTEXT | ADS | {"alone": tuple(alone.shape)}
 
 
 @pytest.mark.parametrize("name", ["ffm", "nfm", "afm+"])
-def test_other_weights_and_another_table_give_the_graph_that_a_new_trace_gives(name):
+def test_other_weights_and_another_table_give_the_graph_that_a_new_trace_gives(name: Any) -> None:
     graphs(net(name, seed=1))
     other = net(name, seed=2, rows=33)
     reused = graphs(other)
@@ -66,13 +69,13 @@ def test_other_weights_and_another_table_give_the_graph_that_a_new_trace_gives(n
         assert list(first.graph.output) == list(second.graph.output)
 
 
-def scores(of, calibration=LINE):
+def scores(of: Any, calibration: Any = LINE) -> Any:
     """The graph of its scores alone."""
     outputs = ["logit"] if calibration is None else ["probability", "logit"]
     return trace(PredictGraph(of, calibration), WHOLE, outputs)
 
 
-def test_another_line_of_calibration_is_laid_into_the_same_graph():
+def test_another_line_of_calibration_is_laid_into_the_same_graph() -> None:
     of = net("fm")
     scores(of)
     graph = scores(of, Calibration(scale=0.5, shift=3.0)).graph
@@ -84,7 +87,7 @@ def test_another_line_of_calibration_is_laid_into_the_same_graph():
 @pytest.mark.parametrize(
     "change", [{"embedding": 5}, {"attention": 4}, {"fields": (0, 1, 2, 2)}], ids=str
 )
-def test_another_structure_is_traced_anew(change):
+def test_another_structure_is_traced_anew(change: Any) -> None:
     scores(net("afm+"))
     given = scores(net("afm+", **change))
     assert len(tracing._traced) == 2
@@ -93,7 +96,7 @@ def test_another_structure_is_traced_anew(change):
 
 
 @pytest.mark.parametrize("calibration", [None, KNOTS])
-def test_another_kind_of_calibration_is_traced_anew(calibration):
+def test_another_kind_of_calibration_is_traced_anew(calibration: Any) -> None:
     of = net("lr")
     scores(of)
     given = scores(of, calibration)
@@ -102,7 +105,7 @@ def test_another_kind_of_calibration_is_traced_anew(calibration):
     assert given == scores(of, calibration)
 
 
-def test_other_slots_of_the_ads_are_traced_anew():
+def test_other_slots_of_the_ads_are_traced_anew() -> None:
     of = net("fwfm")
     one, two = (
         trace(
@@ -114,7 +117,7 @@ def test_other_slots_of_the_ads_are_traced_anew():
     assert one != two
 
 
-def test_kept_graphs_hold_no_weights_and_are_bounded(monkeypatch):
+def test_kept_graphs_hold_no_weights_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "KEPT", 2)
     for size in (2, 3, 4):
         scores(net("fm", embedding=size))
@@ -125,7 +128,7 @@ def test_kept_graphs_hold_no_weights_and_are_bounded(monkeypatch):
         assert all(not tensor.raw_data for tensor in floats)
 
 
-def test_a_graph_in_use_is_not_the_one_that_is_kept():
+def test_a_graph_in_use_is_not_the_one_that_is_kept() -> None:
     of = net("lr")
     given = scores(of)
     del given.graph.node[:]

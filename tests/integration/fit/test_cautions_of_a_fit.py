@@ -1,6 +1,7 @@
 """A leak and unknown values, from `afm-train` as a user calls it to stderr, report and manifest."""
 
 import json
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,7 +24,7 @@ FAST = 'net = "lr"\n[fit]\nepochs = 6\nlearning_rate = 0.05\n'
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("leak")
     rng = np.random.default_rng(3)
     device = rng.choice(["ios", "web"], 1500)
@@ -43,17 +44,19 @@ def home(tmp_path_factory):
     return folder
 
 
-def fit(home, out, *more):
+def fit(home: Any, out: Any, *more: Any) -> Any:
     files = ["--schema", home / "schema.toml", "--config", home / "fast.toml", "--out", home / out]
     return main(["fit", *map(str, [home / "log.csv", *files, *more])])
 
 
-def told(home, out):
+def told(home: Any, out: Any) -> Any:
     manifest = json.loads((home / out / "manifest.json").read_text())
     return manifest["warnings"], (home / out / "report.html").read_text()
 
 
-def test_a_search_warns_of_a_leak_as_a_fit_does(home, capsys):
+def test_a_search_warns_of_a_leak_as_a_fit_does(
+    home: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     files = ["--schema", home / "schema.toml", "--config", home / "fast.toml"]
     options = ["--out", home / "searched", "--trials", "1"]
     assert main(["tune", *map(str, [home / "log.csv", *files, *options])]) == 0
@@ -64,7 +67,9 @@ def test_a_search_warns_of_a_leak_as_a_fit_does(home, capsys):
     assert "LEAK: column" in (home / "searched" / "report.html").read_text()
 
 
-def test_a_leak_and_unknown_test_rows_are_named_everywhere(home, capsys):
+def test_a_leak_and_unknown_test_rows_are_named_everywhere(
+    home: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert fit(home, "leaky", "--test", home / "strange.csv") == 0
     error = capsys.readouterr().err
     warnings, page = told(home, "leaky")
@@ -78,7 +83,9 @@ def test_a_leak_and_unknown_test_rows_are_named_everywhere(home, capsys):
     assert "Warning: LEAK: column &#39;revenue&#39;" in page
 
 
-def test_a_dropped_field_is_gone_and_each_that_is_left_has_its_worth(home, capsys):
+def test_a_dropped_field_is_gone_and_each_that_is_left_has_its_worth(
+    home: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert fit(home, "honest", "--drop-field", "revenue") == 0
     assert "warning" not in capsys.readouterr().err
     warnings, page = told(home, "honest")
@@ -104,7 +111,9 @@ def test_a_dropped_field_is_gone_and_each_that_is_left_has_its_worth(home, capsy
         (["device", "noise", "user", "revenue"], "no field is left when all are dropped"),
     ],
 )
-def test_a_field_that_cannot_be_dropped_is_one_line(home, capsys, names, error):
+def test_a_field_that_cannot_be_dropped_is_one_line(
+    home: Any, capsys: pytest.CaptureFixture[str], names: Any, error: Any
+) -> None:
     dropped = [part for name in names for part in ("--drop-field", name)]
     assert fit(home, "none", *dropped) == 2
     assert capsys.readouterr().err == f"afm-train: {error}\n"

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -37,7 +39,7 @@ batch = 128
 """
 
 
-def write_csv(path, rows):
+def write_csv(path: Any, rows: Any) -> Any:
     cells = [
         {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
         for row in rows
@@ -47,14 +49,14 @@ def write_csv(path, rows):
 
 
 @pytest.fixture
-def home(tmp_path):
+def home(tmp_path: Path) -> Any:
     write_csv(tmp_path / "log.csv", tiny_rows())
     (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
     (tmp_path / "fast.toml").write_text(FAST)
     return tmp_path
 
 
-def fit(home, *more, data="log.csv", out="bundle"):
+def fit(home: Any, *more: Any, data: Any = "log.csv", out: Any = "bundle") -> Any:
     arguments = [
         "--schema",
         home / "schema.toml",
@@ -66,7 +68,7 @@ def fit(home, *more, data="log.csv", out="bundle"):
     return main(["fit", str(home / data), *map(str, arguments), *map(str, more)])
 
 
-def refused(capsys, code, *says):
+def refused(capsys: pytest.CaptureFixture[str], code: Any, *says: Any) -> None:
     printed = capsys.readouterr()
     assert code == 2
     lines = printed.err.splitlines()
@@ -76,7 +78,9 @@ def refused(capsys, code, *says):
         assert part in lines[0]
 
 
-def test_fit_writes_a_bundle_that_scores_as_it_says(home, capsys):
+def test_fit_writes_a_bundle_that_scores_as_it_says(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert fit(home) == 0
     printed = capsys.readouterr()
     assert "parity: torch and onnxruntime agree" in printed.out
@@ -92,7 +96,9 @@ def test_fit_writes_a_bundle_that_scores_as_it_says(home, capsys):
     assert not [path for path in home.iterdir() if path.name.startswith(".")]
 
 
-def test_the_same_seed_gives_the_same_files_bit_for_bit_and_another_seed_does_not(home):
+def test_the_same_seed_gives_the_same_files_bit_for_bit_and_another_seed_does_not(
+    home: Path,
+) -> None:
     for out, seed in (("one", 7), ("two", 7), ("three", 8)):
         assert fit(home, "--seed", seed, out=out) == 0
     digests = [
@@ -105,7 +111,7 @@ def test_the_same_seed_gives_the_same_files_bit_for_bit_and_another_seed_does_no
     assert digests[0]["weights.bin"] != digests[2]["weights.bin"]
 
 
-def test_the_vocabulary_comes_from_the_training_part_alone(home):
+def test_the_vocabulary_comes_from_the_training_part_alone(home: Path) -> None:
     rows = tiny_rows()
     held_out = [row | {"device": "only in valid"} for row in rows[:50]]
     write_csv(home / "valid.csv", held_out)
@@ -116,7 +122,9 @@ def test_the_vocabulary_comes_from_the_training_part_alone(home):
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_evaluate_predict_and_torch_free_scoring_agree(home, capsys, net):
+def test_evaluate_predict_and_torch_free_scoring_agree(
+    home: Path, capsys: pytest.CaptureFixture[str], net: Any
+) -> None:
     assert fit(home, "--net", net) == 0
     capsys.readouterr()
     assert main(["evaluate", str(home / "bundle"), str(home / "log.csv")]) == 0
@@ -137,7 +145,7 @@ def test_evaluate_predict_and_torch_free_scoring_agree(home, capsys, net):
     assert measured["calibration_ratio"] == pytest.approx(by_rows.mean() / clicks.mean(), rel=1e-6)
 
 
-def test_predict_needs_no_label(home):
+def test_predict_needs_no_label(home: Path) -> None:
     assert fit(home) == 0
     unlabelled = [{k: v for k, v in row.items() if k != "click"} for row in tiny_rows()]
     write_csv(home / "new.csv", unlabelled)
@@ -148,7 +156,7 @@ def test_predict_needs_no_label(home):
     assert len(pl.read_csv(home / "p.csv")) == 600
 
 
-def test_attention_learns_the_planted_pair(home):
+def test_attention_learns_the_planted_pair(home: Path) -> None:
     (home / "fast.toml").write_text(FAST.replace("epochs = 2", "epochs = 30\nlearning_rate = 0.02"))
     # of 600 rows about 60 are held out, and whether these few show the pair is luck
     write_csv(home / "many.csv", tiny_rows(3000))
@@ -170,18 +178,22 @@ def test_attention_learns_the_planted_pair(home):
         ("click,device,hour,interests,ad,price\n" + "1,ios,1,,a1,3\n" * 50, "both classes"),
     ],
 )
-def test_a_log_that_cannot_be_used_costs_one_line_and_leaves_nothing(home, capsys, csv, says):
+def test_a_log_that_cannot_be_used_costs_one_line_and_leaves_nothing(
+    home: Path, capsys: pytest.CaptureFixture[str], csv: Any, says: Any
+) -> None:
     (home / "bad.csv").write_text(csv)
     before = sorted(path.name for path in home.iterdir())
     refused(capsys, fit(home, data="bad.csv"), "bad.csv", says)
     assert sorted(path.name for path in home.iterdir()) == before
 
 
-def test_a_log_that_is_not_there_is_named(home, capsys):
+def test_a_log_that_is_not_there_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refused(capsys, fit(home, data="none.csv"), "none.csv", "no such file")
 
 
-def test_an_out_directory_that_exists_is_refused_before_the_training(home, capsys):
+def test_an_out_directory_that_exists_is_refused_before_the_training(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (home / "bundle").mkdir()
     (home / "bundle" / "mine").write_text("kept")
     refused(capsys, fit(home), "bundle", "exists already")
@@ -200,12 +212,14 @@ def test_an_out_directory_that_exists_is_refused_before_the_training(home, capsy
         ("[fit", "not TOML"),
     ],
 )
-def test_a_bad_configuration_is_named_by_file_and_key(home, capsys, config, says):
+def test_a_bad_configuration_is_named_by_file_and_key(
+    home: Path, capsys: pytest.CaptureFixture[str], config: Any, says: Any
+) -> None:
     (home / "fast.toml").write_text(config)
     refused(capsys, fit(home), "fast.toml", says)
 
 
-def test_the_command_the_configuration_and_the_nets_know_the_same_names():
+def test_the_command_the_configuration_and_the_nets_know_the_same_names() -> None:
     named = Config.model_json_schema()["properties"]["net"]["enum"]
     assert list(NETS) == list(nets.NETS) == named
 
@@ -213,7 +227,7 @@ def test_the_command_the_configuration_and_the_nets_know_the_same_names():
 CLICKS = np.array([row["click"] for row in tiny_rows()], np.float32)
 
 
-def fitted(net, attention, start="fm", seed=1):
+def fitted(net: Any, attention: Any, start: Any = "fm", seed: Any = 1) -> Any:
     """A net after both of its steps, and its epochs."""
     schema, rows = Schema.parse(TINY_SCHEMA), tiny_rows()
     columns = {name: [row[name] for row in rows] for name in schema.fields}
@@ -230,7 +244,7 @@ def fitted(net, attention, start="fm", seed=1):
     return logits(made, train), epochs
 
 
-def test_the_loss_that_a_step_is_kept_for_is_the_one_that_it_is_left_at():
+def test_the_loss_that_a_step_is_kept_for_is_the_one_that_it_is_left_at() -> None:
     # few rows held out have a click rate of their own, which a level that is settled after the
     # judging loses again
     schema = Schema.parse(TINY_SCHEMA)
@@ -244,7 +258,7 @@ def test_the_loss_that_a_step_is_kept_for_is_the_one_that_it_is_left_at():
     )
     step = Step(epochs=6, batch=64, learning_rate=0.02)
 
-    def kept(net):
+    def kept(net: Any) -> Any:
         torch.manual_seed(1)
         parts = AFMPlusParts(start="fm")
         config = Config(net=net, embedding=4, fit=step, attention=step, afm_plus=parts)
@@ -262,7 +276,7 @@ def test_the_loss_that_a_step_is_kept_for_is_the_one_that_it_is_left_at():
 
 
 @pytest.mark.parametrize("start", ["fm", "fwfm"])
-def test_afm_plus_goes_on_from_a_fitted_net_and_never_ends_below_it(start):
+def test_afm_plus_goes_on_from_a_fitted_net_and_never_ends_below_it(start: Any) -> None:
     before, epochs = fitted(start, Step())
     ruinous, more = fitted("afm+", Step(epochs=2, batch=64, learning_rate=50.0), start)
     assert [epoch.step for epoch in more] == [start] * 3 + ["afm+"] * 2
@@ -271,7 +285,7 @@ def test_afm_plus_goes_on_from_a_fitted_net_and_never_ends_below_it(start):
     assert ruinous.tolist() == pytest.approx(before.tolist(), abs=1e-6)
 
 
-def test_afm_plus_goes_on_from_the_better_of_fm_and_fwfm():
+def test_afm_plus_goes_on_from_the_better_of_fm_and_fwfm() -> None:
     chosen = set()
     for seed in range(1, 7):
         found, epochs = fitted("afm+", Step(epochs=0), "best", seed)
@@ -283,7 +297,7 @@ def test_afm_plus_goes_on_from_the_better_of_fm_and_fwfm():
     assert chosen == {"fm", "fwfm"}, "else neither is shown to be chosen"
 
 
-def test_afm_plus_gains_on_its_fm_where_there_is_something_to_gain():
+def test_afm_plus_gains_on_its_fm_where_there_is_something_to_gain() -> None:
     _, epochs = fitted("afm+", Step(epochs=5, batch=128, learning_rate=5e-3))
     best = {
         name: min(epoch.valid_loss for epoch in epochs if epoch.step == name)
@@ -292,7 +306,7 @@ def test_afm_plus_gains_on_its_fm_where_there_is_something_to_gain():
     assert best["afm+"] < best["fm"] - 0.001
 
 
-def test_the_configurations_that_ship_are_read(request):
+def test_the_configurations_that_ship_are_read(request: Any) -> None:
     shipped = sorted((request.config.rootpath / "training" / "configs").glob("frappe-*.toml"))
     schemas = [path for path in shipped if path.name.endswith("schema.toml")]
     assert [Schema.load(path).task for path in schemas] == ["regression", "click"]
@@ -300,7 +314,7 @@ def test_the_configurations_that_ship_are_read(request):
     assert [config.net for config in read] == ["afm+", "afm", "afm", "ffm", "fm", "fwfm", "nfm"]
 
 
-def test_ctrl_c_keeps_the_best_epoch_and_still_writes_the_bundle(home):
+def test_ctrl_c_keeps_the_best_epoch_and_still_writes_the_bundle(home: Path) -> None:
     ended = interrupted(home, "fit", "bundle")
     assert ended.status == 0, ended.err
     assert "interrupted: keeping the best epoch of ffm so far" in ended.err
@@ -308,7 +322,7 @@ def test_ctrl_c_keeps_the_best_epoch_and_still_writes_the_bundle(home):
     Bundle.open(home / "bundle")
 
 
-def test_a_killed_fit_leaves_no_bundle(home):
+def test_a_killed_fit_leaves_no_bundle(home: Path) -> None:
     command = long_command(home, "fit", "bundle")
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

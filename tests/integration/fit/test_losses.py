@@ -1,6 +1,7 @@
 """Losses against their definitions, written out in loops."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from training.fit.step.losses import RANKING, listwise, logistic, pairwise, squa
 RANKING_LOSSES = sorted(RANKING)
 
 
-def drawn(seed=0, groups=9, grades=2, weighted=True):
+def drawn(seed: Any = 0, groups: Any = 9, grades: Any = 2, weighted: Any = True) -> Any:
     """Rows of groups of 1 to 7 rows; the first group has one class alone."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(1, 8, groups)
@@ -26,7 +27,7 @@ def drawn(seed=0, groups=9, grades=2, weighted=True):
     return tuple(map(torch.from_numpy, arrays))
 
 
-def slow_pairwise(rows):
+def slow_pairwise(rows: Any) -> Any:
     total = mass = 0.0
     for _, y_i, w_i, s_i in rows:
         for _, y_j, w_j, s_j in rows:
@@ -36,7 +37,7 @@ def slow_pairwise(rows):
     return total / mass if mass else 0.0
 
 
-def slow_listwise(rows):
+def slow_listwise(rows: Any) -> Any:
     rows = [row for row in rows if row[2] > 0]
     if len({y for _, y, _, _ in rows}) < 2:
         return 0.0
@@ -51,7 +52,7 @@ def slow_listwise(rows):
 SLOW = {"pairwise": slow_pairwise, "listwise": slow_listwise}
 
 
-def slowly(name, scores, labels, weights, groups):
+def slowly(name: Any, scores: Any, labels: Any, weights: Any, groups: Any) -> Any:
     arrays = (groups, labels, weights, scores)
     rows = list(zip(*(array.tolist() for array in arrays), strict=True))
     total = 0.0
@@ -64,13 +65,15 @@ def slowly(name, scores, labels, weights, groups):
 @pytest.mark.parametrize("name", RANKING_LOSSES)
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("grades", [2, 4])
-def test_a_ranking_loss_is_its_loop_over_groups_and_pairs(name, seed, grades):
+def test_a_ranking_loss_is_its_loop_over_groups_and_pairs(
+    name: Any, seed: Any, grades: Any
+) -> None:
     given = drawn(seed, grades=grades)
     assert float(RANKING[name](*given)) == pytest.approx(slowly(name, *given), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", RANKING_LOSSES)
-def test_a_weight_of_two_is_the_row_twice(name):
+def test_a_weight_of_two_is_the_row_twice(name: Any) -> None:
     scores, labels, weights, groups = drawn(1)
     times = weights.long()
     repeated = [values.repeat_interleave(times) for values in (scores, labels, groups)]
@@ -82,7 +85,7 @@ def test_a_weight_of_two_is_the_row_twice(name):
 
 @pytest.mark.parametrize("name", RANKING_LOSSES)
 @pytest.mark.parametrize("label", [0.0, 1.0])
-def test_groups_of_one_class_have_no_loss_and_no_gradient(name, label):
+def test_groups_of_one_class_have_no_loss_and_no_gradient(name: Any, label: Any) -> None:
     scores = torch.tensor([0.3, -2.0, 1.0, 4.0], requires_grad=True)
     groups = torch.tensor([1, 1, 1, 2])
     loss = RANKING[name](scores, torch.full((4,), label), torch.ones(4), groups)
@@ -92,7 +95,7 @@ def test_groups_of_one_class_have_no_loss_and_no_gradient(name, label):
 
 
 @pytest.mark.parametrize("name", RANKING_LOSSES)
-def test_a_constant_added_to_a_group_changes_nothing(name):
+def test_a_constant_added_to_a_group_changes_nothing(name: Any) -> None:
     scores, labels, weights, groups = drawn(2)
     moved = scores + groups.float()
     before, after = (float(RANKING[name](s, labels, weights, groups)) for s in (scores, moved))
@@ -100,7 +103,7 @@ def test_a_constant_added_to_a_group_changes_nothing(name):
 
 
 @pytest.mark.parametrize("name", RANKING_LOSSES)
-def test_scores_far_apart_stay_finite_and_so_do_rows_without_weight(name):
+def test_scores_far_apart_stay_finite_and_so_do_rows_without_weight(name: Any) -> None:
     scores = torch.tensor([300.0, -300.0, 0.0, 900.0], requires_grad=True)
     labels, weights = torch.tensor([0.0, 1, 0, 1]), torch.tensor([1.0, 1, 1, 0])
     loss = RANKING[name](scores, labels, weights, torch.zeros(4, dtype=torch.int64))
@@ -111,7 +114,7 @@ def test_scores_far_apart_stay_finite_and_so_do_rows_without_weight(name):
 
 
 @pytest.mark.parametrize("name", RANKING_LOSSES)
-def test_a_ranking_loss_has_the_gradient_of_its_loop(name):
+def test_a_ranking_loss_has_the_gradient_of_its_loop(name: Any) -> None:
     scores, labels, weights, groups = drawn(3)
     asked = scores.double().requires_grad_()
     RANKING[name](asked, labels.double(), weights.double(), groups).backward()
@@ -126,14 +129,14 @@ def test_a_ranking_loss_has_the_gradient_of_its_loop(name):
         assert float(asked.grad[at]) == pytest.approx(slope, abs=1e-6)
 
 
-def test_the_pairwise_loss_of_one_pair_is_ranknets():
+def test_the_pairwise_loss_of_one_pair_is_ranknets() -> None:
     loss = pairwise(
         torch.tensor([1.0, 3.0]), torch.tensor([1.0, 0.0]), torch.ones(2), torch.zeros(2)
     )
     assert float(loss) == pytest.approx(math.log(1 + math.exp(2.0)))
 
 
-def test_the_listwise_loss_of_one_click_is_softmax_cross_entropy():
+def test_the_listwise_loss_of_one_click_is_softmax_cross_entropy() -> None:
     scores = torch.tensor([0.2, 1.0, -1.0])
     loss = listwise(scores, torch.tensor([0.0, 1.0, 0.0]), torch.ones(3), torch.zeros(3))
     assert float(loss) == pytest.approx(
@@ -141,7 +144,7 @@ def test_the_listwise_loss_of_one_click_is_softmax_cross_entropy():
     )
 
 
-def test_the_pointwise_losses_follow_their_definitions():
+def test_the_pointwise_losses_follow_their_definitions() -> None:
     scores, labels, weights, _ = drawn(4)
     rows = list(zip(scores.tolist(), labels.tolist(), weights.tolist(), strict=True))
     entropy = sum(w * (math.log(1 + math.exp(s)) - y * s) for s, y, w in rows) / len(rows)
@@ -151,7 +154,7 @@ def test_the_pointwise_losses_follow_their_definitions():
 
 
 @pytest.mark.parametrize("name", ["logistic", "squared", *RANKING_LOSSES])
-def test_the_loss_of_the_whole_is_the_mean_of_its_batches_by_rows(name):
+def test_the_loss_of_the_whole_is_the_mean_of_its_batches_by_rows(name: Any) -> None:
     """So l2 beside the mean loss is n * l2 beside the summed one, whatever the batches."""
     rows = drawn(5, groups=12)
     cut = int((rows[3] == rows[3][len(rows[3]) // 2]).nonzero()[0])  # where a group begins

@@ -1,5 +1,7 @@
 """What each task's fit begins with, is fed and is judged by."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ from training.fit.step.watcher import Watcher
 V, F = 30, 4
 
 
-def rows(count=600, seed=0, task="click", weights=None):
+def rows(count: Any = 600, seed: Any = 0, task: Any = "click", weights: Any = None) -> Any:
     """The labels follow a first-order effect of each value; groups of 1 to 11 rows."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, V, (count, F))
@@ -29,7 +31,7 @@ def rows(count=600, seed=0, task="click", weights=None):
     return Examples.of(encoded, labels.astype(np.float32), weights, groups)
 
 
-def test_batches_of_groups_hold_every_row_once_and_never_cut_a_group():
+def test_batches_of_groups_hold_every_row_once_and_never_cut_a_group() -> None:
     torch.manual_seed(0)
     examples = rows()
     batches = list(examples.batches(50))
@@ -42,10 +44,10 @@ def test_batches_of_groups_hold_every_row_once_and_never_cut_a_group():
     assert all(50 <= len(batch) < 50 + 11 for batch in batches[:-1])
 
 
-def test_batches_of_groups_are_drawn_anew_each_time_and_by_the_seed():
+def test_batches_of_groups_are_drawn_anew_each_time_and_by_the_seed() -> None:
     examples = rows()
 
-    def first(seed):
+    def first(seed: Any) -> Any:
         torch.manual_seed(seed)
         return [next(iter(examples.batches(50))).tolist() for _ in range(2)]
 
@@ -53,7 +55,7 @@ def test_batches_of_groups_are_drawn_anew_each_time_and_by_the_seed():
     assert first(1)[0] != first(1)[1]
 
 
-def test_a_group_larger_than_a_batch_is_a_batch():
+def test_a_group_larger_than_a_batch_is_a_batch() -> None:
     encoded = Encoded(np.zeros((9, F), np.int64), np.ones((9, F), np.float32))
     examples = Examples.of(encoded, np.zeros(9, np.float32), None, np.repeat([0, 1], [2, 7]))
     assert sorted(map(len, examples.batches(2))) == [2, 7]
@@ -63,7 +65,7 @@ def test_a_group_larger_than_a_batch_is_a_batch():
     ("task", "expected"),
     [("click", np.log(0.3 / 0.7)), ("regression", 0.3), ("ranking", 0.0)],
 )
-def test_the_bias_begins_at_the_best_constant(task, expected):
+def test_the_bias_begins_at_the_best_constant(task: Any, expected: Any) -> None:
     encoded = Encoded(np.zeros((4, F), np.int64), np.ones((4, F), np.float32))
     weights = np.array([3, 2, 2, 3], np.float32)
     examples = Examples.of(encoded, np.array([1, 0, 0, 0], np.float32), weights)
@@ -79,7 +81,7 @@ def test_the_bias_begins_at_the_best_constant(task, expected):
         ("ranking", "listwise", "listwise loss"),
     ],
 )
-def test_fitting_lowers_the_criterion_on_rows_held_out(task, ranking, named):
+def test_fitting_lowers_the_criterion_on_rows_held_out(task: Any, ranking: Any, named: Any) -> None:
     objective = Objective(task, ranking)
     assert objective.criterion == named
     torch.manual_seed(0)
@@ -93,7 +95,7 @@ def test_fitting_lowers_the_criterion_on_rows_held_out(task, ranking, named):
     assert (judged.auc is None) == (task == "regression")
 
 
-def test_clicks_are_judged_after_the_correction_for_sampled_negatives():
+def test_clicks_are_judged_after_the_correction_for_sampled_negatives() -> None:
     valid = rows(task="click")
     scores = np.linspace(-2, 2, 600, dtype=np.float32)
     weights = valid.weights.numpy()
@@ -106,7 +108,7 @@ def test_clicks_are_judged_after_the_correction_for_sampled_negatives():
 
 
 @pytest.mark.parametrize("ranking", ["pairwise", "listwise"])
-def test_ranking_is_judged_within_groups_whatever_the_order_of_the_rows(ranking):
+def test_ranking_is_judged_within_groups_whatever_the_order_of_the_rows(ranking: Any) -> None:
     objective, valid = Objective("ranking", ranking), rows(200)
     scores = np.random.default_rng(3).normal(size=200).astype(np.float32)
     order = np.random.default_rng(4).permutation(200)

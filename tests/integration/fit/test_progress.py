@@ -6,6 +6,8 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -24,16 +26,16 @@ from training.fit.step.watcher import Epoch
 ROWS = 64
 
 
-def epoch(**change):
+def epoch(**change: Any) -> Any:
     facts = {"train_loss": 0.5, "valid_loss": 0.6, "valid_auc": 0.7, "learning_rate": 0.01}
     return Epoch("fm", 3, **(facts | {"seconds": 1.25, "best": False} | change))
 
 
-def console(*, terminal):
+def console(*, terminal: Any) -> Any:
     return Console(file=io.StringIO(), force_terminal=terminal, width=100, soft_wrap=True)
 
 
-def watched(watcher):
+def watched(watcher: Any) -> Any:
     """A fit of three epochs with this watcher; returns its epochs."""
     torch.manual_seed(1)
     rng = np.random.default_rng(1)
@@ -46,8 +48,8 @@ def watched(watcher):
     return epochs
 
 
-def test_an_epoch_is_one_line_with_its_figures():
-    watcher = _Lines(console(terminal=False))
+def test_an_epoch_is_one_line_with_its_figures() -> None:
+    watcher: Any = _Lines(console(terminal=False))
     watcher.epoch(epoch())
     watcher.epoch(epoch(best=True))
     first, second = watcher.console.file.getvalue().splitlines()
@@ -55,22 +57,22 @@ def test_an_epoch_is_one_line_with_its_figures():
     assert second == f"{first}  best"
 
 
-def test_an_auc_that_is_undefined_is_said_to_be_none():
-    watcher = _Lines(console(terminal=False))
+def test_an_auc_that_is_undefined_is_said_to_be_none() -> None:
+    watcher: Any = _Lines(console(terminal=False))
     watcher.epoch(epoch(valid_auc=None))
     assert "auc   none" in watcher.console.file.getvalue()
 
 
-def test_an_interrupt_says_what_is_kept():
-    watcher = _Lines(console(terminal=False))
+def test_an_interrupt_says_what_is_kept() -> None:
+    watcher: Any = _Lines(console(terminal=False))
     watcher.interrupted("afm")
     assert watcher.console.file.getvalue() == (
         "interrupted: keeping the best epoch of afm so far\n"
     )
 
 
-def test_a_whole_fit_leaves_a_line_for_each_epoch():
-    watcher = _Lines(console(terminal=False))
+def test_a_whole_fit_leaves_a_line_for_each_epoch() -> None:
+    watcher: Any = _Lines(console(terminal=False))
     epochs = watched(watcher)
     lines = watcher.console.file.getvalue().splitlines()
     assert len(lines) == len(epochs) == 3
@@ -79,8 +81,8 @@ def test_a_whole_fit_leaves_a_line_for_each_epoch():
         assert line.endswith("best") == one.best
 
 
-def test_a_bar_shows_loss_and_auc_and_leaves_the_lines():
-    watcher = _Bar(console(terminal=True))
+def test_a_bar_shows_loss_and_auc_and_leaves_the_lines() -> None:
+    watcher: Any = _Bar(console(terminal=True))
     watched(watcher)
     watcher.end()
     shown = watcher.console.file.getvalue()
@@ -88,8 +90,8 @@ def test_a_bar_shows_loss_and_auc_and_leaves_the_lines():
     assert re.search(r"loss .*0\.\d{4}.* auc", shown)
 
 
-def test_a_bar_starts_anew_with_each_step():
-    watcher = _Bar(console(terminal=True))
+def test_a_bar_starts_anew_with_each_step() -> None:
+    watcher: Any = _Bar(console(terminal=True))
     watcher.begin("fm", 10, 2)
     watcher.batch(0.5)
     watcher.begin("afm", 5, 2)
@@ -99,7 +101,9 @@ def test_a_bar_starts_anew_with_each_step():
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_the_command_writes_control_codes_to_a_terminal_alone(tmp_path, terminal):
+def test_the_command_writes_control_codes_to_a_terminal_alone(
+    tmp_path: Path, terminal: Any
+) -> None:
     rows = [
         {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
         for row in tiny_rows(300)
@@ -126,7 +130,7 @@ def test_the_command_writes_control_codes_to_a_terminal_alone(tmp_path, terminal
     assert b"\x1b[" not in printed
 
 
-def _read(handle):
+def _read(handle: Any) -> Any:
     try:
         return os.read(handle, 4096)
     except OSError:  # how a terminal says that its other end is gone

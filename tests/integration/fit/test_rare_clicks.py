@@ -1,5 +1,7 @@
 """Rare clicks: what attention does on an FM whose embeddings vanished under their penalty."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -15,11 +17,12 @@ from training.fit.step.watcher import Watcher
 SIZES = [0.0, 1e-30, 1e-22, 1e-10, 1e-3, 0.3]
 
 
-def from_fm(name, size, rows):
+def from_fm(name: Any, size: Any, rows: Any) -> Any:
     """A net that goes on from an FM with embeddings of this deviation, and the FM."""
     torch.manual_seed(1)
     settings = NetSizes(embedding=4, attention=4)
-    fm, made = (build(net, 12, (0, 1, 2), settings) for net in ("fm", name))
+    fm: Any = build("fm", 12, (0, 1, 2), settings)
+    made = build(name, 12, (0, 1, 2), settings)
     with torch.no_grad():
         fm.embedding.normal_(std=size)
     made.start_from(fm, rows.ids, rows.values)
@@ -27,7 +30,7 @@ def from_fm(name, size, rows):
 
 
 @pytest.fixture
-def rows():
+def rows() -> Any:
     rng = np.random.default_rng(1)
     ids = torch.from_numpy(rng.integers(0, 12, (2000, 3)))
     clicks = torch.zeros(2000)
@@ -37,7 +40,9 @@ def rows():
 
 @pytest.mark.parametrize("net", ["afm", "afm+"])
 @pytest.mark.parametrize("size", SIZES)
-def test_attention_begins_at_fm_whatever_the_size_of_its_embeddings(net, size, rows):
+def test_attention_begins_at_fm_whatever_the_size_of_its_embeddings(
+    net: Any, size: Any, rows: Any
+) -> None:
     made, fm = from_fm(net, size, rows)
     assert all(torch.isfinite(parameter).all() for parameter in made.parameters())
     assert logits(made, rows) == pytest.approx(logits(fm, rows), abs=0.01)
@@ -46,8 +51,8 @@ def test_attention_begins_at_fm_whatever_the_size_of_its_embeddings(net, size, r
 @pytest.mark.parametrize("net", ["afm", "afm+"])
 @pytest.mark.parametrize("size", SIZES)
 def test_attention_on_embeddings_that_vanished_is_fitted_without_a_loss_that_is_not_finite(
-    net, size, rows
-):
+    net: Any, size: Any, rows: Any
+) -> None:
     made, fm = from_fm(net, size, rows)
     start = CLICK.judge(logits(fm, rows), rows).loss
     step = Step(epochs=2, batch=500, learning_rate=0.01)

@@ -1,6 +1,8 @@
 """Regression, ranking, sampled negatives and calibration, called as a user calls them."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -34,10 +36,12 @@ HEADS = {
 
 
 @pytest.fixture
-def home(tmp_path):
+def home(tmp_path: Path) -> Any:
     rng, rows = np.random.default_rng(0), []
     for i, row in enumerate(tiny_rows(900)):
-        lists = {n: "|".join(v) if isinstance(v, list) else v for n, v in row.items()}
+        lists: dict[str, Any] = {
+            n: "|".join(v) if isinstance(v, list) else v for n, v in row.items()
+        }
         spent = 2.0 * lists["click"] + {"ios": 40.0, "android": 38.0, "web": 42.0}[row["device"]]
         liked = int(rng.random() < (0.8 if row["ad"] in ("a1", "a4", "a7", "a8", "a9") else 0.2))
         rows.append(lists | {"visit": f"v{i // 6}", "spent": spent, "liked": liked})
@@ -46,24 +50,26 @@ def home(tmp_path):
     return tmp_path
 
 
-def schema(home, task, label="click", more=""):
+def schema(home: Any, task: Any, label: Any = "click", more: Any = "") -> None:
     head = f'{HEADS[task]}\n{more}\nlabel = "{label}"\n'
     (home / "schema.toml").write_text(TINY_SCHEMA.replace('label = "click"\n', head))
 
 
-def fit(home, *more, data="log.csv", out="bundle"):
+def fit(home: Any, *more: Any, data: Any = "log.csv", out: Any = "bundle") -> Any:
     files = [("--schema", "schema.toml"), ("--config", "fast.toml"), ("--out", out)]
     arguments = [part for option, name in files for part in (option, str(home / name))]
     return main(["fit", str(home / data), *arguments, *map(str, more)])
 
 
-def evaluate(home, capsys, *more, data="log.csv"):
+def evaluate(
+    home: Any, capsys: pytest.CaptureFixture[str], *more: Any, data: Any = "log.csv"
+) -> Any:
     capsys.readouterr()
     assert main(["evaluate", str(home / "bundle"), str(home / data), *map(str, more)]) == 0
     return json.loads(capsys.readouterr().out)
 
 
-def refused(home, capsys, code, *says):
+def refused(home: Any, capsys: pytest.CaptureFixture[str], code: Any, *says: Any) -> None:
     printed = capsys.readouterr()
     assert code == 2, printed.err
     assert printed.err.count("\n") == 1, printed.err
@@ -75,7 +81,9 @@ def refused(home, capsys, code, *says):
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_regression_predicts_on_the_scale_of_the_target(home, capsys, net):
+def test_regression_predicts_on_the_scale_of_the_target(
+    home: Path, capsys: pytest.CaptureFixture[str], net: Any
+) -> None:
     schema(home, "regression", label="spent")
     assert fit(home, "--net", net) == 0
     bundle = Bundle.open(home / "bundle")
@@ -94,7 +102,9 @@ def test_regression_predicts_on_the_scale_of_the_target(home, capsys, net):
     assert measured["mae"] == pytest.approx(np.abs(scores - spent).mean(), rel=1e-5)
 
 
-def test_targets_of_minus_and_plus_one_are_made_of_labels_0_and_1(home, capsys):
+def test_targets_of_minus_and_plus_one_are_made_of_labels_0_and_1(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     schema(home, "regression", more='targets = "plus_minus_one"')
     assert fit(home, "--net", "fm") == 0
     read = read_log(home / "log.csv", Bundle.open(home / "bundle").schema).labels
@@ -106,7 +116,9 @@ def test_targets_of_minus_and_plus_one_are_made_of_labels_0_and_1(home, capsys):
 
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("loss", ["pairwise", "listwise"])
-def test_ranking_learns_the_order_within_groups(home, capsys, net, loss):
+def test_ranking_learns_the_order_within_groups(
+    home: Path, capsys: pytest.CaptureFixture[str], net: Any, loss: Any
+) -> None:
     schema(home, "ranking", label="liked")
     (home / "fast.toml").write_text(f'loss = "{loss}"\n{FAST}')
     assert fit(home, "--net", net) == 0
@@ -123,7 +135,7 @@ def test_ranking_learns_the_order_within_groups(home, capsys, net, loss):
     assert {part["value"] for part in measured["slices"]} == {"ios", "android", "web"}
 
 
-def test_a_fit_that_is_ranked_by_pairs_ranks_as_well_as_one_of_clicks(home):
+def test_a_fit_that_is_ranked_by_pairs_ranks_as_well_as_one_of_clicks(home: Path) -> None:
     (home / "fast.toml").write_text(FAST.replace("epochs = 4", "epochs = 25"))
     found = {}
     for task in ("click", "ranking"):
@@ -135,7 +147,7 @@ def test_a_fit_that_is_ranked_by_pairs_ranks_as_well_as_one_of_clicks(home):
 
 
 @pytest.mark.parametrize("task", ["regression", "ranking"])
-def test_the_report_of_another_task_names_its_own_figures(home, task):
+def test_the_report_of_another_task_names_its_own_figures(home: Path, task: Any) -> None:
     schema(home, task, label="spent" if task == "regression" else "click")
     assert fit(home, "--net", "afm") == 0
     page = (home / "bundle" / "report.html").read_text()
@@ -147,7 +159,7 @@ def test_the_report_of_another_task_names_its_own_figures(home, task):
 
 
 @pytest.mark.parametrize("task", ["regression", "ranking"])
-def test_compare_takes_every_task(home, task):
+def test_compare_takes_every_task(home: Path, task: Any) -> None:
     schema(home, task, label="spent" if task == "regression" else "click")
     files = [("--schema", "schema.toml"), ("--config", "fast.toml"), ("--out", "compared")]
     arguments = [part for option, name in files for part in (option, str(home / name))]
@@ -180,7 +192,9 @@ def test_compare_takes_every_task(home, task):
         ),
     ],
 )
-def test_a_task_that_the_log_cannot_serve_costs_one_line(home, capsys, head, label, says):
+def test_a_task_that_the_log_cannot_serve_costs_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str], head: Any, label: Any, says: Any
+) -> None:
     frame = pl.read_csv(home / "log.csv", infer_schema=False).with_columns(
         bad=pl.lit("inf"),
         negative=pl.lit("-1"),
@@ -194,7 +208,9 @@ def test_a_task_that_the_log_cannot_serve_costs_one_line(home, capsys, head, lab
 
 
 @pytest.mark.parametrize("part", ["valid", "test"])
-def test_part_of_equal_labels_is_refused_before_a_ranking_is_trained(home, capsys, part):
+def test_part_of_equal_labels_is_refused_before_a_ranking_is_trained(
+    home: Path, capsys: pytest.CaptureFixture[str], part: Any
+) -> None:
     schema(home, "ranking")
     frame = pl.read_csv(home / "log.csv", infer_schema=False)
     frame.filter(pl.col("click") == "0").write_csv(home / "part.csv")
@@ -204,32 +220,40 @@ def test_part_of_equal_labels_is_refused_before_a_ranking_is_trained(home, capsy
 
 @pytest.mark.parametrize("option", ["--negatives-rate", "--negatives-kept"])
 @pytest.mark.parametrize("rate", ["0", "-0.5", "1.1", "nan", "inf", "a tenth"])
-def test_a_rate_outside_0_to_1_costs_one_line(home, capsys, option, rate):
+def test_a_rate_outside_0_to_1_costs_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str], option: Any, rate: Any
+) -> None:
     schema(home, "click")
     refused(home, capsys, fit(home, f"{option}={rate}"), option, rate, "above 0 and up to 1")
 
 
 @pytest.mark.parametrize("key", ["negatives_rate", "negatives_kept"])
-def test_a_rate_of_the_configuration_is_checked_as_well(home, capsys, key):
+def test_a_rate_of_the_configuration_is_checked_as_well(
+    home: Path, capsys: pytest.CaptureFixture[str], key: Any
+) -> None:
     schema(home, "click")
     (home / "fast.toml").write_text(f"{key} = 1.5\n{FAST}")
     refused(home, capsys, fit(home), "fast.toml", key)
 
 
 @pytest.mark.parametrize("task", ["regression", "ranking"])
-def test_a_rate_of_negatives_is_for_clicks_alone(home, capsys, task):
+def test_a_rate_of_negatives_is_for_clicks_alone(
+    home: Path, capsys: pytest.CaptureFixture[str], task: Any
+) -> None:
     schema(home, task)
     refused(home, capsys, fit(home, "--negatives-rate", 0.5), f"and this is {task}")
 
 
-def test_a_rate_that_leaves_no_negative_costs_one_line(home, capsys):
+def test_a_rate_that_leaves_no_negative_costs_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     schema(home, "click")
     code = fit(home, "--negatives-rate", 1e-9)
     refused(home, capsys, code, "with 1e-09 of its negatives", "both classes")
 
 
 @pytest.mark.parametrize("kind", ["none", "temperature", "platt", "isotonic"])
-def test_each_calibration_is_in_the_bundle_and_its_graph(home, kind):
+def test_each_calibration_is_in_the_bundle_and_its_graph(home: Path, kind: Any) -> None:
     schema(home, "click")
     (home / "fast.toml").write_text(f'calibration = "{kind}"\nvalid_share = 0.4\n{FAST}')
     assert fit(home, "--net", "fm", "--negatives-rate", "0.7") == 0
@@ -243,7 +267,7 @@ def test_each_calibration_is_in_the_bundle_and_its_graph(home, kind):
     assert f"Calibration: {kind}." in (bundle.directory / "report.html").read_text()
 
 
-def test_the_report_says_which_calibration_was_chosen_and_by_what(home):
+def test_the_report_says_which_calibration_was_chosen_and_by_what(home: Path) -> None:
     schema(home, "click")
     assert fit(home, "--net", "fm") == 0
     chosen = Bundle.open(home / "bundle").manifest.training["calibration"]
@@ -255,7 +279,7 @@ def test_the_report_says_which_calibration_was_chosen_and_by_what(home):
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Any:
     home = tmp_path_factory.mktemp("simulated") / "log"
     # so many rows, and so gentle a fit, that what is off is not the luck of the part held out
     write_simulation(home, 150_000, 1, 0.05)
@@ -264,12 +288,14 @@ def simulated(tmp_path_factory):
     return home
 
 
-def inside(measured):
+def inside(measured: Any) -> Any:
     low, high = measured["intervals"]["calibration_ratio"]
     return 0.98 <= measured["calibration_ratio"] <= 1.02 or low <= 1 <= high
 
 
-def test_sampled_negatives_give_calibrated_probabilities(simulated, capsys):
+def test_sampled_negatives_give_calibrated_probabilities(
+    simulated: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert fit(simulated, "--net", "fm", "--negatives-rate", "0.1", data="train.parquet") == 0
     bundle = Bundle.open(simulated / "bundle")
     assert bundle.manifest.calibration.rate == 0.1
@@ -279,7 +305,9 @@ def test_sampled_negatives_give_calibrated_probabilities(simulated, capsys):
     assert measured["auc"] > 0.6
 
 
-def test_a_log_that_was_sampled_before_gives_the_whole_log_s_probabilities(simulated, capsys):
+def test_a_log_that_was_sampled_before_gives_the_whole_log_s_probabilities(
+    simulated: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     """All of its parts hold a tenth of their negatives, and are weighed as if they held all."""
     read = Schema.load(simulated / "schema.toml")
     rng = np.random.default_rng(5)

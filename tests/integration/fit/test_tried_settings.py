@@ -1,5 +1,7 @@
 """Several settings of a step are tried where none is given; the best one is kept and recorded."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -22,17 +24,18 @@ SCHEMA = Schema.parse(
 class Seen(Watcher):
     """What was tried, and the loss of each epoch by what its step was called."""
 
-    def __init__(self):
-        self.settings, self.losses = {}, {}
+    def __init__(self) -> None:
+        self.settings: dict[Any, Any] = {}
+        self.losses: dict[Any, Any] = {}
 
-    def tries(self, step, settings):
+    def tries(self, step: Any, settings: Any) -> None:
         self.settings[step] = settings
 
-    def epoch(self, epoch):
+    def epoch(self, epoch: Any) -> None:
         self.losses.setdefault(epoch.step, []).append(epoch.valid_loss)
 
 
-def log_of(rows):
+def log_of(rows: Any) -> Any:
     """An encoder, and rows of which half those are clicked whose site is their ad's."""
     rng = np.random.default_rng(1)
     names = {"site": rng.integers(0, 9, rows), "ad": rng.integers(0, 9, rows)}
@@ -44,7 +47,7 @@ def log_of(rows):
 
 
 @pytest.mark.parametrize("net", ["fm", "afm"])
-def test_of_the_settings_tried_the_one_with_the_lowest_loss_is_kept(net):
+def test_of_the_settings_tried_the_one_with_the_lowest_loss_is_kept(net: Any) -> None:
     rows = FEWEST_TO_CHOOSE
     encoder, train = log_of(rows)
     torch.manual_seed(1)
@@ -66,7 +69,7 @@ def test_of_the_settings_tried_the_one_with_the_lowest_loss_is_kept(net):
         assert CLICK.judge(logits(trained.net, train), train).loss == pytest.approx(lowest[best])
 
 
-def test_settings_are_compared_as_calibration_will_have_them_served():
+def test_settings_are_compared_as_calibration_will_have_them_served() -> None:
     encoder, rows = log_of(1000)
     net = new_net("lr", encoder, Config())
     with torch.no_grad():

@@ -6,8 +6,11 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -21,15 +24,15 @@ LARGE = json.dumps({"instances": [{"device": "ios", "ad": f"a{n % 12}"} for n in
 HEAD = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 
 
-def request(body=BODY, more=b"", head=HEAD):
+def request(body: Any = BODY, more: Any = b"", head: Any = HEAD) -> Any:
     return head + more + b"content-length: %d\r\n\r\n" % len(body) + body.encode()
 
 
-def admission(**limits):
+def admission(**limits: Any) -> Any:
     return Admission(Telemetry(), **limits)
 
 
-def test_rows_in_flight_are_bounded_and_an_idle_worker_takes_any_number():
+def test_rows_in_flight_are_bounded_and_an_idle_worker_takes_any_number() -> None:
     limited = admission(most_rows=100)
     route_load = limited.route_load("/predict", 100)
     with limited.inside(route_load, 150, 1000):
@@ -41,7 +44,7 @@ def test_rows_in_flight_are_bounded_and_an_idle_worker_takes_any_number():
     assert not limited.judge(route_load, 1000)
 
 
-def test_a_row_to_explain_weighs_more():
+def test_a_row_to_explain_weighs_more() -> None:
     limited = admission(most_rows=100)
     explain = limited.route_load("/explain", 10, weight=5)
     with limited.inside(explain, 10, 100):
@@ -49,7 +52,7 @@ def test_a_row_to_explain_weighs_more():
         assert limited.judge(explain, 11)
 
 
-def test_the_wait_is_that_of_as_many_slices_of_each_request_in_flight_as_its_own():
+def test_the_wait_is_that_of_as_many_slices_of_each_request_in_flight_as_its_own() -> None:
     limited = admission(most_wait=0.0035)
     route_load = limited.route_load("/predict", 100)
     route_load.pace.observe(0.001, 100)
@@ -67,7 +70,7 @@ def test_the_wait_is_that_of_as_many_slices_of_each_request_in_flight_as_its_own
     assert limited.wait(100) == 0
 
 
-def test_request_that_takes_long_may_wait_as_long():
+def test_request_that_takes_long_may_wait_as_long() -> None:
     limited = admission(most_wait=0.0035)
     route_load = limited.route_load("/predict", 100)
     route_load.pace.observe(0.001, 100)
@@ -76,7 +79,7 @@ def test_request_that_takes_long_may_wait_as_long():
         assert not limited.judge(route_load, 2600)
 
 
-def test_explanations_wait_for_their_first_turn_alone():
+def test_explanations_wait_for_their_first_turn_alone() -> None:
     limited = admission(most_wait=0.0045)
     explain = limited.route_load("/explain", 10, low_priority=True)
     explain.pace.observe(0.004, 10)
@@ -84,7 +87,7 @@ def test_explanations_wait_for_their_first_turn_alone():
         assert not limited.judge(explain, 1000)
 
 
-def test_what_people_wait_for_hardly_adds_to_the_wait_of_others():
+def test_what_people_wait_for_hardly_adds_to_the_wait_of_others() -> None:
     limited = admission(most_wait=0.0115)
     predict = limited.route_load("/predict", 100)
     explain = limited.route_load("/explain", 10, low_priority=True)
@@ -104,8 +107,8 @@ def test_what_people_wait_for_hardly_adds_to_the_wait_of_others():
     assert limited.wait() == limited.wait(low_priority=True) == 0
 
 
-def test_requests_that_wait_unparsed_count_until_their_tasks_do():
-    async def round_of_the_loop():
+def test_requests_that_wait_unparsed_count_until_their_tasks_do() -> None:
+    async def round_of_the_loop() -> Any:
         limited = admission(most_wait=0.0105)
         route_load = limited.route_load("/predict", 100)
         route_load.pace.observe(0.001, 100)
@@ -127,13 +130,13 @@ def test_requests_that_wait_unparsed_count_until_their_tasks_do():
 
 
 @pytest.fixture
-def flooded(served):
+def flooded(served: Callable[..., httpx.Client]) -> Iterator[Any]:
     """A worker whose every wait is too long while a large request is worked on."""
     client = served(max_wait_ms=0.001)
     large = threading.Event()
     ended = threading.Event()
 
-    def keep_busy():
+    def keep_busy() -> None:
         while not ended.is_set():
             answer = client.post(
                 "/predict", content=LARGE, headers={"content-type": "application/json"}
@@ -150,7 +153,7 @@ def flooded(served):
     thread.join()
 
 
-def ask(port, data, parts=1):
+def ask(port: Any, data: Any, parts: Any = 1) -> Any:
     """One connection's answers to requests in a row, until one was refused."""
     with socket.create_connection(("127.0.0.1", port), 30) as connection:
         seen = []
@@ -177,7 +180,9 @@ def ask(port, data, parts=1):
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-def test_request_that_would_wait_too_long_gets_429_and_its_connection_stays(flooded, parts):
+def test_request_that_would_wait_too_long_gets_429_and_its_connection_stays(
+    flooded: Any, parts: Any
+) -> None:
     port = flooded.base_url.port
     seen = ask(port, request(more=b"X-Request-Id: r-1\r\n"), parts)
     # whole requests are refused unparsed, others by the app: nobody can tell
@@ -192,19 +197,19 @@ def test_request_that_would_wait_too_long_gets_429_and_its_connection_stays(floo
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-def test_refused_request_is_not_decoded(flooded, parts):
+def test_refused_request_is_not_decoded(flooded: Any, parts: Any) -> None:
     broken = request("{" * len(BODY))
     seen = ask(flooded.base_url.port, broken, parts)
     assert {status for status, _, _ in seen} == {400, 429}
 
 
-def test_whole_request_is_refused_before_its_head_is_parsed(flooded):
+def test_whole_request_is_refused_before_its_head_is_parsed(flooded: Any) -> None:
     text = request(head=HEAD.replace(b"application/json", b"text/plain"))
     seen = ask(flooded.base_url.port, text)
     assert {status for status, _, _ in seen} == {415, 429}  # the app would say 415 first
 
 
-def test_refusals_are_counted_as_answers_and_by_themselves(flooded):
+def test_refusals_are_counted_as_answers_and_by_themselves(flooded: Any) -> None:
     seen = ask(flooded.base_url.port, request())
     refused = sum(status == 429 for status, _, _ in seen)
     found = {}
@@ -216,7 +221,7 @@ def test_refusals_are_counted_as_answers_and_by_themselves(flooded):
     assert found[answers] == found[("afm_shed_total",)]
 
 
-def test_other_paths_are_answered_whatever_is_in_flight(flooded):
+def test_other_paths_are_answered_whatever_is_in_flight(flooded: Any) -> None:
     for _ in range(5):
         assert flooded.get("/healthz").status_code == 200
         assert flooded.get("/readyz").status_code == 200
@@ -243,5 +248,7 @@ def test_other_paths_are_answered_whatever_is_in_flight(flooded):
         (b"", None),
     ],
 )
-def test_only_a_request_whose_end_is_beyond_doubt_is_refused_unparsed(data, found):
+def test_only_a_request_whose_end_is_beyond_doubt_is_refused_unparsed(
+    data: Any, found: Any
+) -> None:
     assert whole_post(data) == found

@@ -8,13 +8,16 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from commands import Commands
+from model.bundle.bundle import Bundle
 from until import until
 
 ROWS = [{"device": "ios", "hour": 21, "ad": f"a{i}", "price": i / 2} for i in range(6)]
@@ -22,16 +25,16 @@ BODY = json.dumps({"instances": ROWS}).encode()
 PATIENCE = 1.0
 
 
-def request(body=BODY, more="", path="/predict"):
+def request(body: Any = BODY, more: Any = "", path: Any = "/predict") -> Any:
     head = f"POST {path} HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\n{more}"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
-def connect(served):
+def connect(served: Any) -> Any:
     return socket.create_connection(("127.0.0.1", served.port), 10)
 
 
-def received(found):
+def received(found: Any) -> Any:
     """Everything until the server closes."""
     data = b""
     try:
@@ -42,19 +45,19 @@ def received(found):
     return data
 
 
-def status_and_code(data):
+def status_and_code(data: Any) -> Any:
     head, _, body = data.partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(body)["code"]
 
 
-def cut(served, reason):
+def cut(served: Any, reason: Any) -> Any:
     lines = httpx.get(served.url + "/metrics").text.splitlines()
     wanted = f'afm_callers_cut_total{{reason="{reason}"}} '
     return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory, tiny_bundle):
+def served(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Bundle) -> Iterator[Any]:
     commands = Commands(tmp_path_factory.mktemp("callers"))
     commands.publish(tiny_bundle.directory)
     with commands.serving(AFM_CLIENT_TIMEOUT_SECONDS=str(PATIENCE)) as running:
@@ -63,12 +66,13 @@ def served(tmp_path_factory, tiny_bundle):
 
 
 @pytest.fixture
-def neighbour(served):
+def neighbour(served: Any) -> Iterator[Any]:
     """Asks all the while, and checks at the end that each answer was what it always is."""
-    over, answers = threading.Event(), []
+    over: Any = threading.Event()
+    answers: list[Any] = []
     expected = httpx.post(served.url + "/predict", json={"instances": ROWS}).json()
 
-    def ask():
+    def ask() -> None:
         with httpx.Client(base_url=served.url, timeout=10) as client:
             while len(answers) < 10 or not over.is_set():
                 answers.append(client.post("/predict", json={"instances": ROWS}).json())
@@ -83,7 +87,7 @@ def neighbour(served):
 
 
 @pytest.mark.usefixtures("neighbour")
-def test_callers_that_reset_mid_head_mid_body_or_before_the_answer_harm_nobody(served):
+def test_callers_that_reset_mid_head_mid_body_or_before_the_answer_harm_nobody(served: Any) -> None:
     whole = request()
     for number in range(300):
         found = connect(served)
@@ -98,7 +102,9 @@ def test_callers_that_reset_mid_head_mid_body_or_before_the_answer_harm_nobody(s
 @pytest.mark.parametrize(
     "sent", [b"POST /pre", b"POST /predict HTTP/1.1\r\nhost: h", request()[:-1]]
 )
-def test_a_request_that_does_not_end_is_408_and_closed_however_it_trickles(served, sent):
+def test_a_request_that_does_not_end_is_408_and_closed_however_it_trickles(
+    served: Any, sent: Any
+) -> None:
     before = cut(served, "slow_request")
     with connect(served) as found:
         found.sendall(sent[:-3])
@@ -110,7 +116,7 @@ def test_a_request_that_does_not_end_is_408_and_closed_however_it_trickles(serve
 
 
 @pytest.mark.usefixtures("neighbour")
-def test_a_caller_that_does_not_read_its_answers_is_cut_off(served):
+def test_a_caller_that_does_not_read_its_answers_is_cut_off(served: Any) -> None:
     before = cut(served, "slow_reader")
     body = json.dumps({"instances": ROWS * 60, "top": None}).encode()
     with socket.socket() as found:
@@ -123,7 +129,7 @@ def test_a_caller_that_does_not_read_its_answers_is_cut_off(served):
             time.sleep(0.1)
 
 
-def test_a_caller_that_is_slow_between_two_requests_is_not_cut_off(served):
+def test_a_caller_that_is_slow_between_two_requests_is_not_cut_off(served: Any) -> None:
     with httpx.Client(base_url=served.url) as client:
         first = client.post("/predict", json={"instances": ROWS}).extensions["network_stream"]
         time.sleep(PATIENCE * 2)
@@ -141,7 +147,7 @@ def test_a_caller_that_is_slow_between_two_requests_is_not_cut_off(served):
         b"GET / HTTP/1.1\r\nx: " + b"endless" * 20_000,
     ],
 )
-def test_a_head_over_the_limit_is_431_and_closed(served, head):
+def test_a_head_over_the_limit_is_431_and_closed(served: Any, head: Any) -> None:
     with connect(served) as found:
         found.sendall(head)
         assert status_and_code(received(found)) == (431, "head_too_large")
@@ -156,24 +162,24 @@ def test_a_head_over_the_limit_is_431_and_closed(served, head):
         b"BREW /predict HTTP/1.1\r\nHost: pot\r\n\r\n",
     ],
 )
-def test_bytes_that_are_not_http_get_400_as_a_problem(served, data):
+def test_bytes_that_are_not_http_get_400_as_a_problem(served: Any, data: Any) -> None:
     with connect(served) as found:
         found.sendall(data)
         assert status_and_code(received(found)) == (400, "bad_request")
 
 
-def test_a_compressed_body_is_refused_unread(served):
+def test_a_compressed_body_is_refused_unread(served: Any) -> None:
     with connect(served) as found:
         found.sendall(request(more="content-encoding: gzip\r\nconnection: close\r\n"))
         assert status_and_code(received(found)) == (415, "unsupported_content_encoding")
 
 
-def rows_of(value):
+def rows_of(value: Any) -> Any:
     return {"instances": [{"ad": "a1"}, {"ad": "a2", "x": value}]}
 
 
-def nested(depth):
-    value = 1
+def nested(depth: Any) -> Any:
+    value: Any = 1
     for _ in range(depth):
         value = [value]
     return value
@@ -191,14 +197,16 @@ def nested(depth):
     ],
 )
 @pytest.mark.parametrize("known", [True, False])
-def test_a_part_over_its_limit_is_422_with_its_row_in_either_form(served, value, code, known):
+def test_a_part_over_its_limit_is_422_with_its_row_in_either_form(
+    served: Any, value: Any, code: Any, known: Any
+) -> None:
     ads = [{"ad": f"a{i}"} for i in range(20)]
     bodies = [
         {"instances": [*ads, {"ad": "a2", "x": value}]},
         {"context": {"device": "ios"}, "candidates": [*ads, {"ad": "a2", "x": value}]},
     ]
     if known:  # ads met before, so that the new one is looked at alone
-        ask = {"context": {"device": "ios"}, "candidates": ads}
+        ask: dict[str, Any] = {"context": {"device": "ios"}, "candidates": ads}
         assert httpx.post(served.url + "/predict", json=ask).status_code == 200
     for body in bodies:
         problem = httpx.post(served.url + "/predict", json=body).json()
@@ -208,7 +216,7 @@ def test_a_part_over_its_limit_is_422_with_its_row_in_either_form(served, value,
         assert (problem["code"], problem.get("row"), problem["field"]) == (code, None, "x")
 
 
-def test_parts_at_their_limits_are_taken(served):
+def test_parts_at_their_limits_are_taken(served: Any) -> None:
     for value in ("x" * 16_384, [1] * 1000, nested(13)):
         assert httpx.post(served.url + "/predict", json=rows_of(value)).status_code == 200
     many = {"ad": "a1"} | {str(i): i for i in range(999)}
@@ -218,9 +226,9 @@ def test_parts_at_their_limits_are_taken(served):
     assert (answer.status_code, answer.json()["code"]) == (422, "too_many_keys")
 
 
-def test_a_bad_ad_among_known_ones_is_named_by_its_place(served):
+def test_a_bad_ad_among_known_ones_is_named_by_its_place(served: Any) -> None:
     ads = [{"ad": f"a{i}"} for i in range(150)]
-    body = {"context": {"device": "ios"}, "candidates": ads}
+    body: dict[str, Any] = {"context": {"device": "ios"}, "candidates": ads}
     assert httpx.post(served.url + "/predict", json=body).status_code == 200
     for place in (0, 7, 120):
         for wrong, code in ((5, "not_a_list_of_objects"), ({"price": "x"}, "wrong_type")):
@@ -232,7 +240,7 @@ def test_a_bad_ad_among_known_ones_is_named_by_its_place(served):
 LIMIT = 8 << 20  # the default of AFM_MAX_BODY_BYTES
 
 
-def filled(begin, item, end):
+def filled(begin: Any, item: Any, end: Any) -> Any:
     """As large as a body may be."""
     return begin + b",".join([item] * ((LIMIT - len(begin + end)) // (len(item) + 1))) + end
 
@@ -255,11 +263,11 @@ FLOODS = {
 
 
 @contextmanager
-def little_memory(served):
+def little_memory(served: Any) -> Iterator[Any]:
     """RSS rises by less than twice the limit, from an idle worker to the peak."""
     folder = Path(f"/proc/{served.process.pid}")
 
-    def kib(name):
+    def kib(name: Any) -> Any:
         return int((folder / "status").read_text().partition(f"{name}:")[2].split()[0])
 
     (folder / "clear_refs").write_text("5")  # the peak begins anew
@@ -270,7 +278,7 @@ def little_memory(served):
 
 @pytest.mark.usefixtures("neighbour")
 @pytest.mark.parametrize("name", FLOODS)
-def test_a_flood_is_refused_in_little_memory(served, name):
+def test_a_flood_is_refused_in_little_memory(served: Any, name: Any) -> None:
     kind = {"content-type": "application/json"}
     with little_memory(served):
         for _ in range(3):
@@ -281,7 +289,7 @@ def test_a_flood_is_refused_in_little_memory(served, name):
 
 
 @pytest.mark.usefixtures("neighbour")
-def test_a_flood_of_chunks_is_refused_in_little_memory(served):
+def test_a_flood_of_chunks_is_refused_in_little_memory(served: Any) -> None:
     with little_memory(served), connect(served) as found:
         found.sendall(
             request().partition(b"content-length")[0] + b"transfer-encoding: chunked\r\n\r\n"
@@ -293,7 +301,7 @@ def test_a_flood_of_chunks_is_refused_in_little_memory(served):
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory, tiny_bundle):
+def small(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Bundle) -> Iterator[Any]:
     """A worker of few connections, and not many more files."""
     commands = Commands(tmp_path_factory.mktemp("small"))
     commands.publish(tiny_bundle.directory)
@@ -303,9 +311,9 @@ def small(tmp_path_factory, tiny_bundle):
         yield running
 
 
-def test_callers_that_hold_connections_make_room_for_those_that_ask(small):
+def test_callers_that_hold_connections_make_room_for_those_that_ask(small: Any) -> None:
     before = cut(small, "too_many")
-    ask = {"url": small.url + "/predict", "json": {"instances": ROWS}}
+    ask: dict[str, Any] = {"url": small.url + "/predict", "json": {"instances": ROWS}}
     expected = httpx.post(**ask).json()
     with httpx.Client(timeout=10) as pool, ExitStack() as held:
         for number in range(250):
@@ -318,7 +326,7 @@ def test_callers_that_hold_connections_make_room_for_those_that_ask(small):
     assert small.log.read_text().count("too many connections") == 1
 
 
-def test_idle_connections_make_room_the_oldest_first(small):
+def test_idle_connections_make_room_the_oldest_first(small: Any) -> None:
     with ExitStack() as held:
         idle = []
         for _ in range(100):
@@ -330,17 +338,19 @@ def test_idle_connections_make_room_the_oldest_first(small):
         assert idle[-1].recv(1 << 16).startswith(b"HTTP/1.1 200")
 
 
-def test_killed_worker_loses_only_its_requests_in_flight(tmp_path_factory, tiny_bundle):
+def test_killed_worker_loses_only_its_requests_in_flight(
+    tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Bundle
+) -> None:
     commands = Commands(tmp_path_factory.mktemp("killed"))
     commands.publish(tiny_bundle.directory)
     with commands.serving(workers=2) as running:
         running.wait_until("/readyz", lambda answer: answer.status_code == 200)
         until(lambda: len(running.workers()) == 2)
-        ask = {"url": running.url + "/predict", "json": {"instances": ROWS}}
+        ask: dict[str, Any] = {"url": running.url + "/predict", "json": {"instances": ROWS}}
         expected = httpx.post(**ask).json()
         over, answers, lost = threading.Event(), [], []
 
-        def keep_asking():
+        def keep_asking() -> None:
             while not over.is_set():
                 with httpx.Client(timeout=10) as pool:
                     try:
@@ -367,7 +377,7 @@ def test_killed_worker_loses_only_its_requests_in_flight(tmp_path_factory, tiny_
     assert all(answer == expected for answer in answers)
 
 
-def connections_of(pid):
+def connections_of(pid: Any) -> Any:
     """How many callers a process has."""
     sockets = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():

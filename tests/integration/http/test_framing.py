@@ -4,12 +4,15 @@ import json
 import re
 import socket
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from commands import Commands
+from model.bundle.bundle import Bundle
 from service.http.access.api_keys import make_key
 from streams import MOST_BODY, Asked, streams
 
@@ -29,20 +32,27 @@ BODIES = {
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory, tiny_bundle):
+def served(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Bundle) -> Iterator[Any]:
     commands = Commands(tmp_path_factory.mktemp("framing"))
     keys = commands.home / "keys"
     served_keys = {right: make_key(keys, right, [right]) for right in ("predict", "admin")}
     commands.publish(tiny_bundle.directory)
-    with commands.serving(AFM_API_KEYS=str(keys), AFM_MAX_BODY_BYTES=str(MOST_BODY)) as running:
+    with commands.serving(AFM_API_KEYS=str(keys), AFM_MAX_BODY_BYTES=str(MOST_BODY)) as served:
+        running: Any = served
         running.wait_until("/readyz", lambda answer: answer.status_code == 200)
         running.keys = served_keys
         yield running
 
 
 @pytest.fixture
-def head(served):
-    def made(*more, method="POST", path="/predict", kind="application/json", key="predict"):
+def head(served: Any) -> Any:
+    def made(
+        *more: Any,
+        method: Any = "POST",
+        path: Any = "/predict",
+        kind: Any = "application/json",
+        key: Any = "predict",
+    ) -> Any:
         lines = [f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n"]
         lines += [f"x-api-key: {served.keys.get(key, 'afm_guessed')}\r\n", *more, "\r\n"]
         return "".join(lines).encode()
@@ -53,16 +63,16 @@ def head(served):
 class Caller:
     """A connection, and the answers that have come on it."""
 
-    def __init__(self, served):
+    def __init__(self, served: Any) -> None:
         self.socket = socket.create_connection(("127.0.0.1", served.port), 10)
         self.got = b""
 
-    def send(self, *parts):
+    def send(self, *parts: Any) -> None:
         for part in parts:
             self.socket.sendall(part)
             time.sleep(0.01)
 
-    def answer(self):
+    def answer(self) -> Any:
         """The next one's status and body; None when the connection has ended before it."""
         while b"\r\n\r\n" not in self.got:
             if not self._more():
@@ -77,20 +87,20 @@ class Caller:
         body, self.got = self.got[:size], self.got[size:]
         return int(head.split()[1]), json.loads(body) if body else None
 
-    def _more(self):
+    def _more(self) -> Any:
         part = self.socket.recv(1 << 16)
         self.got += part
         return bool(part)
 
 
 @pytest.fixture
-def caller(served):
+def caller(served: Any) -> Iterator[Any]:
     found = Caller(served)
     yield found
     found.socket.close()
 
 
-def is_scored(answer):
+def is_scored(answer: Any) -> Any:
     assert answer is not None
     return answer[0] == 200 and len(answer[1]["probabilities"]) == 2
 
@@ -98,8 +108,8 @@ def is_scored(answer):
 @pytest.mark.parametrize("framing", BODIES)
 @pytest.mark.parametrize("upgrade", UPGRADES)
 def test_an_upgrade_is_ignored_wherever_head_and_body_are_split(
-    served, head, caller, upgrade, framing
-):
+    served: Any, head: Any, caller: Any, upgrade: Any, framing: Any
+) -> None:
     length, body = BODIES[framing]
     whole = head(upgrade, length) + body
     split = len(whole) - len(body)
@@ -115,7 +125,7 @@ def test_an_upgrade_is_ignored_wherever_head_and_body_are_split(
     assert "pgrade" not in served.log.read_text()
 
 
-def test_an_upgrade_byte_by_byte_is_ignored(head, caller):
+def test_an_upgrade_byte_by_byte_is_ignored(head: Any, caller: Any) -> None:
     length, body = BODIES["chunked"]
     whole = head(UPGRADES[0], length) + body
     for place in range(len(whole)):
@@ -124,7 +134,7 @@ def test_an_upgrade_byte_by_byte_is_ignored(head, caller):
     assert is_scored(caller.answer())
 
 
-def test_a_body_of_an_upgrade_that_is_a_request_is_not_carried_out(head, caller):
+def test_a_body_of_an_upgrade_that_is_a_request_is_not_carried_out(head: Any, caller: Any) -> None:
     for filler in (b"", b"\r\n" * 5000):
         body = filler + SMUGGLED
         caller.send(head(UPGRADES[2], f"content-length: {len(body)}\r\n"), body)
@@ -134,13 +144,13 @@ def test_a_body_of_an_upgrade_that_is_a_request_is_not_carried_out(head, caller)
     assert is_scored(caller.answer())
 
 
-def test_a_large_body_of_an_upgrade_comes_whole(head, caller):
+def test_a_large_body_of_an_upgrade_comes_whole(head: Any, caller: Any) -> None:
     body = BODY + b" " * (19_000 - len(BODY))
     caller.send(head(UPGRADES[0], "content-length: 19000\r\n"), body[:9000], body[9000:])
     assert is_scored(caller.answer())
 
 
-def test_trailers_are_no_headers(head, caller):
+def test_trailers_are_no_headers(head: Any, caller: Any) -> None:
     trailers = b"connection: upgrade\r\nupgrade: foo\r\nexpect: 100-continue\r\n"
     trailers += b"content-encoding: gzip\r\nx-api-key: ?\r\n"
     whole = head("transfer-encoding: chunked\r\n")
@@ -150,14 +160,14 @@ def test_trailers_are_no_headers(head, caller):
     assert is_scored(caller.answer())
 
 
-def test_a_trailer_that_ends_the_connection_ends_it(head, caller):
+def test_a_trailer_that_ends_the_connection_ends_it(head: Any, caller: Any) -> None:
     caller.send(head("transfer-encoding: chunked\r\n"))
     caller.send(CHUNKED.replace(b"x: y", b"connection: close") + SMUGGLED)
     assert is_scored(caller.answer())
     assert caller.answer() is None
 
 
-def test_connect_is_400_and_closed(caller):
+def test_connect_is_400_and_closed(caller: Any) -> None:
     caller.send(b"CONNECT x:443 HTTP/1.1\r\nhost: x\r\nupgrade: foo\r\nconnection: upgrade\r\n\r\n")
     assert caller.answer()[0] == 400
     assert caller.answer() is None
@@ -175,8 +185,8 @@ REFUSED = {
 @pytest.mark.parametrize("status", [*REFUSED, 413])
 @pytest.mark.parametrize("expects", [False, True])
 def test_a_body_that_is_still_coming_when_it_is_refused_is_no_request(
-    head, caller, status, expects
-):
+    head: Any, caller: Any, status: Any, expects: Any
+) -> None:
     body = SMUGGLED * (1000 if status == 413 else 3)
     more = [f"content-length: {len(body)}\r\n"] + ["expect: 100-continue\r\n"] * expects
     caller.send(head(*more, **REFUSED.get(status, {})))
@@ -190,7 +200,7 @@ def test_a_body_that_is_still_coming_when_it_is_refused_is_no_request(
     assert caller.answer() is None
 
 
-def test_caller_that_holds_a_body_back_gets_100_where_it_is_wanted(head, caller):
+def test_caller_that_holds_a_body_back_gets_100_where_it_is_wanted(head: Any, caller: Any) -> None:
     for _ in range(2):
         caller.send(head(f"content-length: {len(BODY)}\r\n", "expect: 100-continue\r\n"))
         assert caller.answer() == (100, None)
@@ -216,14 +226,16 @@ def test_caller_that_holds_a_body_back_gets_100_where_it_is_wanted(head, caller)
     ],
 )
 @pytest.mark.parametrize("upgrade", ["", UPGRADES[0]])
-def test_a_request_whose_end_is_in_doubt_is_400_once_and_closed(head, caller, framing, upgrade):
+def test_a_request_whose_end_is_in_doubt_is_400_once_and_closed(
+    head: Any, caller: Any, framing: Any, upgrade: Any
+) -> None:
     caller.send(head(framing, upgrade) + b"0\r\n\r\n" + SMUGGLED)
     status, problem = caller.answer()
     assert (status, problem["code"]) == (400, "bad_request")
     assert caller.answer() is None
 
 
-def test_chunks_of_http_1_0_are_400_and_closed(head, caller):
+def test_chunks_of_http_1_0_are_400_and_closed(head: Any, caller: Any) -> None:
     whole = head("transfer-encoding: chunked\r\n", "connection: keep-alive\r\n") + CHUNKED
     caller.send(whole.replace(b"HTTP/1.1", b"HTTP/1.0") + SMUGGLED)
     assert caller.answer()[0] == 400
@@ -231,7 +243,7 @@ def test_chunks_of_http_1_0_are_400_and_closed(head, caller):
 
 
 @pytest.mark.parametrize("garbage", [b"\0\0\0", b"GET /a b HTTP/1.1\r\n\r\n", b"x" * 20_000])
-def test_request_before_garbage_is_answered_first(head, caller, garbage):
+def test_request_before_garbage_is_answered_first(head: Any, caller: Any, garbage: Any) -> None:
     good = head(f"content-length: {len(BODY)}\r\n") + BODY
     caller.send(good * 3 + garbage)
     for _ in range(3):
@@ -240,7 +252,9 @@ def test_request_before_garbage_is_answered_first(head, caller, garbage):
     assert caller.answer() is None
 
 
-def test_a_body_that_breaks_off_behind_others_is_refused_in_its_turn(head, caller):
+def test_a_body_that_breaks_off_behind_others_is_refused_in_its_turn(
+    head: Any, caller: Any
+) -> None:
     good = head(f"content-length: {len(BODY)}\r\n") + BODY
     caller.send(good + head("transfer-encoding: chunked\r\n") + b"5\r\nab\r\n" + SMUGGLED + good)
     assert is_scored(caller.answer())
@@ -248,14 +262,14 @@ def test_a_body_that_breaks_off_behind_others_is_refused_in_its_turn(head, calle
     assert caller.answer() is None
 
 
-def test_bytes_after_the_last_request_are_not_read(head, caller):
+def test_bytes_after_the_last_request_are_not_read(head: Any, caller: Any) -> None:
     good = head(f"content-length: {len(BODY)}\r\n", "connection: close\r\n") + BODY
     caller.send(good + SMUGGLED + b"\0")
     assert is_scored(caller.answer())
     assert caller.answer() is None
 
 
-def test_a_packet_that_ends_within_a_head_counts_that_head_alone(head, caller):
+def test_a_packet_that_ends_within_a_head_counts_that_head_alone(head: Any, caller: Any) -> None:
     good = head(f"content-length: {len(BODY)}\r\n") + BODY
     many = good * 200
     caller.send(many[:-100], many[-100:])
@@ -263,14 +277,14 @@ def test_a_packet_that_ends_within_a_head_counts_that_head_alone(head, caller):
         assert is_scored(caller.answer())
 
 
-def test_trailers_have_the_limit_of_a_head(head, caller):
+def test_trailers_have_the_limit_of_a_head(head: Any, caller: Any) -> None:
     caller.send(head("transfer-encoding: chunked\r\n", kind="text/plain"))
     assert caller.answer()[0] == 415
     caller.send(CHUNKED.removesuffix(b"\r\n"), *[b"x: y\r\n" * 2000] * 4)
     assert caller.answer() is None
 
 
-def test_a_refusal_at_the_socket_has_a_phrase_and_a_date(caller):
+def test_a_refusal_at_the_socket_has_a_phrase_and_a_date(caller: Any) -> None:
     caller.send(b"nonsense\r\n\r\n")
     assert caller.answer()[0] == 400
     assert caller.head.startswith("http/1.1 400 bad request\r\n")
@@ -278,7 +292,7 @@ def test_a_refusal_at_the_socket_has_a_phrase_and_a_date(caller):
     assert "\r\nconnection: close" in caller.head
 
 
-def test_another_version_of_http_is_505(caller):
+def test_another_version_of_http_is_505(caller: Any) -> None:
     caller.send(b"GET /healthz HTTP/2.0\r\n\r\n")
     status, problem = caller.answer()
     assert (status, problem["code"]) == (505, "http_version_not_supported")
@@ -286,7 +300,7 @@ def test_another_version_of_http_is_505(caller):
 
 
 @pytest.mark.parametrize("split", [3, 18, 24])
-def test_http_2_is_sent_away_in_its_own_terms(caller, split):
+def test_http_2_is_sent_away_in_its_own_terms(caller: Any, split: Any) -> None:
     data = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0" * 3
     caller.send(data[:split], data[split:], b"\0\0\0\4\0\0\0\0\0")
     got = b""
@@ -298,7 +312,7 @@ def test_http_2_is_sent_away_in_its_own_terms(caller, split):
     assert int.from_bytes(got[22:26]) == 0xD  # HTTP_1_1_REQUIRED
 
 
-def test_keep_alive_of_http_1_0_is_honoured_where_it_is_asked_for(head, caller):
+def test_keep_alive_of_http_1_0_is_honoured_where_it_is_asked_for(head: Any, caller: Any) -> None:
     old = head(f"content-length: {len(BODY)}\r\n", "connection: keep-alive\r\n")
     for _ in range(3):
         caller.send(old.replace(b"HTTP/1.1", b"HTTP/1.0") + BODY)
@@ -310,14 +324,16 @@ def test_keep_alive_of_http_1_0_is_honoured_where_it_is_asked_for(head, caller):
 
 
 @pytest.mark.parametrize("value", ["keep-alive, close", "Close , keep-alive"])
-def test_close_of_http_1_0_wins_over_keep_alive(value, head, caller):
+def test_close_of_http_1_0_wins_over_keep_alive(value: Any, head: Any, caller: Any) -> None:
     old = head(f"content-length: {len(BODY)}\r\n", f"connection: {value}\r\n")
     caller.send(old.replace(b"HTTP/1.1", b"HTTP/1.0") + BODY)
     assert is_scored(caller.answer())
     assert caller.answer() is None
 
 
-def test_a_pipelining_caller_that_leaves_writes_no_line(served, head, caller):
+def test_a_pipelining_caller_that_leaves_writes_no_line(
+    served: Any, head: Any, caller: Any
+) -> None:
     before = len(served.log.read_text().splitlines())
     for _ in range(20):
         leaving = Caller(served)
@@ -329,21 +345,21 @@ def test_a_pipelining_caller_that_leaves_writes_no_line(served, head, caller):
     assert served.log.read_text().splitlines()[before:] == []
 
 
-def test_a_byte_order_mark_is_ignored(head, caller):
+def test_a_byte_order_mark_is_ignored(head: Any, caller: Any) -> None:
     body = b"\xef\xbb\xbf" + BODY
     caller.send(head(f"content-length: {len(body)}\r\n") + body)
     assert is_scored(caller.answer())
 
 
 @pytest.mark.parametrize("body", [b"", b" \r\n", b"\xef\xbb\xbf"])
-def test_an_empty_body_is_called_empty(head, caller, body):
+def test_an_empty_body_is_called_empty(head: Any, caller: Any, body: Any) -> None:
     caller.send(head(f"content-length: {len(body)}\r\n") + body)
     status, problem = caller.answer()
     assert (status, problem["code"]) == (400, "malformed_json")
     assert problem["detail"] == "the body is empty"
 
 
-def test_a_compressed_body_is_refused_by_what_is_accepted(head, caller):
+def test_a_compressed_body_is_refused_by_what_is_accepted(head: Any, caller: Any) -> None:
     caller.send(head("content-length: 3\r\n", "content-encoding: gzip\r\n") + b"abc")
     status, problem = caller.answer()
     assert (status, problem["code"]) == (415, "unsupported_content_encoding")
@@ -354,7 +370,9 @@ def test_a_compressed_body_is_refused_by_what_is_accepted(head, caller):
 @pytest.mark.parametrize(
     ("kind", "said"), [("text/plain; x=y", "as 'text/plain; x=y'"), ("", "without one")]
 )
-def test_a_body_of_another_type_is_refused_by_what_was_sent(head, caller, kind, said):
+def test_a_body_of_another_type_is_refused_by_what_was_sent(
+    head: Any, caller: Any, kind: Any, said: Any
+) -> None:
     caller.send(head("content-length: 3\r\n", kind=kind) + b"abc")
     status, problem = caller.answer()
     assert (status, problem["code"]) == (415, "unsupported_media_type")
@@ -363,5 +381,5 @@ def test_a_body_of_another_type_is_refused_by_what_was_sent(head, caller, kind, 
 
 @settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(cases=st.lists(streams(), min_size=8, max_size=8))
-def test_streams_are_answered_as_a_plain_parser_reads_them(served, cases):
+def test_streams_are_answered_as_a_plain_parser_reads_them(served: Any, cases: Any) -> None:
     assert Asked(served.port, served.keys).differences(cases) == []

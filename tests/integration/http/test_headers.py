@@ -2,7 +2,10 @@
 
 import gzip
 import socket
+from collections.abc import Callable
+from typing import Any
 
+import httpx
 import pytest
 import structlog
 
@@ -12,7 +15,9 @@ BODY = {"instances": [{"device": "ios", "ad": "a1", "price": 3.5}]}
 ROWS = [{**BODY["instances"][0], "price": n / 7} for n in range(3000)]
 
 
-def test_deadline_header_and_body_count_by_the_smaller_one(served):
+def test_deadline_header_and_body_count_by_the_smaller_one(
+    served: Callable[..., httpx.Client],
+) -> None:
     client = served(timeout_ms=60_000)
     for header, body, status in (
         ("1", None, 504),
@@ -30,14 +35,18 @@ def test_deadline_header_and_body_count_by_the_smaller_one(served):
 
 
 @pytest.mark.parametrize("path", ["/predict", "/explain"])
-def test_deadline_header_that_is_no_number_is_422(served, path):
+def test_deadline_header_that_is_no_number_is_422(
+    served: Callable[..., httpx.Client], path: Any
+) -> None:
     answer = served().post(path, json=BODY, headers={"x-timeout-ms": "soon"})
     assert (answer.status_code, answer.json()["code"]) == (422, "bad_timeout_header")
     assert "x-timeout-ms" in answer.json()["detail"]
     assert "soon" not in answer.text
 
 
-def test_deadline_header_holds_for_sending_the_body_before_the_default_does(served):
+def test_deadline_header_holds_for_sending_the_body_before_the_default_does(
+    served: Callable[..., httpx.Client],
+) -> None:
     client = served(timeout_ms=60_000)
     head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     head += b"x-timeout-ms: 30\r\ncontent-length: 9\r\n\r\n{"
@@ -46,7 +55,7 @@ def test_deadline_header_holds_for_sending_the_body_before_the_default_does(serv
         assert connection.recv(65536).startswith(b"HTTP/1.1 504 ")
 
 
-def as_sent(client, method, path, accepted, **more):
+def as_sent(client: Any, method: Any, path: Any, accepted: Any, **more: Any) -> Any:
     """Headers and undecoded body of an answer."""
     headers = {"accept-encoding": accepted}
     with client.stream(method, path, headers=headers, **more) as answer:
@@ -54,7 +63,7 @@ def as_sent(client, method, path, accepted, **more):
         return answer.headers, b"".join(answer.iter_raw())
 
 
-def test_large_explanation_is_gzip_of_the_plain_one(served):
+def test_large_explanation_is_gzip_of_the_plain_one(served: Callable[..., httpx.Client]) -> None:
     client = served()
     asked = {"json": {"instances": ROWS[:100], "top": None}}
     plain_headers, plain = as_sent(client, "POST", "/explain", "identity", **asked)
@@ -67,7 +76,9 @@ def test_large_explanation_is_gzip_of_the_plain_one(served):
     assert "content-encoding" not in plain_headers
 
 
-def test_gzip_is_for_large_answers_of_every_such_path_and_can_be_off(served):
+def test_gzip_is_for_large_answers_of_every_such_path_and_can_be_off(
+    served: Callable[..., httpx.Client],
+) -> None:
     client, off = served(gzip_bytes=500), served(gzip_bytes=0)
     large = {"json": {"instances": ROWS[:100]}}
     for method, path, more, coded in (
@@ -94,7 +105,7 @@ IDS = {"x-request-id": "r-1", "traceparent": "00-0af7651916cd43dd8448eb211c80319
 LOGGED = {"request_id": IDS["x-request-id"], "traceparent": IDS["traceparent"]}
 
 
-def raw(client, data):
+def raw(client: Any, data: Any) -> Any:
     """What comes back for these bytes, up to the end of the connection."""
     with socket.create_connection(("127.0.0.1", client.base_url.port), 10) as connection:
         connection.sendall(data)
@@ -105,7 +116,9 @@ def raw(client, data):
     return found
 
 
-def test_correlation_headers_come_back_on_every_answer_and_none_is_made_up(served):
+def test_correlation_headers_come_back_on_every_answer_and_none_is_made_up(
+    served: Callable[..., httpx.Client],
+) -> None:
     client = served(max_head_bytes=600)
     for method, path, body, status in (
         ("POST", "/predict", BODY, 200),
@@ -123,7 +136,9 @@ def test_correlation_headers_come_back_on_every_answer_and_none_is_made_up(serve
     assert "x-request-id" not in client.get("/x", headers={"x-request-id": "x" * 129}).headers
 
 
-def test_correlation_headers_of_pipelined_requests_stay_with_their_answers(served):
+def test_correlation_headers_of_pipelined_requests_stay_with_their_answers(
+    served: Callable[..., httpx.Client],
+) -> None:
     asked = [b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-request-id: n%d\r\n\r\n" % n for n in range(5)]
     found = raw(served(), b"".join([*asked, b"nonsense\r\n\r\n"]))
     heads = found.split(b"HTTP/1.1 ")[1:7]
@@ -133,7 +148,9 @@ def test_correlation_headers_of_pipelined_requests_stay_with_their_answers(serve
     assert b"x-request-id" not in heads[5]
 
 
-def test_access_log_has_a_line_for_each_request_and_no_value_of_it(served):
+def test_access_log_has_a_line_for_each_request_and_no_value_of_it(
+    served: Callable[..., httpx.Client],
+) -> None:
     client = served(access_log=True, client_timeout_seconds=0.4, max_head_bytes=600)
     with structlog.testing.capture_logs(
         processors=[structlog.contextvars.merge_contextvars]

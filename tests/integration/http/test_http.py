@@ -2,7 +2,11 @@
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
+import httpx
 import hypothesis
 import openapi_spec_validator
 import pytest
@@ -11,38 +15,45 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app_server import client_of
 from documented import fits
+from model.bundle.bundle import Bundle
 from service.http.endpoints.status_answers import Alive, ModelAnswer, NotReady, Problem, Ready
 from service.scoring.answers import ExplainAnswer, PredictAnswer
+from service.store.bundle_store import BundleStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 from training.config import NETS
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"device": "ios", "hour": 21, "interests": ["cars", "golf"], "ad": "a1", "price": 3.5},
     {"device": "web", "hour": None, "ad": "a7"},
     {"ad": "never seen", "price": 0, "interests": "food|news"},
 ]
-CONTEXT = {"device": "ios", "hour": 21}
-CANDIDATES = [{"ad": "a1", "price": 3.5}, {"ad": "a2"}, {"ad": "a3", "device": "web"}]
+CONTEXT: dict[str, Any] = {"device": "ios", "hour": 21}
+CANDIDATES: list[dict[str, Any]] = [
+    {"ad": "a1", "price": 3.5},
+    {"ad": "a2"},
+    {"ad": "a3", "device": "web"},
+]
 
 
 @pytest.fixture(scope="module")
-def client(lasting):
+def client(lasting: Callable[..., httpx.Client]) -> Any:
     return lasting(max_body_bytes=100_000, max_rows=1000)
 
 
 @pytest.fixture
-def fresh(lasting):
+def fresh(lasting: Callable[..., httpx.Client]) -> Any:
     """One that has counted nothing yet."""
     return lasting()
 
 
 @pytest.fixture
-def bare(redis_url, tmp_path):
+def bare(redis_url: str, tmp_path: Path) -> Iterator[Any]:
     with client_of(redis_url, tmp_path) as made:
         yield made
 
 
-def counted(client, name, **labels):
+def counted(client: Any, name: Any, **labels: Any) -> Any:
     found = 0.0
     for family in text_string_to_metric_families(client.get("/metrics").text):
         for sample in family.samples:
@@ -51,7 +62,9 @@ def counted(client, name, **labels):
     return found
 
 
-def test_instances_get_the_probabilities_of_the_bundle(client, tiny_bundle):
+def test_instances_get_the_probabilities_of_the_bundle(
+    client: httpx.Client, tiny_bundle: Bundle
+) -> None:
     expected = (
         tiny_bundle.read_scorer().predict(tiny_bundle.read_encoder().encode(ROWS)).probabilities
     )
@@ -66,7 +79,9 @@ def test_instances_get_the_probabilities_of_the_bundle(client, tiny_bundle):
     }
 
 
-def test_a_context_counts_for_each_candidate_and_a_candidate_s_value_wins(client):
+def test_a_context_counts_for_each_candidate_and_a_candidate_s_value_wins(
+    client: httpx.Client,
+) -> None:
     merged = [{**CONTEXT, **candidate} for candidate in CANDIDATES]
     split = client.post("/predict", json={"context": CONTEXT, "candidates": CANDIDATES})
     whole = client.post("/predict", json={"instances": merged})
@@ -74,13 +89,13 @@ def test_a_context_counts_for_each_candidate_and_a_candidate_s_value_wins(client
     assert len(set(split.json()["probabilities"])) == 3
 
 
-def test_golden_rows_come_back_over_http(client, tiny_bundle):
+def test_golden_rows_come_back_over_http(client: httpx.Client, tiny_bundle: Bundle) -> None:
     for case in tiny_bundle.read_golden():
         found = client.post("/predict", json=case.request).json()["probabilities"]
         assert found == pytest.approx(case.probabilities, abs=1e-6)
 
 
-def test_many_rows_come_back_in_the_order_asked(client):
+def test_many_rows_come_back_in_the_order_asked(client: httpx.Client) -> None:
     rows = [{**ROWS[i % 3], "price": i / 10} for i in range(357)]
     together = client.post("/predict", json={"instances": rows}).json()["probabilities"]
     for at in (0, 99, 100, 101, 300, 356):
@@ -92,7 +107,9 @@ def test_many_rows_come_back_in_the_order_asked(client):
     "body",
     [{"instances": ROWS}, {"context": CONTEXT, "candidates": CANDIDATES}, {"instances": ROWS * 80}],
 )
-def test_explanations_add_up_to_the_probability_of_predict_to_the_bit(client, body):
+def test_explanations_add_up_to_the_probability_of_predict_to_the_bit(
+    client: httpx.Client, body: Any
+) -> None:
     probabilities = client.post("/predict", json=body).json()["probabilities"]
     for top in (None, 0, 3):
         answer = client.post("/explain", json={**body, "top": top}).json()
@@ -105,7 +122,7 @@ def test_explanations_add_up_to_the_probability_of_predict_to_the_bit(client, bo
             assert attention == pytest.approx(1, abs=1e-5)
 
 
-def test_top_says_how_many_pairs_and_the_largest_come_first(client):
+def test_top_says_how_many_pairs_and_the_largest_come_first(client: httpx.Client) -> None:
     body = {"instances": ROWS[:1]}
     every = client.post("/explain", json={**body, "top": None}).json()["explanations"][0]
     two = client.post("/explain", json={**body, "top": 2}).json()["explanations"][0]
@@ -116,7 +133,7 @@ def test_top_says_how_many_pairs_and_the_largest_come_first(client):
     assert every["rest"] == {"pairs": 0, "attention": 0.0, "contribution": 0.0}
 
 
-def test_an_explanation_names_values_as_text_and_the_unknown_ones(client):
+def test_an_explanation_names_values_as_text_and_the_unknown_ones(client: httpx.Client) -> None:
     (one,) = client.post(
         "/explain", json={"context": {"hour": 21}, "candidates": [{"ad": "never seen"}]}
     ).json()["explanations"]
@@ -125,7 +142,7 @@ def test_an_explanation_names_values_as_text_and_the_unknown_ones(client):
     assert (linear["ad"]["value"], linear["ad"]["known"]) == ("never seen", False)
 
 
-def test_the_model_and_its_schema_are_told(client, tiny_bundle):
+def test_the_model_and_its_schema_are_told(client: httpx.Client, tiny_bundle: Bundle) -> None:
     told = client.get("/model").json()
     assert told["model"] == "ads"
     assert told["version"] == tiny_bundle.version
@@ -136,7 +153,7 @@ def test_the_model_and_its_schema_are_told(client, tiny_bundle):
     assert (price["kind"], price["role"]) == ("numeric", "candidate")
 
 
-def test_a_live_version_is_ready_and_healthy(client, tiny_bundle):
+def test_a_live_version_is_ready_and_healthy(client: httpx.Client, tiny_bundle: Bundle) -> None:
     assert client.get("/healthz").status_code == 200
     ready = client.get("/readyz")
     assert ready.status_code == 200
@@ -144,7 +161,7 @@ def test_a_live_version_is_ready_and_healthy(client, tiny_bundle):
     assert ready.json()["redis"] == "ok"
 
 
-def test_service_without_a_version_is_healthy_and_answers_503_with_what_to_run(bare):
+def test_service_without_a_version_is_healthy_and_answers_503_with_what_to_run(bare: Any) -> None:
     for method, path in (("POST", "/predict"), ("POST", "/explain"), ("GET", "/model")):
         answer = bare.request(method, path, json={"instances": ROWS} if method == "POST" else None)
         assert answer.status_code == 503, path
@@ -156,7 +173,7 @@ def test_service_without_a_version_is_healthy_and_answers_503_with_what_to_run(b
     assert ready.headers["content-type"] == "application/problem+json"
 
 
-def test_without_redis_readiness_says_so_and_shows_no_password(tmp_path):
+def test_without_redis_readiness_says_so_and_shows_no_password(tmp_path: Path) -> None:
     with client_of("redis://me:secret@127.0.0.1:1/0", tmp_path) as client:
         ready = client.get("/readyz")
         assert ready.status_code == 503
@@ -168,8 +185,14 @@ def test_without_redis_readiness_says_so_and_shows_no_password(tmp_path):
 @pytest.mark.parametrize("task", ["regression", "ranking"])
 @pytest.mark.parametrize("net", NETS)
 def test_a_task_without_probabilities_is_served_by_its_scores(
-    redis_url, tmp_path, make_bundle, store, bundles, net, task
-):
+    redis_url: str,
+    tmp_path: Path,
+    make_bundle: Callable[..., Bundle],
+    store: VersionStore,
+    bundles: BundleStore,
+    net: Any,
+    task: Any,
+) -> None:
     """onnxruntime = HTTP; that torch = onnxruntime the gate has seen when the bundle was made."""
     bundle = make_bundle(net, task=task)
     publish(bundle.directory, store, bundles)
@@ -195,7 +218,7 @@ def test_a_task_without_probabilities_is_served_by_its_scores(
             assert total == pytest.approx(score, rel=1e-5, abs=1e-5)
 
 
-def test_an_answer_of_probabilities_has_no_scores_beside_them(client):
+def test_an_answer_of_probabilities_has_no_scores_beside_them(client: httpx.Client) -> None:
     answer = client.post("/predict", json={"instances": ROWS}).json()
     assert answer.keys() == {"model", "version", "probabilities", "degraded"}
     explained = client.post("/explain", json={"instances": ROWS}).json()["explanations"]
@@ -204,8 +227,13 @@ def test_an_answer_of_probabilities_has_no_scores_beside_them(client):
 
 @pytest.mark.parametrize("net", ["lr", "fwfm", "ffm", "nfm", "afm+"])
 def test_every_net_is_published_served_and_explained_by_the_same_contract(
-    redis_url, tmp_path, make_bundle, store, bundles, net
-):
+    redis_url: str,
+    tmp_path: Path,
+    make_bundle: Callable[..., Bundle],
+    store: VersionStore,
+    bundles: BundleStore,
+    net: Any,
+) -> None:
     bundle = make_bundle(net)
     publish(bundle.directory, store, bundles)
     expected = bundle.read_scorer().predict(bundle.read_encoder().encode(ROWS)).probabilities
@@ -246,7 +274,9 @@ def test_every_net_is_published_served_and_explained_by_the_same_contract(
         ({"instances": [{"price": 10**400}]}, "not_finite", 0, "price"),
     ],
 )
-def test_invalid_input_is_422_with_its_code_row_and_field(client, body, code, row, field):
+def test_invalid_input_is_422_with_its_code_row_and_field(
+    client: httpx.Client, body: Any, code: Any, row: Any, field: Any
+) -> None:
     for path in ("/predict", "/explain"):
         answer = client.post(path, json=body)
         problem = answer.json()
@@ -256,7 +286,9 @@ def test_invalid_input_is_422_with_its_code_row_and_field(client, body, code, ro
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_a_number_that_is_not_finite_is_422_with_row_and_field(client, number):
+def test_a_number_that_is_not_finite_is_422_with_row_and_field(
+    client: httpx.Client, number: Any
+) -> None:
     for field in ("price", "ad", "interests"):
         body = f'{{"instances": [{{"ad": "a1"}}, {{"{field}": {number}}}]}}'
         answer = client.post("/predict", content=body, headers={"content-type": "application/json"})
@@ -265,7 +297,7 @@ def test_a_number_that_is_not_finite_is_422_with_row_and_field(client, number):
         assert (problem["code"], problem["row"], problem["field"]) == ("not_finite", 1, field)
 
 
-def test_the_row_of_a_fault_counts_from_the_start_of_a_large_request(client):
+def test_the_row_of_a_fault_counts_from_the_start_of_a_large_request(client: httpx.Client) -> None:
     rows = [{"ad": "a1"}] * 250 + [{"price": "x"}]
     assert client.post("/predict", json={"instances": rows}).json()["row"] == 250
     context = {"context": {"device": []}, "candidates": [{"ad": "a"}] * 150}
@@ -275,13 +307,13 @@ def test_the_row_of_a_fault_counts_from_the_start_of_a_large_request(client):
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"nonsense", b"[" * 100_000, b'{"instances": [{"a": "\xff"}]}']
 )
-def test_broken_json_is_400(client, body):
+def test_broken_json_is_400(client: httpx.Client, body: Any) -> None:
     answer = client.post("/predict", content=body, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "json", ""])
-def test_another_content_type_is_415(client, kind):
+def test_another_content_type_is_415(client: httpx.Client, kind: Any) -> None:
     headers = {"content-type": kind} if kind else {}
     answer = client.post("/predict", content=b'{"instances": []}', headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
@@ -290,12 +322,12 @@ def test_another_content_type_is_415(client, kind):
 @pytest.mark.parametrize(
     "kind", ["application/json", "Application/JSON; charset=utf-8", "application/vnd.ads+json"]
 )
-def test_json_may_be_said_in_several_ways(client, kind):
+def test_json_may_be_said_in_several_ways(client: httpx.Client, kind: Any) -> None:
     body = json.dumps({"instances": ROWS}).encode()
     assert client.post("/predict", content=body, headers={"content-type": kind}).is_success
 
 
-def test_a_wrong_method_is_405_and_an_unknown_path_404(client):
+def test_a_wrong_method_is_405_and_an_unknown_path_404(client: httpx.Client) -> None:
     for method, path in (("GET", "/predict"), ("PUT", "/explain"), ("POST", "/model")):
         answer = client.request(method, path)
         assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed"), path
@@ -304,10 +336,10 @@ def test_a_wrong_method_is_405_and_an_unknown_path_404(client):
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_path"), path
 
 
-def test_a_body_over_the_limit_is_413_announced_or_chunked(client):
+def test_a_body_over_the_limit_is_413_announced_or_chunked(client: httpx.Client) -> None:
     body = json.dumps({"instances": [{"ad": "a" * 100_000}]}).encode()
 
-    def chunks():
+    def chunks() -> Iterator[Any]:
         for start in range(0, len(body), 1000):
             yield body[start : start + 1000]
 
@@ -319,7 +351,7 @@ def test_a_body_over_the_limit_is_413_announced_or_chunked(client):
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_chunked_body_within_the_limit_is_scored(client):
+def test_a_chunked_body_within_the_limit_is_scored(client: httpx.Client) -> None:
     body = json.dumps({"instances": ROWS}).encode()
     answer = client.post(
         "/predict", content=iter([body[:7], body[7:]]), headers={"content-type": "application/json"}
@@ -327,13 +359,13 @@ def test_a_chunked_body_within_the_limit_is_scored(client):
     assert len(answer.json()["probabilities"]) == 3
 
 
-def test_more_rows_than_the_limit_are_413(client):
+def test_more_rows_than_the_limit_are_413(client: httpx.Client) -> None:
     answer = client.post("/predict", json={"instances": [{"ad": "a"}] * 1001})
     assert (answer.status_code, answer.json()["code"]) == (413, "too_many_rows")
     assert client.post("/predict", json={"instances": [{"ad": "a"}] * 1000}).is_success
 
 
-def test_unseen_values_and_extra_keys_are_scored_and_counted(fresh):
+def test_unseen_values_and_extra_keys_are_scored_and_counted(fresh: Any) -> None:
     body = {"instances": [{"ad": "new", "device": "ios", "x": 1}, {"ad": "newer", "y": {}}]}
     assert fresh.post("/predict", json=body).status_code == 200
     assert counted(fresh, "afm_unknown_values_total", field="ad") == 2
@@ -341,13 +373,13 @@ def test_unseen_values_and_extra_keys_are_scored_and_counted(fresh):
     assert counted(fresh, "afm_ignored_keys_total") == 2
 
 
-def test_a_missing_field_scores_as_a_null_one(client):
+def test_a_missing_field_scores_as_a_null_one(client: httpx.Client) -> None:
     absent = client.post("/predict", json={"instances": [{"ad": "a1"}]}).json()
     null = {"ad": "a1", "device": None, "hour": None, "interests": None, "price": None}
     assert client.post("/predict", json={"instances": [null]}).json() == absent
 
 
-def test_strange_text_is_a_value_and_comes_back_whole(client):
+def test_strange_text_is_a_value_and_comes_back_whole(client: httpx.Client) -> None:
     for text in ("", "\x00", "😀", "a\nb", '"', "a\u2028b", "x" * 10_000):
         answer = client.post("/explain", json={"instances": [{"ad": text, "device": "ios"}]})
         assert answer.status_code == 200, text
@@ -355,14 +387,14 @@ def test_strange_text_is_a_value_and_comes_back_whole(client):
         assert ads[0]["value"] == (text or None)
 
 
-def test_a_deadline_that_passes_is_504(client):
+def test_a_deadline_that_passes_is_504(client: httpx.Client) -> None:
     rows = [ROWS[0]] * 1000
     late = client.post("/predict", json={"instances": rows, "timeout_ms": 0.001})
     assert (late.status_code, late.json()["code"]) == (504, "deadline_passed")
     assert client.post("/predict", json={"instances": rows, "timeout_ms": 60_000}).is_success
 
 
-def test_requests_rows_and_stages_are_counted(fresh):
+def test_requests_rows_and_stages_are_counted(fresh: Any) -> None:
     fresh.post("/predict", json={"instances": ROWS})
     fresh.post("/explain", json={"instances": ROWS[:2]})
     fresh.post("/predict", json={"instances": []})
@@ -377,7 +409,7 @@ def test_requests_rows_and_stages_are_counted(fresh):
     assert "made-up" not in fresh.get("/metrics").text
 
 
-def test_metrics_of_the_list_are_the_metrics_there_are(fresh):
+def test_metrics_of_the_list_are_the_metrics_there_are(fresh: Any) -> None:
     from service.observe import metrics
 
     fresh.post("/predict", json={"instances": [{"ad": "new", "x": 1}]})
@@ -385,7 +417,7 @@ def test_metrics_of_the_list_are_the_metrics_there_are(fresh):
     assert {name for name in families if name.startswith("afm_")} == set(metrics.METRICS)
 
 
-def test_the_page_of_the_documentation_needs_nothing_but_the_service(client):
+def test_the_page_of_the_documentation_needs_nothing_but_the_service(client: httpx.Client) -> None:
     page = client.get("/docs")
     assert page.status_code == 200
     links = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"']+)""", page.text)
@@ -399,7 +431,7 @@ def test_the_page_of_the_documentation_needs_nothing_but_the_service(client):
         assert found.headers["content-type"] == "application/problem+json"
 
 
-def test_the_documentation_lists_every_path_and_its_schemas_are_there(client):
+def test_the_documentation_lists_every_path_and_its_schemas_are_there(client: httpx.Client) -> None:
     assert client.get("/docs").status_code == 200
     openapi = client.get("/openapi.json").json()
     assert {"/predict", "/explain", "/healthz", "/readyz", "/metrics", "/model"} <= set(
@@ -410,7 +442,7 @@ def test_the_documentation_lists_every_path_and_its_schemas_are_there(client):
         assert name.partition('"')[0] in openapi["components"]["schemas"]
 
 
-def test_openapi_document_is_valid_and_says_what_generators_need(client):
+def test_openapi_document_is_valid_and_says_what_generators_need(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     openapi_spec_validator.validate(document)
     operations = {
@@ -436,7 +468,7 @@ def test_openapi_document_is_valid_and_says_what_generators_need(client):
     assert document["servers"] == [{"url": "."}]
 
 
-def parts(schema):
+def parts(schema: Any) -> Iterator[Any]:
     """Every schema within a schema."""
     if isinstance(schema, dict):
         yield schema
@@ -447,7 +479,7 @@ def parts(schema):
             yield from parts(part)
 
 
-def test_openapi_document_has_no_default_and_a_format_for_each_number(client):
+def test_openapi_document_has_no_default_and_a_format_for_each_number(client: httpx.Client) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     found = list(parts(schemas))
     assert [one for one in found if "default" in one] == []
@@ -455,7 +487,7 @@ def test_openapi_document_has_no_default_and_a_format_for_each_number(client):
     assert {one["format"] for one in numbers} == {"double", "int64"}
 
 
-def test_openapi_rows_take_any_value(client):
+def test_openapi_rows_take_any_value(client: httpx.Client) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     for name in ("InstancesRequest", "ExplainInstancesRequest"):
         row = schemas[name]["properties"]["instances"]["items"]
@@ -465,7 +497,7 @@ def test_openapi_rows_take_any_value(client):
     assert context.get("additionalProperties", {}) in ({}, True)
 
 
-def test_status_answers_are_what_the_document_says(client):
+def test_status_answers_are_what_the_document_says(client: httpx.Client) -> None:
     fits(client.get("/healthz").json(), Alive)
     fits(client.get("/readyz").json(), Ready)
     fits(client.get("/model").json(), ModelAnswer)
@@ -473,12 +505,12 @@ def test_status_answers_are_what_the_document_says(client):
     fits(client.post("/predict", json={"instances": [{"price": "x", "ad": "a"}]}).json(), Problem)
 
 
-def test_status_answers_without_a_version_are_what_the_document_says(bare):
+def test_status_answers_without_a_version_are_what_the_document_says(bare: Any) -> None:
     fits(bare.get("/readyz").json(), NotReady)
     fits(bare.get("/model").json(), Problem)
 
 
-def test_the_documented_examples_are_answered_and_match_their_schema(client):
+def test_the_documented_examples_are_answered_and_match_their_schema(client: httpx.Client) -> None:
     documented = client.get("/openapi.json").json()["paths"]
     for path, model in (
         ("/predict", PredictAnswer),
@@ -516,7 +548,7 @@ requests = st.fixed_dictionaries(
 ) | st.builds(lambda context, many: {"context": context, "candidates": many}, rows, st.lists(rows))
 
 
-def json_has(body):
+def json_has(body: Any) -> Any:
     try:
         json.dumps(body, allow_nan=False)
     except ValueError:
@@ -530,7 +562,9 @@ def json_has(body):
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 @hypothesis.given(requests)
-def test_whatever_is_asked_the_answer_is_a_score_or_says_what_is_wrong(client, body):
+def test_whatever_is_asked_the_answer_is_a_score_or_says_what_is_wrong(
+    client: httpx.Client, body: Any
+) -> None:
     content = json.dumps(body).encode()  # NaN and Infinity too, which JSON does not have
     for path, key in (("/predict", "probabilities"), ("/explain", "explanations")):
         answer = client.post(path, content=content, headers={"content-type": "application/json"})
@@ -541,7 +575,13 @@ def test_whatever_is_asked_the_answer_is_a_score_or_says_what_is_wrong(client, b
             assert {"status", "code", "detail"} <= answer.json().keys()
 
 
-def test_other_nets_are_served_by_the_same_code(make_bundle, store, bundles, redis_url, tmp_path):
+def test_other_nets_are_served_by_the_same_code(
+    make_bundle: Callable[..., Bundle],
+    store: VersionStore,
+    bundles: BundleStore,
+    redis_url: str,
+    tmp_path: Path,
+) -> None:
     bundle = make_bundle(net="fm", seed=2)
     publish(bundle.directory, store, bundles)
     with client_of(redis_url, tmp_path) as client:

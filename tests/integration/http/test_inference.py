@@ -3,12 +3,17 @@
 import gzip
 import json
 import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
 from app_server import client_of
 from documented import fits
+from model.bundle.bundle import Bundle
 from service.http.access.api_keys import make_key
 from service.http.inference.documented import (
     InferenceAnswer,
@@ -19,6 +24,8 @@ from service.http.inference.documented import (
     ServerMetadata,
     ServerReady,
 )
+from service.store.bundle_store import BundleStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 from tensors import INFER, LENGTH, as_bytes, as_json, columns_of, tensors
 from tiny import tiny_rows
@@ -30,22 +37,24 @@ DEVICE = {"name": "device", "datatype": "BYTES", "shape": [2], "data": ["ios", "
 
 
 @pytest.fixture(scope="module")
-def client(lasting):
+def client(lasting: Callable[..., httpx.Client]) -> Any:
     return lasting(max_body_bytes=1 << 20, max_rows=1000)
 
 
 @pytest.fixture
-def bare(redis_url, tmp_path):
+def bare(redis_url: str, tmp_path: Path) -> Iterator[Any]:
     with client_of(redis_url, tmp_path) as made:
         yield made
 
 
-def binary(client, *request, **more):
+def binary(client: Any, *request: Any, **more: Any) -> Any:
     body, headers = as_bytes(*request, **more)
     return client.post(INFER, content=body, headers=headers)
 
 
-def test_a_thousand_rows_score_as_over_predict_to_the_bit_as_json_and_as_bytes(client):
+def test_a_thousand_rows_score_as_over_predict_to_the_bit_as_json_and_as_bytes(
+    client: httpx.Client,
+) -> None:
     expected = client.post("/predict", json={"instances": ROWS}).json()["probabilities"]
     by_json = tensors(client.post(INFER, json=as_json(COLUMNS)))
     by_bytes = tensors(binary(client, COLUMNS))
@@ -53,7 +62,7 @@ def test_a_thousand_rows_score_as_over_predict_to_the_bit_as_json_and_as_bytes(c
     assert by_json["probability"].tolist() == by_bytes["probability"].tolist() == expected
 
 
-def test_logit_and_attention_are_those_of_explain(client):
+def test_logit_and_attention_are_those_of_explain(client: httpx.Client) -> None:
     some = columns_of(ROWS[:7])
     wanted = ["attention", "logit", "probability"]
     explained = client.post("/explain", json={"instances": ROWS[:7], "top": None}).json()
@@ -67,7 +76,7 @@ def test_logit_and_attention_are_those_of_explain(client):
             assert mine == sorted(pair["attention"] for pair in one["pairs"])
 
 
-def test_the_slots_say_which_pair_an_attention_is_of(client):
+def test_the_slots_say_which_pair_an_attention_is_of(client: httpx.Client) -> None:
     described = client.get("/v2/models/ads").json()
     slots = json.loads(described["outputs"][-1]["parameters"]["slots"])
     named = [(a, b) for i, a in enumerate(slots) for b in slots[i + 1 :]]
@@ -76,14 +85,14 @@ def test_the_slots_say_which_pair_an_attention_is_of(client):
     found = tensors(client.post(INFER, json=as_json(columns_of([row]), ["attention"])))
     (one,) = client.post("/explain", json={"instances": [row], "top": None}).json()["explanations"]
     listed = {tuple(pair["fields"]): pair["attention"] for pair in one["pairs"]}
-    by_name = {}
+    by_name: dict[Any, Any] = {}
     for pair, attention in zip(named, found["attention"][0].tolist(), strict=True):
         by_name[pair] = by_name.get(pair, 0.0) + attention
     for pair, attention in listed.items():
         assert by_name[pair] == pytest.approx(attention, abs=1e-7)
 
 
-def test_a_float32_is_the_shortest_decimal_as_in_a_log(client):
+def test_a_float32_is_the_shortest_decimal_as_in_a_log(client: httpx.Client) -> None:
     prices = np.array([0.1, 2.7, 3.3], np.float32)
     rows = [{"device": "ios", "price": price} for price in (0.1, 2.7, 3.3)]
     expected = client.post("/predict", json={"instances": rows}).json()["probabilities"]
@@ -100,10 +109,12 @@ def test_a_float32_is_the_shortest_decimal_as_in_a_log(client):
         assert tensors(answer)["probability"].tolist() == expected
 
 
-def test_booleans_integers_and_missing_values_mean_what_they_mean_in_json(client):
+def test_booleans_integers_and_missing_values_mean_what_they_mean_in_json(
+    client: httpx.Client,
+) -> None:
     rows = [{"device": True, "hour": 3, "price": None}, {"device": False, "hour": 21, "price": 2}]
     expected = client.post("/predict", json={"instances": rows}).json()["probabilities"]
-    head = {"inputs": []}
+    head: dict[Any, Any] = {"inputs": []}
     raws = b""
     for name, datatype, raw in (
         ("device", "BOOL", b"\x01\x00"),
@@ -119,7 +130,9 @@ def test_booleans_integers_and_missing_values_mean_what_they_mean_in_json(client
     assert tensors(answer)["probability"].tolist() == expected
 
 
-def test_health_and_metadata_are_what_the_document_says(client, tiny_bundle):
+def test_health_and_metadata_are_what_the_document_says(
+    client: httpx.Client, tiny_bundle: Bundle
+) -> None:
     version = f"/v2/models/ads/versions/{tiny_bundle.version}"
     for path, struct in (
         ("/v2/health/live", ServerLive),
@@ -147,7 +160,7 @@ def test_health_and_metadata_are_what_the_document_says(client, tiny_bundle):
     assert answer.json()["model_version"] == tiny_bundle.version
 
 
-def test_without_a_version_it_lives_and_is_not_ready(bare):
+def test_without_a_version_it_lives_and_is_not_ready(bare: Any) -> None:
     assert bare.get("/v2/health/live").json() == {"live": True}
     ready = bare.get("/v2/health/ready")
     assert (ready.status_code, ready.json()) == (503, {"ready": False})
@@ -156,7 +169,7 @@ def test_without_a_version_it_lives_and_is_not_ready(bare):
         fits(answer.json(), InferenceError)
 
 
-def test_a_complaint_has_a_status_and_the_key_error(client):
+def test_a_complaint_has_a_status_and_the_key_error(client: httpx.Client) -> None:
     for request, status, code in (
         (b"{", 400, "malformed_json"),
         (json.dumps(as_json([{**DEVICE, "shape": [3]}])).encode(), 422, "bad_tensor"),
@@ -174,7 +187,7 @@ def test_a_complaint_has_a_status_and_the_key_error(client):
         fits(found, InferenceError)
 
 
-def test_other_models_and_paths_are_said_not_to_be_there(client):
+def test_other_models_and_paths_are_said_not_to_be_there(client: httpx.Client) -> None:
     for method, path, status, code in (
         ("GET", "/v2/models/others", 404, "unknown_model"),
         ("GET", "/v2/models/ads/versions/1/ready", 404, "unknown_model"),
@@ -189,7 +202,7 @@ def test_other_models_and_paths_are_said_not_to_be_there(client):
         assert answer.json()["error"]
 
 
-def test_compressed_bodies_and_other_media_types_are_refused(client):
+def test_compressed_bodies_and_other_media_types_are_refused(client: httpx.Client) -> None:
     body = gzip.compress(json.dumps(as_json([DEVICE])).encode())
     packed = client.post(INFER, content=body, headers={"content-encoding": "gzip"})
     assert (packed.status_code, packed.json()["code"]) == (415, "unsupported_content_encoding")
@@ -204,20 +217,20 @@ def test_compressed_bodies_and_other_media_types_are_refused(client):
         assert answer.status_code == status, kind
 
 
-def test_a_deadline_in_the_header_counts_too(client):
+def test_a_deadline_in_the_header_counts_too(client: httpx.Client) -> None:
     answer = client.post(INFER, json=as_json(COLUMNS), headers={"x-timeout-ms": "0.001"})
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_passed")
 
 
 def test_attention_has_the_row_limit_and_the_right_of_explain(
-    redis_url, tmp_path, tiny_bundle, store, bundles
-):
+    redis_url: str, tmp_path: Path, tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     keys = {right: make_key(tmp_path / "keys", right, [right]) for right in ("predict", "admin")}
     both = make_key(tmp_path / "keys", "both", ["predict", "explain"])
     with client_of(redis_url, tmp_path, api_keys=tmp_path / "keys", max_rows=5000) as client:
 
-        def status(key, request, path=INFER):
+        def status(key: Any, request: Any, path: Any = INFER) -> Any:
             headers = {} if key is None else {"authorization": f"Bearer {key}"}
             answer = client.post(path, json=request, headers=headers)
             assert answer.status_code == 200 or answer.json()["error"]
@@ -236,7 +249,7 @@ def test_attention_has_the_row_limit_and_the_right_of_explain(
         assert client.get("/v2/models/ads").status_code == 401
 
 
-def test_answers_and_rows_are_counted_under_one_path(served):
+def test_answers_and_rows_are_counted_under_one_path(served: Callable[..., httpx.Client]) -> None:
     client = served()
     client.post(INFER, json=as_json([DEVICE]))
     client.post(INFER, content=b"{")
@@ -251,13 +264,13 @@ def test_answers_and_rows_are_counted_under_one_path(served):
 
 
 def test_what_is_too_much_beside_others_is_refused(
-    redis_url, tmp_path, tiny_bundle, store, bundles
-):
+    redis_url: str, tmp_path: Path, tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     with client_of(redis_url, tmp_path, max_rows_in_flight=1) as client:
         statuses, bodies = [], []
 
-        def ask():
+        def ask() -> None:
             for _ in range(20):
                 answer = client.post(INFER, json=as_json(COLUMNS))
                 statuses.append(answer.status_code)
@@ -274,7 +287,13 @@ def test_what_is_too_much_beside_others_is_refused(
     assert int(refused.headers["retry-after-ms"]) > 0
 
 
-def test_a_task_without_probabilities_has_scores(make_bundle, store, bundles, redis_url, tmp_path):
+def test_a_task_without_probabilities_has_scores(
+    make_bundle: Callable[..., Bundle],
+    store: VersionStore,
+    bundles: BundleStore,
+    redis_url: str,
+    tmp_path: Path,
+) -> None:
     publish(make_bundle("fm", task="regression").directory, store, bundles)
     with client_of(redis_url, tmp_path) as client:
         scores = client.post("/predict", json={"instances": ROWS[:5]}).json()["scores"]

@@ -2,7 +2,10 @@
 
 import json
 import socket
+from collections.abc import Callable
+from typing import Any
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -14,12 +17,12 @@ HEAD = (
 )
 
 
-def request(path, body):
+def request(path: Any, body: Any) -> Any:
     data = json.dumps(body).encode()
     return HEAD % (path.encode(), len(data)) + data
 
 
-def samples(client):
+def samples(client: Any) -> Any:
     """The metrics by name and the values of their labels."""
     families = text_string_to_metric_families(client.get("/metrics").text)
     return {
@@ -28,7 +31,9 @@ def samples(client):
 
 
 @pytest.mark.parametrize("together", [1, 3])
-def test_callers_that_leave_are_counted_as_none_and_give_their_rows_back(served, together):
+def test_callers_that_leave_are_counted_as_none_and_give_their_rows_back(
+    served: Callable[..., httpx.Client], together: Any
+) -> None:
     client = served()
     asked = request("/explain", {"instances": ROWS, "top": None})
     callers = []
@@ -45,7 +50,9 @@ def test_callers_that_leave_are_counted_as_none_and_give_their_rows_back(served,
     assert found[("afm_rows_total", "/explain")] == 0  # none was scored to its end
 
 
-def test_a_caller_that_leaves_amid_pipelined_requests_writes_no_error(served, capfd):
+def test_a_caller_that_leaves_amid_pipelined_requests_writes_no_error(
+    served: Callable[..., httpx.Client], capfd: pytest.CaptureFixture[str]
+) -> None:
     # nothing is read while a second request waits: the first one's end is when it shows
     client = served()
     asked = request("/explain", {"instances": ROWS, "top": None})
@@ -56,7 +63,7 @@ def test_a_caller_that_leaves_amid_pipelined_requests_writes_no_error(served, ca
     assert "ASGI callable" not in "".join(capfd.readouterr())
 
 
-def test_a_body_that_breaks_off_is_counted_as_none(served):
+def test_a_body_that_breaks_off_is_counted_as_none(served: Callable[..., httpx.Client]) -> None:
     client = served()
     asked = request("/predict", {"instances": ROWS})
     with socket.create_connection(("127.0.0.1", client.base_url.port)) as caller:

@@ -6,14 +6,20 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app_server import client_of
 from documented import fits
+from model.bundle.bundle import Bundle
 from service.scoring.answers import ExplainAnswer
+from service.store.bundle_store import BundleStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 from tensors import INFER, as_json
 from tiny import tiny_rows
@@ -27,19 +33,21 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 @pytest.fixture
-def published(redis_url, tmp_path, tiny_bundle, store, bundles):
+def published(
+    redis_url: str, tmp_path: Path, tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore
+) -> Any:
     publish(tiny_bundle.directory, store, bundles)
     return redis_url, tmp_path
 
 
 @contextmanager
-def collector():
+def collector() -> Iterator[Any]:
     """A real OTLP endpoint on loopback: its address, and the spans that came there."""
     trace_service = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
     found = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
+        def do_POST(self) -> None:
             sent = self.rfile.read(int(self.headers["content-length"]))
             assert self.headers.get("content-encoding") is None
             request = trace_service.ExportTraceServiceRequest.FromString(sent)
@@ -50,7 +58,7 @@ def collector():
             self.send_header("content-length", "0")
             self.end_headers()
 
-        def log_message(self, *_):
+        def log_message(self, *_: Any) -> None:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -59,19 +67,19 @@ def collector():
         server.shutdown()
 
 
-def is_sampled(answer):
+def is_sampled(answer: Any) -> Any:
     """The lowest bit of a traceparent's flags."""
     return int(answer.headers["traceparent"][-2:], 16) & 1 == 1
 
 
-def timings(answer):
+def timings(answer: Any) -> Any:
     """What `server-timing` says, in milliseconds."""
     text = answer.headers["server-timing"]
     assert re.fullmatch(r"(\w+;dur=\d+\.\d{3})(, \w+;dur=\d+\.\d{3})*", text)
     return {name: float(ms) for name, ms in re.findall(r"(\w+);dur=([\d.]+)", text)}
 
 
-def test_nothing_is_noted_where_nobody_asks(published):
+def test_nothing_is_noted_where_nobody_asks(published: Any) -> None:
     with client_of(*published) as client:
         for path in ("/predict", "/explain"):
             answer = client.post(path, json={"instances": ROWS[:2]})
@@ -81,7 +89,7 @@ def test_nothing_is_noted_where_nobody_asks(published):
         assert not list(published[1].glob("**/predictions-*"))
 
 
-def test_a_header_says_what_each_stage_took(published):
+def test_a_header_says_what_each_stage_took(published: Any) -> None:
     with client_of(*published, server_timing=True) as client:
         for path in ("/predict", "/explain"):
             found = timings(client.post(path, json=BODY))
@@ -100,7 +108,7 @@ def test_a_header_says_what_each_stage_took(published):
         assert f'afm_stage_duration_seconds_count{{stage="{stage}"}} 3.0' in text
 
 
-def test_an_explanation_has_a_profile_where_its_query_asks_for_one(published):
+def test_an_explanation_has_a_profile_where_its_query_asks_for_one(published: Any) -> None:
     with client_of(*published) as client:
         plain = client.post("/explain", json=BODY).json()
         answer = client.post("/explain?profile=true", json=BODY).json()
@@ -114,7 +122,7 @@ def test_an_explanation_has_a_profile_where_its_query_asks_for_one(published):
         assert "profile" not in client.post("/predict?profile=true", json=BODY).json()
 
 
-def test_requests_are_traced_stage_by_stage_behind_their_caller_s_span(published):
+def test_requests_are_traced_stage_by_stage_behind_their_caller_s_span(published: Any) -> None:
     with collector() as (url, spans):
         with client_of(*published, traces=url, traces_share=0.0) as client:
             parent = f"00-{TRACE}-{PARENT}-01"
@@ -141,7 +149,7 @@ def test_requests_are_traced_stage_by_stage_behind_their_caller_s_span(published
         assert len(spans) == 1 + len(STAGES)
 
 
-def test_an_answer_names_the_trace_of_a_request_that_named_none(published):
+def test_an_answer_names_the_trace_of_a_request_that_named_none(published: Any) -> None:
     with collector() as (url, spans):
         with client_of(*published, traces=url, traces_share=1.0) as client:
             answer = client.post(INFER, json=as_json([DEVICE]))
@@ -156,13 +164,15 @@ def test_an_answer_names_the_trace_of_a_request_that_named_none(published):
             assert (found.trace_id.hex(), found.span_id.hex()) == (trace, span)
 
 
-def test_a_collector_that_is_not_there_delays_no_answer(published):
+def test_a_collector_that_is_not_there_delays_no_answer(published: Any) -> None:
     with client_of(*published, traces="http://127.0.0.1:9/v1/traces", traces_share=1.0) as client:
         for _ in range(20):
             assert client.post("/predict", json={"instances": ROWS[:2]}).status_code == 200
 
 
-def test_without_opentelemetry_traces_are_one_line_that_says_what_to_install(tmp_path):
+def test_without_opentelemetry_traces_are_one_line_that_says_what_to_install(
+    tmp_path: Path,
+) -> None:
     script = (
         "import sys\n"
         "sys.modules['opentelemetry.sdk.trace'] = None\n"
@@ -181,15 +191,15 @@ def test_without_opentelemetry_traces_are_one_line_that_says_what_to_install(tmp
     assert "Traceback" not in done.stderr
 
 
-def logged(folder):
+def logged(folder: Any) -> Any:
     """The lines of the prediction log."""
     files = sorted(folder.glob("predictions-*.jsonl"))
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
-def test_a_sample_of_rows_and_their_scores_is_logged(published):
+def test_a_sample_of_rows_and_their_scores_is_logged(published: Any) -> None:
     folder = published[1] / "log"
-    ads = [{"ad": "a1", "price": 3.5}, {"ad": "a2", "price": "dear"}]
+    ads: list[dict[str, Any]] = [{"ad": "a1", "price": 3.5}, {"ad": "a2", "price": "dear"}]
     with client_of(*published, prediction_log=folder, prediction_log_share=1.0) as client:
         scores = client.post("/predict", json=BODY).json()
         spared = client.post(
@@ -210,14 +220,14 @@ def test_a_sample_of_rows_and_their_scores_is_logged(published):
     assert [line["place"] for line in found] == [*range(len(ROWS)), 0, 1]
 
 
-def test_a_folder_that_cannot_be_written_costs_no_answer(published):
+def test_a_folder_that_cannot_be_written_costs_no_answer(published: Any) -> None:
     folder = published[1] / "log"
     with client_of(*published, prediction_log=folder, prediction_log_share=1.0) as client:
         folder.rmdir()
         folder.write_text("no folder")
         assert client.post("/predict", json={"instances": ROWS[:2]}).status_code == 200
 
-        def dropped():
+        def dropped() -> Any:
             families = text_string_to_metric_families(client.get("/metrics").text)
             samples = [one for family in families for one in family.samples]
             return [

@@ -3,12 +3,17 @@
 import os
 import signal
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
 from altered import reseal
+from commands import Commands
+from model.bundle.bundle import Bundle
 from service.http.worker import STARTED, _replaces_dead_worker
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
@@ -20,7 +25,9 @@ from until import until
 ROWS = {"instances": [{"device": "ios", "hour": 21, "ad": f"a{i}"} for i in range(3)]}
 
 
-def test_a_killed_worker_s_successor_answers_by_the_version_before_a_bad_one(commands, make_bundle):
+def test_a_killed_worker_s_successor_answers_by_the_version_before_a_bad_one(
+    commands: Commands, make_bundle: Callable[..., Bundle]
+) -> None:
     home = commands.home / "afm"
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     with EmbeddedRedis(home) as server, commands.serving(workers=2) as served:
@@ -41,7 +48,8 @@ def test_a_killed_worker_s_successor_answers_by_the_version_before_a_bad_one(com
         )
         killed = served.workers()[0]
         os.kill(killed, signal.SIGKILL)
-        answers, told = [], {}
+        answers: list[Any] = []
+        told: dict[Any, Any] = {}
         deadline = time.monotonic() + 60
         while killed in served.workers() or len(served.workers()) < 2 or len(told) < 2:
             assert time.monotonic() < deadline, served.log.read_text()
@@ -58,8 +66,8 @@ def test_a_killed_worker_s_successor_answers_by_the_version_before_a_bad_one(com
 
 @pytest.mark.parametrize(("before", "expected"), [(0, False), (1, False), (2, True), (3, True)])
 def test_a_worker_that_starts_when_all_have_stands_in_for_one_that_died(
-    before, expected, tmp_path, monkeypatch
-):
+    before: Any, expected: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     for number in range(before):
         (tmp_path / f"{STARTED}0{number}").touch()  # no process has such a name

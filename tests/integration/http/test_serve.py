@@ -6,26 +6,32 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
+from commands import Commands
+from model.bundle.bundle import Bundle
+
 ROWS = [{"device": "ios", "hour": 21, "ad": f"a{i}", "price": i / 2} for i in range(6)]
 
 
-def expected(bundle):
+def expected(bundle: Any) -> Any:
     scores = bundle.read_scorer().predict(bundle.read_encoder().encode(ROWS))
     return scores.probabilities.tolist()
 
 
-def predict(client, url):
+def predict(client: Any, url: Any) -> Any:
     return client.post(url + "/predict", json={"instances": ROWS}, timeout=10)
 
 
-def counts(url):
+def counts(url: Any) -> Any:
     found = {}
     for family in text_string_to_metric_families(httpx.get(url + "/metrics").text):
         for sample in family.samples:
@@ -33,14 +39,14 @@ def counts(url):
     return found
 
 
-def until(condition, seconds=30):
+def until(condition: Any, seconds: Any = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def ends(pid, seconds=15):
+def ends(pid: Any, seconds: Any = 15) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -51,7 +57,9 @@ def ends(pid, seconds=15):
     return False
 
 
-def test_publish_says_what_it_did_and_versions_marks_the_active_one(commands, make_bundle):
+def test_publish_says_what_it_did_and_versions_marks_the_active_one(
+    commands: Commands, make_bundle: Callable[..., Bundle]
+) -> None:
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     assert commands.run("versions").stdout == "nothing is published as model 'default'\n"
     told = commands.run("publish", str(first.directory)).stdout
@@ -75,7 +83,9 @@ def test_publish_says_what_it_did_and_versions_marks_the_active_one(commands, ma
     )
 
 
-def test_a_model_by_name_is_apart_from_the_default_one(commands, tiny_bundle):
+def test_a_model_by_name_is_apart_from_the_default_one(
+    commands: Commands, tiny_bundle: Bundle
+) -> None:
     commands.publish(tiny_bundle.directory, "--model", "ads")
     assert "nothing is published" in commands.run("versions").stdout
     assert tiny_bundle.version in commands.run("versions", "--model", "ads").stdout
@@ -105,7 +115,9 @@ def test_a_model_by_name_is_apart_from_the_default_one(commands, tiny_bundle):
         (("run", "--host", "192.0.2.1"), {}, 2, "set AFM_API_KEYS"),
     ],
 )
-def test_a_fault_of_the_user_is_one_line_and_a_status(commands, args, env, status, said):
+def test_a_fault_of_the_user_is_one_line_and_a_status(
+    commands: Commands, args: Any, env: Any, status: Any, said: Any
+) -> None:
     done = commands.run(*args, **env)
     assert done.returncode == status
     assert done.stdout == ""
@@ -115,7 +127,7 @@ def test_a_fault_of_the_user_is_one_line_and_a_status(commands, args, env, statu
     assert "secret" not in done.stderr
 
 
-def test_publish_without_redis_writes_nothing(commands, tiny_bundle):
+def test_publish_without_redis_writes_nothing(commands: Commands, tiny_bundle: Bundle) -> None:
     url = "redis://u:secret@127.0.0.1:1/0"
     done = commands.run("publish", str(tiny_bundle.directory), AFM_REDIS_URL=url)
     assert done.returncode == 3
@@ -126,8 +138,8 @@ def test_publish_without_redis_writes_nothing(commands, tiny_bundle):
 
 
 def test_a_version_published_while_it_serves_goes_live_and_sigterm_ends_it_in_order(
-    commands, tiny_bundle
-):
+    commands: Commands, tiny_bundle: Bundle
+) -> None:
     with commands.serving() as served:
         assert predict(httpx, served.url).status_code == 503
         version = commands.publish(tiny_bundle.directory)
@@ -140,7 +152,7 @@ def test_a_version_published_while_it_serves_goes_live_and_sigterm_ends_it_in_or
     assert "Traceback" not in log
 
 
-def test_no_value_of_a_request_is_logged(commands, tiny_bundle):
+def test_no_value_of_a_request_is_logged(commands: Commands, tiny_bundle: Bundle) -> None:
     commands.publish(tiny_bundle.directory)
     with commands.serving(AFM_LOG_LEVEL="debug") as served:
         for ad in ("private-4711", {"private-4711": 1}):
@@ -151,7 +163,9 @@ def test_no_value_of_a_request_is_logged(commands, tiny_bundle):
     assert "private-4711" not in served.log.read_text()
 
 
-def test_the_embedded_redis_goes_with_the_last_command(commands, tiny_bundle):
+def test_the_embedded_redis_goes_with_the_last_command(
+    commands: Commands, tiny_bundle: Bundle
+) -> None:
     commands.publish(tiny_bundle.directory)
     with commands.serving() as served:
         path = (commands.home / "afm" / "redis" / "socket").read_text()
@@ -162,7 +176,9 @@ def test_the_embedded_redis_goes_with_the_last_command(commands, tiny_bundle):
         assert ends(pid)
 
 
-def test_keep_alive_requests_do_not_stall_with_two_workers(commands, tiny_bundle):
+def test_keep_alive_requests_do_not_stall_with_two_workers(
+    commands: Commands, tiny_bundle: Bundle
+) -> None:
     commands.publish(tiny_bundle.directory)
     body = b'{"instances": [{"ad": "a1"}]}'
     head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
@@ -183,13 +199,15 @@ def test_keep_alive_requests_do_not_stall_with_two_workers(commands, tiny_bundle
     assert sorted(seconds)[25] < 0.02
 
 
-def test_the_metrics_of_two_workers_are_summed_up_and_outlive_a_worker(commands, tiny_bundle):
+def test_the_metrics_of_two_workers_are_summed_up_and_outlive_a_worker(
+    commands: Commands, tiny_bundle: Bundle
+) -> None:
     version = commands.publish(tiny_bundle.directory)
     with commands.serving(workers=2) as served:
         on_both = ("afm_live_version", ("model", "default"), ("version", version))
         served.wait_until("/metrics", lambda _: counts(served.url).get(on_both) == 2)
 
-        def ask(_):
+        def ask(_: Any) -> Any:
             with httpx.Client() as client:  # a connection of its own, so that both workers get some
                 return predict(client, served.url).status_code
 
@@ -206,7 +224,7 @@ def test_the_metrics_of_two_workers_are_summed_up_and_outlive_a_worker(commands,
         assert counts(served.url)[requests] == 40
 
 
-def test_workers_end_with_a_parent_that_was_killed(commands, tiny_bundle):
+def test_workers_end_with_a_parent_that_was_killed(commands: Commands, tiny_bundle: Bundle) -> None:
     commands.publish(tiny_bundle.directory)
     with commands.serving(workers=2) as served:
         served.wait_until("/readyz", lambda answer: answer.status_code == 200)
@@ -219,8 +237,8 @@ def test_workers_end_with_a_parent_that_was_killed(commands, tiny_bundle):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_swaps_under_load_lose_no_request_and_each_answer_is_its_version_s(
-    workers, commands, make_bundle
-):
+    workers: Any, commands: Commands, make_bundle: Callable[..., Bundle]
+) -> None:
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     scores = {bundle.version: expected(bundle) for bundle in (first, second)}
     assert scores[first.version] != scores[second.version]
@@ -228,7 +246,7 @@ def test_swaps_under_load_lose_no_request_and_each_answer_is_its_version_s(
     answers: list[tuple[float, int, str, list[float]]] = []
     stop = threading.Event()
 
-    def load(url):
+    def load(url: Any) -> None:
         # new connections now and then, so that every worker is asked
         while not stop.is_set():
             with httpx.Client() as client:
@@ -265,7 +283,9 @@ def test_swaps_under_load_lose_no_request_and_each_answer_is_its_version_s(
     assert {answer[2] for answer in answers if answer[0] > rolled_back + 2} == {first.version}
 
 
-def test_a_redis_that_comes_later_is_found(commands, tiny_bundle, tmp_path):
+def test_a_redis_that_comes_later_is_found(
+    commands: Commands, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -291,7 +311,7 @@ def test_a_redis_that_comes_later_is_found(commands, tiny_bundle, tmp_path):
     assert "secret" not in served.log.read_text()
 
 
-def test_help_names_every_command(commands):
+def test_help_names_every_command(commands: Commands) -> None:
     told = commands.run("--help").stdout
     for command in ("run", "publish", "versions", "activate", "rollback"):
         assert re.search(rf"^  {command} ", told, re.MULTILINE), command

@@ -6,9 +6,13 @@ import signal
 import socket
 import threading
 import time
+from typing import Any
 
 import httpx
 import pytest
+
+from commands import Commands
+from model.bundle.bundle import Bundle
 
 BODY = json.dumps({"instances": [{"device": "ios", "ad": "a1"}]}).encode()
 REQUEST = (
@@ -17,7 +21,7 @@ REQUEST = (
 )
 
 
-def answer(found):
+def answer(found: Any) -> Any:
     """Status and headers of the next answer; None where the server closed before it began."""
     data = b""
     while b"\r\n\r\n" not in data or not data.endswith(b"}"):
@@ -30,7 +34,9 @@ def answer(found):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_sigterm_loses_no_request_and_follows_its_order(commands, tiny_bundle, workers):
+def test_sigterm_loses_no_request_and_follows_its_order(
+    commands: Commands, tiny_bundle: Bundle, workers: Any
+) -> None:
     commands.publish(tiny_bundle.directory)
     with (
         commands.serving(workers=workers, AFM_DRAIN_SECONDS="2") as served,
@@ -41,10 +47,10 @@ def test_sigterm_loses_no_request_and_follows_its_order(commands, tiny_bundle, w
         faults, asked, told = [], [0], []
         stopped = threading.Event()
 
-        def connect():
+        def connect() -> Any:
             return sockets.enter_context(socket.create_connection(address, 10))
 
-        def keep_asking():
+        def keep_asking() -> None:
             found = connect()
             while not stopped.is_set():
                 try:
@@ -95,7 +101,9 @@ def test_sigterm_loses_no_request_and_follows_its_order(commands, tiny_bundle, w
     assert "Traceback" not in served.log.read_text()
 
 
-def test_a_request_that_is_sent_while_connections_are_closed_is_answered(commands, tiny_bundle):
+def test_a_request_that_is_sent_while_connections_are_closed_is_answered(
+    commands: Commands, tiny_bundle: Bundle
+) -> None:
     """Bytes may wait in the socket of an idle connection: closing it would reset it."""
     commands.publish(tiny_bundle.directory)
     with commands.serving(AFM_DRAIN_SECONDS="0") as served, contextlib.ExitStack() as sockets:
@@ -119,15 +127,16 @@ class Callers:
     an answer nor a refused connection is a fault.
     """
 
-    def __init__(self, port, number, keep):
+    def __init__(self, port: Any, number: Any, keep: Any) -> None:
         self.port, self.keep = port, keep
         self.over = threading.Event()
-        self.answers, self.faults, self.refused = 0, [], 0
+        self.answers = self.refused = 0
+        self.faults: list[str] = []
         self.threads = [threading.Thread(target=self.ask) for _ in range(number)]
         for thread in self.threads:
             thread.start()
 
-    def ask(self):
+    def ask(self) -> None:
         while not self.over.is_set():
             try:
                 found = socket.create_connection(("127.0.0.1", self.port), 5)
@@ -147,13 +156,15 @@ class Callers:
                     self.answers += 1
                     kept = self.keep and b"connection: close" not in head
 
-    def join(self):
+    def join(self) -> None:
         for thread in self.threads:
             thread.join()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_stop_answers_every_connection_that_it_does_not_refuse(commands, tiny_bundle, workers):
+def test_a_stop_answers_every_connection_that_it_does_not_refuse(
+    commands: Commands, tiny_bundle: Bundle, workers: Any
+) -> None:
     commands.publish(tiny_bundle.directory)
     with (
         commands.serving(workers=workers, AFM_DRAIN_SECONDS="0.3") as served,
@@ -179,7 +190,9 @@ def test_a_stop_answers_every_connection_that_it_does_not_refuse(commands, tiny_
     assert callers.answers > 50
 
 
-def test_sighup_replaces_every_worker_and_loses_nothing(commands, tiny_bundle):
+def test_sighup_replaces_every_worker_and_loses_nothing(
+    commands: Commands, tiny_bundle: Bundle
+) -> None:
     commands.publish(tiny_bundle.directory)
     with commands.serving(workers=2, AFM_DRAIN_SECONDS="2") as served:
         served.wait_until("/readyz", lambda found: found.status_code == 200)
@@ -205,7 +218,7 @@ def test_sighup_replaces_every_worker_and_loses_nothing(commands, tiny_bundle):
     assert "Traceback" not in served.log.read_text()
 
 
-def test_sigint_to_the_parent_leaves_the_wait_out(commands, tiny_bundle):
+def test_sigint_to_the_parent_leaves_the_wait_out(commands: Commands, tiny_bundle: Bundle) -> None:
     commands.publish(tiny_bundle.directory)
     with commands.serving(workers=2, AFM_DRAIN_SECONDS="300") as served:
         served.process.send_signal(signal.SIGTERM)
@@ -214,7 +227,9 @@ def test_sigint_to_the_parent_leaves_the_wait_out(commands, tiny_bundle):
         assert served.process.wait(timeout=20) == 0
 
 
-def test_a_connection_that_was_just_made_may_still_ask(commands, tiny_bundle):
+def test_a_connection_that_was_just_made_may_still_ask(
+    commands: Commands, tiny_bundle: Bundle
+) -> None:
     """Its request is on the way when the worker stops."""
     commands.publish(tiny_bundle.directory)
     with commands.serving(AFM_DRAIN_SECONDS="0") as served, contextlib.ExitStack() as sockets:
@@ -231,7 +246,7 @@ def test_a_connection_that_was_just_made_may_still_ask(commands, tiny_bundle):
         assert served.process.wait(timeout=20) == 0
 
 
-def test_an_upload_that_does_not_end_gets_a_503_when_the_stop_is_over(commands):
+def test_an_upload_that_does_not_end_gets_a_503_when_the_stop_is_over(commands: Commands) -> None:
     with (
         commands.serving(AFM_DRAIN_SECONDS="0", AFM_SHUTDOWN_SECONDS="1") as served,
         socket.create_connection(("127.0.0.1", served.port), 10) as found,

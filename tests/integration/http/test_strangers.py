@@ -2,18 +2,24 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from starlette.routing import Route
 
 from app_server import client_of
+from commands import Commands
 from intruders import BODY, CLOSED, NEEDED, PASSWORD, RIGHTS, ask, look_for_leaks
+from model.bundle.bundle import Bundle
 from own_redis import own_redis
 from service.http.access.api_keys import make_key
 from service.http.app import create_app
 from service.settings import Settings
+from service.store.bundle_store import BundleStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 from until import until
 
@@ -21,20 +27,27 @@ SERVICE = Path(__file__).parents[3] / "service"
 
 
 @pytest.fixture
-def keys(tmp_path):
+def keys(tmp_path: Path) -> Any:
     """The file of keys, and a key for each right."""
     path = tmp_path / "keys"
     return path, {right: make_key(path, f"the-{right}", [right]) for right in RIGHTS}
 
 
 @pytest.fixture
-def guarded(keys, redis_url, tmp_path, tiny_bundle, store, bundles):
+def guarded(
+    keys: Any,
+    redis_url: str,
+    tmp_path: Path,
+    tiny_bundle: Bundle,
+    store: VersionStore,
+    bundles: BundleStore,
+) -> Iterator[Any]:
     publish(tiny_bundle.directory, store, bundles)
     with client_of(redis_url, tmp_path, api_keys=keys[0]) as client:
         yield client, keys[1]
 
 
-def test_each_right_opens_its_own_paths_and_no_other(guarded):
+def test_each_right_opens_its_own_paths_and_no_other(guarded: Any) -> None:
     client, keys = guarded
     for method, path in CLOSED:
         needed = NEEDED.get((method, path), "admin")
@@ -46,7 +59,7 @@ def test_each_right_opens_its_own_paths_and_no_other(guarded):
                 assert status == 403, (method, path, right)
 
 
-def test_without_a_key_every_path_but_the_two_of_health_is_closed(guarded):
+def test_without_a_key_every_path_but_the_two_of_health_is_closed(guarded: Any) -> None:
     client, _ = guarded
     for method, path in CLOSED:
         for key in (None, "?", "afm_guessed", "x" * 5000):
@@ -59,7 +72,7 @@ def test_without_a_key_every_path_but_the_two_of_health_is_closed(guarded):
     assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
 
 
-def test_a_key_comes_as_a_bearer_or_in_a_header_of_its_own(guarded):
+def test_a_key_comes_as_a_bearer_or_in_a_header_of_its_own(guarded: Any) -> None:
     client, keys = guarded
     key = keys["predict"]
     for headers, status in (
@@ -74,7 +87,7 @@ def test_a_key_comes_as_a_bearer_or_in_a_header_of_its_own(guarded):
     assert ask(client, "POST", f"/predict?x-api-key={key}").status_code == 401
 
 
-def test_a_refusal_says_which_right_is_missing(guarded):
+def test_a_refusal_says_which_right_is_missing(guarded: Any) -> None:
     client, keys = guarded
     answer = ask(client, "POST", "/explain", keys["predict"])
     assert (answer.json()["code"], answer.status_code) == ("forbidden", 403)
@@ -83,7 +96,9 @@ def test_a_refusal_says_which_right_is_missing(guarded):
     )
 
 
-def test_strangers_hear_whether_it_is_ready_and_nothing_else(guarded, keys, tmp_path):
+def test_strangers_hear_whether_it_is_ready_and_nothing_else(
+    guarded: Any, keys: Any, tmp_path: Path
+) -> None:
     client, made = guarded
     assert client.get("/readyz").json() == {"status": "ready"}
     assert ask(client, "GET", "/readyz", made["predict"]).json() == {"status": "ready"}
@@ -95,7 +110,7 @@ def test_strangers_hear_whether_it_is_ready_and_nothing_else(guarded, keys, tmp_
     assert answer.json()["detail"] == "no version is live"
 
 
-def test_refused_callers_are_counted(guarded):
+def test_refused_callers_are_counted(guarded: Any) -> None:
     client, keys = guarded
     ask(client, "POST", "/predict")
     ask(client, "POST", "/predict", keys["admin"])
@@ -105,8 +120,8 @@ def test_refused_callers_are_counted(guarded):
 
 
 def test_a_key_that_is_taken_out_of_the_file_or_put_in_is_followed_by_a_running_service(
-    guarded, keys
-):
+    guarded: Any, keys: Any
+) -> None:
     client, made = guarded
     path = keys[0]
     new = make_key(path, "new", ["predict"])
@@ -121,7 +136,7 @@ def test_a_key_that_is_taken_out_of_the_file_or_put_in_is_followed_by_a_running_
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7"])  # noqa: S104  that it is refused
-def test_service_without_keys_listens_on_this_machine_only(commands, host):
+def test_service_without_keys_listens_on_this_machine_only(commands: Commands, host: Any) -> None:
     done = commands.run("run", "--host", host, "--port", "0")
     assert done.returncode == 2
     assert "AFM_API_KEYS" in done.stderr
@@ -129,16 +144,24 @@ def test_service_without_keys_listens_on_this_machine_only(commands, host):
     assert done.stderr.count("\n") == 1
 
 
-def test_service_listens_beyond_this_machine_with_keys_or_where_it_is_allowed(commands, tmp_path):
+def test_service_listens_beyond_this_machine_with_keys_or_where_it_is_allowed(
+    commands: Commands, tmp_path: Path
+) -> None:
     make_key(tmp_path / "keys", "shop", ["predict"])
-    for env in ({"AFM_API_KEYS": str(tmp_path / "keys")}, {"AFM_ALLOW_ANONYMOUS": "1"}):
+    given: list[dict[str, Any]] = [
+        {"AFM_API_KEYS": str(tmp_path / "keys")},
+        {"AFM_ALLOW_ANONYMOUS": "1"},
+    ]
+    for env in given:
         with commands.serving(AFM_HOST="0.0.0.0", **env) as served:  # noqa: S104  the test's point
             answer = httpx.post(served.url + "/predict", json=BODY)
             assert answer.status_code == (401 if "AFM_API_KEYS" in env else 503)
 
 
-def test_the_command_prints_a_key_once_and_the_file_has_its_hash(commands, tmp_path):
-    env = {"AFM_API_KEYS": str(tmp_path / "keys")}
+def test_the_command_prints_a_key_once_and_the_file_has_its_hash(
+    commands: Commands, tmp_path: Path
+) -> None:
+    env: dict[str, Any] = {"AFM_API_KEYS": str(tmp_path / "keys")}
     done = commands.run("key", "shop", "--rights", "predict,explain", **env)
     assert done.returncode == 0, done.stderr
     key = done.stdout.strip()
@@ -149,7 +172,9 @@ def test_the_command_prints_a_key_once_and_the_file_has_its_hash(commands, tmp_p
     assert "already" in failed.stderr
 
 
-def test_a_broken_file_of_keys_stops_the_service_before_it_starts(commands, tmp_path):
+def test_a_broken_file_of_keys_stops_the_service_before_it_starts(
+    commands: Commands, tmp_path: Path
+) -> None:
     (tmp_path / "keys").write_text("shop afm_plain-secret predict\n")
     done = commands.run("run", AFM_API_KEYS=str(tmp_path / "keys"))
     assert done.returncode == 2
@@ -157,8 +182,8 @@ def test_a_broken_file_of_keys_stops_the_service_before_it_starts(commands, tmp_
     assert "plain-secret" not in done.stderr
 
 
-def test_no_route_takes_or_fetches_a_model(redis_url, tmp_path):
-    app = create_app(Settings.load(home=tmp_path), redis_url)
+def test_no_route_takes_or_fetches_a_model(redis_url: str, tmp_path: Path) -> None:
+    app: Any = create_app(Settings.load(home=tmp_path), redis_url)
     taking = {
         (route.path, method)
         for route in every(app)
@@ -183,11 +208,11 @@ def test_no_route_takes_or_fetches_a_model(redis_url, tmp_path):
             assert ("requestBody" in operation) == ((path, method.upper()) in taking), path
             content = operation.get("requestBody", {}).get("content", {})
             assert content.keys() <= {"application/json"}, path
-    named = {route.path for route in every(app) if "{" in route.path}
-    assert all(path.startswith("/v2/models/{model}") for path in named)
+    with_names = {route.path for route in every(app) if "{" in route.path}
+    assert all(path.startswith("/v2/models/{model}") for path in with_names)
 
 
-def every(router):
+def every(router: Any) -> Iterator[Any]:
     """The routes of a router and of those it includes; nothing else can be asked."""
     for route in router.routes:
         inner = getattr(route, "original_router", None)
@@ -198,7 +223,7 @@ def every(router):
             yield from every(inner)
 
 
-def test_the_service_has_no_client_for_urls_and_reads_no_pickle():
+def test_the_service_has_no_client_for_urls_and_reads_no_pickle() -> None:
     ways = {
         "urllib",
         "http",
@@ -219,7 +244,9 @@ def test_the_service_has_no_client_for_urls_and_reads_no_pickle():
                 assert name.split(".")[0] not in ways or name == "http.HTTPStatus", path
 
 
-def test_secrets_and_values_stand_in_no_log_metric_or_error(commands, tiny_bundle, tmp_path):
+def test_secrets_and_values_stand_in_no_log_metric_or_error(
+    commands: Commands, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
     with own_redis(tmp_path / "redis", "--requirepass", PASSWORD) as (server, port):
         url = f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
         look_for_leaks(commands, tiny_bundle, tmp_path / "keys", url, server)

@@ -1,7 +1,10 @@
 """`strict: false`: one row that cannot be scored costs one row, and the others nothing."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -22,11 +25,11 @@ FAULTY = {
 }
 
 
-def good(number):
+def good(number: Any) -> Any:
     return {"ad": f"a{number % 12}", "price": number / 4}
 
 
-def ask(client, path, rows, form, **more):
+def ask(client: Any, path: Any, rows: Any, form: Any, **more: Any) -> Any:
     """Rows given as JSON texts, in either form."""
     listed = ", ".join(row if isinstance(row, str) else json.dumps(row) for row in rows)
     if form == "instances":
@@ -39,13 +42,15 @@ def ask(client, path, rows, form, **more):
 
 
 @pytest.fixture(scope="module")
-def client(lasting):
+def client(lasting: Callable[..., httpx.Client]) -> Any:
     return lasting(protocol=Connection)
 
 
 @pytest.mark.parametrize("form", ["instances", "candidates"])
 @pytest.mark.parametrize("code", FAULTY)
-def test_a_poisoned_row_costs_that_row_and_leaves_the_others_to_the_bit(client, form, code):
+def test_a_poisoned_row_costs_that_row_and_leaves_the_others_to_the_bit(
+    client: httpx.Client, form: Any, code: Any
+) -> None:
     text, field = FAULTY[code]
     for count, places in ((3, [1]), (130, [0, 64, 99, 100, 131, 133])):
         clean = [good(number) for number in range(count)]
@@ -61,11 +66,11 @@ def test_a_poisoned_row_costs_that_row_and_leaves_the_others_to_the_bit(client, 
             assert [one for one in found[key] if one is not None] == expected
             said = [(error["row"], error["field"], error["code"]) for error in found["errors"]]
             assert said == [(place, field, code) for place in places]
-            model = {"/predict": PredictAnswer, "/explain": ExplainAnswer}[path]
+            model: Any = {"/predict": PredictAnswer, "/explain": ExplainAnswer}[path]
             fits(found, model)
 
 
-def test_ads_that_are_cached_and_several_faults_at_once(client):
+def test_ads_that_are_cached_and_several_faults_at_once(client: httpx.Client) -> None:
     rows = [good(number) for number in range(40)]
     expected = ask(client, "/predict", rows, "candidates").json()["probabilities"]
     for number, (text, _) in enumerate(FAULTY.values()):
@@ -77,7 +82,7 @@ def test_ads_that_are_cached_and_several_faults_at_once(client):
 
 
 @pytest.mark.parametrize("form", ["instances", "candidates"])
-def test_rows_that_are_all_faulty_are_all_null(client, form):
+def test_rows_that_are_all_faulty_are_all_null(client: httpx.Client, form: Any) -> None:
     for text, _ in FAULTY.values():
         for path, key in PATHS:
             answer = ask(client, path, [text, text], form, strict=False)
@@ -86,14 +91,16 @@ def test_rows_that_are_all_faulty_are_all_null(client, form):
             assert [error["row"] for error in answer.json()["errors"]] == [0, 1]
 
 
-def test_an_instance_without_a_known_field_is_named(client):
+def test_an_instance_without_a_known_field_is_named(client: httpx.Client) -> None:
     body = {"instances": [good(1), {}, {"strange": 1}], "strict": False}
     found = client.post("/predict", json=body).json()
     assert [error["code"] for error in found["errors"]] == ["no_known_field"] * 2
     assert found["probabilities"][1:] == [None, None]
 
 
-def test_a_clean_request_has_the_bits_of_a_strict_one_and_an_empty_list(client):
+def test_a_clean_request_has_the_bits_of_a_strict_one_and_an_empty_list(
+    client: httpx.Client,
+) -> None:
     rows = [good(number) for number in range(230)]
     for form in ("instances", "candidates"):
         strict = ask(client, "/predict", rows, form).json()
@@ -103,7 +110,7 @@ def test_a_clean_request_has_the_bits_of_a_strict_one_and_an_empty_list(client):
 
 
 @pytest.mark.parametrize("form", ["instances", "candidates"])
-def test_a_strict_request_fails_with_its_first_faulty_row(client, form):
+def test_a_strict_request_fails_with_its_first_faulty_row(client: httpx.Client, form: Any) -> None:
     for code, (text, field) in FAULTY.items():
         for options in ({}, {"strict": True}):
             answer = ask(client, "/predict", [good(1), text, text], form, **options)
@@ -112,7 +119,7 @@ def test_a_strict_request_fails_with_its_first_faulty_row(client, form):
             assert (problem["code"], problem["row"], problem.get("field")) == (code, 1, field)
 
 
-def test_what_is_wrong_with_the_request_itself_still_fails_it(client):
+def test_what_is_wrong_with_the_request_itself_still_fails_it(client: httpx.Client) -> None:
     faults = {
         "bad_strict": {"instances": [good(1)], "strict": "no"},
         "wrong_type": {"context": {"device": []}, "candidates": [good(1)], "strict": False},
@@ -125,7 +132,7 @@ def test_what_is_wrong_with_the_request_itself_still_fails_it(client):
     assert (broken.status_code, broken.json()["code"]) == (400, "malformed_json")
 
 
-def test_null_rows_are_counted_by_their_code(served):
+def test_null_rows_are_counted_by_their_code(served: Callable[..., httpx.Client]) -> None:
     client = served()
     text, _ = FAULTY["not_finite"]
     ask(client, "/predict", [text, good(1), text], "candidates", strict=False)

@@ -4,11 +4,16 @@ import json
 import socket
 import ssl
 import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from certificates import certificate
+from commands import Commands
+from model.bundle.bundle import Bundle
 from service.http.access.api_keys import make_key
 
 BODY = {"instances": [{"device": "ios", "ad": "a1"}]}
@@ -16,7 +21,9 @@ GETS = ("/healthz", "/readyz", "/metrics", "/model", "/docs", "/openapi.json")
 
 
 @pytest.mark.parametrize("path", [*GETS, "/unknown", "/predict"])
-def test_head_is_answered_as_get_without_the_body(served, path):
+def test_head_is_answered_as_get_without_the_body(
+    served: Callable[..., httpx.Client], path: Any
+) -> None:
     client = served()
     asked, got = client.head(path), client.get(path)
     assert asked.status_code == got.status_code
@@ -27,7 +34,7 @@ def test_head_is_answered_as_get_without_the_body(served, path):
     assert client.get("/healthz").json() == {"status": "alive"}  # nothing is left on the connection
 
 
-def test_a_prefix_that_the_proxy_leaves_is_taken_off(served):
+def test_a_prefix_that_the_proxy_leaves_is_taken_off(served: Callable[..., httpx.Client]) -> None:
     client = served(root_path="/ads/ctr")
     for prefix in ("/ads/ctr", ""):
         assert client.post(f"{prefix}/predict", json=BODY).status_code == 200
@@ -40,7 +47,7 @@ def test_a_prefix_that_the_proxy_leaves_is_taken_off(served):
     assert "/ads" not in counted
 
 
-def test_rights_hold_behind_a_prefix(served, tmp_path):
+def test_rights_hold_behind_a_prefix(served: Callable[..., httpx.Client], tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     key = {"x-api-key": make_key(keys, "shop", ["predict"])}
     client = served(root_path="/ctr", api_keys=keys)
@@ -50,7 +57,9 @@ def test_rights_hold_behind_a_prefix(served, tmp_path):
     assert client.get("/ctr/metrics", headers=key).status_code == 403
 
 
-def test_the_page_opens_without_a_key_and_scoring_from_it_needs_one(served, tmp_path):
+def test_the_page_opens_without_a_key_and_scoring_from_it_needs_one(
+    served: Callable[..., httpx.Client], tmp_path: Path
+) -> None:
     make_key(tmp_path / "keys", "shop", ["predict"])
     client = served(api_keys=tmp_path / "keys")
     page = client.get("/docs")
@@ -64,7 +73,9 @@ def test_the_page_opens_without_a_key_and_scoring_from_it_needs_one(served, tmp_
     assert client.get("/model").status_code == 401
 
 
-def test_pages_of_the_origins_named_may_ask(served, tmp_path):
+def test_pages_of_the_origins_named_may_ask(
+    served: Callable[..., httpx.Client], tmp_path: Path
+) -> None:
     make_key(tmp_path / "keys", "shop", ["predict"])
     client = served(
         cors_origins="https://one.example, https://two.example", api_keys=tmp_path / "keys"
@@ -84,14 +95,16 @@ def test_pages_of_the_origins_named_may_ask(served, tmp_path):
             assert named == (origin if allowed else None)
 
 
-def test_answer_without_origins_has_no_header_of_them(served):
+def test_answer_without_origins_has_no_header_of_them(served: Callable[..., httpx.Client]) -> None:
     client = served()
     got = client.post("/predict", json=BODY, headers={"origin": "https://one.example"})
     assert got.status_code == 200
     assert not [name for name in got.headers if name.startswith("access-control")]
 
 
-def test_two_workers_answer_on_a_unix_socket(commands, tiny_bundle, tmp_path):
+def test_two_workers_answer_on_a_unix_socket(
+    commands: Commands, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
     commands.publish(tiny_bundle.directory)
     path = tmp_path / "afm.sock"
     with socket.socket(socket.AF_UNIX) as dead:
@@ -106,11 +119,13 @@ def test_two_workers_answer_on_a_unix_socket(commands, tiny_bundle, tmp_path):
     assert f'"unix:{path}"' in served.log.read_text()
 
 
-def test_two_workers_speak_tls_and_nothing_else(commands, tiny_bundle, tmp_path):
+def test_two_workers_speak_tls_and_nothing_else(
+    commands: Commands, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
     commands.publish(tiny_bundle.directory)
     made, key = map(str, certificate(tmp_path))
     trusted = ssl.create_default_context(cafile=made)
-    env = {"AFM_TLS_CERT": made, "AFM_TLS_KEY": key}
+    env: dict[str, Any] = {"AFM_TLS_CERT": made, "AFM_TLS_KEY": key}
     with commands.serving(workers=2, tls=trusted, **env) as served:
         served.wait_until("/readyz", lambda answer: answer.status_code == 200)
         for _ in range(4):
@@ -129,14 +144,18 @@ def test_two_workers_speak_tls_and_nothing_else(commands, tiny_bundle, tmp_path)
     assert "Traceback" not in served.log.read_text()
 
 
-def test_wrong_files_of_tls_are_one_line_before_the_start(commands, tmp_path):
+def test_wrong_files_of_tls_are_one_line_before_the_start(
+    commands: Commands, tmp_path: Path
+) -> None:
     done = commands.run("run", AFM_TLS_CERT=str(tmp_path / "none"), AFM_TLS_KEY=str(tmp_path))
     assert done.returncode == 2
     assert done.stderr.startswith(f"afm-serve: AFM_TLS_CERT: {tmp_path / 'none'} cannot be read")
     assert done.stderr.count("\n") == 1
 
 
-def test_an_answer_says_how_long_its_connection_may_wait_unless_it_ends(served):
+def test_an_answer_says_how_long_its_connection_may_wait_unless_it_ends(
+    served: Callable[..., httpx.Client],
+) -> None:
     client = served()
     stays = client.post("/predict", json=BODY)
     assert stays.headers.get_list("connection") == ["keep-alive"]
@@ -146,6 +165,6 @@ def test_an_answer_says_how_long_its_connection_may_wait_unless_it_ends(served):
     assert "keep-alive" not in ends.headers
 
 
-def test_the_idle_time_of_the_setting_is_what_answers_say(commands):
+def test_the_idle_time_of_the_setting_is_what_answers_say(commands: Commands) -> None:
     with commands.serving(AFM_KEEP_ALIVE_SECONDS="600") as served, served.client() as client:
         assert client.get("/healthz").headers["keep-alive"] == "timeout=600"

@@ -1,5 +1,10 @@
 """POST /whatif against brute force over /predict, its complaints, and the version before."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
 import pytest
 
 from app_server import client_of
@@ -7,25 +12,31 @@ from documented import fits
 from model.bundle.bundle import Bundle
 from model.page import files
 from service.scoring.answers import ExplainAnswer, WhatIfAnswer
+from service.store.bundle_store import BundleStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 from until import until
 
-CONTEXT = {"device": "ios", "hour": 21, "interests": ["cars", "golf"]}
-CANDIDATES = [{"ad": "a7", "price": 3.5}, {"ad": "a1", "price": 2.0}, {"ad": "a2"}]
-ASKED = {"context": CONTEXT, "candidates": CANDIDATES}
+CONTEXT: dict[str, Any] = {"device": "ios", "hour": 21, "interests": ["cars", "golf"]}
+CANDIDATES: list[dict[str, Any]] = [
+    {"ad": "a7", "price": 3.5},
+    {"ad": "a1", "price": 2.0},
+    {"ad": "a2"},
+]
+ASKED: dict[str, Any] = {"context": CONTEXT, "candidates": CANDIDATES}
 
 
 @pytest.fixture(scope="module")
-def client(lasting):
+def client(lasting: Callable[..., httpx.Client]) -> Any:
     return lasting()
 
 
-def predicted(client, context, candidates):
+def predicted(client: Any, context: Any, candidates: Any) -> Any:
     answer = client.post("/predict", json={"context": context, "candidates": candidates})
     return answer.json()["probabilities"]
 
 
-def changed(schema, name, given, row):
+def changed(schema: Any, name: Any, given: Any, row: Any) -> Any:
     """The request with the field `name` of one row holding something else."""
     if schema.fields[name].role == "context":
         return {**CONTEXT, name: given}, CANDIDATES
@@ -34,7 +45,9 @@ def changed(schema, name, given, row):
 
 
 @pytest.mark.parametrize("row", [0, 1, 2])
-def test_what_if_is_what_predict_answers_to_every_changed_request(client, tiny_bundle, row):
+def test_what_if_is_what_predict_answers_to_every_changed_request(
+    client: httpx.Client, tiny_bundle: Bundle, row: Any
+) -> None:
     margins = {}
     for name in tiny_bundle.schema.fields:
         found = client.post("/whatif", json={**ASKED, "row": row, "field": name}).json()
@@ -60,7 +73,7 @@ def test_what_if_is_what_predict_answers_to_every_changed_request(client, tiny_b
         assert margins[least["field"], least["value"]] == pytest.approx(min(margins.values()))
 
 
-def test_what_if_of_whole_rows_changes_the_one_row_alone(client):
+def test_what_if_of_whole_rows_changes_the_one_row_alone(client: httpx.Client) -> None:
     rows = [{**CONTEXT, **candidate} for candidate in CANDIDATES]
     found = client.post("/whatif", json={"instances": rows, "row": 0, "field": "device"}).json()
     assert len(found["others"]) == 1
@@ -72,7 +85,7 @@ def test_what_if_of_whole_rows_changes_the_one_row_alone(client):
     assert found["answers"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_what_if_of_a_context_leaves_a_candidate_its_own_value(client):
+def test_what_if_of_a_context_leaves_a_candidate_its_own_value(client: httpx.Client) -> None:
     candidates = [CANDIDATES[0], {**CANDIDATES[1], "device": "web"}]
     asked = {"context": CONTEXT, "candidates": candidates}
     found = client.post("/whatif", json={**asked, "field": "device"}).json()
@@ -92,17 +105,19 @@ def test_what_if_of_a_context_leaves_a_candidate_its_own_value(client):
         ({"candidates": []}, "empty_candidates"),
     ],
 )
-def test_what_if_refuses_by_code(client, changed, code):
+def test_what_if_refuses_by_code(client: httpx.Client, changed: Any, code: Any) -> None:
     answer = client.post("/whatif", json={**ASKED, **changed})
     assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 
-def test_what_if_is_over_when_its_deadline_is(client):
+def test_what_if_is_over_when_its_deadline_is(client: httpx.Client) -> None:
     answer = client.post("/whatif", json={**ASKED, "timeout_ms": 0.001})
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_passed")
 
 
-def test_what_if_scores_no_more_rows_than_it_may(redis_url, tmp_path, tiny_bundle, store, bundles):
+def test_what_if_scores_no_more_rows_than_it_may(
+    redis_url: str, tmp_path: Path, tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     many = [{"ad": f"a{i}"} for i in range(300)]
     with client_of(redis_url, tmp_path, max_whatif_rows=1000) as client:
@@ -111,8 +126,11 @@ def test_what_if_scores_no_more_rows_than_it_may(redis_url, tmp_path, tiny_bundl
 
 
 def test_explain_previous_is_by_the_version_that_was_live_before(
-    served, make_bundle, store, bundles
-):
+    served: Callable[..., httpx.Client],
+    make_bundle: Callable[..., Bundle],
+    store: VersionStore,
+    bundles: BundleStore,
+) -> None:
     client = served()
     assert client.post("/explain/previous", json=ASKED).status_code == 503
     before = client.post("/explain", json=ASKED).json()
@@ -125,13 +143,15 @@ def test_explain_previous_is_by_the_version_that_was_live_before(
     assert client.get("/whatif").json()["previous"] == before["version"]
 
 
-def test_the_page_begins_with_the_fields_and_an_example_that_scores(client, tiny_bundle: Bundle):
+def test_the_page_begins_with_the_fields_and_an_example_that_scores(
+    client: httpx.Client, tiny_bundle: Bundle
+) -> None:
     begun = client.get("/whatif").json()
     assert [field["name"] for field in begun["fields"]] == list(tiny_bundle.schema.fields)
     assert client.post("/explain", json=begun["example"]).status_code == 200
 
 
-def test_the_pages_allow_nothing_from_elsewhere(client):
+def test_the_pages_allow_nothing_from_elsewhere(client: httpx.Client) -> None:
     for path in ("/", *(f"/page/{n}" for n in files.names() if not n.endswith(".html"))):
         answer = client.get(path)
         policy = answer.headers["content-security-policy"]

@@ -1,6 +1,7 @@
 """The nets against the slow and obvious form of their papers' equations."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ ADDITIVE = [name for name in NETS if name != "nfm"]
 WITH_ATTENTION = ["afm", "afm+"]
 
 
-def random_net(name, fields=FIELDS, seed=0):
+def random_net(name: Any, fields: Any = FIELDS, seed: Any = 0) -> Any:
     torch.manual_seed(seed)
     settings = NetSizes(embedding=K, attention=T, ffm_embedding=3, hidden=(7, 4))
     net = build(name, V, fields, settings).eval()
@@ -29,7 +30,7 @@ def random_net(name, fields=FIELDS, seed=0):
     return net
 
 
-def random_rows(slots=F, absent=0.3, seed=1):
+def random_rows(slots: Any = F, absent: Any = 0.3, seed: Any = 1) -> Any:
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(0, V, (B, slots), generator=generator)
     values = torch.randn(B, slots, generator=generator)
@@ -37,34 +38,34 @@ def random_rows(slots=F, absent=0.3, seed=1):
     return ids, values
 
 
-def numbers(net):
+def numbers(net: Any) -> Any:
     """The parameters in float64."""
     return {name: p.detach().double().numpy() for name, p in net.named_parameters()}
 
 
-def present_pairs(values):
+def present_pairs(values: Any) -> Any:
     present = [i for i in range(len(values)) if values[i] != 0]
     return [(i, j) for at, i in enumerate(present) for j in present[at + 1 :]]
 
 
-def field_pair(i, j):
+def field_pair(i: Any, j: Any) -> Any:
     """The place of a pair of slots in the list (0, 0), (0, 1), (1, 1), (0, 2) .. of field pairs."""
     fields = sorted((FIELDS[i], FIELDS[j]))
     return [(low, high) for high in range(5) for low in range(high + 1)].index(tuple(fields))
 
 
-def softmax(scores):
+def softmax(scores: Any) -> Any:
     total = sum(math.exp(score) for score in scores.values())
     return {pair: math.exp(score) / total for pair, score in scores.items()}
 
 
-def vectors_of(number, ids, values):
+def vectors_of(number: Any, ids: Any, values: Any) -> Any:
     """e_ij of each pair that is present."""
     v = [number["embedding"][row] * float(x) for row, x in zip(ids, values, strict=True)]
     return {(i, j): v[i] * v[j] for i, j in present_pairs(values)}
 
 
-def attention_scores(number, vectors):
+def attention_scores(number: Any, vectors: Any) -> Any:
     return {
         pair: float(
             number["h"] @ np.maximum(number["attention.weight"] @ e + number["attention.bias"], 0)
@@ -73,18 +74,18 @@ def attention_scores(number, vectors):
     }
 
 
-def fm(number, ids, values):
+def fm(number: Any, ids: Any, values: Any) -> Any:
     return {pair: e.sum() for pair, e in vectors_of(number, ids, values).items()}, {}
 
 
-def fwfm(number, ids, values):
+def fwfm(number: Any, ids: Any, values: Any) -> Any:
     products, _ = fm(number, ids, values)
     return {
         pair: number["field_weights"][field_pair(*pair)] * c for pair, c in products.items()
     }, {}
 
 
-def ffm(number, ids, values):
+def ffm(number: Any, ids: Any, values: Any) -> Any:
     terms = {}
     for i, j in present_pairs(values):
         of_i, of_j = (number["embedding"][ids[s]].reshape(5, 3) for s in (i, j))
@@ -93,20 +94,20 @@ def ffm(number, ids, values):
     return terms, {}
 
 
-def nfm(number, ids, values):
+def nfm(number: Any, ids: Any, values: Any) -> Any:
     z = sum(vectors_of(number, ids, values).values(), np.zeros(K))
     for layer in (0, 1):
         z = np.maximum(number[f"hidden.{layer}.weight"] @ z + number[f"hidden.{layer}.bias"], 0)
     return {"all": number["h"] @ z}, {}
 
 
-def afm(number, ids, values):
+def afm(number: Any, ids: Any, values: Any) -> Any:
     vectors = vectors_of(number, ids, values)
     attention = softmax(attention_scores(number, vectors))
     return {pair: a * (number["p"] @ vectors[pair]) for pair, a in attention.items()}, attention
 
 
-def afm_plus(number, ids, values):
+def afm_plus(number: Any, ids: Any, values: Any) -> Any:
     vectors = vectors_of(number, ids, values)
     scores = {
         pair: score + number["field_scores"][field_pair(*pair)]
@@ -126,7 +127,7 @@ def afm_plus(number, ids, values):
 LOOPS = {"fm": fm, "fwfm": fwfm, "ffm": ffm, "nfm": nfm, "afm": afm, "afm+": afm_plus}
 
 
-def by_nested_loops(name, net, ids, values):
+def by_nested_loops(name: Any, net: Any, ids: Any, values: Any) -> Any:
     """Logit, contributions and attention of one row by the paper's equation in float64, pair by
     pair, over the present features alone.
     """
@@ -141,7 +142,7 @@ def by_nested_loops(name, net, ids, values):
 
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("absent", [0.0, 0.3, 0.8, 1.0])
-def test_the_fast_form_equals_nested_loops(name, absent):
+def test_the_fast_form_equals_nested_loops(name: Any, absent: Any) -> None:
     net = random_net(name)
     ids, values = random_rows(absent=absent)
     expected = [by_nested_loops(name, net, i, x)[0] for i, x in zip(ids, values, strict=True)]
@@ -149,7 +150,7 @@ def test_the_fast_form_equals_nested_loops(name, absent):
 
 
 @pytest.mark.parametrize("name", ["fm", "fwfm", "ffm", "afm", "afm+"])
-def test_each_pair_contributes_what_nested_loops_say_and_absent_pairs_nothing(name):
+def test_each_pair_contributes_what_nested_loops_say_and_absent_pairs_nothing(name: Any) -> None:
     net = random_net(name)
     ids, values = random_rows()
     _, interaction, attention = net.terms(ids, values)
@@ -164,7 +165,7 @@ def test_each_pair_contributes_what_nested_loops_say_and_absent_pairs_nothing(na
 
 
 @pytest.mark.parametrize("name", WITH_ATTENTION)
-def test_attention_equals_nested_loops_and_absent_pairs_have_none(name):
+def test_attention_equals_nested_loops_and_absent_pairs_have_none(name: Any) -> None:
     net = random_net(name)
     ids, values = random_rows()
     attention = net.terms(ids, values).attention.detach()
@@ -180,7 +181,7 @@ def test_attention_equals_nested_loops_and_absent_pairs_have_none(name):
 
 
 @pytest.mark.parametrize("name", WITH_ATTENTION)
-def test_attention_sums_to_one_over_the_pairs_and_differs_between_them(name):
+def test_attention_sums_to_one_over_the_pairs_and_differs_between_them(name: Any) -> None:
     attention = random_net(name).terms(*random_rows(absent=0.0)).attention
     assert attention.shape == (P, B)
     assert attention.sum(0).tolist() == pytest.approx([1.0] * B)
@@ -188,7 +189,7 @@ def test_attention_sums_to_one_over_the_pairs_and_differs_between_them(name):
 
 
 @pytest.mark.parametrize("name", ADDITIVE)
-def test_the_terms_and_the_bias_add_up_to_the_logit(name):
+def test_the_terms_and_the_bias_add_up_to_the_logit(name: Any) -> None:
     net = random_net(name)
     ids, values = random_rows()
     linear, interaction, attention = net.terms(ids, values)
@@ -197,7 +198,7 @@ def test_the_terms_and_the_bias_add_up_to_the_logit(name):
     torch.testing.assert_close(total, net(ids, values), atol=1e-5, rtol=1e-5)
 
 
-def test_afm_with_uniform_attention_and_p_of_ones_is_fm_over_the_number_of_pairs():
+def test_afm_with_uniform_attention_and_p_of_ones_is_fm_over_the_number_of_pairs() -> None:
     afm, fm = random_net("afm"), random_net("fm")
     ids, values = random_rows(absent=0.4)
     with torch.no_grad():
@@ -211,7 +212,7 @@ def test_afm_with_uniform_attention_and_p_of_ones_is_fm_over_the_number_of_pairs
     torch.testing.assert_close(afm(ids, values), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_afm_started_from_a_fitted_fm_gives_its_logits_where_all_is_present():
+def test_afm_started_from_a_fitted_fm_gives_its_logits_where_all_is_present() -> None:
     fm = random_net("fm")
     ids, values = random_rows(absent=0.0)
     afm = AFM(V, FIELDS, NetSizes(embedding=K, attention=T))
@@ -221,7 +222,7 @@ def test_afm_started_from_a_fitted_fm_gives_its_logits_where_all_is_present():
     assert attention.std() > 0, "attention must not start exactly flat: its gradient would vanish"
 
 
-def test_afm_can_start_from_a_sample_in_which_nothing_is_present():
+def test_afm_can_start_from_a_sample_in_which_nothing_is_present() -> None:
     fm = random_net("fm")
     ids, values = random_rows(absent=1.0)
     afm = AFM(V, FIELDS, NetSizes(embedding=K, attention=T))
@@ -230,7 +231,9 @@ def test_afm_can_start_from_a_sample_in_which_nothing_is_present():
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_permuting_the_slots_with_their_fields_permutes_attention_and_leaves_the_logit(name):
+def test_permuting_the_slots_with_their_fields_permutes_attention_and_leaves_the_logit(
+    name: Any,
+) -> None:
     net = random_net(name)
     ids, values = random_rows()
     order = torch.tensor([3, 0, 5, 1, 4, 2])
@@ -243,12 +246,12 @@ def test_permuting_the_slots_with_their_fields_permutes_attention_and_leaves_the
         first, second = pair_slots(F)
         place = {(int(a), int(b)): at for at, (a, b) in enumerate(zip(first, second, strict=True))}
         for at, (a, b) in enumerate(zip(first, second, strict=True)):
-            was = tuple(sorted((int(order[a]), int(order[b]))))
-            torch.testing.assert_close(after[at], before[place[was]])
+            low, high = sorted((int(order[a]), int(order[b])))
+            torch.testing.assert_close(after[at], before[place[low, high]])
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_a_feature_of_value_zero_is_as_if_its_slot_did_not_exist(name):
+def test_a_feature_of_value_zero_is_as_if_its_slot_did_not_exist(name: Any) -> None:
     net = random_net(name)
     ids, values = random_rows(absent=0.0)
     values[:, 2] = 0.0
@@ -264,7 +267,9 @@ def test_a_feature_of_value_zero_is_as_if_its_slot_did_not_exist(name):
 
 @pytest.mark.parametrize("name", ADDITIVE)
 @pytest.mark.parametrize("present", [0, 1])
-def test_fewer_than_two_present_features_give_a_zero_pair_term_and_never_nan(name, present):
+def test_fewer_than_two_present_features_give_a_zero_pair_term_and_never_nan(
+    name: Any, present: Any
+) -> None:
     net = random_net(name)
     ids, values = random_rows(absent=1.0)
     values[:, :present] = 2.0
@@ -274,7 +279,7 @@ def test_fewer_than_two_present_features_give_a_zero_pair_term_and_never_nan(nam
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_gradients_are_finite_where_nothing_is_present_or_scores_are_huge(name):
+def test_gradients_are_finite_where_nothing_is_present_or_scores_are_huge(name: Any) -> None:
     net = random_net(name)
     ids, values = random_rows(absent=0.5)
     values[0] = 0.0
@@ -285,13 +290,13 @@ def test_gradients_are_finite_where_nothing_is_present_or_scores_are_huge(name):
     assert all(torch.isfinite(gradient).all() for gradient in found)
 
 
-def test_masked_softmax_is_torchs_softmax_where_all_is_present():
+def test_masked_softmax_is_torchs_softmax_where_all_is_present() -> None:
     scores = torch.randn(7, 3) * 50
     found = masked_softmax(scores, torch.ones(7, 3, dtype=torch.bool))
     torch.testing.assert_close(found, functional.softmax(scores, dim=0))
 
 
-def test_fm_gives_the_same_logit_by_pairs_and_by_rendles_lemma():
+def test_fm_gives_the_same_logit_by_pairs_and_by_rendles_lemma() -> None:
     fm = random_net("fm")
     ids, values = random_rows()
     fm.dropout.set_rate(0.5)
@@ -301,20 +306,20 @@ def test_fm_gives_the_same_logit_by_pairs_and_by_rendles_lemma():
     torch.testing.assert_close(by_lemma, total, atol=1e-5, rtol=1e-5)
 
 
-def same_start(name, fitted):
+def same_start(name: Any, fitted: Any) -> Any:
     """A net that has taken over all that `fitted` has as well; the rest is as it starts."""
     net = build(name, V, FIELDS, NetSizes(embedding=K, attention=T)).eval()
     Net.start_from(net, fitted, *random_rows())
     return net
 
 
-def test_fwfm_with_weights_of_one_is_fm():
+def test_fwfm_with_weights_of_one_is_fm() -> None:
     fitted, (ids, values) = random_net("fm"), random_rows()
     fwfm = same_start("fwfm", fitted)
     torch.testing.assert_close(fwfm(ids, values), fitted(ids, values), atol=1e-5, rtol=1e-6)
 
 
-def test_ffm_with_the_same_vector_for_every_field_is_fm():
+def test_ffm_with_the_same_vector_for_every_field_is_fm() -> None:
     fitted, (ids, values) = random_net("fm"), random_rows()
     ffm = build("ffm", V, FIELDS, NetSizes(ffm_embedding=K)).eval()
     with torch.no_grad():
@@ -322,7 +327,7 @@ def test_ffm_with_the_same_vector_for_every_field_is_fm():
     torch.testing.assert_close(ffm(ids, values), fitted(ids, values), atol=1e-5, rtol=1e-6)
 
 
-def test_nfm_without_layers_and_with_h_of_ones_is_fm():
+def test_nfm_without_layers_and_with_h_of_ones_is_fm() -> None:
     fitted, (ids, values) = random_net("fm"), random_rows()
     nfm = build("nfm", V, FIELDS, NetSizes(embedding=K, hidden=())).eval()
     Net.start_from(nfm, fitted, ids, values)
@@ -330,7 +335,7 @@ def test_nfm_without_layers_and_with_h_of_ones_is_fm():
 
 
 @pytest.mark.parametrize("absent", [0.0, 0.4, 1.0])
-def test_afm_plus_as_it_starts_is_the_fm_that_was_fitted(absent):
+def test_afm_plus_as_it_starts_is_the_fm_that_was_fitted(absent: Any) -> None:
     fitted, (ids, values) = random_net("fm"), random_rows(absent=absent)
     with torch.no_grad():
         fitted.embedding.mul_(0.3)  # logits of the usual size
@@ -345,19 +350,19 @@ def test_afm_plus_as_it_starts_is_the_fm_that_was_fitted(absent):
     torch.testing.assert_close(attention[attention > 0], uniform[attention > 0])
 
 
-def present_mask(values):
+def present_mask(values: Any) -> Any:
     first, second = map(torch.from_numpy, pair_slots(F))
     present = (values != 0).T
     return present[first] & present[second]
 
 
-def test_afm_plus_with_uniform_attention_is_fwfm():
+def test_afm_plus_with_uniform_attention_is_fwfm() -> None:
     fitted, (ids, values) = random_net("fwfm"), random_rows()
     net = same_start("afm+", fitted)
     torch.testing.assert_close(net(ids, values), fitted(ids, values), atol=1e-5, rtol=1e-5)
 
 
-def test_afm_plus_without_its_field_parts_is_afm_times_the_number_of_pairs():
+def test_afm_plus_without_its_field_parts_is_afm_times_the_number_of_pairs() -> None:
     fitted, (ids, values) = random_net("afm"), random_rows()
     net = same_start("afm+", fitted)
     theirs, ours = fitted.terms(ids, values), net.terms(ids, values)
@@ -374,13 +379,14 @@ def test_afm_plus_without_its_field_parts_is_afm_times_the_number_of_pairs():
         ("field_weights", {"field_weights"}),
     ],
 )
-def test_a_part_of_afm_plus_that_is_switched_off_is_not_fitted(part, parameters):
-    net = build("afm+", V, FIELDS, NetSizes(**{part: False}))
+def test_a_part_of_afm_plus_that_is_switched_off_is_not_fitted(part: Any, parameters: Any) -> None:
+    off: dict[str, Any] = {part: False}
+    net = build("afm+", V, FIELDS, NetSizes(**off))
     still = {name for name, p in net.named_parameters() if not p.requires_grad}
     assert still == parameters
 
 
-def test_dropout_keeps_the_mean_and_drops_its_share():
+def test_dropout_keeps_the_mean_and_drops_its_share() -> None:
     torch.manual_seed(0)
     dropout = Dropout(0.25).train()
     dropped = dropout(torch.ones(1000, 333))
@@ -389,13 +395,13 @@ def test_dropout_keeps_the_mean_and_drops_its_share():
     assert dropped.max() == pytest.approx(1 / 0.75)
 
 
-def test_dropout_does_nothing_outside_training_or_at_rate_zero():
+def test_dropout_does_nothing_outside_training_or_at_rate_zero() -> None:
     x = torch.randn(3, 5)
     assert Dropout(0.5).eval()(x) is x
     assert Dropout(0.0).train()(x) is x
 
 
-def test_dropout_drops_elements_independently():
+def test_dropout_drops_elements_independently() -> None:
     torch.manual_seed(0)
     kept = (Dropout(0.5).train()(torch.ones(4096, 64)) != 0).double()
     shares = kept.mean(0)

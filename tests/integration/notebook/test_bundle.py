@@ -3,6 +3,8 @@
 import pickle
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,12 +24,12 @@ ROWS = tiny_rows(200, seed=4)
 
 
 @pytest.fixture(scope="module")
-def opened(tiny_bundle):
+def opened(tiny_bundle: Bundle) -> Any:
     return Bundle.open(str(tiny_bundle.directory))
 
 
 @pytest.fixture(scope="module")
-def expected(opened):
+def expected(opened: Any) -> Any:
     return opened.predict(ROWS)
 
 
@@ -45,7 +47,9 @@ def expected(opened):
     ],
     ids=lambda frame: f"{type(frame).__module__}.{type(frame).__name__}",
 )
-def test_frame_of_any_library_scores_as_the_same_rows_do(opened, expected, frame):
+def test_frame_of_any_library_scores_as_the_same_rows_do(
+    opened: Any, expected: Any, frame: Any
+) -> None:
     assert expected.dtype == np.float32
     assert len(set(expected.tolist())) > 100
     assert opened.predict(frame).tolist() == expected.tolist()
@@ -72,8 +76,8 @@ MOMENT = pd.Timestamp("2026-11-28T09:30:00.123456789", tz="Europe/Vienna")
     ],
     ids=str,
 )
-def test_column_of_pandas_has_the_values_that_json_has(column, cells):
-    table = table_of(pd.DataFrame({"x": column}))
+def test_column_of_pandas_has_the_values_that_json_has(column: Any, cells: Any) -> None:
+    table: Any = table_of(pd.DataFrame({"x": column}))
     assert plain(table.frame["x"], table).to_list() == cells
 
 
@@ -88,18 +92,18 @@ def test_column_of_pandas_has_the_values_that_json_has(column, cells):
     ],
     ids=str,
 )
-def test_frame_that_holds_no_values_is_refused_by_its_place(frame, named):
+def test_frame_that_holds_no_values_is_refused_by_its_place(frame: Any, named: Any) -> None:
     with pytest.raises(DataError, match=named):
         table_of(frame)
 
 
 @pytest.mark.parametrize("data", [None, 7, {"x": [1]}, ["a.csv", {"x": 1}]], ids=str)
-def test_what_is_no_frame_is_a_type_error(data):
+def test_what_is_no_frame_is_a_type_error(data: Any) -> None:
     with pytest.raises(TypeError, match="expected a frame of polars, pandas or Arrow"):
         table_of(data)
 
 
-def test_fault_of_a_row_names_it(opened):
+def test_fault_of_a_row_names_it(opened: Any) -> None:
     with pytest.raises(InputError) as caught:
         opened.predict([ROWS[0], {**ROWS[1], "price": True}])
     assert (caught.value.row, caught.value.field) == (1, "price")
@@ -107,7 +111,7 @@ def test_fault_of_a_row_names_it(opened):
         opened.predict(pl.DataFrame(ROWS).select("ad", "price"))
 
 
-def test_evaluate_gives_the_metrics_of_the_command(opened, tmp_path):
+def test_evaluate_gives_the_metrics_of_the_command(opened: Any, tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
     pl.DataFrame(ROWS).write_parquet(path)
     of_file = evaluate(opened.directory, path, by="device", resamples=20)
@@ -116,7 +120,7 @@ def test_evaluate_gives_the_metrics_of_the_command(opened, tmp_path):
     assert {part["value"] for part in of_frame["slices"]} == {"android", "ios", "web"}
 
 
-def test_explanation_adds_up_to_the_logit(opened, expected):
+def test_explanation_adds_up_to_the_logit(opened: Any, expected: Any) -> None:
     found = explain(opened, pl.DataFrame(ROWS), top=3)
     for one, probability in zip(found, expected, strict=True):
         terms = [one["bias"], one["rest"]["contribution"]]
@@ -129,7 +133,7 @@ def test_explanation_adds_up_to_the_logit(opened, expected):
     }
 
 
-def test_bundle_shows_itself_without_private_fields(opened):
+def test_bundle_shows_itself_without_private_fields(opened: Any) -> None:
     shown = opened._repr_html_()
     assert repr(opened) == f"<Bundle {opened.version}: afm, 5 fields>"
     for text in (opened.version, "<td>device</td><td>categorical</td><td>context</td><td>3</td>"):
@@ -144,7 +148,9 @@ def test_bundle_shows_itself_without_private_fields(opened):
     assert "1 private field not shown" in hidden
 
 
-def test_bundle_that_was_pickled_scores_the_same_from_another_place(opened, expected):
+def test_bundle_that_was_pickled_scores_the_same_from_another_place(
+    opened: Any, expected: Any
+) -> None:
     copy = pickle.loads(pickle.dumps(opened))  # noqa: S301  its own
     place = copy.directory
     assert place != opened.directory
@@ -153,11 +159,11 @@ def test_bundle_that_was_pickled_scores_the_same_from_another_place(opened, expe
     assert not place.exists()
 
 
-def test_pickle_with_a_file_outside_the_bundle_is_refused():
+def test_pickle_with_a_file_outside_the_bundle_is_refused() -> None:
     with pytest.raises(ValueError, match="no file of a bundle"):
         _unpacked({"../../evil": b""})
 
 
-def test_open_of_what_is_no_bundle_says_so(tmp_path):
+def test_open_of_what_is_no_bundle_says_so(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no such directory"):
         Bundle.open(tmp_path / "none")

@@ -2,6 +2,8 @@
 
 import gc
 import warnings
+from pathlib import Path
+from typing import Any
 from unittest import SkipTest
 
 import numpy as np
@@ -21,17 +23,17 @@ ROWS = tiny_rows(600, seed=5)
 LOG = pl.DataFrame(ROWS)
 X, Y = LOG.drop("click"), LOG["click"].to_numpy()
 CONFIG = {"fit": {"epochs": 3, "batch": 128, "learning_rate": 0.02}}
-QUICK = {"net": "fm", "config": {"embedding": 4, **CONFIG}}
+QUICK: dict[str, Any] = {"net": "fm", "config": {"embedding": 4, **CONFIG}}
 
 
 @pytest.fixture
-def schema_file(tmp_path):
+def schema_file(tmp_path: Path) -> Any:
     path = tmp_path / "schema.toml"
     path.write_text(TINY_SCHEMA)
     return path
 
 
-def test_fit_of_a_frame_is_the_fit_of_its_file(tmp_path, schema_file):
+def test_fit_of_a_frame_is_the_fit_of_its_file(tmp_path: Path, schema_file: Any) -> None:
     LOG.write_parquet(tmp_path / "log.parquet")
     torch.manual_seed(7)
     drawn = torch.rand(1)
@@ -53,14 +55,14 @@ def test_fit_of_a_frame_is_the_fit_of_its_file(tmp_path, schema_file):
     assert Bundle.open(out).version == of_file.version
 
 
-def test_fit_drafts_a_schema_and_says_what_it_left_out():
+def test_fit_drafts_a_schema_and_says_what_it_left_out() -> None:
     with pytest.warns(UserWarning, match='leaves out:\n#   "same": the same in every row'):
         found = fit(LOG.with_columns(same=1), label="click", progress=False, **QUICK)
     assert set(found.schema.fields) == set(X.columns)
     assert evaluate(found, LOG, resamples=0)["rows"] == 600
 
 
-def test_fit_takes_the_keys_of_a_schema_and_a_test_part(capsys):
+def test_fit_takes_the_keys_of_a_schema_and_a_test_part(capsys: pytest.CaptureFixture[str]) -> None:
     schema = {"label": "click", "fields": {"device": {"kind": "categorical"}}}
     found = fit(ROWS, schema, test=ROWS[:200], **QUICK)
     assert found.metrics["test"]["rows"] == 200
@@ -78,12 +80,12 @@ def test_fit_takes_the_keys_of_a_schema_and_a_test_part(capsys):
     ],
     ids=str,
 )
-def test_fit_names_what_it_cannot_use(given, error, text):
+def test_fit_names_what_it_cannot_use(given: Any, error: Any, text: Any) -> None:
     with pytest.raises(error, match=text):
         fit(LOG, progress=False, **given)
 
 
-def test_classifier_has_the_conventions_of_scikit_learn():
+def test_classifier_has_the_conventions_of_scikit_learn() -> None:
     model = ClickClassifier(**QUICK, random_state=2)
     assert clone(model).get_params() == model.get_params()
     labels = np.where(Y == 1, "yes", "no")
@@ -98,7 +100,7 @@ def test_classifier_has_the_conventions_of_scikit_learn():
     assert np.mean(model.predict(X) == labels) > 0.55
 
 
-def test_classifier_is_cross_validated_on_a_frame():
+def test_classifier_is_cross_validated_on_a_frame() -> None:
     found = cross_val_predict(
         ClickClassifier(**QUICK), pd.DataFrame(X.to_dict(as_series=False)), Y, cv=2,
         method="predict_proba",
@@ -107,7 +109,7 @@ def test_classifier_is_cross_validated_on_a_frame():
     assert np.corrcoef(found[:, 1], Y)[0, 1] > 0.1
 
 
-def test_classifier_takes_a_schema_and_weights(schema_file):
+def test_classifier_takes_a_schema_and_weights(schema_file: Any) -> None:
     weights = np.where(Y == 1, 3.0, 1.0)
     plain = ClickClassifier(**QUICK, schema=schema_file).fit(X, Y)
     weighed = ClickClassifier(**QUICK, schema=schema_file).fit(X, Y, sample_weight=weights)
@@ -116,7 +118,7 @@ def test_classifier_takes_a_schema_and_weights(schema_file):
     assert weighed.predict_proba(X)[:, 1].mean() > plain.predict_proba(X)[:, 1].mean() + 0.1
 
 
-def test_classifier_says_what_it_cannot_use_in_a_value_error(schema_file):
+def test_classifier_says_what_it_cannot_use_in_a_value_error(schema_file: Any) -> None:
     with pytest.raises(ValueError, match="no column 'device'"):
         ClickClassifier(schema=schema_file).fit(X.drop("device"), Y)
     with pytest.raises(ValueError, match="Only binary classification"):
@@ -152,7 +154,7 @@ CHECKS = [
 
 
 @pytest.mark.parametrize(("estimator", "check"), CHECKS)
-def test_classifier_passes_the_checks_of_scikit_learn(estimator, check):
+def test_classifier_passes_the_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the drafts, and what checks provoke
         try:

@@ -4,11 +4,14 @@ import ast
 import json
 import warnings
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 NOTEBOOK = Path(__file__).parents[3] / "docs/from-log-to-explanation.ipynb"
 
 
-def run_cell(source, names):
+def run_cell(source: Any, names: Any) -> Any:
     """Run a cell, and return the value of its last expression, which Jupyter would show."""
     *body, last = ast.parse(source).body
     if not isinstance(last, ast.Expr):
@@ -19,7 +22,9 @@ def run_cell(source, names):
     return eval(compile(ast.Expression(last.value), "cell", "eval"), names)  # noqa: S307  likewise
 
 
-def test_cells_of_the_notebook_run_and_show_what_they_say(tmp_path, monkeypatch):
+def test_cells_of_the_notebook_run_and_show_what_they_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     book = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     assert book["nbformat"] == 4

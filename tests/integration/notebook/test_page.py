@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,12 +12,14 @@ LOG = next(block for block in blocks("python") if block.page == "docs/tutorial.m
 SHOWN = [block for block in blocks("python") if block.page == "docs/notebook.md"]
 
 
-def run(block, rows="4000"):
+def run(block: Any, rows: Any = "4000") -> None:
     text = block.text.replace("4000", rows)
     exec(compile(text, str(block), "exec"), {"__name__": "block"})  # noqa: S102 the block is ours
 
 
-def test_python_of_the_page_runs(tmp_path, monkeypatch, capsys):
+def test_python_of_the_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     run(LOG, rows="1200")
     with pytest.warns(UserWarning, match="LEAK.*(\n.*)*impression_id|impression_id.*(\n.*)*LEAK"):

@@ -2,6 +2,9 @@
 
 import json
 import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -24,12 +27,12 @@ from until import until
 
 
 @pytest.fixture(scope="module")
-def schema():
+def schema() -> Any:
     return Schema.parse(OPENRTB_SCHEMA)
 
 
 @pytest.fixture(scope="module")
-def bundle(schema, tmp_path_factory):
+def bundle(schema: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Fitted on a log of bid requests."""
     folder, draw = tmp_path_factory.mktemp("openrtb"), random.Random(1)
     path = folder / "bids.jsonl"
@@ -42,30 +45,30 @@ def bundle(schema, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return tmp_path_factory.mktemp("served")
 
 
 @pytest.fixture(scope="module")
-def client(bundle, redis_server, home):
+def client(bundle: Any, redis_server: str, home: Path) -> Iterator[Any]:
     """The service that the bundle is published to."""
     with redis.Redis.from_url(redis_server) as raw:
         raw.flushall()
     store = VersionStore(redis_server, "ads")
     publish(bundle.directory, store, BundleStore(home / "bundles"))
-    log = {"prediction_log": home / "log", "prediction_log_share": 1.0}
+    log: dict[str, Any] = {"prediction_log": home / "log", "prediction_log_share": 1.0}
     with client_of(redis_server, home, times=DEFAULT_TIMES, protocol=Connection, **log) as client:
         yield client
     store.close()
 
 
-def predicted(client: httpx.Client, body):
+def predicted(client: httpx.Client, body: Any) -> Any:
     answer = client.post("/predict", json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()["probabilities"]
 
 
-def test_thousand_bid_requests_score_as_the_same_rows_do(client):
+def test_thousand_bid_requests_score_as_the_same_rows_do(client: httpx.Client) -> None:
     draw, different = random.Random(2), set()
     for number in range(1000):
         asked = bid_request(draw, number, imps=1 + number % 4)
@@ -80,7 +83,7 @@ def test_thousand_bid_requests_score_as_the_same_rows_do(client):
     assert len(different) > 1000
 
 
-def test_bid_request_is_given_in_three_ways(client):
+def test_bid_request_is_given_in_three_ways(client: httpx.Client) -> None:
     asked = bid_request(random.Random(3), 1, imps=3)
     when = {"ts": ts(1)}
     expected = predicted(client, {"bid_request": asked, "context": when})
@@ -93,12 +96,14 @@ def test_bid_request_is_given_in_three_ways(client):
     assert predicted(client, {"instances": rows}) == pytest.approx(expected, abs=1e-6)
 
 
-def test_prediction_log_has_what_paths_read_and_nothing_private(client, home):
+def test_prediction_log_has_what_paths_read_and_nothing_private(
+    client: httpx.Client, home: Path
+) -> None:
     asked = {**bid_request(random.Random(6), 1), "user": {"id": "u-secret", "data": []}}
     body = {"bid_request": asked, "context": {"ts": ts(1)}}
     client.post("/predict", json=body, headers={"x-request-id": "logged"})
 
-    def lines():
+    def lines() -> Any:
         texts = [path.read_text() for path in (home / "log").glob("predictions-*")]
         return [one for text in texts for one in text.splitlines() if '"logged"' in one]
 
@@ -108,7 +113,7 @@ def test_prediction_log_has_what_paths_read_and_nothing_private(client, home):
     assert json.loads(line)["row"]["device.devicetype"] == asked["device"]["devicetype"]
 
 
-def test_explanation_and_what_if_read_a_bid_request(client):
+def test_explanation_and_what_if_read_a_bid_request(client: httpx.Client) -> None:
     asked = bid_request(random.Random(4), 1, imps=2)
     body = {"bid_request": asked, "context": {"ts": ts(1)}}
     found = client.post("/explain", json=body).json()["explanations"][1]
@@ -147,13 +152,15 @@ ASKED = bid_request(random.Random(5), 1, imps=2) | {
     ],
     ids=str,
 )
-def test_odd_bid_request_scores_as_the_page_says(client, change, same_as):
+def test_odd_bid_request_scores_as_the_page_says(
+    client: httpx.Client, change: Any, same_as: Any
+) -> None:
     base = {"ts": ts(1)}
     found = predicted(client, {"bid_request": {**ASKED, **change}, "context": base})
     assert found == predicted(client, {"bid_request": {**ASKED, **same_as}, "context": base})
 
 
-def imps(change):
+def imps(change: Any) -> Any:
     return {"imp": [ASKED["imp"][0], {**ASKED["imp"][1], **change}]}
 
 
@@ -173,7 +180,9 @@ def imps(change):
     ],
     ids=str,
 )
-def test_bid_request_that_cannot_be_read_is_refused_by_its_place(client, change, code, row, field):
+def test_bid_request_that_cannot_be_read_is_refused_by_its_place(
+    client: httpx.Client, change: Any, code: Any, row: Any, field: Any
+) -> None:
     answer = client.post("/predict", json={"bid_request": {**ASKED, **change}})
     problem = answer.json()
     assert answer.status_code == 422
@@ -189,12 +198,14 @@ def test_bid_request_that_cannot_be_read_is_refused_by_its_place(client, change,
     ],
     ids=str,
 )
-def test_body_with_a_bid_request_that_is_no_request_is_refused(client, body, code):
+def test_body_with_a_bid_request_that_is_no_request_is_refused(
+    client: httpx.Client, body: Any, code: Any
+) -> None:
     answer = client.post("/predict", json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 
-def test_candidate_that_cannot_be_read_fails_alone_where_asked_for(client):
+def test_candidate_that_cannot_be_read_fails_alone_where_asked_for(client: httpx.Client) -> None:
     body = {"bid_request": {**ASKED, **imps({"banner": "wide"})}, "strict": False}
     answer = client.post("/predict", json=body).json()
     assert answer["probabilities"][0] is not None

@@ -1,14 +1,19 @@
 """What each field is worth to a net."""
 
+from collections.abc import Callable
+
 import numpy as np
 
+from model.bundle.bundle import Bundle
 from model.encoding import Encoder
 from tiny import tiny_rows
 from training.data.log import Log, encode
 from training.evaluation.importance import importances
 
 
-def test_the_fields_of_the_planted_pair_are_worth_most_and_their_figures_get_worse(make_bundle):
+def test_the_fields_of_the_planted_pair_are_worth_most_and_their_figures_get_worse(
+    make_bundle: Callable[..., Bundle],
+) -> None:
     bundle = make_bundle("fm")
     rows = tiny_rows(1500, seed=1)
     columns = {name: [row[name] for row in rows] for name in bundle.schema.fields}

@@ -2,7 +2,10 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,41 +28,52 @@ HOSTILE = "<script>alert(1)</script>"
 class Page(HTMLParser):
     """Reads a page; every element must be closed in its turn."""
 
-    def __init__(self, text):
+    def __init__(self, text: Any) -> None:
         super().__init__()
-        self.open, self.seen, self.links, self.words = [], [], [], []
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.links: list[str | None] = []
+        self.words: list[str] = []
         self.feed(text)
         self.close()
         assert self.open == []
 
-    def handle_starttag(self, tag, attributes):
+    def handle_starttag(self, tag: Any, attributes: Any) -> None:
         self.seen.append(tag)
         self.links += [v for k, v in attributes if k in ("src", "href", "srcset", "data", "action")]
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag, attributes):
+    def handle_startendtag(self, tag: Any, attributes: Any) -> None:
         self.handle_starttag(tag, attributes)
         self.handle_endtag(tag)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: Any) -> None:
         assert self.open
         assert self.open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: Any) -> None:
         self.words.append(data)
 
     @property
-    def text(self):
+    def text(self) -> Any:
         return re.sub(r"\s+", " ", " ".join(self.words))
 
 
-def text_of(bundle):
+def text_of(bundle: Any) -> Any:
     return (bundle.directory / REPORT).read_text(encoding="utf-8")
 
 
-def fitted(out, rows, schema, net="fm", test=None, valid=None, **step):
-    def log(rows):
+def fitted(
+    out: Any,
+    rows: Any,
+    schema: Any,
+    net: Any = "fm",
+    test: Any = None,
+    valid: Any = None,
+    **step: Any,
+) -> Any:
+    def log(rows: Any) -> Any:
         columns = {name: [row[name] for row in rows] for name in schema.fields}
         return Log(columns, np.array([row[schema.label] for row in rows], np.float32))
 
@@ -70,7 +84,9 @@ def fitted(out, rows, schema, net="fm", test=None, valid=None, **step):
 
 
 @pytest.mark.parametrize("net", ["lr", "fm", "afm"])
-def test_a_report_is_one_balanced_page_without_outside_assets(make_bundle, net):
+def test_a_report_is_one_balanced_page_without_outside_assets(
+    make_bundle: Callable[..., Bundle], net: Any
+) -> None:
     text = text_of(make_bundle(net))
     page = Page(text)
     assert page.links == []
@@ -81,7 +97,7 @@ def test_a_report_is_one_balanced_page_without_outside_assets(make_bundle, net):
     assert len(text) < 300_000
 
 
-def test_a_report_says_what_the_manifest_says(tiny_bundle):
+def test_a_report_says_what_the_manifest_says(tiny_bundle: Bundle) -> None:
     text = Page(text_of(tiny_bundle)).text
     for value in tiny_bundle.manifest.metrics["valid"].values():
         if value is None:
@@ -96,7 +112,7 @@ def test_a_report_says_what_the_manifest_says(tiny_bundle):
         assert field in text
 
 
-def test_the_planted_pair_is_among_the_strongest(tmp_path, tiny_schema):
+def test_the_planted_pair_is_among_the_strongest(tmp_path: Path, tiny_schema: Schema) -> None:
     settings = {"epochs": 20, "learning_rate": 0.02, "dropout": 0.0}
     test = tiny_rows(1500, seed=3)
     bundle = fitted(tmp_path / "out", tiny_rows(3000), tiny_schema, test=test, **settings)
@@ -109,7 +125,9 @@ def test_the_planted_pair_is_among_the_strongest(tmp_path, tiny_schema):
     assert min(liked) > 0
 
 
-def test_the_report_is_a_file_of_the_bundle_and_its_digest_is_checked(tiny_bundle, tmp_path):
+def test_the_report_is_a_file_of_the_bundle_and_its_digest_is_checked(
+    tiny_bundle: Bundle, tmp_path: Path
+) -> None:
     assert REPORT in tiny_bundle.manifest.files
     copy = tmp_path / "copy"
     shutil.copytree(tiny_bundle.directory, copy)
@@ -120,7 +138,7 @@ def test_the_report_is_a_file_of_the_bundle_and_its_digest_is_checked(tiny_bundl
         Bundle.open(copy)
 
 
-def test_names_and_values_of_the_log_are_shown_as_text(tmp_path):
+def test_names_and_values_of_the_log_are_shown_as_text(tmp_path: Path) -> None:
     name = f'"{HOSTILE}'
     schema = Schema.parse(
         'label = "click"\n'
@@ -141,7 +159,7 @@ def test_names_and_values_of_the_log_are_shown_as_text(tmp_path):
     assert "'\"<b>2" in page.text
 
 
-def test_a_value_of_any_length_is_cut(tmp_path):
+def test_a_value_of_any_length_is_cut(tmp_path: Path) -> None:
     schema = Schema.parse(
         'label = "click"\n[fields.page]\nkind = "categorical"\n[fields.ad]\nkind = "categorical"\n'
     )
@@ -154,7 +172,7 @@ def test_a_value_of_any_length_is_cut(tmp_path):
     assert max(map(len, re.findall("x+", text))) == 59
 
 
-def test_rare_values_are_not_shown(tmp_path):
+def test_rare_values_are_not_shown(tmp_path: Path) -> None:
     schema = Schema.parse(
         'label = "click"\n'
         '[fields.user]\nkind = "categorical"\nmin_count = 60\n'
@@ -169,7 +187,7 @@ def test_rare_values_are_not_shown(tmp_path):
     assert "person-" not in text
 
 
-def test_test_rows_are_what_the_charts_show(tmp_path, tiny_schema):
+def test_test_rows_are_what_the_charts_show(tmp_path: Path, tiny_schema: Schema) -> None:
     rows = tiny_rows()
     bundle = fitted(tmp_path / "out", rows, tiny_schema, test=rows[:200])
     text = Page(text_of(bundle)).text
@@ -178,26 +196,26 @@ def test_test_rows_are_what_the_charts_show(tmp_path, tiny_schema):
     assert "Unknown" in text
 
 
-def test_one_field_alone_has_no_pairs_and_a_report(tmp_path):
+def test_one_field_alone_has_no_pairs_and_a_report(tmp_path: Path) -> None:
     schema = Schema.parse('label = "click"\n[fields.device]\nkind = "categorical"\n')
     text = text_of(fitted(tmp_path / "out", tiny_rows(), schema))
     assert "no terms of single pairs" in Page(text).text
 
 
-def test_a_log_without_values_has_a_report(tmp_path, tiny_schema):
+def test_a_log_without_values_has_a_report(tmp_path: Path, tiny_schema: Schema) -> None:
     rows = [dict.fromkeys(row) | {"click": row["click"]} for row in tiny_rows(300)]
     # rows that are all alike cannot be split by what they hold
     Page(text_of(fitted(tmp_path / "out", rows, tiny_schema, valid=rows)))
 
 
-def epoch(step, loss, best, auc=0.7):
+def epoch(step: Any, loss: Any, best: Any, auc: Any = 0.7) -> Any:
     return {"step": step, "valid_loss": loss, "valid_auc": auc, "best": best}
 
 
-def test_the_report_says_what_the_attention_stage_changed():
+def test_the_report_says_what_the_attention_stage_changed() -> None:
     before = [epoch("fm", 0.5, True), epoch("fm", 0.4, True), epoch("fm", 0.45, False)]
 
-    def said(*after):
+    def said(*after: Any) -> Any:
         (sentence,) = stage_words({"epochs": [*before, *after]})
         return sentence
 

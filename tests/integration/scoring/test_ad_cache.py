@@ -1,11 +1,14 @@
 """The cache of ads: whatever it holds or has let go of, every answer is the same to the bit."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.bundle.bundle import Bundle
 from model.errors import InputError
 from model.nets import NETS
 from service.limits import CacheLimits
@@ -14,20 +17,20 @@ from service.scoring.ad_cache import AdCache
 ROOM = CacheLimits(1000, 1 << 20)
 
 
-def cache_of(bundle, limits=ROOM):
+def cache_of(bundle: Any, limits: Any = ROOM) -> Any:
     scorer = bundle.read_scorer()
     return AdCache(bundle.read_encoder(), scorer, limits), scorer
 
 
-def ad(number, **more):
+def ad(number: Any, **more: Any) -> Any:
     return {"ad": f"a{number}", "price": number / 4, **more}
 
 
-def asked(cache, *ads):
+def asked(cache: Any, *ads: Any) -> Any:
     """The ads through the cache, and how many had to be read."""
     read = []
 
-    def reading(positions):
+    def reading(positions: Any) -> Any:
         read.extend(positions)
         return [ads[position] for position in positions]
 
@@ -35,7 +38,7 @@ def asked(cache, *ads):
     return found, read
 
 
-def same(one, other):
+def same(one: Any, other: Any) -> Any:
     (ads, alone), (others, others_alone) = one, other
     return (
         ads.ids.tolist() == others.ids.tolist()
@@ -45,7 +48,7 @@ def same(one, other):
     )
 
 
-def test_an_ad_that_was_met_is_not_read_again(tiny_bundle):
+def test_an_ad_that_was_met_is_not_read_again(tiny_bundle: Bundle) -> None:
     cache, _ = cache_of(tiny_bundle)
     first, read = asked(cache, ad(1), ad(2))
     assert read == [0, 1]
@@ -59,7 +62,9 @@ def test_an_ad_that_was_met_is_not_read_again(tiny_bundle):
 @pytest.mark.parametrize("net", NETS)
 @settings(deadline=None, max_examples=30)
 @given(data=st.data())
-def test_ad_cache_keeps_to_the_bit_what_is_computed_anew(make_bundle, net, data):
+def test_ad_cache_keeps_to_the_bit_what_is_computed_anew(
+    make_bundle: Callable[..., Bundle], net: Any, data: Any
+) -> None:
     bundle = make_bundle(net)
     cache, scorer = cache_of(bundle, CacheLimits(data.draw(st.integers(0, 20)), 1 << 20))
     numbers = st.lists(st.integers(0, 30), min_size=1, max_size=40)
@@ -73,7 +78,7 @@ def test_ad_cache_keeps_to_the_bit_what_is_computed_anew(make_bundle, net, data)
         assert encoded.unknown == new.unknown
 
 
-def test_an_ads_own_part_has_the_same_bits_in_any_company(tiny_bundle):
+def test_an_ads_own_part_has_the_same_bits_in_any_company(tiny_bundle: Bundle) -> None:
     scorer = tiny_bundle.read_scorer()
     encoded = tiny_bundle.read_encoder().encode_ads([ad(number) for number in range(200)])
     together = scorer.ad_partials(encoded)
@@ -83,7 +88,7 @@ def test_an_ads_own_part_has_the_same_bits_in_any_company(tiny_bundle):
         )
 
 
-def test_the_number_of_ads_is_bounded(tiny_bundle):
+def test_the_number_of_ads_is_bounded(tiny_bundle: Bundle) -> None:
     cache, _ = cache_of(tiny_bundle, CacheLimits(10, 1 << 20))
     for number in range(50):
         asked(cache, ad(number))
@@ -91,7 +96,7 @@ def test_the_number_of_ads_is_bounded(tiny_bundle):
     assert cache.take_counts() == (0, 50, 40)
 
 
-def test_ad_cache_keeps_within_its_byte_limit(tiny_bundle):
+def test_ad_cache_keeps_within_its_byte_limit(tiny_bundle: Bundle) -> None:
     cache, _ = cache_of(tiny_bundle, CacheLimits(1000, 20_000))
     for number in range(60):
         asked(cache, ad(number, note="x" * 1000))
@@ -102,7 +107,9 @@ def test_ad_cache_keeps_within_its_byte_limit(tiny_bundle):
     assert len(cache) == held
 
 
-def test_more_ads_in_one_request_than_there_is_room_for_are_all_encoded(tiny_bundle):
+def test_more_ads_in_one_request_than_there_is_room_for_are_all_encoded(
+    tiny_bundle: Bundle,
+) -> None:
     cache, _ = cache_of(tiny_bundle, CacheLimits(5, 1 << 20))
     ads = [ad(number % 40) for number in range(100)]
     (encoded, _), _ = asked(cache, *ads)
@@ -110,7 +117,9 @@ def test_more_ads_in_one_request_than_there_is_room_for_are_all_encoded(tiny_bun
     assert len(cache) == 5
 
 
-def test_an_ad_that_is_asked_for_again_and_again_outlives_those_that_are_not(tiny_bundle):
+def test_an_ad_that_is_asked_for_again_and_again_outlives_those_that_are_not(
+    tiny_bundle: Bundle,
+) -> None:
     cache, _ = cache_of(tiny_bundle, CacheLimits(10, 1 << 20))
     asked(cache, ad(0))
     for number in range(1, 100):
@@ -119,13 +128,13 @@ def test_an_ad_that_is_asked_for_again_and_again_outlives_those_that_are_not(tin
 
 
 @pytest.mark.parametrize("limits", [CacheLimits(0, 1 << 20), CacheLimits(1000, 0)])
-def test_ad_cache_without_room_keeps_nothing(tiny_bundle, limits):
+def test_ad_cache_without_room_keeps_nothing(tiny_bundle: Bundle, limits: Any) -> None:
     cache, _ = cache_of(tiny_bundle, limits)
     assert [asked(cache, ad(1))[1] for _ in range(2)] == [[0], [0]]
     assert len(cache) == 0
 
 
-def test_ad_cache_takes_other_bytes_for_another_ad(tiny_bundle):
+def test_ad_cache_takes_other_bytes_for_another_ad(tiny_bundle: Bundle) -> None:
     cache, _ = cache_of(tiny_bundle)
     read = []
     for raw in (b'{"ad":"a1"}', b'{"ad": "a1"}', b'{"ad":"a2","ad":"a1"}'):
@@ -134,7 +143,7 @@ def test_ad_cache_takes_other_bytes_for_another_ad(tiny_bundle):
     assert len(read) == len(cache) == 3
 
 
-def test_an_ad_with_a_field_of_the_context_is_never_kept(tiny_bundle):
+def test_an_ad_with_a_field_of_the_context_is_never_kept(tiny_bundle: Bundle) -> None:
     cache, _ = cache_of(tiny_bundle)
     asked(cache, ad(1))
     for _ in range(2):
@@ -144,7 +153,7 @@ def test_an_ad_with_a_field_of_the_context_is_never_kept(tiny_bundle):
     assert len(cache) == 1
 
 
-def test_unknown_values_are_counted_of_kept_ads_as_well(tiny_bundle):
+def test_unknown_values_are_counted_of_kept_ads_as_well(tiny_bundle: Bundle) -> None:
     cache, _ = cache_of(tiny_bundle)
     strangers = [{"ad": "never seen"}, {"ad": "nor this", "other": 1}, ad(1)]
     for _ in range(2):
@@ -155,7 +164,7 @@ def test_unknown_values_are_counted_of_kept_ads_as_well(tiny_bundle):
     assert encoded.unknown == {"ad": 1}
 
 
-def test_a_fault_names_the_ads_place_among_known_ones(tiny_bundle):
+def test_a_fault_names_the_ads_place_among_known_ones(tiny_bundle: Bundle) -> None:
     cache, _ = cache_of(tiny_bundle)
     asked(cache, ad(1), ad(2))
     with pytest.raises(InputError, match="expected a number") as caught:

@@ -4,11 +4,15 @@ import asyncio
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from time import perf_counter
+from typing import Any
 
+import httpx
 import pytest
 
+from model.bundle.bundle import Bundle
 from service.errors import CallerLeft, DeadlinePassed
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
@@ -17,32 +21,32 @@ from service.scoring.predictor import Predictor
 from service.scoring.turns import Pace, Turns
 from service.scoring.views import SLICE_ROWS, Probabilities
 
-ROW = {"device": "ios", "ad": "a1", "price": 3.5}
+ROW: dict[str, Any] = {"device": "ios", "ad": "a1", "price": 3.5}
 
 
 @pytest.fixture(scope="module")
-def live(tiny_bundle):
+def live(tiny_bundle: Bundle) -> Any:
     return make_live("ads", tiny_bundle, tiny_bundle.read_vocabulary_bytes())
 
 
 class Counted(Probabilities):
     """Counts what is scored, and takes `seconds` longer for each slice."""
 
-    def __init__(self, seconds=0.0):
+    def __init__(self, seconds: Any = 0.0) -> None:
         self.slices = 0
         self.seconds = seconds
 
-    def score(self, *args):
+    def score(self, *args: Any) -> Iterator[Any]:
         self.slices += 1
         time.sleep(self.seconds)
         yield from super().score(*args)
 
 
-def test_a_request_whose_deadline_passed_while_it_waited_costs_nothing(live):
+def test_a_request_whose_deadline_passed_while_it_waited_costs_nothing(live: Any) -> None:
     view, turns = Counted(), Turns()
     predictor = Predictor(view, Telemetry(), turns)
 
-    async def work():
+    async def work() -> None:
         await turns.take()  # somebody else's, and long
         began = perf_counter()
         with pytest.raises(DeadlinePassed, match="20 ms"):
@@ -54,7 +58,7 @@ def test_a_request_whose_deadline_passed_while_it_waited_costs_nothing(live):
     assert view.slices == 0
 
 
-def test_request_that_came_too_long_ago_is_not_begun(live):
+def test_request_that_came_too_long_ago_is_not_begun(live: Any) -> None:
     view = Counted()
     with pytest.raises(DeadlinePassed):
         asyncio.run(
@@ -65,7 +69,7 @@ def test_request_that_came_too_long_ago_is_not_begun(live):
     assert view.slices == 0
 
 
-def test_a_slice_that_cannot_be_done_in_time_is_not_begun(live):
+def test_a_slice_that_cannot_be_done_in_time_is_not_begun(live: Any) -> None:
     view = Counted(seconds=0.1)
     rows = [ROW] * 10 * SLICE_ROWS
     began = perf_counter()
@@ -75,8 +79,8 @@ def test_a_slice_that_cannot_be_done_in_time_is_not_begun(live):
     assert view.slices == 2
 
 
-def test_the_default_holds_where_the_request_names_none_and_only_there(live):
-    def asks(timeout_ms):
+def test_the_default_holds_where_the_request_names_none_and_only_there(live: Any) -> None:
+    def asks(timeout_ms: Any) -> Any:
         predictor = Predictor(Counted(seconds=0.03), Telemetry(), timeout_ms=20)
         return asyncio.run(
             predictor.answer(live, ScoringRequest({}, [ROW], timeout_ms), perf_counter())
@@ -87,7 +91,9 @@ def test_the_default_holds_where_the_request_names_none_and_only_there(live):
     assert asks(10_000)
 
 
-def test_over_http_it_is_504_by_the_default_and_by_the_request(served):
+def test_over_http_it_is_504_by_the_default_and_by_the_request(
+    served: Callable[..., httpx.Client],
+) -> None:
     rows = [{**ROW, "price": n / 7} for n in range(5000)]
     client = served(timeout_ms=10)
     answer = client.post("/predict", json={"instances": rows})
@@ -96,7 +102,7 @@ def test_over_http_it_is_504_by_the_default_and_by_the_request(served):
     assert client.post("/predict", json={"instances": rows[:1], "timeout_ms": 60_000}).is_success
 
 
-def test_the_clock_runs_from_a_request_s_first_byte(served):
+def test_the_clock_runs_from_a_request_s_first_byte(served: Callable[..., httpx.Client]) -> None:
     client = served(timeout_ms=50)
     head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     body = b'{"instances": [{"ad": "a1"}]}'
@@ -107,7 +113,9 @@ def test_the_clock_runs_from_a_request_s_first_byte(served):
         assert connection.recv(65536).startswith(b"HTTP/1.1 504 ")
 
 
-def test_the_default_ends_a_request_that_is_still_being_sent(served):
+def test_the_default_ends_a_request_that_is_still_being_sent(
+    served: Callable[..., httpx.Client],
+) -> None:
     client = served(timeout_ms=100)
     head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     body = b'{"instances": [{"ad": "a1"}]}'
@@ -119,7 +127,7 @@ def test_the_default_ends_a_request_that_is_still_being_sent(served):
             assert 0.09 < perf_counter() - began < 3
 
 
-def test_what_the_last_turns_took_says_whether_a_first_slice_can_be_done_in_time(live):
+def test_what_the_last_turns_took_says_whether_a_first_slice_can_be_done_in_time(live: Any) -> None:
     view, pace = Counted(), Pace()
     for _ in range(5):  # a single one may be odd
         pace.observe(0.1, SLICE_ROWS)
@@ -131,7 +139,9 @@ def test_what_the_last_turns_took_says_whether_a_first_slice_can_be_done_in_time
         assert view.slices == slices
 
 
-def test_a_504_is_not_much_later_than_its_deadline_however_many_rows_there_are(served):
+def test_a_504_is_not_much_later_than_its_deadline_however_many_rows_there_are(
+    served: Callable[..., httpx.Client],
+) -> None:
     client = served()
     rows = [{**ROW, "price": n / 7} for n in range(5000)]
     late = []
@@ -143,12 +153,14 @@ def test_a_504_is_not_much_later_than_its_deadline_however_many_rows_there_are(s
     assert sorted(late)[len(late) // 2] < 250  # JSON of this client's making included
 
 
-def test_a_waiting_request_gets_its_504_while_large_ones_are_worked_on(served):
+def test_a_waiting_request_gets_its_504_while_large_ones_are_worked_on(
+    served: Callable[..., httpx.Client],
+) -> None:
     client = served(max_wait_ms=10_000, max_rows_in_flight=1_000_000)
     rows = [{**ROW, "price": n / 7} for n in range(5000)]
     ended = threading.Event()
 
-    def keep_busy():
+    def keep_busy() -> None:
         while not ended.is_set():
             client.post("/explain", json={"instances": rows[:1000], "top": 0})
 
@@ -176,17 +188,17 @@ class Asker:
 class LeftDuring(Counted):
     """Its asker leaves while the first slice is scored."""
 
-    def __init__(self, asker):
+    def __init__(self, asker: Any) -> None:
         super().__init__()
         self.asker = asker
 
-    def score(self, *args):
+    def score(self, *args: Any) -> Iterator[Any]:
         self.asker.left = True
         yield from super().score(*args)
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_request_whose_caller_left_has_no_further_turn(live, strict):
+def test_a_request_whose_caller_left_has_no_further_turn(live: Any, strict: Any) -> None:
     asker = Asker()
     view, rows = LeftDuring(asker), [ROW] * 3 * SLICE_ROWS
     predictor = Predictor(view, telemetry := Telemetry())
@@ -197,11 +209,11 @@ def test_a_request_whose_caller_left_has_no_further_turn(live, strict):
     assert telemetry.rows.labels("/predict")._value.get() == 0
 
 
-def test_a_request_whose_caller_left_while_it_waited_is_not_begun(live):
+def test_a_request_whose_caller_left_while_it_waited_is_not_begun(live: Any) -> None:
     view, turns, asker = Counted(), Turns(), Asker()
     predictor = Predictor(view, Telemetry(), turns)
 
-    async def work():
+    async def work() -> None:
         await turns.take()
         waiting = asyncio.create_task(
             predictor.answer(live, ScoringRequest({}, [ROW]), perf_counter(), asker)

@@ -3,6 +3,9 @@
 import asyncio
 import json
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -24,19 +27,19 @@ ADS = [{"ad": f"a{i}", "price": i / 2} for i in range(6)]
 
 
 @pytest.fixture
-def redis(tmp_path):
+def redis(tmp_path: Path) -> Iterator[Any]:
     with faulty_redis(tmp_path / "redis") as made:
         yield made
 
 
 @pytest.fixture
-def asking(redis):
+def asking(redis: Any) -> Iterator[Any]:
     made = Lookups(redis.url, 5.0, 0.02)
     yield made
     made.close()
 
 
-def expected(bundle, context):
+def expected(bundle: Any, context: Any) -> Any:
     rows = [{**context, **ad} for ad in ADS]
     return bundle.read_scorer().predict(bundle.read_encoder().encode(rows)).probabilities.tolist()
 
@@ -48,14 +51,14 @@ def new_hour(bundle: Bundle) -> str:
     return next(hour for hour in bundle.read_vocabularies()["hour"].values if hour not in met)
 
 
-def forms(hour):
+def forms(hour: Any) -> Iterator[Any]:
     context = {"device": "ios", "hour": hour}
     yield {"context": context, "candidates": ADS}
     yield {"instances": [{**context, **ad} for ad in ADS]}
     yield {"context": {"device": "ios"}, "candidates": [{**ad, "hour": hour} for ad in ADS]}
 
 
-def degraded(client):
+def degraded(client: Any) -> Any:
     for family in text_string_to_metric_families(client.get("/metrics").text):
         if family.name == "afm_degraded":
             return family.samples[0].value
@@ -63,7 +66,9 @@ def degraded(client):
 
 
 @pytest.mark.parametrize("form", range(3))
-def test_late_values_count_as_unknown_and_the_answer_says_so(form, redis, tmp_path, tiny_bundle):
+def test_late_values_count_as_unknown_and_the_answer_says_so(
+    form: Any, redis: Any, tmp_path: Path, tiny_bundle: Bundle
+) -> None:
     store = VersionStore(redis.direct_url, "ads")
     bundles = BundleStore(tmp_path / "bundles")
     published = publish(tiny_bundle.directory, store, bundles, remote_fields_above=3)
@@ -94,10 +99,10 @@ def test_late_values_count_as_unknown_and_the_answer_says_so(form, redis, tmp_pa
     store.close()
 
 
-def test_while_redis_does_not_answer_requests_do_not_wait_for_it(redis, asking):
+def test_while_redis_does_not_answer_requests_do_not_wait_for_it(redis: Any, asking: Any) -> None:
     asking = Lookups(redis.url, 0.2, 30.0)
 
-    async def waits():
+    async def waits() -> Any:
         took = []
         for _ in range(5):
             begun = time.monotonic()
@@ -115,8 +120,8 @@ def test_while_redis_does_not_answer_requests_do_not_wait_for_it(redis, asking):
 
 
 def test_no_reply_reaches_another_request_though_thousands_are_cancelled_and_replies_are_late(
-    redis, asking, monkeypatch
-):
+    redis: Any, asking: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(redis_lookups, "PAUSE_SECONDS", 0.001)
     outcomes = cancelled_lookups(redis, asking, CANCELS)
     assert outcomes["cancelled"] >= CANCELS
@@ -124,7 +129,9 @@ def test_no_reply_reaches_another_request_though_thousands_are_cancelled_and_rep
     assert outcomes["late"] > 0
 
 
-def test_a_value_that_is_no_unicode_is_not_asked_for(redis, tmp_path, tiny_bundle):
+def test_a_value_that_is_no_unicode_is_not_asked_for(
+    redis: Any, tmp_path: Path, tiny_bundle: Bundle
+) -> None:
     store = VersionStore(redis.direct_url, "ads")
     publish(tiny_bundle.directory, store, BundleStore(tmp_path / "bundles"), remote_fields_above=3)
     rows = [{"hour": "\ud800", "ad": "a1"}, {"hour": "21", "ad": "a1"}]
@@ -137,7 +144,7 @@ def test_a_value_that_is_no_unicode_is_not_asked_for(redis, tmp_path, tiny_bundl
     store.close()
 
 
-def test_values_used_last_are_known_and_those_of_long_ago_are_not():
+def test_values_used_last_are_known_and_those_of_long_ago_are_not() -> None:
     known = KnownValues(100)
     known.learn("kept", 1)
     known.learn("absent", None)

@@ -3,7 +3,10 @@
 import asyncio
 import json
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +33,7 @@ CACHE = CacheLimits(1000, 1 << 20)
 CONTEXT = {"device": "ios", "hour": 21, "interests": ["cars", "golf"]}
 
 
-def ads(count, seed=0):
+def ads(count: Any, seed: Any = 0) -> Any:
     rng = np.random.default_rng(seed)
     drawn = []
     for _ in range(count):
@@ -39,17 +42,17 @@ def ads(count, seed=0):
     return drawn
 
 
-def raw_rows(rows):
+def raw_rows(rows: Any) -> Any:
     return RawRows([json.dumps(row).encode() for row in rows])
 
 
-def live_of(bundle, rank_from, cache=CACHE):
+def live_of(bundle: Any, rank_from: Any, cache: Any = CACHE) -> Any:
     live = make_live("ads", bundle, bundle.read_vocabulary_bytes(), cache)
     live.scorer.rank_from = rank_from
     return live
 
 
-def answer(live, context, rows, view=None, top=20):
+def answer(live: Any, context: Any, rows: Any, view: Any = None, top: Any = 20) -> Any:
     predictor = Predictor(view or Probabilities(), Telemetry())
     asked = ScoringRequest(context, raw_rows(rows) if context else rows, None, top)
     return json.loads(asyncio.run(predictor.answer(live, asked, perf_counter())))
@@ -57,7 +60,9 @@ def answer(live, context, rows, view=None, top=20):
 
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("count", [1, 3, SLICE_ROWS, SLICE_ROWS + 37])
-def test_both_request_forms_and_both_graphs_agree(make_bundle, name, count):
+def test_both_request_forms_and_both_graphs_agree(
+    make_bundle: Callable[..., Bundle], name: Any, count: Any
+) -> None:
     bundle = make_bundle(name)
     rows = ads(count)
     ranked = answer(live_of(bundle, 1), CONTEXT, rows)["probabilities"]
@@ -69,7 +74,9 @@ def test_both_request_forms_and_both_graphs_agree(make_bundle, name, count):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_an_explanation_names_the_probability_of_the_rank_graph_to_the_bit(make_bundle, name):
+def test_an_explanation_names_the_probability_of_the_rank_graph_to_the_bit(
+    make_bundle: Callable[..., Bundle], name: Any
+) -> None:
     live = live_of(make_bundle(name), 1)
     rows = ads(SLICE_ROWS + 9)
     explained = answer(live, CONTEXT, rows, Explanations())["explanations"]
@@ -79,7 +86,9 @@ def test_an_explanation_names_the_probability_of_the_rank_graph_to_the_bit(make_
 
 @pytest.mark.parametrize("name", [name for name in NETS if name != "nfm"])
 @pytest.mark.parametrize("top", [0, 2, None])
-def test_terms_add_up_to_the_logit_of_the_rank_graph(make_bundle, name, top):
+def test_terms_add_up_to_the_logit_of_the_rank_graph(
+    make_bundle: Callable[..., Bundle], name: Any, top: Any
+) -> None:
     live = live_of(make_bundle(name), 1)
     for one in answer(live, CONTEXT, ads(40), Explanations(), top)["explanations"]:
         terms = [t["contribution"] for part in ("linear", "pairs") for t in one[part]]
@@ -87,7 +96,7 @@ def test_terms_add_up_to_the_logit_of_the_rank_graph(make_bundle, name, top):
         assert added == pytest.approx(one["logit"], abs=1e-5)
 
 
-def test_an_ad_that_overrides_its_context_is_scored_as_it_says(tiny_bundle):
+def test_an_ad_that_overrides_its_context_is_scored_as_it_says(tiny_bundle: Bundle) -> None:
     live = live_of(tiny_bundle, 1)
     rows = [{"ad": "a1"}, {"ad": "a1", "device": "web"}]
     found = answer(live, CONTEXT, rows)["probabilities"]
@@ -96,27 +105,32 @@ def test_an_ad_that_overrides_its_context_is_scored_as_it_says(tiny_bundle):
     assert found[0] != found[1]
 
 
-def test_a_field_of_the_ads_may_stand_in_the_context(tiny_bundle):
+def test_a_field_of_the_ads_may_stand_in_the_context(tiny_bundle: Bundle) -> None:
     live = live_of(tiny_bundle, 1)
     found = answer(live, {**CONTEXT, "price": 3.5}, [{"ad": "a1"}, {"ad": "a1", "price": 9}])
     expected = answer(live, CONTEXT, [{"ad": "a1", "price": 3.5}, {"ad": "a1", "price": 9}])
     assert found["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-7)
 
 
-def test_unknown_values_and_missing_fields_are_scored_by_the_rank_graph_too(tiny_bundle):
+def test_unknown_values_and_missing_fields_are_scored_by_the_rank_graph_too(
+    tiny_bundle: Bundle,
+) -> None:
     rows = [{"ad": "never seen"}, {"price": None}, {"ad": "a1", "price": 1e9}]
-    for context in ({"device": "toaster"}, {"hour": None}, {"interests": []}):
+    contexts: list[dict[str, Any]] = [{"device": "toaster"}, {"hour": None}, {"interests": []}]
+    for context in contexts:
         ranked = answer(live_of(tiny_bundle, 1), context, rows)["probabilities"]
         plain = answer(live_of(tiny_bundle, None), context, rows)["probabilities"]
         assert ranked == pytest.approx(plain, abs=1e-6)
 
 
-def test_warming_up_chooses_the_graphs_by_measurement(tiny_bundle):
+def test_warming_up_chooses_the_graphs_by_measurement(tiny_bundle: Bundle) -> None:
     chosen = make_live("ads", tiny_bundle, tiny_bundle.read_vocabulary_bytes()).scorer.rank_from
     assert chosen is None or 1 <= chosen <= 64
 
 
-def test_a_bundle_without_a_rank_graph_is_served_plainly(tiny_bundle, tmp_path):
+def test_a_bundle_without_a_rank_graph_is_served_plainly(
+    tiny_bundle: Bundle, tmp_path: Path
+) -> None:
     copy = tmp_path / "older"
     shutil.copytree(tiny_bundle.directory, copy)
     manifest = json.loads((copy / "manifest.json").read_text())
@@ -130,7 +144,7 @@ def test_a_bundle_without_a_rank_graph_is_served_plainly(tiny_bundle, tmp_path):
     assert answer(older, CONTEXT, rows)["probabilities"] == pytest.approx(newer, abs=1e-6)
 
 
-def test_a_damaged_rank_graph_is_refused_by_name(tiny_bundle, tmp_path):
+def test_a_damaged_rank_graph_is_refused_by_name(tiny_bundle: Bundle, tmp_path: Path) -> None:
     copy = tmp_path / "damaged"
     shutil.copytree(tiny_bundle.directory, copy)
     data = bytearray((copy / RANK).read_bytes())
@@ -140,7 +154,7 @@ def test_a_damaged_rank_graph_is_refused_by_name(tiny_bundle, tmp_path):
         Bundle.open(copy)
 
 
-def test_a_schema_of_context_fields_alone_is_fitted_and_served(tmp_path):
+def test_a_schema_of_context_fields_alone_is_fitted_and_served(tmp_path: Path) -> None:
     schema = Schema.parse(TINY_SCHEMA.replace('role = "candidate"\n', ""))
     drawn = tiny_rows()
     columns = {name: [row[name] for row in drawn] for name in schema.fields}

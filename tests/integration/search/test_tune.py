@@ -8,6 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -34,7 +36,7 @@ batch = 128
 
 
 @pytest.fixture
-def home(tmp_path):
+def home(tmp_path: Path) -> Any:
     rows = [
         {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
         for row in tiny_rows(900)
@@ -45,22 +47,22 @@ def home(tmp_path):
     return tmp_path
 
 
-def arguments(home, *more, out="tuned"):
+def arguments(home: Any, *more: Any, out: Any = "tuned") -> Any:
     files = ["--schema", home / "schema.toml", "--config", home / "fast.toml", "--out", home / out]
     return ["tune", *map(str, [home / "log.csv", *files, *more])]
 
 
-def tune(home, *more, out="tuned"):
+def tune(home: Any, *more: Any, out: Any = "tuned") -> Any:
     return main(arguments(home, *more, out=out))
 
 
-def trials(home, out="tuned"):
+def trials(home: Any, out: Any = "tuned") -> Any:
     """The trials of a search, without the seconds that they took."""
     found = json.loads((home / out / "trials.json").read_text())["trials"]
     return [{key: value for key, value in trial.items() if key != "seconds"} for trial in found]
 
 
-def refused(capsys, code, *says):
+def refused(capsys: pytest.CaptureFixture[str], code: Any, *says: Any) -> None:
     printed = capsys.readouterr()
     assert code == 2
     assert printed.out == ""
@@ -69,7 +71,9 @@ def refused(capsys, code, *says):
         assert part in printed.err
 
 
-def test_a_search_leaves_its_trials_a_report_and_a_winner_that_fit_reads(home, capsys):
+def test_a_search_leaves_its_trials_a_report_and_a_winner_that_fit_reads(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert tune(home, "--trials", 6) == 0
     printed = capsys.readouterr()
     assert printed.err.count("\ntrial ") + printed.err.startswith("trial ") == 6
@@ -86,7 +90,7 @@ def test_a_search_leaves_its_trials_a_report_and_a_winner_that_fit_reads(home, c
     assert metrics["valid"]["logloss"] == pytest.approx(best["loss"], rel=1e-6)
 
 
-def test_the_first_trial_is_the_configuration_itself(home):
+def test_the_first_trial_is_the_configuration_itself(home: Path) -> None:
     assert tune(home, "--trials", 1) == 0
     (trial,) = trials(home)
     assert trial["parameters"]["fit.learning_rate"] == 0.001
@@ -95,21 +99,23 @@ def test_the_first_trial_is_the_configuration_itself(home):
     assert Config.load(home / "tuned" / "best.toml").model_dump() == config.model_dump()
 
 
-def test_a_search_finds_better_settings_than_a_bad_configuration(home):
+def test_a_search_finds_better_settings_than_a_bad_configuration(home: Path) -> None:
     assert tune(home, "--trials", 8) == 0
     found = trials(home)
     losses = [trial["loss"] for trial in found if trial["state"] == "complete"]
     assert min(losses) < losses[0] - 0.01
 
 
-def test_the_same_seed_draws_the_same_trials_and_another_seed_others(home):
+def test_the_same_seed_draws_the_same_trials_and_another_seed_others(home: Path) -> None:
     for out, seed in (("one", 3), ("two", 3), ("three", 4)):
         assert tune(home, "--trials", 4, "--seed", seed, out=out) == 0
     assert trials(home, "one") == trials(home, "two")
     assert trials(home, "one")[1]["parameters"] != trials(home, "three")[1]["parameters"]
 
 
-def test_a_search_goes_on_as_if_it_had_not_ended(home, capsys):
+def test_a_search_goes_on_as_if_it_had_not_ended(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert tune(home, "--trials", 7, out="whole") == 0
     assert tune(home, "--trials", 3) == 0
     capsys.readouterr()
@@ -118,7 +124,9 @@ def test_a_search_goes_on_as_if_it_had_not_ended(home, capsys):
     assert trials(home) == trials(home, "whole")
 
 
-def test_tune_resumes_without_repeating_trials(home, capsys):
+def test_tune_resumes_without_repeating_trials(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert tune(home, "--trials", 2) == 0
     before = trials(home)
     capsys.readouterr()
@@ -129,7 +137,7 @@ def test_tune_resumes_without_repeating_trials(home, capsys):
     assert trials(home) == before
 
 
-def begun(path):
+def begun(path: Any) -> Any:
     """How many trials have begun, in a file that another process writes."""
     try:
         with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
@@ -139,7 +147,9 @@ def begun(path):
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 0)])
-def test_a_search_that_was_ended_in_a_trial_goes_on_with_that_trial(home, sent, status):
+def test_a_search_that_was_ended_in_a_trial_goes_on_with_that_trial(
+    home: Path, sent: Any, status: Any
+) -> None:
     long = FAST.replace("epochs = 4", "epochs = 30\npatience = 30")
     (home / "fast.toml").write_text(long)
     assert tune(home, "--trials", 5, out="whole") == 0
@@ -160,7 +170,7 @@ def test_a_search_that_was_ended_in_a_trial_goes_on_with_that_trial(home, sent, 
     assert trials(home) == trials(home, "whole")
 
 
-def test_a_budget_of_minutes_ends_a_search(home):
+def test_a_budget_of_minutes_ends_a_search(home: Path) -> None:
     assert tune(home, "--minutes", 0.06) == 0
     first = len(trials(home))
     assert first >= 1
@@ -171,15 +181,17 @@ def test_a_budget_of_minutes_ends_a_search(home):
 class Clock:
     """Stands still until it was looked at so often, then an hour has passed."""
 
-    def __init__(self, looks):
+    def __init__(self, looks: Any) -> None:
         self._looks = looks
 
-    def monotonic(self):
+    def monotonic(self) -> Any:
         self._looks -= 1
         return 0.0 if self._looks > 0 else 3600.0
 
 
-def test_a_trial_that_outlasts_the_minutes_is_cut_and_gone_on_with(home, capsys, monkeypatch):
+def test_a_trial_that_outlasts_the_minutes_is_cut_and_gone_on_with(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("training.search.tune.KEPT_EVERY", 0.0)
     assert tune(home, "--trials", 1, out="whole") == 0
     (whole,) = trials(home, "whole")
@@ -202,7 +214,7 @@ def test_a_trial_that_outlasts_the_minutes_is_cut_and_gone_on_with(home, capsys,
 
 
 @pytest.mark.parametrize("left", ["damaged", "of another trial"])
-def test_trial_that_a_run_left_and_that_cannot_be_used_does_no_harm(home, left):
+def test_trial_that_a_run_left_and_that_cannot_be_used_does_no_harm(home: Path, left: Any) -> None:
     (home / "tuned").mkdir()
     path = home / "tuned" / RUNNING
     if left == "damaged":
@@ -213,7 +225,7 @@ def test_trial_that_a_run_left_and_that_cannot_be_used_does_no_harm(home, left):
     assert not path.exists()
 
 
-def test_hopeless_trials_are_ended_early(home):
+def test_hopeless_trials_are_ended_early(home: Path) -> None:
     long = FAST.replace("epochs = 4", "epochs = 12\npatience = 12").replace("0.001", "0.02")
     (home / "fast.toml").write_text(long)
     assert tune(home, "--trials", 16) == 0
@@ -226,12 +238,12 @@ def test_hopeless_trials_are_ended_early(home):
 
 
 @pytest.mark.parametrize("net", ["lr", "afm", "afm+", "nfm", "ffm"])
-def test_every_net_can_be_searched_for(home, net):
+def test_every_net_can_be_searched_for(home: Path, net: Any) -> None:
     assert tune(home, "--trials", 2, "--net", net) == 0
     assert Config.load(home / "tuned" / "best.toml").net == net
 
 
-def test_ranking_is_searched_by_its_own_loss(home):
+def test_ranking_is_searched_by_its_own_loss(home: Path) -> None:
     rows = pl.read_csv(home / "log.csv").with_columns(visit=pl.int_range(900) // 6)
     rows.write_csv(home / "log.csv")
     head = 'task = "ranking"\ngroup = "visit"\n'
@@ -242,7 +254,7 @@ def test_ranking_is_searched_by_its_own_loss(home):
     )
 
 
-def test_the_report_is_one_file_that_names_the_winner(home):
+def test_the_report_is_one_file_that_names_the_winner(home: Path) -> None:
     assert tune(home, "--trials", 5) == 0
     page = (home / "tuned" / "report.html").read_text()
     best = json.loads((home / "tuned" / "trials.json").read_text())["best"]
@@ -262,12 +274,16 @@ def test_the_report_is_one_file_that_names_the_winner(home):
         (("--minutes", "nan"), ["--minutes nan"]),
     ],
 )
-def test_a_search_without_a_budget_is_refused(home, capsys, more, says):
+def test_a_search_without_a_budget_is_refused(
+    home: Path, capsys: pytest.CaptureFixture[str], more: Any, says: Any
+) -> None:
     refused(capsys, tune(home, *more), *says)
     assert not (home / "tuned").exists()
 
 
-def test_another_search_in_the_same_place_is_refused_by_what_differs(home, capsys):
+def test_another_search_in_the_same_place_is_refused_by_what_differs(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert tune(home, "--trials", 1) == 0
     capsys.readouterr()
     refused(capsys, tune(home, "--trials", 1, "--seed", 2), "seed 1, not 2", "trials.sqlite")
@@ -275,7 +291,9 @@ def test_another_search_in_the_same_place_is_refused_by_what_differs(home, capsy
     assert len(trials(home)) == 1
 
 
-def test_a_log_of_other_rows_is_refused_though_it_has_as_many_of_each_class(home, capsys):
+def test_a_log_of_other_rows_is_refused_though_it_has_as_many_of_each_class(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert tune(home, "--trials", 1) == 0
     frame = pl.read_csv(home / "log.csv")
     frame.with_columns(pl.col("ad").reverse()).write_csv(home / "log.csv")
@@ -284,7 +302,7 @@ def test_a_log_of_other_rows_is_refused_though_it_has_as_many_of_each_class(home
     assert len(trials(home)) == 1
 
 
-def test_a_place_in_use_is_refused(home, capsys):
+def test_a_place_in_use_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import fcntl
 
     (home / "tuned").mkdir()
@@ -293,13 +311,17 @@ def test_a_place_in_use_is_refused(home, capsys):
         refused(capsys, tune(home, "--trials", 1), "another search is at work")
 
 
-def test_a_file_that_is_none_of_trials_is_refused(home, capsys):
+def test_a_file_that_is_none_of_trials_is_refused(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (home / "tuned").mkdir()
     (home / "tuned" / "trials.sqlite").write_text("no database " * 100)
     refused(capsys, tune(home, "--trials", 1), "trials.sqlite: not a file of trials")
 
 
-def test_a_log_that_cannot_be_fitted_is_refused_and_leaves_nothing(home, capsys):
+def test_a_log_that_cannot_be_fitted_is_refused_and_leaves_nothing(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     one_class = pl.read_csv(home / "log.csv").with_columns(click=pl.lit(1))
     one_class.write_csv(home / "log.csv")
     refused(capsys, tune(home, "--trials", 1), "both classes")

@@ -1,5 +1,7 @@
 """Three simulated days with drift; benchmarks/daily.py has the long form, and its tables."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from logs.worlds import simulate_days
@@ -18,7 +20,7 @@ ROWS, HELD = 6000, 1500  # of a day; of the first, held back
 FORGOTTEN = 0.037  # AUC, which quality.md says of FM after five days of 20,000 rows
 
 
-def drawn(log):
+def drawn(log: Any) -> Any:
     """The log without a tenth of each class, and that tenth: drawn as when FORGOTTEN was measured,
     since one draw differs from another by as much as a third of it.
     """
@@ -31,7 +33,7 @@ def drawn(log):
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory):
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """`judged(way, day)`: a bundle as of that evening on the next day's rows, and on those of day 1
     that no way trained on: dicts of figures.
     """
@@ -50,12 +52,13 @@ def judged(tmp_path_factory):
     )
     config = Config(net="fm", embedding=8, fit=step, validation_rows=0)
 
-    def evening(way, day, log, start=None):
+    def evening(way: Any, day: Any, log: Any, start: Any = None) -> Any:
         out = home / f"{way}-{day}"
-        fit(*drawn(log), None, schema, config, out, 1, Watcher(), start)
+        train, held = drawn(log)
+        fit(train, held, None, schema, config, out, 1, Watcher(), start)
         return Bundle.open(out)
 
-    def figures(bundle):
+    def figures(bundle: Any) -> Any:
         scored = []
         for log in (days[int(bundle.directory.name[-1])], first_again):
             p = bundle.read_scorer().predict(encode(bundle.read_encoder(), log)).probabilities
@@ -75,13 +78,15 @@ def judged(tmp_path_factory):
 
 
 @pytest.mark.parametrize("day", [2, 3])
-def test_a_warm_start_beats_a_fit_of_its_day_from_scratch_on_the_next_day(judged, day):
+def test_a_warm_start_beats_a_fit_of_its_day_from_scratch_on_the_next_day(
+    judged: Any, day: Any
+) -> None:
     (warm, _), (scratch, _) = judged["warm", day], judged["scratch", day]
     assert warm["logloss"] < scratch["logloss"]
     assert warm["auc"] > scratch["auc"]
 
 
-def test_a_warm_start_forgets_no_more_of_the_first_day_than_is_stated(judged):
+def test_a_warm_start_forgets_no_more_of_the_first_day_than_is_stated(judged: Any) -> None:
     (_, warm), (_, every), (_, scratch) = (judged[way, 3] for way in ("warm", "all", "scratch"))
     assert every["auc"] - warm["auc"] < FORGOTTEN
     assert warm["auc"] > scratch["auc"]

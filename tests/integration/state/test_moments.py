@@ -1,5 +1,8 @@
 """`fit --keep-optimiser` and `--optimiser`: Adam goes on where it was."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -24,12 +27,12 @@ SCHEMA = Schema.parse('task = "regression"\n' + TINY_SCHEMA)
 STEP = Step(epochs=3, batch=1000, learning_rate=0.02, unknown_rate=0.0)
 
 
-def as_log(rows):
+def as_log(rows: Any) -> Any:
     columns = {name: [row[name] for row in rows] for name in SCHEMA.fields}
     return Log(columns, np.array([10 * row["click"] for row in rows], np.float32))
 
 
-def fitted(out, epochs, start=None, optimizer="adam", **more):
+def fitted(out: Any, epochs: Any, start: Any = None, optimizer: Any = "adam", **more: Any) -> Any:
     log = as_log(tiny_rows())
     step = STEP.model_copy(update={"epochs": epochs, **more})
     config = Config(net="fm", embedding=4, fit=step, optimizer=optimizer)
@@ -37,16 +40,18 @@ def fitted(out, epochs, start=None, optimizer="adam", **more):
     return Bundle.open(out)
 
 
-def scores(bundle):
+def scores(bundle: Any) -> Any:
     return bundle.read_scorer().predict(bundle.read_encoder().encode(tiny_rows())).logits
 
 
-def moments(bundle):
+def moments(bundle: Any) -> Any:
     return read_moments(moments_path(bundle.directory), bundle.version)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lazy_adam"])
-def test_a_fit_gone_on_with_takes_the_steps_of_one_that_never_ended(tmp_path, optimizer):
+def test_a_fit_gone_on_with_takes_the_steps_of_one_that_never_ended(
+    tmp_path: Path, optimizer: Any
+) -> None:
     whole = scores(fitted(tmp_path / "whole", 6, optimizer=optimizer))
     first = fitted(tmp_path / "first", 3, optimizer=optimizer)
     start = WarmStart.open(first.directory)
@@ -58,7 +63,7 @@ def test_a_fit_gone_on_with_takes_the_steps_of_one_that_never_ended(tmp_path, op
     assert moments(second)["bias"]["step"] == 6
 
 
-def test_a_value_s_moments_follow_its_row_and_a_new_value_has_none_yet(tmp_path):
+def test_a_value_s_moments_follow_its_row_and_a_new_value_has_none_yet(tmp_path: Path) -> None:
     old = fitted(tmp_path / "old", 2)
     newer = [
         row | {"device": "glasses"} if n % 3 == 0 else row for n, row in enumerate(tiny_rows())
@@ -76,7 +81,7 @@ def test_a_value_s_moments_follow_its_row_and_a_new_value_has_none_yet(tmp_path)
             assert before[FIRST].any()
 
 
-def test_moments_are_those_of_the_epoch_that_the_bundle_has(tmp_path):
+def test_moments_are_those_of_the_epoch_that_the_bundle_has(tmp_path: Path) -> None:
     best = fitted(tmp_path / "best", 3)
     start = WarmStart.open(best.directory).with_optimiser(moments_path(best.directory))
     wild = fitted(tmp_path / "wild", 2, start, learning_rate=50.0)
@@ -84,7 +89,7 @@ def test_moments_are_those_of_the_epoch_that_the_bundle_has(tmp_path):
     same(moments(wild), moments(best))
 
 
-def same(one, other):
+def same(one: Any, other: Any) -> None:
     assert one.keys() == other.keys()
     for name, state in one.items():
         for key, array in state.items():
@@ -96,22 +101,24 @@ class Killed(BaseException):
 
 
 class Dying(Watcher):
-    def __init__(self, last):
+    def __init__(self, last: Any) -> None:
         self.left = last
 
-    def epoch(self, epoch):  # noqa: ARG002  a watcher's
+    def epoch(self, epoch: Any) -> None:  # noqa: ARG002  a watcher's
         self.left -= 1
         if not self.left:
             raise Killed
 
 
-def test_a_fit_that_was_killed_behind_its_best_epoch_and_resumed_leaves_the_same(tmp_path):
+def test_a_fit_that_was_killed_behind_its_best_epoch_and_resumed_leaves_the_same(
+    tmp_path: Path,
+) -> None:
     step = Step(epochs=6, batch=64, learning_rate=0.1, patience=6)
     config = Config(net="fm", embedding=4, fit=step)
     log, valid = as_log(tiny_rows()), as_log(tiny_rows(seed=9))
     often = CheckpointOptions(resume=True, seconds=0.0)
 
-    def run(out, watcher):
+    def run(out: Any, watcher: Any) -> Any:
         how = log, valid, None, SCHEMA, config, tmp_path / out, 1, watcher, None, often
         fit(*how, keep_optimiser=True)
         return Bundle.open(tmp_path / out)
@@ -128,7 +135,7 @@ def test_a_fit_that_was_killed_behind_its_best_epoch_and_resumed_leaves_the_same
 
 
 @pytest.fixture
-def home(tmp_path):
+def home(tmp_path: Path) -> Any:
     rows = [row | {"interests": None} for row in tiny_rows()]
     pl.DataFrame(rows, infer_schema_length=None).write_csv(tmp_path / "log.csv")
     (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
@@ -136,12 +143,14 @@ def home(tmp_path):
     return tmp_path
 
 
-def command(home, out, *more):
+def command(home: Any, out: Any, *more: Any) -> Any:
     files = ["--schema", home / "schema.toml", "--config", home / "fast.toml", "--out", home / out]
     return main(["fit", *map(str, [home / "log.csv", *files, *more])])
 
 
-def test_the_commands_leave_it_beside_the_bundle_and_take_it_up(home, capsys):
+def test_the_commands_leave_it_beside_the_bundle_and_take_it_up(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert command(home, "old", "--keep-optimiser") == 0
     assert f"optimiser: {home / 'old.optimiser.npz'}\n" in capsys.readouterr().out
     more = ["--from", home / "old", "--optimiser", home / "old.optimiser.npz"]
@@ -151,7 +160,9 @@ def test_the_commands_leave_it_beside_the_bundle_and_take_it_up(home, capsys):
 
 
 @pytest.mark.parametrize("left", ["another version's", "no archive", "absent", "without a bundle"])
-def test_a_file_that_cannot_be_gone_on_with_costs_one_line(home, capsys, left):
+def test_a_file_that_cannot_be_gone_on_with_costs_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str], left: Any
+) -> None:
     assert command(home, "old", "--keep-optimiser") == 0
     path, says = home / "old.optimiser.npz", "not what fit --keep-optimiser left"
     origin = ["--from", home / "old"]

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -35,7 +37,7 @@ dropout = 0.2
 
 
 @pytest.fixture
-def home(tmp_path):
+def home(tmp_path: Path) -> Any:
     rows = [
         {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
         for row in tiny_rows(2000)  # so many that the first epochs gain
@@ -46,7 +48,7 @@ def home(tmp_path):
     return tmp_path
 
 
-def arguments(home, out, *more, net="afm"):
+def arguments(home: Any, out: Any, *more: Any, net: Any = "afm") -> Any:
     files = [
         "--schema",
         home / "schema.toml",
@@ -59,11 +61,11 @@ def arguments(home, out, *more, net="afm"):
     return ["fit", *map(str, [home / "log.csv", *files, "--net", net, *often, *more])]
 
 
-def weights(home, out):
+def weights(home: Any, out: Any) -> Any:
     return (home / out / WEIGHTS).read_bytes()
 
 
-def left(home):
+def left(home: Any) -> Any:
     """What lies about beside the files of the test and its bundles."""
     ours = {"log.csv", "schema.toml", "config.toml", "whole", "bundle"}
     return {path.name for path in home.iterdir()} - ours
@@ -73,13 +75,15 @@ class Killed(BaseException):
     pass
 
 
-def killed_after(home, epochs, monkeypatch, *more, net="afm"):
+def killed_after(
+    home: Any, epochs: Any, monkeypatch: pytest.MonkeyPatch, *more: Any, net: Any = "afm"
+) -> None:
     """A fit that ends without a word after so many epochs."""
-    seen = []
+    seen: list[Any] = []
 
     class Dying:
-        def __getattr__(self, name):
-            def told(*_):
+        def __getattr__(self, name: Any) -> Any:
+            def told(*_: Any) -> None:
                 if name == "batch" and len(seen) == epochs:
                     raise Killed
                 if name == "epoch":
@@ -96,7 +100,9 @@ def killed_after(home, epochs, monkeypatch, *more, net="afm"):
 @pytest.mark.parametrize(
     ("net", "optimizer"), [("fm", "adam"), ("afm+", "adam"), ("afm", "lazy_adam")]
 )
-def test_a_fit_ended_after_any_epoch_goes_on_to_the_same_weights(home, monkeypatch, net, optimizer):
+def test_a_fit_ended_after_any_epoch_goes_on_to_the_same_weights(
+    home: Path, monkeypatch: pytest.MonkeyPatch, net: Any, optimizer: Any
+) -> None:
     (home / "config.toml").write_text(f'optimizer = "{optimizer}"\n{CONFIG}')
     assert main(arguments(home, "whole", net=net)) == 0
     done = Bundle.open(home / "whole").manifest.training["epochs"]
@@ -110,7 +116,7 @@ def test_a_fit_ended_after_any_epoch_goes_on_to_the_same_weights(home, monkeypat
     assert left(home) == set()
 
 
-def test_fit_killed_again_and_again_ends_with_the_same_weights(home):
+def test_fit_killed_again_and_again_ends_with_the_same_weights(home: Path) -> None:
     assert main(arguments(home, "whole")) == 0
     chance = random.Random(5)
     kills = 0
@@ -129,14 +135,18 @@ def test_fit_killed_again_and_again_ends_with_the_same_weights(home):
     assert left(home) == set()
 
 
-def test_fit_says_after_which_epoch_it_resumes(home, monkeypatch, capsys):
+def test_fit_says_after_which_epoch_it_resumes(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     killed_after(home, 2, monkeypatch)
     capsys.readouterr()
     assert main(arguments(home, "bundle", "--resume")) == 0
     assert "fm: continues after epoch 2\nfm epoch  3" in capsys.readouterr().err
 
 
-def test_without_resume_a_fit_begins_anew(home, monkeypatch, capsys):
+def test_without_resume_a_fit_begins_anew(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     killed_after(home, 2, monkeypatch)
     capsys.readouterr()
     assert main(arguments(home, "bundle")) == 0
@@ -144,7 +154,9 @@ def test_without_resume_a_fit_begins_anew(home, monkeypatch, capsys):
     assert left(home) == set()
 
 
-def test_resume_without_a_checkpoint_begins_anew(home, capsys):
+def test_resume_without_a_checkpoint_begins_anew(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(arguments(home, "bundle", "--resume")) == 0
     assert capsys.readouterr().err.startswith("fm epoch  1")
 
@@ -162,8 +174,12 @@ def test_resume_without_a_checkpoint_begins_anew(home, capsys):
     ],
 )
 def test_a_checkpoint_of_another_fit_is_refused_in_one_line(
-    home, monkeypatch, capsys, change, says
-):
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: Any,
+    says: Any,
+) -> None:
     killed_after(home, 1, monkeypatch)
     more = change(home)
     capsys.readouterr()
@@ -175,14 +191,16 @@ def test_a_checkpoint_of_another_fit_is_refused_in_one_line(
     assert checkpoint_path(home / "bundle").exists()  # of use to whoever held it wrong
 
 
-def _replaced(path, old, new):
+def _replaced(path: Any, old: Any, new: Any) -> Any:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
     return []
 
 
-def test_a_checkpoint_that_is_none_is_refused_in_one_line(home, capsys):
+def test_a_checkpoint_that_is_none_is_refused_in_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for data in (b"", b"\x80\x04 no checkpoint", os.urandom(500)):
         checkpoint_path(home / "bundle").write_bytes(data)
         assert main(arguments(home, "bundle", "--resume")) == 2
@@ -191,9 +209,11 @@ def test_a_checkpoint_that_is_none_is_refused_in_one_line(home, capsys):
         assert "cannot be read" in said
 
 
-def test_a_checkpoint_runs_no_code(home, tmp_path, capsys):
+def test_a_checkpoint_runs_no_code(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Harm:
-        def __reduce__(self):
+        def __reduce__(self) -> Any:
             return open, (str(tmp_path / "ran"), "w")
 
     torch.save({"inputs": {}, "steps": Harm()}, checkpoint_path(home / "bundle"))
@@ -203,7 +223,7 @@ def test_a_checkpoint_runs_no_code(home, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("size", [3_000, 40_000])  # for the checkpoint, for the bundle
-def test_a_full_disk_costs_one_line_and_leaves_what_was_whole(home, size):
+def test_a_full_disk_costs_one_line_and_leaves_what_was_whole(home: Path, size: Any) -> None:
     assert main(arguments(home, "whole", net="fm")) == 0
     before = weights(home, "whole")
     often = [] if size < 10_000 else ["--checkpoint-seconds", "1000"]
@@ -223,7 +243,7 @@ def test_a_full_disk_costs_one_line_and_leaves_what_was_whole(home, size):
     assert left(home) == set()
 
 
-def test_files_that_a_killed_fit_left_are_removed_by_the_next(home):
+def test_files_that_a_killed_fit_left_are_removed_by_the_next(home: Path) -> None:
     command = [sys.executable, "-m", "training.cli", *arguments(home, "bundle")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     process.stderr.readline()

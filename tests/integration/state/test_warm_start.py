@@ -1,6 +1,10 @@
 """`afm-train fit --from`: a bundle gone on with, on newer rows."""
 
 import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -8,6 +12,7 @@ import polars as pl
 import pytest
 import torch
 
+from commands import Commands
 from model.bundle.bundle import Bundle
 from model.bundle.files import WEIGHTS
 from model.nets.net import TABLES
@@ -27,7 +32,7 @@ STEP = Step(epochs=2, batch=128, learning_rate=0.02)
 STILL = Step(epochs=0)
 
 
-def newer_rows(seed=7):
+def newer_rows(seed: Any = 7) -> Any:
     """Rows of a later day: two new ads and a new device, each often, and an ad seen once. Nobody
     uses a tablet or likes golf.
     """
@@ -42,12 +47,20 @@ def newer_rows(seed=7):
     return rows
 
 
-def as_log(rows, schema):
+def as_log(rows: Any, schema: Any) -> Any:
     columns = {name: [row[name] for row in rows] for name in schema.fields}
     return Log(columns, np.array([row["click"] for row in rows], np.float32))
 
 
-def go_on(bundle, out, rows, step=STILL, watcher=None, replay=None, share=0.2):
+def go_on(
+    bundle: Any,
+    out: Any,
+    rows: Any,
+    step: Any = STILL,
+    watcher: Any = None,
+    replay: Any = None,
+    share: Any = 0.2,
+) -> Any:
     """`rows` are both trained on and held out, so that all of them count as training rows."""
     schema = bundle.schema
     start = WarmStart.open(bundle.directory).with_replay(replay, share)
@@ -58,19 +71,21 @@ def go_on(bundle, out, rows, step=STILL, watcher=None, replay=None, share=0.2):
     return Bundle.open(out)
 
 
-def scores(bundle, rows):
+def scores(bundle: Any, rows: Any) -> Any:
     fields = [{name: row[name] for name in bundle.schema.fields} for row in rows]
     return bundle.read_scorer().predict(bundle.read_encoder().encode(fields))
 
 
-def table_row(bundle, table, field, number):
+def table_row(bundle: Any, table: Any, field: Any, number: Any) -> Any:
     """One row of a table by its id within the field."""
     first = bundle.read_encoder().offsets[bundle.schema.slots.index(field)]
     return WarmStart.open(bundle.directory).parameters[table][first + number].tolist()
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_before_the_first_step_every_row_scores_to_the_bit_as_it_did(make_bundle, tmp_path, net):
+def test_before_the_first_step_every_row_scores_to_the_bit_as_it_did(
+    make_bundle: Callable[..., Bundle], tmp_path: Path, net: Any
+) -> None:
     old = make_bundle(net)
     new = go_on(old, tmp_path / "new", newer_rows())
     assert new.manifest.dimensions.rows == old.manifest.dimensions.rows + 3
@@ -80,7 +95,9 @@ def test_before_the_first_step_every_row_scores_to_the_bit_as_it_did(make_bundle
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_a_bundle_has_every_parameter_of_its_net_to_the_bit(make_bundle, net):
+def test_a_bundle_has_every_parameter_of_its_net_to_the_bit(
+    make_bundle: Callable[..., Bundle], net: Any
+) -> None:
     bundle = make_bundle(net)
     start = WarmStart.open(bundle.directory)
     made = new_net(net, bundle.read_encoder(), start.config())
@@ -93,7 +110,9 @@ def test_a_bundle_has_every_parameter_of_its_net_to_the_bit(make_bundle, net):
     assert logit.tolist() == pytest.approx(expected.tolist(), abs=1e-6)
 
 
-def test_known_values_keep_their_ids_and_new_ones_stand_behind_them(make_bundle, tmp_path):
+def test_known_values_keep_their_ids_and_new_ones_stand_behind_them(
+    make_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
     old = make_bundle("fm")
     new = go_on(old, tmp_path / "new", newer_rows()).read_vocabularies()
     for name, known in old.read_vocabularies().items():
@@ -110,7 +129,9 @@ def test_known_values_keep_their_ids_and_new_ones_stand_behind_them(make_bundle,
 
 
 @pytest.mark.parametrize("net", ["lr", "ffm", "afm+"])
-def test_a_new_value_starts_from_the_trained_unknown_row(make_bundle, tmp_path, net):
+def test_a_new_value_starts_from_the_trained_unknown_row(
+    make_bundle: Callable[..., Bundle], tmp_path: Path, net: Any
+) -> None:
     old = make_bundle(net)
     new = go_on(old, tmp_path / "new", newer_rows())
     ads = new.read_vocabularies()["ad"].values
@@ -122,12 +143,14 @@ def test_a_new_value_starts_from_the_trained_unknown_row(make_bundle, tmp_path, 
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_its_last_step_alone_is_fitted_and_it_learns(make_bundle, tmp_path, net):
+def test_its_last_step_alone_is_fitted_and_it_learns(
+    make_bundle: Callable[..., Bundle], tmp_path: Path, net: Any
+) -> None:
     class Steps(Watcher):
-        def __init__(self):
-            self.seen = []
+        def __init__(self) -> None:
+            self.seen: list[Any] = []
 
-        def epoch(self, epoch: Epoch):
+        def epoch(self, epoch: Epoch) -> None:
             self.seen.append(epoch.step)
 
     steps, old, rows = Steps(), make_bundle(net), newer_rows()
@@ -135,7 +158,7 @@ def test_its_last_step_alone_is_fitted_and_it_learns(make_bundle, tmp_path, net)
     assert set(steps.seen) == {net}
     clicks = np.array([row["click"] for row in rows])
 
-    def loss(bundle):
+    def loss(bundle: Any) -> Any:
         p = scores(bundle, rows).probabilities
         return -np.where(clicks, np.log(p), np.log1p(-p)).mean()
 
@@ -143,8 +166,8 @@ def test_its_last_step_alone_is_fitted_and_it_learns(make_bundle, tmp_path, net)
 
 
 def test_a_row_that_the_new_log_does_not_feed_stays_to_the_bit_whatever_its_penalty(
-    make_bundle, tmp_path
-):
+    make_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
     old = make_bundle("fm")
     strong = STEP.model_copy(update={"l2_embedding": 0.01, "l2_linear": 0.01})
     new = go_on(old, tmp_path / "new", newer_rows(), strong)
@@ -158,7 +181,9 @@ def test_a_row_that_the_new_log_does_not_feed_stays_to_the_bit_whatever_its_pena
         assert table_row(new, table, "device", MISSING) == kept
 
 
-def test_without_dropped_values_and_without_unknown_ones_their_row_stays_too(make_bundle, tmp_path):
+def test_without_dropped_values_and_without_unknown_ones_their_row_stays_too(
+    make_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
     old = make_bundle("fm")
     for rate, stays in ((0.0, True), (0.2, False)):
         step = STEP.model_copy(update={"unknown_rate": rate})
@@ -167,7 +192,7 @@ def test_without_dropped_values_and_without_unknown_ones_their_row_stays_too(mak
         assert (row == table_row(old, "embedding", "interests", UNKNOWN)) is stays
 
 
-def test_calibration_is_fitted_anew(make_bundle, tmp_path):
+def test_calibration_is_fitted_anew(make_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
     old, rows = make_bundle("fm"), newer_rows()
     for row in rows[::2]:
         row["click"] = 0
@@ -177,7 +202,9 @@ def test_calibration_is_fitted_anew(make_bundle, tmp_path):
     assert scores(new, rows).probabilities.mean() == pytest.approx(clicks, rel=1e-3)
 
 
-def test_the_manifest_and_the_report_tell_what_grew(make_bundle, tmp_path):
+def test_the_manifest_and_the_report_tell_what_grew(
+    make_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
     old = make_bundle("fm")
     new = go_on(old, tmp_path / "new", newer_rows())
     told = new.manifest.training
@@ -195,7 +222,9 @@ def test_the_manifest_and_the_report_tell_what_grew(make_bundle, tmp_path):
 
 
 @pytest.mark.parametrize("net", ["fm", "afm+"])
-def test_a_warm_start_is_held_against_the_bundle_as_it_is_served(make_bundle, tmp_path, net):
+def test_a_warm_start_is_held_against_the_bundle_as_it_is_served(
+    make_bundle: Callable[..., Bundle], tmp_path: Path, net: Any
+) -> None:
     old, rows = make_bundle(net), newer_rows()
     new = go_on(old, tmp_path / "new", rows, STEP)
     facts = new.manifest.training["baseline"]
@@ -211,8 +240,8 @@ def test_a_warm_start_is_held_against_the_bundle_as_it_is_served(make_bundle, tm
 
 
 def test_a_warm_start_of_a_task_without_probabilities_is_held_against_the_bundle_s_scores(
-    make_bundle, tmp_path
-):
+    make_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
     old, rows = make_bundle("fm", task="regression"), newer_rows()
     facts = go_on(old, tmp_path / "new", rows).manifest.training["baseline"]
     clicks = np.array([row["click"] for row in rows])
@@ -221,7 +250,9 @@ def test_a_warm_start_of_a_task_without_probabilities_is_held_against_the_bundle
     assert facts["last"] == facts["first"], "no step was made"
 
 
-def test_bundle_of_a_warm_start_can_start_another_fit(make_bundle, tmp_path):
+def test_bundle_of_a_warm_start_can_start_another_fit(
+    make_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
     second = go_on(make_bundle("afm"), tmp_path / "second", newer_rows(), STEP)
     third = go_on(second, tmp_path / "third", newer_rows(seed=8), STEP)
     assert third.manifest.training["from"] == second.version
@@ -229,8 +260,8 @@ def test_bundle_of_a_warm_start_can_start_another_fit(make_bundle, tmp_path):
 
 
 def test_a_value_seen_once_each_day_is_admitted_on_the_second_but_not_by_a_replay(
-    make_bundle, tmp_path
-):
+    make_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
     second = go_on(make_bundle("fm"), tmp_path / "second", newer_rows())
     assert "seen once" not in second.read_vocabularies()["ad"].values
     third = go_on(second, tmp_path / "third", newer_rows(seed=8))
@@ -245,7 +276,9 @@ def test_a_value_seen_once_each_day_is_admitted_on_the_second_but_not_by_a_repla
     assert again.read_vocabularies()["ad"] == second.read_vocabularies()["ad"]
 
 
-def test_replayed_rows_are_a_seeded_share_of_the_rows_trained_on(make_bundle, tmp_path):
+def test_replayed_rows_are_a_seeded_share_of_the_rows_trained_on(
+    make_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
     old, rows = make_bundle("fm"), newer_rows()
     before = as_log(tiny_rows(rows=5000, seed=1), old.schema)
     start = WarmStart.open(old.directory).with_replay(before, 0.25)
@@ -259,7 +292,9 @@ def test_replayed_rows_are_a_seeded_share_of_the_rows_trained_on(make_bundle, tm
     assert bundle.manifest.training["replayed"] == 200
 
 
-def test_a_fit_from_a_bundle_repeats_to_the_bit(make_bundle, tmp_path):
+def test_a_fit_from_a_bundle_repeats_to_the_bit(
+    make_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
     old = make_bundle("afm+")
     before = as_log(tiny_rows(), old.schema)
     digests = [
@@ -274,7 +309,7 @@ def test_a_fit_from_a_bundle_repeats_to_the_bit(make_bundle, tmp_path):
 CONFIG = "embedding = 4\nattention_size = 4\n[fit]\nepochs = 1\n[attention]\nepochs = 1\n"
 
 
-def write_csv(path, rows):
+def write_csv(path: Any, rows: Any) -> None:
     cells = [
         {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
         for row in rows
@@ -283,7 +318,7 @@ def write_csv(path, rows):
 
 
 @pytest.fixture
-def home(tmp_path, make_bundle):
+def home(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Any:
     write_csv(tmp_path / "old.csv", tiny_rows())
     write_csv(tmp_path / "log.csv", newer_rows())
     (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
@@ -291,14 +326,16 @@ def home(tmp_path, make_bundle):
     return tmp_path
 
 
-def fit_command(home, *more):
+def fit_command(home: Any, *more: Any) -> Any:
     """`fit` of log.csv from the bundle yesterday to one today."""
     options = ["--schema", "schema.toml", "--from", "yesterday", "--out", "today"]
     words = [word if word.startswith("--") else home / word for word in ["log.csv", *options]]
     return main(["fit", *map(str, [*words, *more])])
 
 
-def test_the_command_says_what_it_went_on_with_and_what_grew(home, capsys):
+def test_the_command_says_what_it_went_on_with_and_what_grew(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     yesterday = Bundle.open(home / "yesterday")
     assert fit_command(home, "--replay", home / "old.csv") == 0
     said = capsys.readouterr().out.splitlines()
@@ -313,7 +350,7 @@ def test_the_command_says_what_it_went_on_with_and_what_grew(home, capsys):
     assert {epoch["step"] for epoch in today.manifest.training["epochs"]} == {"afm"}
 
 
-def refused(home, capsys, code, *says):
+def refused(home: Any, capsys: pytest.CaptureFixture[str], code: Any, *says: Any) -> None:
     printed = capsys.readouterr()
     assert code == 2
     assert printed.out == ""
@@ -333,12 +370,16 @@ def refused(home, capsys, code, *says):
         (["--replay", "none.csv"], "none.csv: no such file"),
     ],
 )
-def test_an_option_that_cannot_be_used_costs_one_line(home, capsys, options, says):
+def test_an_option_that_cannot_be_used_costs_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str], options: Any, says: Any
+) -> None:
     options = [home / word if word.endswith(".csv") else word for word in options]
     refused(home, capsys, fit_command(home, *options), says)
 
 
-def test_replay_without_a_bundle_costs_one_line(home, capsys):
+def test_replay_without_a_bundle_costs_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = [
         "--schema",
         home / "schema.toml",
@@ -359,7 +400,9 @@ def test_replay_without_a_bundle_costs_one_line(home, capsys):
         (CONFIG.replace("attention_size = 4", "attention_size = 5"), "parameter h is of"),
     ],
 )
-def test_a_configuration_of_another_net_or_size_costs_one_line(home, capsys, config, says):
+def test_a_configuration_of_another_net_or_size_costs_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str], config: Any, says: Any
+) -> None:
     (home / "config.toml").write_text(config)
     code = fit_command(home, "--config", home / "config.toml")
     refused(home, capsys, code, str(home / "yesterday"), says)
@@ -380,19 +423,23 @@ HOUR = '[fields.hour]\nkind = "categorical"\nmissing = "absent"\n'
         ('label = "click"\n', 'label = "click"\ntask = "regression"\n', "its task is click"),
     ],
 )
-def test_a_schema_that_encodes_otherwise_costs_one_line(home, capsys, old, new, says):
+def test_a_schema_that_encodes_otherwise_costs_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str], old: Any, new: Any, says: Any
+) -> None:
     assert old in TINY_SCHEMA
     (home / "schema.toml").write_text(TINY_SCHEMA.replace(old, new))
     refused(home, capsys, fit_command(home), str(home / "yesterday"), says)
 
 
-def test_fields_in_another_order_cost_one_line(home, capsys):
+def test_fields_in_another_order_cost_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = TINY_SCHEMA.replace(HOUR, "") + HOUR
     (home / "schema.toml").write_text(text)
     refused(home, capsys, fit_command(home), "another order")
 
 
-def test_settings_that_change_no_row_of_the_table_may_differ(home):
+def test_settings_that_change_no_row_of_the_table_may_differ(home: Path) -> None:
     text = TINY_SCHEMA.replace('role = "candidate"', 'role = "candidate"\nmin_count = 40', 1)
     (home / "schema.toml").write_text(text)
     assert fit_command(home) == 0
@@ -400,21 +447,27 @@ def test_settings_that_change_no_row_of_the_table_may_differ(home):
     assert len(Bundle.open(home / "today").read_vocabularies()["ad"].values) == 14
 
 
-def test_an_out_that_exists_is_left_as_it_is(home, capsys):
+def test_an_out_that_exists_is_left_as_it_is(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (home / "today").mkdir()
     assert fit_command(home) == 2
     assert "exists already" in capsys.readouterr().err
     assert list((home / "today").iterdir()) == []
 
 
-def test_a_running_service_goes_from_yesterday_to_today(home, commands):
+def _serves(version: str, answer: httpx.Response) -> bool:
+    return bool(answer.json()["version"] == version)
+
+
+def test_a_running_service_goes_from_yesterday_to_today(home: Path, commands: Commands) -> None:
     rows = [{"device": "glasses", "ad": ad, "price": 2.0} for ad in ("a1", "a-new", "never")]
     assert fit_command(home) == 0
     with commands.serving() as served:
         for day in ("yesterday", "today"):
             version = commands.publish(home / day)
             served.wait_until("/readyz", lambda answer: answer.status_code == 200)
-            served.wait_until("/model", lambda answer, v=version: answer.json()["version"] == v)
+            served.wait_until("/model", partial(_serves, version))
             answer = httpx.post(served.url + "/predict", json={"instances": rows}).json()
             bundle = Bundle.open(home / day)
             expected = (
@@ -425,7 +478,9 @@ def test_a_running_service_goes_from_yesterday_to_today(home, commands):
     assert len({known, grown, never}) == 3, "a value of today has a row of its own"
 
 
-def test_a_configuration_that_names_no_net_goes_on_with_the_bundles(make_bundle):
+def test_a_configuration_that_names_no_net_goes_on_with_the_bundles(
+    make_bundle: Callable[..., Bundle],
+) -> None:
     ours = Config(embedding=4)
     assert ours.net != "afm"
     assert completed(ours, make_bundle("afm")) == ours.model_copy(update={"net": "afm"})

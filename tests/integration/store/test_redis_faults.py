@@ -4,8 +4,11 @@ worker follows it. Two workers, a real Redis behind a proxy.
 
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +17,7 @@ from redis.exceptions import TimeoutError as TimeoutFault
 
 from commands import Commands
 from faulty_redis import FAULTS, faulty_redis
+from model.bundle.bundle import Bundle
 from service.observe.metrics import Telemetry
 from service.store.active_notes import LIVE, NOTE, ActiveNote, read_notes, write_note
 from service.store.bundle_store import BundleStore
@@ -33,27 +37,29 @@ CONNECTIONS = 10  # a second, of a worker
 
 
 @pytest.fixture(scope="module")
-def behind_a_proxy(tmp_path_factory, make_bundle):
+def behind_a_proxy(
+    tmp_path_factory: pytest.TempPathFactory, make_bundle: Callable[..., Bundle]
+) -> Iterator[Any]:
     """Two workers on a Redis behind a proxy, and the two bundles that are published there."""
     home = tmp_path_factory.mktemp("faults")
     bundles = {b.version: b for b in (make_bundle(seed=1), make_bundle(net="fm", seed=2))}
     commands = Commands(home)
     with faulty_redis(home / "redis") as redis:
         publish_all(redis, home, bundles.values())
-        env = {"AFM_REDIS_URL": redis.url, "AFM_SHADOW_REQUESTS": "0"}
+        env: dict[str, Any] = {"AFM_REDIS_URL": redis.url, "AFM_SHADOW_REQUESTS": "0"}
         with commands.serving(workers=WORKERS, **env) as served:
             until(lambda: live(served, [*bundles][-1]) == WORKERS)
             yield redis, served, bundles
 
 
-def publish_all(redis, home, bundles):
+def publish_all(redis: Any, home: Any, bundles: Iterable[Bundle]) -> None:
     store = VersionStore(redis.direct_url, "default")
     for bundle in bundles:
         publish(bundle.directory, store, BundleStore(home / "afm" / "bundles"))
     store.close()
 
 
-def until(condition, seconds=20.0):
+def until(condition: Any, seconds: Any = 20.0) -> Any:
     begun = time.monotonic()
     while not condition():
         assert time.monotonic() - begun < seconds
@@ -61,7 +67,7 @@ def until(condition, seconds=20.0):
     return time.monotonic() - begun
 
 
-def swap(redis, served, version):
+def swap(redis: Any, served: Any, version: Any) -> Any:
     """How long it takes until the version is live on every worker, in seconds."""
     store = VersionStore(redis.direct_url, "default")
     store.activate(version)
@@ -69,7 +75,7 @@ def swap(redis, served, version):
     return until(lambda: live(served, version) == WORKERS)
 
 
-def gauge(served, name, **labels):
+def gauge(served: Any, name: Any, **labels: Any) -> Any:
     text = httpx.get(served.url + "/metrics", timeout=10).text
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -78,22 +84,22 @@ def gauge(served, name, **labels):
     return None
 
 
-def live(served, version):
+def live(served: Any, version: Any) -> Any:
     """On how many workers it is."""
     return gauge(served, "afm_live_version", version=version)
 
 
-def expected(bundle):
+def expected(bundle: Any) -> Any:
     return bundle.read_scorer().predict(bundle.read_encoder().encode(ROWS)).probabilities.tolist()
 
 
 @contextmanager
-def load(url):
+def load(url: Any) -> Iterator[Any]:
     """Asks all the time, over new connections now and then; yields what came back."""
     answers = []
     stop = threading.Event()
 
-    def ask():
+    def ask() -> None:
         while not stop.is_set():
             with httpx.Client(timeout=10) as client:  # a worker each, mostly not the same
                 for _ in range(5):
@@ -112,7 +118,9 @@ def load(url):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_requests_are_answered_and_every_worker_follows_a_redis_that_is_back(behind_a_proxy, fault):
+def test_requests_are_answered_and_every_worker_follows_a_redis_that_is_back(
+    behind_a_proxy: Any, fault: Any
+) -> None:
     redis, served, bundles = behind_a_proxy
     before = next(version for version in bundles if live(served, version) != WORKERS)
     after = next(version for version in bundles if version != before)
@@ -133,7 +141,9 @@ def test_requests_are_answered_and_every_worker_follows_a_redis_that_is_back(beh
     assert served.wait_until("/readyz", lambda answer: answer.json()["redis"] == "ok")
 
 
-def test_a_reply_that_trickles_is_given_up_and_one_that_is_merely_large_is_not(tmp_path):
+def test_a_reply_that_trickles_is_given_up_and_one_that_is_merely_large_is_not(
+    tmp_path: Path,
+) -> None:
     with faulty_redis(tmp_path / "redis") as redis:
         client = redis_client(redis.url, 1.5)  # longer than from one byte to the next
         client.set("large", b"x" * 8_000_000)
@@ -150,8 +160,8 @@ def test_a_reply_that_trickles_is_given_up_and_one_that_is_merely_large_is_not(t
 
 
 def test_a_start_without_redis_serves_the_last_good_version_and_says_so(
-    tmp_path, commands, make_bundle
-):
+    tmp_path: Path, commands: Commands, make_bundle: Callable[..., Bundle]
+) -> None:
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     with faulty_redis(tmp_path / "redis") as redis:
         direct = {"AFM_REDIS_URL": redis.direct_url}
@@ -176,8 +186,8 @@ def test_a_start_without_redis_serves_the_last_good_version_and_says_so(
 
 
 def test_a_damaged_last_version_is_refused_at_a_start_without_redis(
-    redis_url, tmp_path, make_bundle
-):
+    redis_url: str, tmp_path: Path, make_bundle: Callable[..., Bundle]
+) -> None:
     bundle, bundles = make_bundle(seed=1), BundleStore(tmp_path)
     publish(bundle.directory, VersionStore(redis_url, "ads"), bundles)
     assert bundles.read_notes("ads") == [ActiveNote(bundle.version)]
@@ -195,8 +205,8 @@ def test_a_damaged_last_version_is_refused_at_a_start_without_redis(
 
 @pytest.mark.parametrize("read_only", [True, False])
 def test_a_start_without_redis_goes_back_to_the_last_good_version(
-    read_only, redis_url, tmp_path, make_bundle
-):
+    read_only: Any, redis_url: str, tmp_path: Path, make_bundle: Callable[..., Bundle]
+) -> None:
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     bundles = BundleStore(tmp_path)
     publish(first.directory, VersionStore(redis_url, "ads"), bundles)
@@ -216,12 +226,12 @@ def test_a_start_without_redis_goes_back_to_the_last_good_version(
 
 
 @pytest.mark.parametrize("line", ["", "..", "../ads/v1", " v1", "/tmp"])  # noqa: S108  never opened
-def test_a_note_that_names_no_directory_beside_it_is_none(line, tmp_path):
+def test_a_note_that_names_no_directory_beside_it_is_none(line: Any, tmp_path: Path) -> None:
     (tmp_path / NOTE).write_text(line)
     assert read_notes(tmp_path) == []
 
 
-def test_a_folder_that_cannot_be_written_takes_no_note(tmp_path):
+def test_a_folder_that_cannot_be_written_takes_no_note(tmp_path: Path) -> None:
     assert write_note(tmp_path, "v1")
     assert read_notes(tmp_path) == [ActiveNote("v1")]
     assert not write_note(tmp_path / "nowhere", "v1")

@@ -1,14 +1,19 @@
 """The Redis users of docker/: each does its work with the rights it has, and nothing beside it."""
 
 import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import redis
 
 from app_server import client_of
+from model.bundle.bundle import Bundle
 from own_redis import SERVERS
 from redis_users import FOR_NOBODY, WRITES, guarded_redis, logins_of, refused, users
+from service.store.bundle_store import BundleStore
 from service.store.records import RefusalNote
 from service.store.refusal_board import RefusalBoard
 from service.store.version_store import VersionStore
@@ -19,15 +24,15 @@ ROWS = {"instances": [{"device": "ios", "hour": 21, "ad": "a1"}]}
 
 
 @pytest.fixture(params=SERVERS)
-def logins(tmp_path, request):
+def logins(tmp_path: Path, request: Any) -> Iterator[Any]:
     """Each user's URL, on a server that was started with the users' file."""
     with guarded_redis(tmp_path, request.param) as port:
         yield logins_of(tmp_path, port)
 
 
 def test_the_service_serves_and_follows_a_swap_with_its_user_and_cannot_write(
-    logins, tmp_path, make_bundle, bundles
-):
+    logins: Any, tmp_path: Path, make_bundle: Callable[..., Bundle], bundles: BundleStore
+) -> None:
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     publisher = VersionStore(logins["publisher"], "ads")
     publish(first.directory, publisher, bundles)
@@ -60,8 +65,8 @@ def answers(client: httpx.Client, version: str) -> None:
 
 
 def test_a_publisher_publishes_activates_and_rolls_back_and_harms_nothing_else(
-    logins, make_bundle, bundles
-):
+    logins: Any, make_bundle: Callable[..., Bundle], bundles: BundleStore
+) -> None:
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     store = VersionStore(logins["publisher"], "ads")
     publish(first.directory, store, bundles)
@@ -75,7 +80,9 @@ def test_a_publisher_publishes_activates_and_rolls_back_and_harms_nothing_else(
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_what_is_published_outlives_a_restart_of_redis(tmp_path, tiny_bundle, bundles, server):
+def test_what_is_published_outlives_a_restart_of_redis(
+    tmp_path: Path, tiny_bundle: Bundle, bundles: BundleStore, server: Any
+) -> None:
     with guarded_redis(tmp_path, server) as port:
         store = VersionStore(logins_of(tmp_path, port)["publisher"], "ads")
         publish(tiny_bundle.directory, store, bundles)
@@ -91,7 +98,7 @@ def test_what_is_published_outlives_a_restart_of_redis(tmp_path, tiny_bundle, bu
         assert {"off", "~*", "&*", "+@all"} <= set(default.split())
 
 
-def test_user_without_a_password_is_refused_everywhere(logins):
+def test_user_without_a_password_is_refused_everywhere(logins: Any) -> None:
     url = re.sub("//.*@", "//", logins["service"])
     for command in (("ping",), ("get", "afm:ads:active"), ("info",), *WRITES, *FOR_NOBODY):
         with redis.Redis.from_url(url) as client, pytest.raises(redis.AuthenticationError):
@@ -100,13 +107,13 @@ def test_user_without_a_password_is_refused_everywhere(logins):
         redis.Redis.from_url(logins["service"].replace("@", "0@")).ping()
 
 
-def test_an_operator_may_do_everything(logins):
+def test_an_operator_may_do_everything(logins: Any) -> None:
     with redis.Redis.from_url(logins["operator"]) as client:
         assert client.config_get("maxmemory-policy")
         assert client.flushall()
 
 
-def test_passwords_are_drawn_once_and_stand_in_no_users_file(tmp_path):
+def test_passwords_are_drawn_once_and_stand_in_no_users_file(tmp_path: Path) -> None:
     made = users(tmp_path / "logins", "redis:6379")
     assert users(tmp_path / "logins", "redis:6379") == made
     urls = [path.read_text() for path in sorted((tmp_path / "logins").glob("*/url"))]

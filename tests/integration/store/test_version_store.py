@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from typing import Any
 
 import pytest
 import redis
@@ -14,7 +15,7 @@ from service.store.version_store import VersionStore
 FIELDS = {"device": b'{"kind":"vocabulary","values":["ios"]}\n', "field with : in it": b"\x00\xff"}
 
 
-def record(version="v1", **changed):
+def record(version: Any = "v1", **changed: Any) -> Any:
     facts = {
         "version": version,
         "net": "afm",
@@ -26,32 +27,36 @@ def record(version="v1", **changed):
     return Record(**{**facts, **changed})
 
 
-def test_what_is_published_is_read_back_to_the_byte(store):
+def test_what_is_published_is_read_back_to_the_byte(store: VersionStore) -> None:
     Publication(store).publish(record(), FIELDS)
     assert store.vocabularies("v1") == FIELDS
     assert store.record("v1") == record()
     assert store.active() == "v1"
 
 
-def test_the_pointer_is_a_plain_string_that_others_can_read(store, raw_redis):
+def test_the_pointer_is_a_plain_string_that_others_can_read(
+    store: VersionStore, raw_redis: Any
+) -> None:
     Publication(store).publish(record(), FIELDS)
     assert raw_redis.type("afm:ads:active") == "string"
     assert raw_redis.get("afm:ads:active") == "v1"
 
 
-def test_publishing_without_activation_leaves_the_pointer(store):
+def test_publishing_without_activation_leaves_the_pointer(store: VersionStore) -> None:
     Publication(store).publish(record("v1"), FIELDS)
     Publication(store).publish(record("v2"), FIELDS, activate=False)
     assert store.active() == "v1"
     assert [known.version for known in store.versions()] == ["v2", "v1"]
 
 
-def test_the_first_version_can_be_published_without_activation(store):
+def test_the_first_version_can_be_published_without_activation(store: VersionStore) -> None:
     Publication(store).publish(record(), FIELDS, activate=False)
     assert store.active() is None
 
 
-def test_publishing_again_changes_nothing_and_adds_no_way_back(store, raw_redis):
+def test_publishing_again_changes_nothing_and_adds_no_way_back(
+    store: VersionStore, raw_redis: Any
+) -> None:
     Publication(store).publish(record(), FIELDS)
     before = {key: raw_redis.dump(key) for key in raw_redis.keys()}  # noqa: SIM118 - a Redis client
     Publication(store).publish(record(), FIELDS)
@@ -60,12 +65,12 @@ def test_publishing_again_changes_nothing_and_adds_no_way_back(store, raw_redis)
         store.rollback()
 
 
-def test_nothing_that_is_published_expires(store, raw_redis):
+def test_nothing_that_is_published_expires(store: VersionStore, raw_redis: Any) -> None:
     Publication(store).publish(record(), FIELDS)
     assert {raw_redis.ttl(key) for key in raw_redis.keys()} == {-1}  # noqa: SIM118 - a Redis client
 
 
-def test_rollback_goes_back_one_activation_after_the_other(store):
+def test_rollback_goes_back_one_activation_after_the_other(store: VersionStore) -> None:
     for version in ("v1", "v2", "v3"):
         Publication(store).publish(record(version), FIELDS)
     assert store.rollback() == "v2"
@@ -76,28 +81,28 @@ def test_rollback_goes_back_one_activation_after_the_other(store):
     assert store.active() == "v1"
 
 
-def test_rollback_after_activate_returns_to_what_was_active_then(store):
+def test_rollback_after_activate_returns_to_what_was_active_then(store: VersionStore) -> None:
     for version in ("v1", "v2", "v3"):
         Publication(store).publish(record(version), FIELDS)
     store.activate("v1")
     assert store.rollback() == "v3"
 
 
-def test_activating_the_active_version_adds_no_way_back(store):
+def test_activating_the_active_version_adds_no_way_back(store: VersionStore) -> None:
     Publication(store).publish(record("v1"), FIELDS)
     store.activate("v1")
     with pytest.raises(VersionError):
         store.rollback()
 
 
-def test_a_version_that_is_not_published_cannot_be_activated(store):
+def test_a_version_that_is_not_published_cannot_be_activated(store: VersionStore) -> None:
     Publication(store).publish(record("v1"), FIELDS)
     with pytest.raises(VersionError, match=r"'v2'.*afm-serve versions"):
         store.activate("v2")
     assert store.active() == "v1"
 
 
-def test_models_do_not_see_each_other(store, redis_url):
+def test_models_do_not_see_each_other(store: VersionStore, redis_url: str) -> None:
     Publication(store).publish(record(), FIELDS)
     other = VersionStore(redis_url, "other")
     assert other.active() is None
@@ -106,12 +111,12 @@ def test_models_do_not_see_each_other(store, redis_url):
     other.close()
 
 
-def killed_half_way(redis_url, monkeypatch):
+def killed_half_way(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A publisher of v2 that gets no further than its vocabularies."""
     doomed = VersionStore(redis_url, "ads")
     publication = Publication(doomed)
 
-    def dies(*_, **__):
+    def dies(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(publication, "_reveal", dies)
@@ -120,7 +125,9 @@ def killed_half_way(redis_url, monkeypatch):
     doomed.close()
 
 
-def test_a_publisher_killed_half_way_leaves_nothing_to_see(store, redis_url, monkeypatch):
+def test_a_publisher_killed_half_way_leaves_nothing_to_see(
+    store: VersionStore, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Publication(store).publish(record("v1"), FIELDS)
     killed_half_way(redis_url, monkeypatch)
     assert store.active() == "v1"
@@ -130,7 +137,9 @@ def test_a_publisher_killed_half_way_leaves_nothing_to_see(store, redis_url, mon
         store.activate("v2")
 
 
-def test_the_next_publish_sweeps_what_a_killed_one_left(store, redis_url, raw_redis, monkeypatch):
+def test_the_next_publish_sweeps_what_a_killed_one_left(
+    store: VersionStore, redis_url: str, raw_redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     killed_half_way(redis_url, monkeypatch)
     assert raw_redis.keys("afm:ads:staging:*")
     Publication(store).publish(record("v3"), FIELDS)
@@ -139,19 +148,21 @@ def test_the_next_publish_sweeps_what_a_killed_one_left(store, redis_url, raw_re
 
 
 def test_what_a_killed_publisher_left_expires_even_if_nobody_publishes_again(
-    redis_url, raw_redis, monkeypatch
-):
+    redis_url: str, raw_redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     killed_half_way(redis_url, monkeypatch)
     (left,) = raw_redis.keys("afm:ads:staging:*")
     assert 0 < raw_redis.ttl(left) <= 3600
 
 
 @pytest.mark.parametrize("lost", ["", ":user"])
-def test_a_publisher_that_was_swept_says_so_and_shows_nothing(lost, store, raw_redis, monkeypatch):
+def test_a_publisher_that_was_swept_says_so_and_shows_nothing(
+    lost: Any, store: VersionStore, raw_redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publication = Publication(store)
     stage = publication._stage
 
-    def stage_and_lose(token, *fields):
+    def stage_and_lose(token: Any, *fields: Any) -> None:
         stage(token, *fields)
         raw_redis.delete(f"afm:ads:staging:{token}{lost}")
 
@@ -164,7 +175,7 @@ def test_a_publisher_that_was_swept_says_so_and_shows_nothing(lost, store, raw_r
     assert raw_redis.keys("afm:ads:stag*") == []
 
 
-def test_the_values_of_a_live_field_have_their_places(store, raw_redis):
+def test_the_values_of_a_live_field_have_their_places(store: VersionStore, raw_redis: Any) -> None:
     values = [f"u{i}" for i in range(25_000)]
     Publication(store).publish(record(), FIELDS, {"user": values})
     assert store.count("v1", "user") == 25_000
@@ -173,8 +184,8 @@ def test_the_values_of_a_live_field_have_their_places(store, raw_redis):
     assert raw_redis.keys("afm:ads:stag*") == []
 
 
-def test_publishers_at_once_all_get_through_and_one_is_active(redis_url):
-    def publish(version):
+def test_publishers_at_once_all_get_through_and_one_is_active(redis_url: str) -> None:
+    def publish(version: Any) -> None:
         opened = VersionStore(redis_url, "ads")
         Publication(opened).publish(record(version), {"device": version.encode()})
         opened.close()
@@ -194,11 +205,11 @@ def test_publishers_at_once_all_get_through_and_one_is_active(redis_url):
     seen.close()
 
 
-def test_a_reader_never_sees_a_pointer_to_a_version_that_is_not_whole(redis_url):
+def test_a_reader_never_sees_a_pointer_to_a_version_that_is_not_whole(redis_url: str) -> None:
     stop = threading.Event()
     seen: list[tuple[str, int]] = []
 
-    def read():
+    def read() -> None:
         reader = VersionStore(redis_url, "ads")
         while not stop.is_set():
             if version := reader.active():
@@ -219,7 +230,9 @@ def test_a_reader_never_sees_a_pointer_to_a_version_that_is_not_whole(redis_url)
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-random", "allkeys-lfu"])
-def test_a_server_that_may_drop_vocabularies_is_refused(store, raw_redis, policy):
+def test_a_server_that_may_drop_vocabularies_is_refused(
+    store: VersionStore, raw_redis: Any, policy: Any
+) -> None:
     raw_redis.config_set("maxmemory", 100_000_000)
     raw_redis.config_set("maxmemory-policy", policy)
     with pytest.raises(StoreError, match=f"{policy}.*noeviction"):
@@ -230,27 +243,33 @@ def test_a_server_that_may_drop_vocabularies_is_refused(store, raw_redis, policy
 @pytest.mark.parametrize(
     ("limit", "policy"), [(0, "allkeys-lru"), (10**8, "noeviction"), (10**8, "volatile-lru")]
 )
-def test_a_server_that_drops_nothing_of_ours_is_taken(store, raw_redis, limit, policy):
+def test_a_server_that_drops_nothing_of_ours_is_taken(
+    store: VersionStore, raw_redis: Any, limit: Any, policy: Any
+) -> None:
     raw_redis.config_set("maxmemory", limit)
     raw_redis.config_set("maxmemory-policy", policy)
     Publication(store).publish(record(), FIELDS)
     assert store.active() == "v1"
 
 
-def test_a_record_that_cannot_be_read_is_one_clear_line(store, raw_redis):
+def test_a_record_that_cannot_be_read_is_one_clear_line(
+    store: VersionStore, raw_redis: Any
+) -> None:
     Publication(store).publish(record(), FIELDS)
     raw_redis.set("afm:ads:version:v1", "nonsense")
     with pytest.raises(VersionError, match="afm:ads:version:v1"):
         store.record("v1")
 
 
-def test_a_key_of_another_kind_is_named_as_redis_names_it(store, raw_redis):
+def test_a_key_of_another_kind_is_named_as_redis_names_it(
+    store: VersionStore, raw_redis: Any
+) -> None:
     raw_redis.lpush("afm:ads:active", "x")
     with pytest.raises(StoreError, match="WRONGTYPE"):
         store.active()
 
 
-def test_a_redis_that_is_not_there_is_named_without_its_password():
+def test_a_redis_that_is_not_there_is_named_without_its_password() -> None:
     store = VersionStore("redis://someone:secret@127.0.0.1:1/0", "ads", timeout=0.2)
     with pytest.raises(StoreUnavailable, match=r"someone@127\.0\.0\.1:1") as caught:
         store.active()
@@ -259,7 +278,7 @@ def test_a_redis_that_is_not_there_is_named_without_its_password():
     assert caught.value.exit_code == 3
 
 
-def test_a_wrong_password_is_unavailable_and_not_shown(redis_url, raw_redis):
+def test_a_wrong_password_is_unavailable_and_not_shown(redis_url: str, raw_redis: Any) -> None:
     raw_redis.acl_setuser("someone", enabled=True, passwords=["+right"], keys=["*"])
     wrong = VersionStore(redis_url.replace("unix://", "unix://someone:secret@"), "ads")
     with pytest.raises((StoreUnavailable, StoreError)) as caught:
@@ -269,7 +288,7 @@ def test_a_wrong_password_is_unavailable_and_not_shown(redis_url, raw_redis):
     assert "secret" not in str(caught.value)
 
 
-def test_a_redis_that_never_answers_is_given_up_within_its_timeout():
+def test_a_redis_that_never_answers_is_given_up_within_its_timeout() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -279,7 +298,7 @@ def test_a_redis_that_never_answers_is_given_up_within_its_timeout():
         store.close()
 
 
-def test_a_connection_that_died_while_idle_is_replaced(store, raw_redis):
+def test_a_connection_that_died_while_idle_is_replaced(store: VersionStore, raw_redis: Any) -> None:
     Publication(store).publish(record(), FIELDS)
     for client in raw_redis.client_list():
         if client["id"] != str(raw_redis.client_id()):
@@ -287,14 +306,16 @@ def test_a_connection_that_died_while_idle_is_replaced(store, raw_redis):
     assert store.active() == "v1"
 
 
-def test_the_docstring_lists_every_kind_of_key_that_is_written(store, raw_redis, monkeypatch):
+def test_the_docstring_lists_every_kind_of_key_that_is_written(
+    store: VersionStore, raw_redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import service.store.version_store as module
 
     written = set()
     publication = Publication(store)
     reveal = publication._reveal
 
-    def listed_before(*args, **how):
+    def listed_before(*args: Any, **how: Any) -> None:
         written.update(raw_redis.keys())
         reveal(*args, **how)
 
@@ -311,7 +332,7 @@ def test_the_docstring_lists_every_kind_of_key_that_is_written(store, raw_redis,
     assert kinds == documented
 
 
-def test_redis_errors_are_the_stores_own(store):
+def test_redis_errors_are_the_stores_own(store: VersionStore) -> None:
     with pytest.raises(StoreError) as caught, store.reaching():
         raise redis.ResponseError("MISCONF")
     assert isinstance(caught.value.__cause__, redis.ResponseError)

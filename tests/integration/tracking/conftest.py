@@ -1,5 +1,8 @@
 """A small log and its schema, and a configuration whose fit takes a second."""
 
+from pathlib import Path
+from typing import Any
+
 import polars as pl
 import pytest
 
@@ -15,7 +18,7 @@ batch = 128
 
 
 @pytest.fixture
-def log(tmp_path):
+def log(tmp_path: Path) -> Any:
     """A folder with log.parquet, schema.toml and config.toml."""
     pl.DataFrame(tiny_rows(600, seed=2)).write_parquet(tmp_path / "log.parquet")
     (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
@@ -24,7 +27,7 @@ def log(tmp_path):
 
 
 @pytest.fixture
-def fit_arguments(log):
+def fit_arguments(log: Any) -> Any:
     """The arguments of `afm-train` that fit it into `log`/bundle."""
     return [
         *("fit", str(log / "log.parquet"), "--schema", str(log / "schema.toml")),

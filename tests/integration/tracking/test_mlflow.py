@@ -10,6 +10,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import polars as pl
@@ -52,7 +55,7 @@ print(json.dumps([{
 """
 
 
-def python(*arguments, **environment):
+def python(*arguments: Any, **environment: Any) -> Any:
     env = {**os.environ, **environment, "PYTHONWARNINGS": "ignore"}
     return subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, env=env, timeout=300
@@ -60,7 +63,7 @@ def python(*arguments, **environment):
 
 
 @pytest.fixture
-def server(tmp_path):
+def server(tmp_path: Path) -> Iterator[Any]:
     """The URI of a real one."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -83,7 +86,7 @@ def server(tmp_path):
         process.wait(timeout=60)
 
 
-def wait_until_it_answers(uri, process, log):
+def wait_until_it_answers(uri: Any, process: Any, log: Any) -> None:
     deadline = time.monotonic() + 300
     while True:
         try:
@@ -97,8 +100,8 @@ def wait_until_it_answers(uri, process, log):
 
 
 def test_run_has_what_the_fit_came_to_and_its_model_scores_without_torch(
-    server, log, fit_arguments
-):
+    server: Any, log: Any, fit_arguments: Any
+) -> None:
     done = python("-m", "training.cli", *fit_arguments, "--mlflow", server)
     assert done.returncode == 0, done.stderr
     (uri,) = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("mlflow: ")]
@@ -130,7 +133,7 @@ def test_run_has_what_the_fit_came_to_and_its_model_scores_without_torch(
     assert heavy == []
 
 
-def test_run_of_a_fit_that_fails_is_failed(server, log, fit_arguments):
+def test_run_of_a_fit_that_fails_is_failed(server: Any, log: Any, fit_arguments: Any) -> None:
     (log / "log.parquet").unlink()
     done = python("-m", "training.cli", *fit_arguments, "--mlflow", server)
     assert done.returncode == 2
@@ -138,7 +141,7 @@ def test_run_of_a_fit_that_fails_is_failed(server, log, fit_arguments):
     assert run["status"] == "FAILED"
 
 
-def test_server_that_is_not_there_is_said_before_the_fit(log, fit_arguments):
+def test_server_that_is_not_there_is_said_before_the_fit(log: Any, fit_arguments: Any) -> None:
     uri = "http://me:secret@127.0.0.1:9"
     done = python(
         *("-m", "training.cli", *fit_arguments, "--mlflow", uri),

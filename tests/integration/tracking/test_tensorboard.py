@@ -2,19 +2,22 @@
 
 import struct
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
+from model.bundle.bundle import Bundle
 from training.cli import main
 from training.fit.fit import Fitted
 from training.fit.step.watcher import Epoch
 from training.tracking.tracked import tracked
 
 
-def scalars(folder):
+def scalars(folder: Any) -> Any:
     """What the event files of a folder hold: tag -> step -> value."""
-    found = {}
+    found: dict[Any, Any] = {}
     for path in folder.iterdir():
         data = path.read_bytes()
         while data:  # length, its checksum, an event, its checksum
@@ -26,7 +29,9 @@ def scalars(folder):
     return found
 
 
-def test_event_files_have_the_curves_and_the_metrics(tmp_path, tiny_bundle, capsys):
+def test_event_files_have_the_curves_and_the_metrics(
+    tmp_path: Path, tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
     manifest = tiny_bundle.manifest
     epochs = [Epoch(**one) for one in manifest.training["epochs"]]
     with tracked(None, tmp_path / "events", "bundle") as tracking:
@@ -48,8 +53,13 @@ def test_event_files_have_the_curves_and_the_metrics(tmp_path, tiny_bundle, caps
     ("option", "module"), [("--tensorboard", "tensorboardX"), ("--mlflow", "mlflow")]
 )
 def test_tracker_that_is_not_installed_is_said_before_the_fit(
-    log, fit_arguments, capsys, monkeypatch, option, module
-):
+    log: Any,
+    fit_arguments: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    option: Any,
+    module: Any,
+) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     assert main([*fit_arguments, option, str(log / "tracked")]) == 2
     said = capsys.readouterr().err
@@ -58,7 +68,9 @@ def test_tracker_that_is_not_installed_is_said_before_the_fit(
     assert not (log / "bundle").exists()
 
 
-def test_folder_that_cannot_be_written_is_said_before_the_fit(log, fit_arguments, capsys):
+def test_folder_that_cannot_be_written_is_said_before_the_fit(
+    log: Any, fit_arguments: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     (log / "events").write_text("")
     assert main([*fit_arguments, "--tensorboard", str(log / "events")]) == 2
     assert f"--tensorboard {log / 'events'}: " in capsys.readouterr().err

@@ -4,7 +4,9 @@ activated, with its reason in the log, a metric and `afm-serve versions`; the ol
 
 import gc
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +15,8 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from bad_bundles import IN_REDIS, IN_THE_STORE, byte_flipped, nan_weights, put
+from commands import Commands
+from model.bundle.bundle import Bundle
 from service.cli import main
 from service.errors import StoreError
 from service.observe.metrics import Telemetry
@@ -24,7 +28,9 @@ from service.versions.follower import Follower, Times
 from service.versions.publish import publish
 from until import until
 
-ROWS = [{"device": "ios", "hour": 21, "ad": f"a{i}", "price": i / 2} for i in range(6)]
+ROWS: list[dict[str, Any]] = [
+    {"device": "ios", "hour": 21, "ad": f"a{i}", "price": i / 2} for i in range(6)
+]
 
 
 @dataclass
@@ -38,11 +44,11 @@ class House:
     follower: Follower
     good: str
 
-    def put(self, bundle, version, harm=lambda _: None):
+    def put(self, bundle: Any, version: Any, harm: Any = lambda _: None) -> None:
         """Into store and Redis as it is, unlooked at."""
         put(self.store, self.bundles, bundle, version, harm)
 
-    def refusals(self):
+    def refusals(self) -> Any:
         return Counter(
             {
                 sample.labels["code"]: sample.value
@@ -52,11 +58,11 @@ class House:
             }
         )
 
-    def scores(self):
+    def scores(self) -> Any:
         live = self.follower.status.require()
         return live.scorer.predict(live.encoder.encode(ROWS)).probabilities.tolist()
 
-    def roll_back(self):
+    def roll_back(self) -> None:
         assert self.store.rollback() == self.good
         until(
             lambda: (
@@ -67,7 +73,9 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(make_bundle, tmp_path_factory):
+def house(
+    make_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
     home = tmp_path_factory.mktemp("house")
     good = make_bundle(seed=1)
     with EmbeddedRedis(home / "redis") as server:
@@ -85,7 +93,14 @@ def house(make_bundle, tmp_path_factory):
     gc.unfreeze()
 
 
-def is_refused_and_told(house, version, code, says, capsys, monkeypatch):
+def is_refused_and_told(
+    house: Any,
+    version: Any,
+    code: Any,
+    says: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     good, before = house.follower.status.live, house.scores()
     counted = house.refusals()
     with structlog.testing.capture_logs() as logged:
@@ -113,22 +128,36 @@ def is_refused_and_told(house, version, code, says, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(("harm", "code", "says"), IN_THE_STORE)
-def test_a_bad_bundle_never_goes_live(harm, code, says, house, make_bundle, capsys, monkeypatch):
+def test_a_bad_bundle_never_goes_live(
+    harm: Any,
+    code: Any,
+    says: Any,
+    house: Any,
+    make_bundle: Callable[..., Bundle],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     house.put(make_bundle(seed=2), harm.__name__, harm)
     is_refused_and_told(house, harm.__name__, code, says, capsys, monkeypatch)
 
 
 @pytest.mark.parametrize(("harm", "code", "says"), IN_REDIS)
 def test_a_vocabulary_that_is_not_the_bundle_s_never_goes_live(
-    harm, code, says, house, make_bundle, capsys, monkeypatch
-):
+    harm: Any,
+    code: Any,
+    says: Any,
+    house: Any,
+    make_bundle: Callable[..., Bundle],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     house.put(make_bundle(seed=2), harm.__name__)
     with redis.Redis.from_url(house.url) as client:
         harm(client, f"afm:ads:vocabulary:{harm.__name__}")
     is_refused_and_told(house, harm.__name__, code, says, capsys, monkeypatch)
 
 
-def test_unharmed_bundle_goes_live(house, make_bundle):
+def test_unharmed_bundle_goes_live(house: Any, make_bundle: Callable[..., Bundle]) -> None:
     house.put(make_bundle(seed=2), "unharmed")
     house.store.activate("unharmed")
     until(lambda: house.follower.status.live.version == "unharmed")
@@ -136,7 +165,9 @@ def test_unharmed_bundle_goes_live(house, make_bundle):
     house.roll_back()
 
 
-def test_a_redis_that_takes_no_writes_is_told_all_the_same(house, make_bundle):
+def test_a_redis_that_takes_no_writes_is_told_all_the_same(
+    house: Any, make_bundle: Callable[..., Bundle]
+) -> None:
     house.put(make_bundle(seed=2), "told", byte_flipped)
     house.store.activate("told")
     with redis.Redis.from_url(house.url) as client:
@@ -152,7 +183,9 @@ def test_a_redis_that_takes_no_writes_is_told_all_the_same(house, make_bundle):
     house.roll_back()
 
 
-def test_both_workers_refuse_answer_and_follow_the_rollback(commands, make_bundle):
+def test_both_workers_refuse_answer_and_follow_the_rollback(
+    commands: Commands, make_bundle: Callable[..., Bundle]
+) -> None:
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     with EmbeddedRedis(commands.home / "afm") as server:
         store = VersionStore(server.url, "default")
@@ -162,7 +195,7 @@ def test_both_workers_refuse_answer_and_follow_the_rollback(commands, make_bundl
         nan_weights(commands.home / "afm" / "bundles" / "default" / second.version)
         with commands.serving(workers=2) as served:
 
-            def live_on_both(version):
+            def live_on_both(version: Any) -> None:
                 told = f'afm_live_version{{model="default",version="{version}"}} 2.0'
                 served.wait_until("/metrics", lambda answer: told in answer.text)
 

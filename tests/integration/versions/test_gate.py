@@ -2,16 +2,22 @@
 
 import json
 import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from commands import Commands
 from model.bundle.bundle import Bundle
 from model.bundle.files import VALIDATION
 from model.bundle.labelled_rows import LabelledRows
 from model.errors import BundleError
 from model.schema import Schema
 from service.errors import GateError
+from service.store.bundle_store import BundleStore
+from service.store.version_store import VersionStore
 from service.versions.gate.publish_gate import PublishGate
 from service.versions.publish import publish
 from tiny import TINY_SCHEMA, tiny_rows
@@ -23,14 +29,14 @@ from training.fit.step.watcher import Watcher
 STEP = Step(epochs=4, batch=128, learning_rate=0.02)
 
 
-def log(rows=3000, seed=5, schema=TINY_SCHEMA, **change):
+def log(rows: Any = 3000, seed: Any = 5, schema: Any = TINY_SCHEMA, **change: Any) -> Any:
     drawn = tiny_rows(rows, seed)
     names = Schema.parse(schema).fields
     columns = {name: [row[name] for row in drawn] for name in names}
     return Log(columns, np.array([row["click"] for row in drawn], np.float32), **change)
 
 
-def made(out, schema=TINY_SCHEMA, data=None, **settings):
+def made(out: Any, schema: Any = TINY_SCHEMA, data: Any = None, **settings: Any) -> Any:
     config = Config.model_validate(
         {"net": "fm", "embedding": 4, "fit": STEP, "valid_share": 0.3, **settings}
     )
@@ -39,29 +45,29 @@ def made(out, schema=TINY_SCHEMA, data=None, **settings):
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return tmp_path_factory.mktemp("gate")
 
 
 @pytest.fixture(scope="module")
-def good(home):
+def good(home: Path) -> Any:
     return made(home / "good")
 
 
 @pytest.fixture(scope="module")
-def constant(home):
+def constant(home: Path) -> Any:
     """A net that was not fitted: it gives every row the click rate."""
     return made(home / "constant", fit=Step(epochs=0))
 
 
 @pytest.fixture(scope="module")
-def tenth(home):
+def tenth(home: Path) -> Any:
     """Thinks that nine of ten negatives were left out of the log, which is not so."""
     return made(home / "tenth", negatives_kept=0.1)
 
 
 @pytest.fixture(scope="module")
-def fresh(home):
+def fresh(home: Path) -> Any:
     """Newer labelled rows in a file."""
     drawn = tiny_rows(2000, seed=9)
     raw = [{k: v for k, v in row.items() if k != "click"} for row in drawn]
@@ -71,7 +77,9 @@ def fresh(home):
     return path
 
 
-def test_a_first_bundle_is_judged_by_its_calibration_alone(good, store, bundles):
+def test_a_first_bundle_is_judged_by_its_calibration_alone(
+    good: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     done = publish(good.directory, store, bundles, gate=PublishGate())
     assert done.active
     assert not done.faults
@@ -81,7 +89,9 @@ def test_a_first_bundle_is_judged_by_its_calibration_alone(good, store, bundles)
     assert 0.25 < len(good.read_validation()) / 3000 < 0.35
 
 
-def test_a_better_bundle_passes_and_both_figures_are_named(good, constant, store, bundles):
+def test_a_better_bundle_passes_and_both_figures_are_named(
+    good: Any, constant: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     publish(constant.directory, store, bundles)
     done = publish(good.directory, store, bundles, gate=PublishGate())
     assert store.active() == good.version
@@ -90,7 +100,9 @@ def test_a_better_bundle_passes_and_both_figures_are_named(good, constant, store
     assert f"logloss {ours:.5f}, of the active version {constant.version} " in done.saw[1]
 
 
-def test_a_worse_bundle_is_refused_and_nothing_is_changed(good, constant, store, bundles, tmp_path):
+def test_a_worse_bundle_is_refused_and_nothing_is_changed(
+    good: Any, constant: Any, store: VersionStore, bundles: BundleStore, tmp_path: Path
+) -> None:
     publish(good.directory, store, bundles)
     with pytest.raises(
         GateError, match=r"refused: worse than the active .*logloss .*\+0\."
@@ -103,7 +115,9 @@ def test_a_worse_bundle_is_refused_and_nothing_is_changed(good, constant, store,
     assert [path.name for path in (tmp_path / "bundles" / "ads").glob("[!.]*")] == [good.version]
 
 
-def test_a_worse_bundle_can_be_forced_and_its_faults_are_told(good, constant, store, bundles):
+def test_a_worse_bundle_can_be_forced_and_its_faults_are_told(
+    good: Any, constant: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     publish(good.directory, store, bundles)
     done = publish(constant.directory, store, bundles, gate=PublishGate(force=True))
     assert store.active() == constant.version
@@ -111,13 +125,17 @@ def test_a_worse_bundle_can_be_forced_and_its_faults_are_told(good, constant, st
     assert set(done.faults) <= set(done.saw)
 
 
-def test_the_active_version_is_not_compared_with_itself(good, store, bundles):
+def test_the_active_version_is_not_compared_with_itself(
+    good: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     publish(good.directory, store, bundles)
     done = publish(good.directory, store, bundles, gate=PublishGate())
     assert (done.again, done.saw) == (True, ["not compared: it is the active version"])
 
 
-def test_probabilities_that_are_off_as_a_whole_are_refused(tenth, fresh, store, bundles):
+def test_probabilities_that_are_off_as_a_whole_are_refused(
+    tenth: Any, fresh: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     with pytest.raises(GateError, match=r"calibration: mean probability is 0\.\d+ of the click"):
         publish(tenth.directory, store, bundles, gate=PublishGate(rows=fresh))
     assert store.active() is None
@@ -125,12 +143,16 @@ def test_probabilities_that_are_off_as_a_whole_are_refused(tenth, fresh, store, 
     assert not publish(tenth.directory, store, bundles, gate=PublishGate()).faults
 
 
-def test_the_bounds_of_calibration_are_the_settings(tenth, fresh, store, bundles):
+def test_the_bounds_of_calibration_are_the_settings(
+    tenth: Any, fresh: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     done = publish(tenth.directory, store, bundles, gate=PublishGate(calibration=100, rows=fresh))
     assert not done.faults
 
 
-def test_a_file_of_rows_is_compared_on_instead(good, constant, fresh, store, bundles):
+def test_a_file_of_rows_is_compared_on_instead(
+    good: Any, constant: Any, fresh: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     publish(constant.directory, store, bundles)
     done = publish(good.directory, store, bundles, gate=PublishGate(rows=fresh))
     assert all("2000 rows)" in line for line in done.saw)
@@ -144,7 +166,7 @@ def test_a_file_of_rows_is_compared_on_instead(good, constant, fresh, store, bun
     assert f"logloss {loss:.5f}" in done.saw[1]
 
 
-def test_the_rows_kept_are_rows_held_out_with_their_labels(good):
+def test_the_rows_kept_are_rows_held_out_with_their_labels(good: Any) -> None:
     rows = good.read_validation()
     held = good.manifest.metrics["valid"]
     assert (len(rows), int(rows.labels.sum())) == (held["rows"], held["positives"])
@@ -153,18 +175,20 @@ def test_the_rows_kept_are_rows_held_out_with_their_labels(good):
     assert loss == pytest.approx(held["logloss"], rel=1e-5)
 
 
-def test_as_many_rows_are_kept_as_are_configured(home):
+def test_as_many_rows_are_kept_as_are_configured(home: Path) -> None:
     assert len(made(home / "few", validation_rows=50).read_validation()) == 50
 
 
-def test_weights_are_kept_with_their_rows(home):
+def test_weights_are_kept_with_their_rows(home: Path) -> None:
     weights = np.linspace(0.5, 2, 3000).astype(np.float32)
     kept = made(home / "weighed", data=log(weights=weights)).read_validation()
     assert set(np.unique(kept.weights)) <= set(weights.astype(float))
     assert len(np.unique(kept.weights)) > 100
 
 
-def test_a_bundle_without_rows_passes_with_a_word(home, good, store, bundles):
+def test_a_bundle_without_rows_passes_with_a_word(
+    home: Path, good: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     bare = made(home / "bare", validation_rows=0)
     assert bare.read_validation() is None
     assert VALIDATION not in bare.manifest.files
@@ -174,8 +198,8 @@ def test_a_bundle_without_rows_passes_with_a_word(home, good, store, bundles):
 
 
 def test_an_active_version_that_cannot_be_opened_does_not_stop_its_successor(
-    home, good, store, bundles, tmp_path
-):
+    home: Path, good: Any, store: VersionStore, bundles: BundleStore, tmp_path: Path
+) -> None:
     publish(good.directory, store, bundles)
     (tmp_path / "bundles" / "ads" / good.version / "predict.onnx").unlink()
     done = publish(made(home / "other", embedding=3).directory, store, bundles, gate=PublishGate())
@@ -184,7 +208,9 @@ def test_an_active_version_that_cannot_be_opened_does_not_stop_its_successor(
     assert done.saw[-1].startswith("not compared: the active version cannot be opened")
 
 
-def test_an_untrained_net_is_refused_unless_it_is_forced(home, store, bundles):
+def test_an_untrained_net_is_refused_unless_it_is_forced(
+    home: Path, store: VersionStore, bundles: BundleStore
+) -> None:
     # so large a step that no epoch is better than the start
     wild = made(home / "wild", fit=Step(epochs=2, learning_rate=1e4))
     assert "was better than the start: the net is untrained" in wild.manifest.warnings[-1]
@@ -194,7 +220,9 @@ def test_an_untrained_net_is_refused_unless_it_is_forced(home, store, bundles):
     assert publish(wild.directory, store, bundles, gate=PublishGate(force=True)).active
 
 
-def test_a_bundle_of_another_task_is_refused(good, make_bundle, store, bundles):
+def test_a_bundle_of_another_task_is_refused(
+    good: Any, make_bundle: Callable[..., Bundle], store: VersionStore, bundles: BundleStore
+) -> None:
     publish(good.directory, store, bundles)
     other = make_bundle("fm", task="regression")
     with pytest.raises(GateError, match=r"task regression, the active version .* is of task click"):
@@ -203,8 +231,12 @@ def test_a_bundle_of_another_task_is_refused(good, make_bundle, store, bundles):
 
 @pytest.mark.parametrize(("task", "figure"), [("regression", "rmse"), ("ranking", "gauc")])
 def test_bundles_of_other_tasks_are_compared_by_their_figure(
-    make_bundle, store, bundles, task, figure
-):
+    make_bundle: Callable[..., Bundle],
+    store: VersionStore,
+    bundles: BundleStore,
+    task: Any,
+    figure: Any,
+) -> None:
     first, second = make_bundle("lr", task=task), make_bundle("fm", task=task, seed=2)
     publish(first.directory, store, bundles)
     own, other = publish(second.directory, store, bundles, gate=PublishGate(force=True)).saw[:2]
@@ -214,8 +246,8 @@ def test_bundles_of_other_tasks_are_compared_by_their_figure(
 
 
 def test_an_active_version_with_other_fields_is_compared_and_they_are_named(
-    home, good, store, bundles
-):
+    home: Path, good: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     narrow = TINY_SCHEMA.replace('[fields.hour]\nkind = "categorical"\nmissing = "absent"\n', "")
     old = made(home / "narrow", narrow, log(schema=narrow))
     publish(old.directory, store, bundles)
@@ -223,7 +255,9 @@ def test_an_active_version_with_other_fields_is_compared_and_they_are_named(
     assert done.saw[-1] == "the active version does not know the field hour"
 
 
-def test_an_active_version_that_cannot_read_the_rows_is_said_to(home, good, store, bundles):
+def test_an_active_version_that_cannot_read_the_rows_is_said_to(
+    home: Path, good: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     numeric = TINY_SCHEMA.replace(
         '[fields.interests]\nkind = "multivalue"\nmax_values = 3\n',
         '[fields.interests]\nkind = "numeric"\n',
@@ -250,8 +284,8 @@ def test_an_active_version_that_cannot_read_the_rows_is_said_to(home, good, stor
     ],
 )
 def test_a_file_that_holds_no_rows_of_this_schema_is_refused(
-    good, store, bundles, tmp_path, text, says
-):
+    good: Any, store: VersionStore, bundles: BundleStore, tmp_path: Path, text: Any, says: Any
+) -> None:
     path = tmp_path / "rows.jsonl"
     if text is not None:
         path.write_text(text)
@@ -260,14 +294,18 @@ def test_a_file_that_holds_no_rows_of_this_schema_is_refused(
     assert store.active() is None
 
 
-def test_too_few_clicks_to_judge_by_are_told(good, store, bundles, tmp_path):
+def test_too_few_clicks_to_judge_by_are_told(
+    good: Any, store: VersionStore, bundles: BundleStore, tmp_path: Path
+) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"row": {"ad": "a1"}, "label": 0}\n' * 5)
     (line,) = publish(good.directory, store, bundles, gate=PublishGate(rows=path)).saw
     assert line == "calibration: not known, too few clicks in 5 rows"
 
 
-def test_a_forged_sample_is_refused_before_anything_is_compared(good, store, bundles, tmp_path):
+def test_a_forged_sample_is_refused_before_anything_is_compared(
+    good: Any, store: VersionStore, bundles: BundleStore, tmp_path: Path
+) -> None:
     copied = shutil.copytree(good.directory, tmp_path / "copied")
     path = copied / VALIDATION
     path.write_bytes(path.read_bytes().replace(b'"label": 0', b'"label": 1', 1))
@@ -276,8 +314,8 @@ def test_a_forged_sample_is_refused_before_anything_is_compared(good, store, bun
 
 
 def test_the_command_refuses_with_2_and_force_says_although_what(
-    commands, good, constant, fresh, tenth
-):
+    commands: Commands, good: Any, constant: Any, fresh: Any, tenth: Any
+) -> None:
     assert commands.publish(good.directory) == good.version
     refused = commands.run("publish", str(constant.directory))
     assert (refused.returncode, refused.stdout) == (2, "")
@@ -294,6 +332,6 @@ def test_the_command_refuses_with_2_and_force_says_although_what(
     assert "allowed is 0.952 to 1.050" in on.stderr
 
 
-def test_bundle_keeps_its_validation_rows_as_plain_json_lines(good):
+def test_bundle_keeps_its_validation_rows_as_plain_json_lines(good: Any) -> None:
     lines = (good.directory / VALIDATION).read_text().splitlines()
     assert all(json.loads(line)["row"].keys() == good.schema.fields.keys() for line in lines)

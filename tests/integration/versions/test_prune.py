@@ -1,13 +1,18 @@
 """Old versions are removed, bundles and keys, and none that is in use."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from model.bundle.bundle import Bundle
 from model.errors import BundleError
 from service.cli import main
 from service.errors import VersionError
 from service.store.active_notes import LIVE
+from service.store.bundle_store import BundleStore
 from service.store.publication import Publication
 from service.store.records import RefusalNote
 from service.store.refusal_board import RefusalBoard
@@ -17,7 +22,7 @@ from service.versions.publish import publish
 
 
 @pytest.fixture
-def published(make_bundle, store, bundles):
+def published(make_bundle: Callable[..., Bundle], store: VersionStore, bundles: BundleStore) -> Any:
     """Five versions, the oldest first; each was active when it was published."""
     made = [make_bundle(net, seed=1) for net in ("lr", "fm", "fwfm", "nfm", "afm")]
     for bundle in made:
@@ -25,7 +30,9 @@ def published(make_bundle, store, bundles):
     return [bundle.version for bundle in made]
 
 
-def test_prune_leaves_the_latest_and_nothing_of_the_others(published, store, bundles, raw_redis):
+def test_prune_leaves_the_latest_and_nothing_of_the_others(
+    published: Any, store: VersionStore, bundles: BundleStore, raw_redis: Any
+) -> None:
     assert prune(store, bundles, keep=3) == published[1::-1]
     assert [one.version for one in store.versions()] == published[:1:-1]
     for version in published[:2]:
@@ -36,7 +43,9 @@ def test_prune_leaves_the_latest_and_nothing_of_the_others(published, store, bun
     assert [store.rollback() for _ in range(2)] == published[3:1:-1]
 
 
-def test_prune_leaves_what_is_in_use(published, redis_url, store, bundles):
+def test_prune_leaves_what_is_in_use(
+    published: Any, redis_url: str, store: VersionStore, bundles: BundleStore
+) -> None:
     first, second, third, fourth, fifth = published
     worker = VersionStore(redis_url, "ads")
     RefusalBoard(worker).announce(first, None)  # which answers by an old one
@@ -49,20 +58,27 @@ def test_prune_leaves_what_is_in_use(published, redis_url, store, bundles):
     assert sorted(one.version for one in store.versions()) == sorted([second, third, fifth])
 
 
-def test_prune_leaves_what_is_younger(published, store, bundles):
+def test_prune_leaves_what_is_younger(
+    published: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     assert len(store.versions()) == len(published)
     assert prune(store, bundles, 0, timedelta(days=1)) == []
 
 
-def test_the_active_version_cannot_be_withdrawn(published, store):
+def test_the_active_version_cannot_be_withdrawn(published: Any, store: VersionStore) -> None:
     with pytest.raises(VersionError, match="is active and stays"):
         Publication(store).withdraw(store.record(published[-1]))
     assert store.record(published[-1]).version == published[-1]
 
 
 def test_the_command_prunes_and_publish_does_where_it_is_set(
-    published, make_bundle, redis_url, tmp_path, monkeypatch, capsys
-):
+    published: Any,
+    make_bundle: Callable[..., Bundle],
+    redis_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.setenv("AFM_REDIS_URL", redis_url)
     monkeypatch.setenv("AFM_BUNDLES", str(tmp_path / "bundles"))
     assert main(["prune", "--model", "ads", "--keep", "4"]) == 0

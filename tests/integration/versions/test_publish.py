@@ -2,7 +2,10 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,17 +13,20 @@ from model.bundle.bundle import Bundle
 from model.errors import BundleError
 from model.files.file_locks import locked
 from service.errors import StoreUnavailable
+from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
 from service.versions.publish import publish
 
 
 @pytest.fixture
-def copied(tiny_bundle, tmp_path):
+def copied(tiny_bundle: Bundle, tmp_path: Path) -> Any:
     """A bundle that a test may harm."""
     return Bundle.open(shutil.copytree(tiny_bundle.directory, tmp_path / "copied"))
 
 
-def test_a_published_bundle_is_active_and_opens_from_the_store(tiny_bundle, store, bundles):
+def test_a_published_bundle_is_active_and_opens_from_the_store(
+    tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore
+) -> None:
     done = publish(tiny_bundle.directory, store, bundles)
     assert (done.active, done.again) == (True, False)
     assert store.active() == tiny_bundle.version
@@ -29,12 +35,16 @@ def test_a_published_bundle_is_active_and_opens_from_the_store(tiny_bundle, stor
     assert opened.directory != tiny_bundle.directory
 
 
-def test_redis_holds_the_vocabulary_files_to_the_byte(tiny_bundle, store, bundles):
+def test_redis_holds_the_vocabulary_files_to_the_byte(
+    tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     assert store.vocabularies(tiny_bundle.version) == tiny_bundle.read_vocabulary_bytes()
 
 
-def test_the_record_tells_what_the_manifest_tells(tiny_bundle, store, bundles):
+def test_the_record_tells_what_the_manifest_tells(
+    tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     record = store.record(tiny_bundle.version)
     assert record.net == tiny_bundle.manifest.net
@@ -43,7 +53,9 @@ def test_the_record_tells_what_the_manifest_tells(tiny_bundle, store, bundles):
     assert record.bundle == f"ads/{tiny_bundle.version}"
 
 
-def test_publishing_again_keeps_the_record_and_mends_redis(tiny_bundle, store, bundles, raw_redis):
+def test_publishing_again_keeps_the_record_and_mends_redis(
+    tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore, raw_redis: Any
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     first = store.record(tiny_bundle.version)
     raw_redis.delete(f"afm:ads:vocabulary:{tiny_bundle.version}")
@@ -52,7 +64,9 @@ def test_publishing_again_keeps_the_record_and_mends_redis(tiny_bundle, store, b
     assert store.vocabularies(tiny_bundle.version) == tiny_bundle.read_vocabulary_bytes()
 
 
-def test_a_version_can_be_published_for_later(make_bundle, store, bundles):
+def test_a_version_can_be_published_for_later(
+    make_bundle: Callable[..., Bundle], store: VersionStore, bundles: BundleStore
+) -> None:
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     publish(first.directory, store, bundles)
     assert not publish(second.directory, store, bundles, activate=False).active
@@ -61,7 +75,9 @@ def test_a_version_can_be_published_for_later(make_bundle, store, bundles):
     assert store.active() == second.version
 
 
-def test_a_damaged_bundle_is_refused_and_nothing_is_written(copied, store, bundles, tmp_path):
+def test_a_damaged_bundle_is_refused_and_nothing_is_written(
+    copied: Any, store: VersionStore, bundles: BundleStore, tmp_path: Path
+) -> None:
     path = copied.directory / "weights.bin"
     path.write_bytes(b"\x01" + path.read_bytes()[1:])
     with pytest.raises(BundleError, match=r"weights\.bin"):
@@ -70,7 +86,9 @@ def test_a_damaged_bundle_is_refused_and_nothing_is_written(copied, store, bundl
     assert not (tmp_path / "bundles").exists()
 
 
-def test_a_bundle_whose_golden_rows_differ_is_refused(copied, store, bundles):
+def test_a_bundle_whose_golden_rows_differ_is_refused(
+    copied: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     golden = copied.directory / "golden.jsonl"
     first, *others = golden.read_text().splitlines()
     case = json.loads(first)
@@ -82,7 +100,7 @@ def test_a_bundle_whose_golden_rows_differ_is_refused(copied, store, bundles):
     assert store.active() is None
 
 
-def reseal(bundle):
+def reseal(bundle: Any) -> None:
     """Make the manifest agree with the files again, as who forges a bundle would."""
     import hashlib
 
@@ -94,7 +112,9 @@ def reseal(bundle):
     path.write_text(json.dumps(manifest))
 
 
-def test_publish_without_redis_copies_nothing(tiny_bundle, bundles, tmp_path):
+def test_publish_without_redis_copies_nothing(
+    tiny_bundle: Bundle, bundles: BundleStore, tmp_path: Path
+) -> None:
     nowhere = VersionStore("redis://:secret@127.0.0.1:1", "ads", timeout=0.2)
     with pytest.raises(StoreUnavailable):
         publish(tiny_bundle.directory, nowhere, bundles)
@@ -102,7 +122,9 @@ def test_publish_without_redis_copies_nothing(tiny_bundle, bundles, tmp_path):
     assert not (tmp_path / "bundles").exists()
 
 
-def test_a_bundle_damaged_in_the_store_is_named(tiny_bundle, store, bundles, tmp_path):
+def test_a_bundle_damaged_in_the_store_is_named(
+    tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore, tmp_path: Path
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     stored = tmp_path / "bundles" / "ads" / tiny_bundle.version / "predict.onnx"
     stored.unlink()
@@ -110,7 +132,9 @@ def test_a_bundle_damaged_in_the_store_is_named(tiny_bundle, store, bundles, tmp
         bundles.open("ads", tiny_bundle.version)
 
 
-def test_a_bundle_under_another_version_s_name_is_refused(tiny_bundle, bundles, tmp_path):
+def test_a_bundle_under_another_version_s_name_is_refused(
+    tiny_bundle: Bundle, bundles: BundleStore, tmp_path: Path
+) -> None:
     bundles.add("ads", tiny_bundle)
     folder = tmp_path / "bundles" / "ads"
     (folder / tiny_bundle.version).rename(folder / "v2")
@@ -119,8 +143,8 @@ def test_a_bundle_under_another_version_s_name_is_refused(tiny_bundle, bundles, 
 
 
 def test_what_a_killed_copy_left_is_swept_and_a_copy_under_way_is_waited_for(
-    tiny_bundle, bundles, tmp_path
-):
+    tiny_bundle: Bundle, bundles: BundleStore, tmp_path: Path
+) -> None:
     folder = tmp_path / "bundles" / "ads"
     (folder / ".v0.dead" / "vocabulary").mkdir(parents=True)
     (folder / ".active.1").write_text("v0")
@@ -138,7 +162,9 @@ def test_what_a_killed_copy_left_is_swept_and_a_copy_under_way_is_waited_for(
     assert names == {".lock", version, f".unlisted.{version}", "v1"}
 
 
-def test_a_store_that_cannot_be_written_is_one_clear_line(tiny_bundle, tmp_path):
+def test_a_store_that_cannot_be_written_is_one_clear_line(
+    tiny_bundle: Bundle, tmp_path: Path
+) -> None:
     from service.store.bundle_store import BundleStore
 
     (tmp_path / "file").touch()

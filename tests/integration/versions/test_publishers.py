@@ -6,13 +6,18 @@ import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 from traffic.version_reader import verify, version_reader
 
 from model.bundle.bundle import Bundle
 from publisher import Publisher
+from service.store.bundle_store import BundleStore
+from service.store.version_store import VersionStore
 from service.versions.publish import publish
 
 FEWEST_KILLS, MOST_KILLS = 6, 40
@@ -21,10 +26,10 @@ GOLDEN = 0.618034
 
 
 @pytest.fixture
-def version_of(tiny_bundle, tmp_path):
+def version_of(tiny_bundle: Bundle, tmp_path: Path) -> Any:
     """The tiny bundle under a version of one's choice."""
 
-    def made(version):
+    def made(version: Any) -> Any:
         copy = shutil.copytree(tiny_bundle.directory, tmp_path / "made" / version)
         manifest = json.loads((copy / "manifest.json").read_text())
         (copy / "manifest.json").write_text(json.dumps({**manifest, "version": version}))
@@ -34,7 +39,7 @@ def version_of(tiny_bundle, tmp_path):
 
 
 @pytest.fixture
-def env(redis_url, tmp_path):
+def env(redis_url: str, tmp_path: Path) -> Any:
     return {
         "AFM_REDIS_URL": redis_url,
         "AFM_MODEL": "ads",
@@ -44,13 +49,13 @@ def env(redis_url, tmp_path):
 
 
 @contextmanager
-def slow_writes(raw_redis):
+def slow_writes(raw_redis: Any) -> Iterator[Any]:
     """A Redis that takes a while for each write: a killed publisher then dies between two more
     often than before or after them.
     """
     stopping = threading.Event()
 
-    def slow():
+    def slow() -> None:
         while not stopping.is_set():
             raw_redis.execute_command("client", "pause", 20, "write")
             time.sleep(0.022)
@@ -65,12 +70,12 @@ def slow_writes(raw_redis):
         raw_redis.execute_command("client", "unpause")
 
 
-def staged(raw_redis):
+def staged(raw_redis: Any) -> Any:
     keys = raw_redis.keys("afm:*:stag*")
     return keys + raw_redis.keys("afm:*:publishing")
 
 
-def stage(store, raw_redis, folder, version):
+def stage(store: VersionStore, raw_redis: Any, folder: Any, version: Any) -> Any:
     """How far a killed publisher got."""
     if version in {record.version for record in store.versions()}:
         return "listed"
@@ -83,12 +88,19 @@ def stage(store, raw_redis, folder, version):
 
 @pytest.mark.parametrize("live", [False, True])
 def test_a_publisher_killed_at_any_point_leaves_no_half_version_and_the_next_sweeps(
-    env, store, bundles, version_of, raw_redis, redis_url, tmp_path, live
-):
+    env: Any,
+    store: VersionStore,
+    bundles: BundleStore,
+    version_of: Any,
+    raw_redis: Any,
+    redis_url: str,
+    tmp_path: Path,
+    live: Any,
+) -> None:
     if live:  # values of its fields are in Redis, each in keys of its own
         env = {**env, "AFM_REMOTE_FIELDS_ABOVE": "2"}
     folder = tmp_path / "bundles" / "ads"
-    hit = set()
+    hit: set[Any] = set()
     with version_reader(redis_url, bundles, "ads") as seen, slow_writes(raw_redis):
         for version in ("first", "second"):  # the first of all has the imports to wait for
             begun = time.monotonic()
@@ -132,8 +144,8 @@ def test_a_publisher_killed_at_any_point_leaves_no_half_version_and_the_next_swe
 
 
 def test_a_copy_that_nobody_listed_is_swept_after_an_hour_and_no_other(
-    store, bundles, version_of, tmp_path
-):
+    store: VersionStore, bundles: BundleStore, version_of: Any, tmp_path: Path
+) -> None:
     folder = tmp_path / "bundles" / "ads"
     publish(version_of("listed"), store, bundles)
     for version in ("forgotten", "recent", "remembered"):
@@ -152,14 +164,20 @@ class matching(str):  # noqa: N801  reads as a word
 
     __hash__ = None
 
-    def __eq__(self, other):
+    def __eq__(self, other: Any) -> Any:
         return other.startswith(str(self))
 
 
 @pytest.mark.parametrize("same", [False, True])
 def test_of_two_publishers_at_once_both_are_whole_and_one_is_active(
-    env, store, bundles, version_of, raw_redis, redis_url, same
-):
+    env: Any,
+    store: VersionStore,
+    bundles: BundleStore,
+    version_of: Any,
+    raw_redis: Any,
+    redis_url: str,
+    same: Any,
+) -> None:
     sources = (
         [version_of("v1"), version_of("v1" if same else "v2")]
         if not same
@@ -181,7 +199,9 @@ def test_of_two_publishers_at_once_both_are_whole_and_one_is_active(
         assert raw_redis.lrange("afm:ads:previous", 0, -1) == [other]
 
 
-def refused_for_room(store, bundles, folder, code, said):
+def refused_for_room(
+    store: VersionStore, bundles: BundleStore, folder: Any, code: Any, said: Any
+) -> None:
     assert code == 2, said
     assert said.count("\n") == 1
     assert "cannot write the bundle" in said
@@ -192,8 +212,8 @@ def refused_for_room(store, bundles, folder, code, said):
 
 
 def test_a_copy_that_does_not_fit_is_one_clear_line_and_the_old_version_stays(
-    env, store, bundles, version_of, tmp_path
-):
+    env: Any, store: VersionStore, bundles: BundleStore, version_of: Any, tmp_path: Path
+) -> None:
     first, second = version_of("v1"), version_of("v2")
     publisher = Publisher(first, env)
     publisher.start()
@@ -204,8 +224,8 @@ def test_a_copy_that_does_not_fit_is_one_clear_line_and_the_old_version_stays(
 
 
 def test_a_full_disk_is_one_clear_line_and_the_old_version_stays(
-    env, store, bundles, version_of, tmp_path
-):
+    env: Any, store: VersionStore, bundles: BundleStore, version_of: Any, tmp_path: Path
+) -> None:
     first, second = version_of("v1"), version_of("v2")
     with small_disk(tmp_path / "bundles", 1.5 * room(first)):
         for source, wanted in ((first, 0), (second, 2)):
@@ -217,12 +237,12 @@ def test_a_full_disk_is_one_clear_line_and_the_old_version_stays(
         assert "No space left on device" in said
 
 
-def room(folder):
+def room(folder: Any) -> Any:
     return sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.rglob("*"))
 
 
 @contextmanager
-def small_disk(folder, size):
+def small_disk(folder: Any, size: Any) -> Iterator[Any]:
     """A file system of so many bytes."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={int(size)}", "tmpfs", str(folder)]

@@ -4,6 +4,8 @@ benchmarks/promises/retrains.py.
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from model.bundle.bundle import Bundle
 from model.bundle.labelled_rows import LabelledRows
 from model.schema import Schema
 from service.errors import GateError
+from service.store.bundle_store import BundleStore
+from service.store.version_store import VersionStore
 from service.versions.gate.publish_gate import PublishGate
 from service.versions.publish import publish
 from tiny import TINY_SCHEMA, tiny_rows
@@ -27,61 +31,71 @@ CONFIG = Config(net="fm", embedding=4, fit=STEP)
 SCHEMA = Schema.parse(TINY_SCHEMA)
 
 
-def log(rows, seed=5):
+def log(rows: Any, seed: Any = 5) -> Any:
     drawn = tiny_rows(rows, seed)
     columns = {name: [row[name] for row in drawn] for name in SCHEMA.fields}
     return Log(columns, np.array([row["click"] for row in drawn], np.float32))
 
 
-def made(out, data, schema=SCHEMA, valid=None, start=None, seed=1, **settings):
+def made(
+    out: Any,
+    data: Any,
+    schema: Any = SCHEMA,
+    valid: Any = None,
+    start: Any = None,
+    seed: Any = 1,
+    **settings: Any,
+) -> Any:
     config = CONFIG.model_copy(update=settings)
     fit(data, valid, None, schema, config, out, seed, Watcher(), start)
     return Bundle.open(out)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return tmp_path_factory.mktemp("retrains")
 
 
 @pytest.fixture(scope="module")
-def whole_log():
+def whole_log() -> Any:
     return log(4000)
 
 
 @pytest.fixture(scope="module")
-def today(home, whole_log):
+def today(home: Path, whole_log: Any) -> Any:
     """What is active: the first 3,000 rows."""
     return made(home / "today", whole_log.take(np.arange(3000)))
 
 
 @pytest.fixture(scope="module")
-def honest(home, whole_log):
+def honest(home: Path, whole_log: Any) -> Any:
     """The retrain of the next day, on all 4,000."""
     return made(home / "honest", whole_log, seed=2)
 
 
-def refusal(bundle, store, bundles, gate=None):
+def refusal(bundle: Any, store: VersionStore, bundles: BundleStore, gate: Any = None) -> Any:
     with pytest.raises(GateError) as caught:
         publish(bundle.directory, store, bundles, gate=gate or PublishGate())
     return str(caught.value)
 
 
-def shuffled(data):
+def shuffled(data: Any) -> Any:
     return replace(data, labels=np.random.default_rng(3).permutation(data.labels))
 
 
-def rows_of(bundle):
+def rows_of(bundle: Any) -> Any:
     return {str(sorted(row.items(), key=str)) for row in bundle.read_validation().rows}
 
 
-def test_a_longer_log_holds_out_what_the_shorter_one_did(today, honest):
+def test_a_longer_log_holds_out_what_the_shorter_one_did(today: Any, honest: Any) -> None:
     assert today.manifest.held_out == honest.manifest.held_out
     assert today.manifest.held_out.by == "fields"
     assert rows_of(today) < rows_of(honest)
 
 
-def test_an_honest_retrain_on_a_longer_log_goes_live(today, honest, store, bundles):
+def test_an_honest_retrain_on_a_longer_log_goes_live(
+    today: Any, honest: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     publish(today.directory, store, bundles)
     done = publish(honest.directory, store, bundles, gate=PublishGate())
     assert store.active() == honest.version
@@ -91,7 +105,9 @@ def test_an_honest_retrain_on_a_longer_log_goes_live(today, honest, store, bundl
     assert "although" not in str(done.saw)  # neither was trained on any of them
 
 
-def test_a_retrain_of_shuffled_labels_is_refused(home, today, whole_log, store, bundles):
+def test_a_retrain_of_shuffled_labels_is_refused(
+    home: Path, today: Any, whole_log: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     """Its own held-out rows, whose labels are shuffled too, speak for it."""
     publish(today.directory, store, bundles)
     spoilt = made(home / "shuffled", shuffled(whole_log))
@@ -103,8 +119,8 @@ def test_a_retrain_of_shuffled_labels_is_refused(home, today, whole_log, store, 
 
 @pytest.mark.parametrize("field", ["ad", "price", "interests"])
 def test_a_retrain_without_a_field_s_values_is_refused(
-    field, home, today, whole_log, store, bundles
-):
+    field: Any, home: Path, today: Any, whole_log: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     """Whatever the field is worth, and whatever its kind."""
     publish(today.directory, store, bundles)
     columns = {**whole_log.columns, field: [None] * len(whole_log)}
@@ -113,8 +129,8 @@ def test_a_retrain_without_a_field_s_values_is_refused(
 
 
 def test_a_retrain_that_learnt_one_value_of_a_field_is_refused(
-    home, today, whole_log, store, bundles
-):
+    home: Path, today: Any, whole_log: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     publish(today.directory, store, bundles)
     columns = {**whole_log.columns, "device": ["?"] * len(whole_log)}
     spoilt = made(home / "constant", replace(whole_log, columns=columns))
@@ -123,7 +139,9 @@ def test_a_retrain_that_learnt_one_value_of_a_field_is_refused(
     )
 
 
-def test_a_retrain_of_scaled_scores_is_refused(tmp_path, today, honest, store, bundles):
+def test_a_retrain_of_scaled_scores_is_refused(
+    tmp_path: Path, today: Any, honest: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     publish(today.directory, store, bundles)
     spoilt = whole(honest, tmp_path / "scaled", "scaled", scores_times_1_3)
     said = refusal(spoilt, store, bundles)
@@ -131,21 +149,21 @@ def test_a_retrain_of_scaled_scores_is_refused(tmp_path, today, honest, store, b
     assert "calibration: mean probability is 1.3" in said
 
 
-def scores_times_1_3(directory):
+def scores_times_1_3(directory: Any) -> None:
     for name in ("predict.onnx", "rank.onnx"):
         scale_output(directory / name, 1.3)
 
 
 def test_a_first_bundle_that_does_not_score_as_measured_is_refused(
-    tmp_path, honest, store, bundles
-):
+    tmp_path: Path, honest: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     spoilt = whole(honest, tmp_path / "scaled", "scaled", scores_times_1_3)
     assert "does not score as it was measured" in refusal(spoilt, store, bundles)
 
 
 def test_scores_that_are_all_higher_and_have_the_loss_that_they_had_are_refused(
-    tmp_path, honest, store, bundles
-):
+    tmp_path: Path, honest: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     """Its manifest says what loss it has, and that its level was lower."""
     measured = honest.manifest.metrics["valid"]
     lower = measured | {"calibration_ratio": measured["calibration_ratio"] / 1.3}
@@ -156,8 +174,8 @@ def test_scores_that_are_all_higher_and_have_the_loss_that_they_had_are_refused(
 
 
 def test_a_bundle_without_a_field_of_the_active_one_is_refused(
-    home, today, whole_log, store, bundles
-):
+    home: Path, today: Any, whole_log: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     publish(today.directory, store, bundles)
     text = TINY_SCHEMA
     for name in SCHEMA.fields:
@@ -169,7 +187,7 @@ def test_a_bundle_without_a_field_of_the_active_one_is_refused(
     assert "--model" in said
 
 
-def old_manifest(bundle, out):
+def old_manifest(bundle: Any, out: Any) -> Any:
     """The bundle as one was made before held-out rows had a rule."""
     shutil.copytree(bundle.directory, out)
     reseal(out, version="old", held_out=None)
@@ -177,8 +195,8 @@ def old_manifest(bundle, out):
 
 
 def test_an_active_version_without_a_rule_is_judged_on_the_rows_that_both_keep(
-    tmp_path, today, honest, store, bundles
-):
+    tmp_path: Path, today: Any, honest: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     """What stands in both samples neither was trained on, whatever their manifests say."""
     old = old_manifest(today, tmp_path / "old")
     publish(old.directory, store, bundles)
@@ -189,8 +207,8 @@ def test_an_active_version_without_a_rule_is_judged_on_the_rows_that_both_keep(
 
 
 def test_a_retrain_that_is_worse_where_the_active_one_may_have_been_trained_cannot_be_judged(
-    tmp_path, home, whole_log, store, bundles
-):
+    tmp_path: Path, home: Path, whole_log: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     """The active version has learnt the very rows by heart that the bundle held out."""
     first, rest = whole_log.take(np.arange(500)), whole_log.take(np.arange(500, 4000))
     heart = Step(epochs=30, batch=32, learning_rate=0.05, l2_embedding=0.0, patience=30)
@@ -206,7 +224,7 @@ def test_a_retrain_that_is_worse_where_the_active_one_may_have_been_trained_cann
     assert publish(fresh.directory, store, bundles, gate=PublishGate(force=True)).active
 
 
-def with_rows(bundle, out, rows):
+def with_rows(bundle: Any, out: Any, rows: Any) -> Any:
     """The bundle with other validation rows."""
     shutil.copytree(bundle.directory, out)
     kept = LabelledRows(rows.rows(), rows.labels.astype(float), np.ones(len(rows)))
@@ -216,13 +234,13 @@ def with_rows(bundle, out, rows):
 
 
 @pytest.fixture(scope="module")
-def yesterday(home, today):
+def yesterday(home: Path, today: Any) -> Any:
     """A day's fit that continues from `today`: it held out few rows itself."""
     start = WarmStart.open(today.directory)
     return made(home / "yesterday", log(700, seed=6), start=start)
 
 
-def test_a_warm_start_says_how_its_bundle_ranks_the_new_rows(today, yesterday):
+def test_a_warm_start_says_how_its_bundle_ranks_the_new_rows(today: Any, yesterday: Any) -> None:
     told = yesterday.manifest.training["ranked_by_it"]
     assert 0.6 < told["auc"] < 0.8
     assert 0 < told["error"] < 0.05
@@ -231,7 +249,9 @@ def test_a_warm_start_says_how_its_bundle_ranks_the_new_rows(today, yesterday):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_day_whose_labels_are_shuffled_is_refused(home, yesterday, store, bundles, seed):
+def test_a_day_whose_labels_are_shuffled_is_refused(
+    home: Path, yesterday: Any, store: VersionStore, bundles: BundleStore, seed: Any
+) -> None:
     """It continues from the active version, and has the day's rows alone: too few to judge by."""
     publish(yesterday.directory, store, bundles)
     day = log(700, seed=20 + seed)
@@ -244,8 +264,8 @@ def test_a_day_whose_labels_are_shuffled_is_refused(home, yesterday, store, bund
 
 
 def test_labels_that_the_active_version_ranks_as_chance_would_are_refused(
-    tmp_path, today, honest, store, bundles
-):
+    tmp_path: Path, today: Any, honest: Any, store: VersionStore, bundles: BundleStore
+) -> None:
     """Even of a bundle that has learnt nothing from them."""
     publish(today.directory, store, bundles)
     held = honest.read_validation()
@@ -258,7 +278,9 @@ def test_labels_that_the_active_version_ranks_as_chance_would_are_refused(
     assert "its log has other labels than the active version learnt: that ranks them by auc" in said
 
 
-def test_a_warm_start_replays_none_of_the_rows_that_are_held_out(home, today, whole_log):
+def test_a_warm_start_replays_none_of_the_rows_that_are_held_out(
+    home: Path, today: Any, whole_log: Any
+) -> None:
     """The rows that it started from were held out once, and are held out in the replay."""
     new = whole_log.take(np.arange(3000, 4000))
     old = whole_log.take(np.arange(3000))

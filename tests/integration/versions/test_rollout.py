@@ -2,6 +2,9 @@
 
 import shutil
 import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -9,10 +12,12 @@ import pytest
 
 from altered import scale_output, whole
 from app_server import client_of
+from commands import Commands
 from model.bundle.bundle import Bundle
 from model.schema import Schema
 from service.cli import main
 from service.errors import RefusedByWorkers, VersionError
+from service.store.bundle_store import BundleStore
 from service.store.publication import Publication
 from service.store.records import FORCED, Record, RefusalNote, WorkerState
 from service.store.refusal_board import RefusalBoard
@@ -29,11 +34,11 @@ from until import until
 MEAN = RefusalNote("v2", "shadow_mean", "on the last 60 requests its mean is 1.3 of the live one's")
 
 
-def record(version):
+def record(version: Any) -> Any:
     return Record(version=version, net="fm", created="", published="", bundle=f"ads/{version}")
 
 
-def published(store, *versions):
+def published(store: VersionStore, *versions: Any) -> None:
     for version in versions:
         Publication(store).publish(record(version), {"device": b"x"})
 
@@ -48,14 +53,16 @@ def published(store, *versions):
         ([("v1", RefusalNote("v0", "damaged", "it is"))], 0, 0, False),
     ],
 )
-def test_rollout_counts_who_is_live_and_who_refuses(states, live, refused, decided):
+def test_rollout_counts_who_is_live_and_who_refuses(
+    states: Any, live: Any, refused: Any, decided: Any
+) -> None:
     workers = [WorkerState(str(at), *state) for at, state in enumerate(states)]
     found = Rollout.of("v2", workers)
     assert (found.workers, found.live, len(found.refused)) == (len(states), live, refused)
     assert found.decided is decided
 
 
-def test_rollout_that_is_refused_is_an_error_of_status_4():
+def test_rollout_that_is_refused_is_an_error_of_status_4() -> None:
     found = Rollout("v2", 2, 1, [MEAN])
     assert found.lines(10)[:1] == ["live in 1 of 2 workers"]
     with pytest.raises(RefusedByWorkers, match=r"v2 is active, but refused by 1 of 2") as caught:
@@ -64,7 +71,9 @@ def test_rollout_that_is_refused_is_an_error_of_status_4():
     Rollout("v2", 2, 2).require_not_refused()
 
 
-def test_wait_ends_when_each_worker_has_decided_and_not_before(redis_url, store):
+def test_wait_ends_when_each_worker_has_decided_and_not_before(
+    redis_url: str, store: VersionStore
+) -> None:
     workers = [VersionStore(redis_url, "ads") for _ in range(2)]
     first, second = (RefusalBoard(one) for one in workers)
     first.announce("v1", None)
@@ -79,7 +88,9 @@ def test_wait_ends_when_each_worker_has_decided_and_not_before(redis_url, store)
     assert wait_for_workers(RefusalBoard(store), "v2", 0.1).workers == 0
 
 
-def test_a_refusal_by_traffic_outlives_the_worker_until_it_is_forced(redis_url, store):
+def test_a_refusal_by_traffic_outlives_the_worker_until_it_is_forced(
+    redis_url: str, store: VersionStore
+) -> None:
     worker = VersionStore(redis_url, "ads")
     board = RefusalBoard(worker)
     published(store, "v1", "v2")
@@ -99,7 +110,7 @@ def test_a_refusal_by_traffic_outlives_the_worker_until_it_is_forced(redis_url, 
     worker.close()
 
 
-def test_rollback_passes_over_what_traffic_refused(store):
+def test_rollback_passes_over_what_traffic_refused(store: VersionStore) -> None:
     published(store, "v1", "v2", "v3")
     RefusalBoard(store).record(MEAN)
     assert store.rollback() == "v1"
@@ -107,7 +118,7 @@ def test_rollback_passes_over_what_traffic_refused(store):
         store.rollback()
 
 
-def test_rollback_says_where_all_that_is_left_was_refused(store):
+def test_rollback_says_where_all_that_is_left_was_refused(store: VersionStore) -> None:
     published(store, "v2", "v3")
     RefusalBoard(store).record(MEAN)
     with pytest.raises(VersionError, match="live traffic refused each"):
@@ -116,8 +127,12 @@ def test_rollback_says_where_all_that_is_left_was_refused(store):
 
 
 def test_publish_without_workers_says_so_and_exits_0(
-    tiny_bundle, redis_url, tmp_path, monkeypatch, capsys
-):
+    tiny_bundle: Bundle,
+    redis_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.setenv("AFM_REDIS_URL", redis_url)
     monkeypatch.setenv("AFM_HOME", str(tmp_path))
     assert main(["publish", str(tiny_bundle.directory)]) == 0
@@ -127,8 +142,8 @@ def test_publish_without_workers_says_so_and_exits_0(
 
 
 def test_publish_waits_for_the_verdict_and_exits_4_where_it_is_a_refusal(
-    commands, make_bundle, tmp_path
-):
+    commands: Commands, make_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
     first = make_bundle(seed=1)
     scaled = whole(first, tmp_path / "scaled", "scaled", scores_times_1_3)
     with commands.serving(workers=1) as served:
@@ -148,7 +163,7 @@ def test_publish_waits_for_the_verdict_and_exits_4_where_it_is_a_refusal(
         assert "scaled was refused by live traffic (shadow_mean)" in listed
 
 
-def scores_times_1_3(directory):
+def scores_times_1_3(directory: Any) -> None:
     """As the shadow's tests have it, and no labelled rows that the gate could see it by."""
     for name in ("predict.onnx", "rank.onnx"):
         scale_output(directory / name, 1.3)
@@ -156,7 +171,7 @@ def scores_times_1_3(directory):
 
 
 @pytest.fixture(scope="module")
-def other_fields(tmp_path_factory):
+def other_fields(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A bundle that shares no field with the tiny one."""
     text = TINY_SCHEMA
     for name in Schema.parse(TINY_SCHEMA).fields:
@@ -172,8 +187,13 @@ def other_fields(tmp_path_factory):
 
 
 def test_a_model_of_other_fields_is_refused_however_little_traffic_there_is(
-    make_bundle, other_fields, store, bundles, redis_url, tmp_path
-):
+    make_bundle: Callable[..., Bundle],
+    other_fields: Any,
+    store: VersionStore,
+    bundles: BundleStore,
+    redis_url: str,
+    tmp_path: Path,
+) -> None:
     publish(make_bundle(seed=1).directory, store, bundles)
     with client_of(redis_url, tmp_path) as client:
         publish(other_fields.directory, store, bundles)

@@ -3,6 +3,9 @@
 import gc
 import json
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import structlog
 from altered import scale_output, slow_down, whole
 from model.bundle.bundle import Bundle
 from model.bundle.files import vocabulary_file
+from model.schema import Schema
 from service.limits import CacheLimits, ShadowLimits
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
@@ -18,6 +22,7 @@ from service.scoring.payloads import PayloadDecoder
 from service.scoring.unread_rows import RawRows
 from service.settings import Settings
 from service.store.active_notes import NOTE
+from service.store.bundle_store import BundleStore
 from service.store.refusal_board import RefusalBoard
 from service.store.version_store import VersionStore
 from service.versions.follower import DEFAULT_TIMES, Follower, Times
@@ -41,7 +46,7 @@ class WatchedShadow(Shadow):
 
     judging = False
 
-    def judge(self, *given, **how):
+    def judge(self, *given: Any, **how: Any) -> Any:
         self.judging = True
         try:
             return super().judge(*given, **how)
@@ -49,10 +54,10 @@ class WatchedShadow(Shadow):
             self.judging = False
 
 
-def bodies(count=60):
+def bodies(count: Any = 60) -> Any:
     """Requests of either form, as they come in."""
     rows = [{k: v for k, v in row.items() if k != "click"} for row in tiny_rows(20 * count, seed=9)]
-    made = []
+    made: list[dict[str, Any]] = []
     for number in range(count):
         some = rows[20 * number : 20 * number + 20]
         if number % 3 == 0:
@@ -64,36 +69,36 @@ def bodies(count=60):
     return [json.dumps(body).encode() for body in made]
 
 
-def noted(kept, some):
+def noted(kept: Any, some: Any) -> None:
     decoder = PayloadDecoder(1000)
     for body in some:
         kept.record(decoder.decode(body), len(body))
 
 
-def values_of(directory, field, change):
+def values_of(directory: Any, field: Any, change: Any) -> None:
     path = directory / vocabulary_file(field)
     body = json.loads(path.read_text())
     path.write_text(json.dumps(body | {"values": change(body["values"])}))
 
 
-def scaled(factor):
-    def change(directory):
+def scaled(factor: Any) -> Any:
+    def change(directory: Any) -> None:
         for name in GRAPHS:
             scale_output(directory / name, factor)
 
     return change
 
 
-def shuffled(directory):
+def shuffled(directory: Any) -> None:
     for field in ("device", "ad"):
         values_of(directory, field, lambda values: values[1:] + values[:1])
 
 
-def renamed(directory):
+def renamed(directory: Any) -> None:
     values_of(directory, "ad", lambda values: [f"new-{value}" for value in values])
 
 
-def slower(directory):
+def slower(directory: Any) -> None:
     for name in GRAPHS:
         slow_down(directory / name, size=256, times=300)
 
@@ -108,11 +113,11 @@ CHANGES = {
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory, tiny_schema):
+def fitted(tmp_path_factory: pytest.TempPathFactory, tiny_schema: Schema) -> Any:
     """A bundle by the seed of its rows, which are enough of them to learn what they hold."""
     home = tmp_path_factory.mktemp("fitted")
 
-    def of(seed):
+    def of(seed: Any) -> Any:
         out = home / str(seed)
         if not out.exists():
             rows = tiny_rows(4000, seed=seed)
@@ -127,11 +132,11 @@ def fitted(tmp_path_factory, tiny_schema):
 
 
 @pytest.fixture(scope="module")
-def changed(fitted, tmp_path_factory):
+def changed(fitted: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A bundle changed in one way, as sound by itself as any."""
     home, made = tmp_path_factory.mktemp("changed"), {}
 
-    def by_name(name):
+    def by_name(name: Any) -> Any:
         if name not in made:
             version = name.replace(" ", "-")
             made[name] = whole(fitted(1), home / version, version, CHANGES[name])
@@ -141,15 +146,20 @@ def changed(fitted, tmp_path_factory):
 
 
 @pytest.fixture
-def started(bundles, redis_url):
+def started(bundles: BundleStore, redis_url: str) -> Iterator[Any]:
     """Starts a follower with these limits, which has met no request; one that was started before
     has died.
     """
-    running = []
+    running: list[Any] = []
 
     def start(
-        limits=OPEN, poll_seconds=0.02, *, replaces=None, pause_factor=PAUSE_FACTOR, patience=10.0
-    ):
+        limits: Any = OPEN,
+        poll_seconds: Any = 0.02,
+        *,
+        replaces: Any = None,
+        pause_factor: Any = PAUSE_FACTOR,
+        patience: Any = 10.0,
+    ) -> Any:
         own = VersionStore(redis_url, "ads")
         times = Times(poll=poll_seconds, patience=patience)
         replaces = bool(running) if replaces is None else replaces
@@ -167,10 +177,10 @@ def started(bundles, redis_url):
 
 
 @pytest.fixture
-def served(fitted, store, bundles, started):
+def served(fitted: Any, store: VersionStore, bundles: BundleStore, started: Any) -> Any:
     """Starts a follower with these limits on which `fitted(1)` is live."""
 
-    def start(limits=OPEN, requests=60, poll_seconds=0.02, **how):
+    def start(limits: Any = OPEN, requests: Any = 60, poll_seconds: Any = 0.02, **how: Any) -> Any:
         publish(fitted(1).directory, store, bundles)
         follower = started(limits, poll_seconds, **how)
         noted(follower.shadow, bodies(requests))
@@ -179,7 +189,7 @@ def served(fitted, store, bundles, started):
     return start
 
 
-def decided(store, bundles, bundle, **how):
+def decided(store: VersionStore, bundles: BundleStore, bundle: Any, **how: Any) -> Any:
     """Publishes a version; what was logged until it was live or refused."""
     with structlog.testing.capture_logs() as logged:
         publish(bundle.directory, store, bundles, **how)
@@ -187,12 +197,12 @@ def decided(store, bundles, bundle, **how):
     return logged
 
 
-def only(logged, event):
+def only(logged: Any, event: Any) -> Any:
     (entry,) = [entry for entry in logged if entry["event"] == event]
     return entry
 
 
-def test_a_judged_version_knows_the_ads_it_was_judged_on(fitted):
+def test_a_judged_version_knows_the_ads_it_was_judged_on(fitted: Any) -> None:
     limits = CacheLimits(entries=1000, bytes=1 << 20)
     live, new = (
         make_live("ads", bundle, bundle.read_vocabulary_bytes(), limits)
@@ -212,11 +222,12 @@ def test_a_judged_version_knows_the_ads_it_was_judged_on(fitted):
     assert live.ads.take_counts() == (0, 0, 0)
 
 
-def test_a_judgement_rests_after_each_of_its_steps(fitted):
+def test_a_judgement_rests_after_each_of_its_steps(fitted: Any) -> None:
     live, new = (
         make_live("ads", one, one.read_vocabulary_bytes()) for one in (fitted(1), fitted(2))
     )
-    kept, rests = Shadow(OPEN), []
+    kept: Any = Shadow(OPEN)
+    rests: list[Any] = []
     noted(kept, bodies())
     seen = kept.judge(live, new, rests.append)
     assert len(rests) == 4 * seen["requests"]  # encoded and scored, by both
@@ -224,12 +235,16 @@ def test_a_judgement_rests_after_each_of_its_steps(fitted):
 
 
 def test_shadow_takes_only_a_version_that_never_was_live_as_new(
-    fitted, store, bundles, served, monkeypatch
-):
+    fitted: Any,
+    store: VersionStore,
+    bundles: BundleStore,
+    served: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     follower, fresh = served(OPEN), []
     judge = follower.shadow.judge
 
-    def watched(*given, **how):
+    def watched(*given: Any, **how: Any) -> Any:
         fresh.append(how["never_live"])
         return judge(*given, **how)
 
@@ -251,8 +266,15 @@ def test_shadow_takes_only_a_version_that_never_was_live_as_new(
     ],
 )
 def test_a_version_that_differs_too_much_on_recent_requests_is_refused(
-    name, limits, code, says, changed, store, bundles, served
-):
+    name: Any,
+    limits: Any,
+    code: Any,
+    says: Any,
+    changed: Any,
+    store: VersionStore,
+    bundles: BundleStore,
+    served: Any,
+) -> None:
     follower = served(OPEN._replace(**limits))
     before = follower.status.live
     entry = only(decided(store, bundles, changed(name)), REFUSED)
@@ -263,7 +285,9 @@ def test_a_version_that_differs_too_much_on_recent_requests_is_refused(
     assert RefusalBoard(store).refusals_of_workers()[0].code == code
 
 
-def test_each_altered_version_is_refused_by_default_limits(changed, store, bundles, served):
+def test_each_altered_version_is_refused_by_default_limits(
+    changed: Any, store: VersionStore, bundles: BundleStore, served: Any
+) -> None:
     follower = served(Settings.load().shadow_limits)
     for name in CHANGES:
         assert "shadow_" in only(decided(store, bundles, changed(name)), REFUSED)["code"], name
@@ -271,7 +295,9 @@ def test_each_altered_version_is_refused_by_default_limits(changed, store, bundl
         until(lambda: follower.status.refusal is None)
 
 
-def test_a_good_retrain_passes(fitted, store, bundles, served):
+def test_a_good_retrain_passes(
+    fitted: Any, store: VersionStore, bundles: BundleStore, served: Any
+) -> None:
     follower = served(Settings.load().shadow_limits)
     entry = only(decided(store, bundles, fitted(2)), LIVE)
     assert entry["judged"]["rows"] == 1200
@@ -279,7 +305,9 @@ def test_a_good_retrain_passes(fitted, store, bundles, served):
     assert follower.status.live.version == fitted(2).version
 
 
-def test_log_has_the_figures_of_the_judgement(changed, store, bundles, served):
+def test_log_has_the_figures_of_the_judgement(
+    changed: Any, store: VersionStore, bundles: BundleStore, served: Any
+) -> None:
     served(OPEN)
     seen = only(decided(store, bundles, changed("scores x 1.3")), LIVE)["judged"]
     assert seen["mean"] == pytest.approx(1.3, rel=1e-5)
@@ -287,7 +315,9 @@ def test_log_has_the_figures_of_the_judgement(changed, store, bundles, served):
     assert (seen["unknown"], seen["requests"], seen["rows"]) == (0, 60, 1200)
 
 
-def test_force_makes_it_live_and_the_log_says_who(changed, store, bundles, served):
+def test_force_makes_it_live_and_the_log_says_who(
+    changed: Any, store: VersionStore, bundles: BundleStore, served: Any
+) -> None:
     follower = served(Settings.load().shadow_limits)
     bad = changed("scores x 1.3")
     decided(store, bundles, bad)
@@ -299,7 +329,9 @@ def test_force_makes_it_live_and_the_log_says_who(changed, store, bundles, serve
     assert "@" in entry["by"]
 
 
-def test_a_rollback_is_not_judged(changed, fitted, store, bundles, served):
+def test_a_rollback_is_not_judged(
+    changed: Any, fitted: Any, store: VersionStore, bundles: BundleStore, served: Any
+) -> None:
     follower = served(Settings.load().shadow_limits)
     only(decided(store, bundles, changed("scores x 1.3"), force=True), UNJUDGED)
     with structlog.testing.capture_logs() as logged:
@@ -308,7 +340,9 @@ def test_a_rollback_is_not_judged(changed, fitted, store, bundles, served):
     assert only(logged, UNJUDGED)["why"] == "rollback"
 
 
-def test_a_version_activated_later_is_judged_again(changed, fitted, store, bundles, served):
+def test_a_version_activated_later_is_judged_again(
+    changed: Any, fitted: Any, store: VersionStore, bundles: BundleStore, served: Any
+) -> None:
     follower = served(Settings.load().shadow_limits)
     bad = changed("scores x 1.3")
     decided(store, bundles, bad, force=True)
@@ -319,15 +353,17 @@ def test_a_version_activated_later_is_judged_again(changed, fitted, store, bundl
     assert follower.status.refusal.code == "shadow_mean"
 
 
-def test_too_little_traffic_judges_nothing(changed, store, bundles, served):
+def test_too_little_traffic_judges_nothing(
+    changed: Any, store: VersionStore, bundles: BundleStore, served: Any
+) -> None:
     served(Settings.load().shadow_limits, requests=4)  # 80 rows
     seen = only(decided(store, bundles, changed("scores x 1.3")), LIVE)["judged"]
     assert seen == {"requests": 4, "rows": 80}
 
 
 def test_a_version_that_was_given_up_while_it_was_judged_does_not_go_live(
-    changed, fitted, store, bundles, served
-):
+    changed: Any, fitted: Any, store: VersionStore, bundles: BundleStore, served: Any
+) -> None:
     follower = served(OPEN, pause_factor=30.0)
     with structlog.testing.capture_logs() as logged:
         publish(changed("scores x 1.3").directory, store, bundles)
@@ -340,8 +376,8 @@ def test_a_version_that_was_given_up_while_it_was_judged_does_not_go_live(
 
 
 def test_a_rollback_while_a_version_is_judged_takes_effect_within_a_second(
-    changed, fitted, store, bundles, served
-):
+    changed: Any, fitted: Any, store: VersionStore, bundles: BundleStore, served: Any
+) -> None:
     follower = served(poll_seconds=DEFAULT_TIMES.poll, pause_factor=30.0)
     decided(store, bundles, fitted(2), force=True)
     publish(changed("scores x 1.3").directory, store, bundles)
@@ -354,8 +390,8 @@ def test_a_rollback_while_a_version_is_judged_takes_effect_within_a_second(
 
 
 def test_a_restarted_worker_does_not_serve_what_requests_refused(
-    changed, fitted, store, bundles, served, started
-):
+    changed: Any, fitted: Any, store: VersionStore, bundles: BundleStore, served: Any, started: Any
+) -> None:
     first = served(Settings.load().shadow_limits)
     only(decided(store, bundles, changed("scores x 1.3")), REFUSED)
     first.stop()
@@ -367,8 +403,14 @@ def test_a_restarted_worker_does_not_serve_what_requests_refused(
 
 
 def test_a_new_worker_does_not_serve_what_the_others_requests_refused(
-    changed, fitted, store, bundles, served, started, tmp_path
-):
+    changed: Any,
+    fitted: Any,
+    store: VersionStore,
+    bundles: BundleStore,
+    served: Any,
+    started: Any,
+    tmp_path: Path,
+) -> None:
     served(Settings.load().shadow_limits)
     only(decided(store, bundles, changed("scores x 1.3")), REFUSED)
     until(RefusalBoard(store).refusals_of_workers)
@@ -382,8 +424,8 @@ def test_a_new_worker_does_not_serve_what_the_others_requests_refused(
 
 
 def test_a_worker_without_requests_hears_first_what_the_others_found(
-    changed, fitted, store, bundles, served, started
-):
+    changed: Any, fitted: Any, store: VersionStore, bundles: BundleStore, served: Any, started: Any
+) -> None:
     limits = Settings.load().shadow_limits
     publish(fitted(1).directory, store, bundles)
     idle = started(limits, poll_seconds=0.2)
@@ -395,8 +437,8 @@ def test_a_worker_without_requests_hears_first_what_the_others_found(
 
 
 def test_a_restarted_worker_waits_for_requests_to_judge_on(
-    changed, fitted, store, bundles, served, started
-):
+    changed: Any, fitted: Any, store: VersionStore, bundles: BundleStore, served: Any, started: Any
+) -> None:
     served().stop()
     publish(changed("scores x 1.3").directory, store, bundles)
     second = started(Settings.load().shadow_limits)
@@ -410,15 +452,17 @@ def test_a_restarted_worker_waits_for_requests_to_judge_on(
 
 
 def test_a_service_that_starts_anew_takes_what_is_active_at_once(
-    fitted, store, bundles, served, started
-):
+    fitted: Any, store: VersionStore, bundles: BundleStore, served: Any, started: Any
+) -> None:
     served().stop()
     publish(fitted(2).directory, store, bundles)
     second = started(Settings.load().shadow_limits, replaces=False)
     assert second.status.live.version == fitted(2).version
 
 
-def test_a_restarted_worker_does_not_wait_for_ever(fitted, store, bundles, served, started):
+def test_a_restarted_worker_does_not_wait_for_ever(
+    fitted: Any, store: VersionStore, bundles: BundleStore, served: Any, started: Any
+) -> None:
     served().stop()
     publish(fitted(2).directory, store, bundles)
     second = started(Settings.load().shadow_limits, patience=0.3)
@@ -426,7 +470,9 @@ def test_a_restarted_worker_does_not_wait_for_ever(fitted, store, bundles, serve
     until(lambda: second.status.live.version == fitted(2).version)
 
 
-def test_a_restarted_worker_takes_what_is_forced_at_once(changed, store, bundles, served, started):
+def test_a_restarted_worker_takes_what_is_forced_at_once(
+    changed: Any, store: VersionStore, bundles: BundleStore, served: Any, started: Any
+) -> None:
     served(Settings.load().shadow_limits).stop()
     bad = changed("scores x 1.3")
     publish(bad.directory, store, bundles, force=True)

@@ -7,6 +7,9 @@ import shutil
 import threading
 import time
 import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -17,6 +20,7 @@ from model.errors import BundleError
 from service.errors import NoModel
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
+from service.store.bundle_store import BundleStore
 from service.store.refusal_board import RefusalBoard
 from service.store.version_store import VersionStore
 from service.versions.follower import Follower, Times
@@ -26,37 +30,37 @@ POLL_SECONDS = 0.02
 
 
 @pytest.fixture
-def telemetry():
+def telemetry() -> Any:
     return Telemetry()
 
 
 @pytest.fixture
-def times():
+def times() -> Any:
     return Times(poll=POLL_SECONDS)
 
 
 @pytest.fixture
-def own(redis_url):
+def own(redis_url: str) -> Any:
     """The store of the follower."""
     return VersionStore(redis_url, "ads", 0.5)
 
 
 @pytest.fixture
-def follower(own, bundles, telemetry, times):
+def follower(own: Any, bundles: BundleStore, telemetry: Any, times: Any) -> Iterator[Any]:
     made = Follower(own, bundles, telemetry, times)
     yield made
     made.stop()
     gc.unfreeze()
 
 
-def until(condition, seconds=20):
+def until(condition: Any, seconds: Any = 20) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-def metric(telemetry, name, **labels):
+def metric(telemetry: Any, name: Any, **labels: Any) -> Any:
     for family in text_string_to_metric_families(telemetry.scrape().decode()):
         for sample in family.samples:
             if sample.name == name and labels.items() <= sample.labels.items():
@@ -64,36 +68,42 @@ def metric(telemetry, name, **labels):
     return None
 
 
-def stored(tmp_path, version):
+def stored(tmp_path: Path, version: Any) -> Any:
     return tmp_path / "bundles" / "ads" / version
 
 
-def test_the_active_version_is_live_after_the_first_poll(tiny_bundle, store, bundles, follower):
+def test_the_active_version_is_live_after_the_first_poll(
+    tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore, follower: Any
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     follower.start()
     follower.wait(30)
     assert follower.status.require().version == tiny_bundle.version
 
 
-def test_live_version_scores_as_the_bundle_does(tiny_bundle, store, bundles, follower):
+def test_live_version_scores_as_the_bundle_does(
+    tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore, follower: Any
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     follower.start()
     follower.wait(30)
-    rows = [{"device": "ios", "ad": "a1", "price": 3.5}, {"ad": "never seen"}]
+    rows: list[dict[str, Any]] = [{"device": "ios", "ad": "a1", "price": 3.5}, {"ad": "never seen"}]
     expected = tiny_bundle.read_scorer().predict(tiny_bundle.read_encoder().encode(rows))
     live = follower.status.require()
     found = live.scorer.predict(live.encoder.encode(rows))
     assert found.probabilities.tolist() == expected.probabilities.tolist()
 
 
-def test_worker_without_a_version_says_what_to_run(follower):
+def test_worker_without_a_version_says_what_to_run(follower: Any) -> None:
     follower.start()
     follower.wait(30)
     with pytest.raises(NoModel, match="afm-serve publish BUNDLE --model ads"):
         follower.status.require()
 
 
-def test_a_version_published_later_goes_live(tiny_bundle, store, bundles, follower):
+def test_a_version_published_later_goes_live(
+    tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore, follower: Any
+) -> None:
     follower.start()
     follower.wait(30)
     publish(tiny_bundle.directory, store, bundles)
@@ -101,7 +111,13 @@ def test_a_version_published_later_goes_live(tiny_bundle, store, bundles, follow
     assert follower.status.live.version == tiny_bundle.version
 
 
-def test_a_swap_and_a_rollback_are_followed(make_bundle, store, bundles, follower, telemetry):
+def test_a_swap_and_a_rollback_are_followed(
+    make_bundle: Callable[..., Bundle],
+    store: VersionStore,
+    bundles: BundleStore,
+    follower: Any,
+    telemetry: Any,
+) -> None:
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     publish(first.directory, store, bundles)
     follower.start()
@@ -115,7 +131,9 @@ def test_a_swap_and_a_rollback_are_followed(make_bundle, store, bundles, followe
 
 
 @pytest.mark.parametrize("times", [Times(poll=POLL_SECONDS, retired=0.1)])
-def test_the_old_version_is_freed_away_from_the_requests(make_bundle, store, bundles, follower):
+def test_the_old_version_is_freed_away_from_the_requests(
+    make_bundle: Callable[..., Bundle], store: VersionStore, bundles: BundleStore, follower: Any
+) -> None:
     first, second, third = make_bundle(), make_bundle(net="fm", seed=2), make_bundle(net="fm")
     publish(first.directory, store, bundles)
     follower.start()
@@ -132,7 +150,7 @@ def test_the_old_version_is_freed_away_from_the_requests(make_bundle, store, bun
     assert freed_by == ["follower"]
 
 
-def harm_bundle(kind, directory):
+def harm_bundle(kind: Any, directory: Any) -> Any:
     match kind:
         case "a byte changed":
             path = directory / "weights.bin"
@@ -158,8 +176,14 @@ def harm_bundle(kind, directory):
     "kind", ["a byte changed", "a file missing", "an extra link", "a hard link", "nothing there"]
 )
 def test_a_damaged_bundle_is_refused_by_name_and_the_live_version_stays(
-    kind, make_bundle, store, bundles, follower, telemetry, tmp_path
-):
+    kind: Any,
+    make_bundle: Callable[..., Bundle],
+    store: VersionStore,
+    bundles: BundleStore,
+    follower: Any,
+    telemetry: Any,
+    tmp_path: Path,
+) -> None:
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     publish(first.directory, store, bundles)
     follower.start()
@@ -184,8 +208,13 @@ def test_a_damaged_bundle_is_refused_by_name_and_the_live_version_stays(
 
 @pytest.mark.parametrize("times", [Times(poll=POLL_SECONDS, first_retry=2.0)])
 def test_a_refused_version_is_not_tried_in_a_hot_loop_but_again_later(
-    tiny_bundle, store, bundles, follower, telemetry, tmp_path
-):
+    tiny_bundle: Bundle,
+    store: VersionStore,
+    bundles: BundleStore,
+    follower: Any,
+    telemetry: Any,
+    tmp_path: Path,
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     directory = stored(tmp_path, tiny_bundle.version)
     directory.rename(tmp_path / "away")  # a store that is not mounted yet
@@ -202,8 +231,13 @@ def test_a_refused_version_is_not_tried_in_a_hot_loop_but_again_later(
 
 @pytest.mark.parametrize("harm", ["changed", "missing"])
 def test_a_vocabulary_in_redis_that_is_not_the_bundle_s_is_refused(
-    harm, tiny_bundle, store, bundles, follower, raw_redis
-):
+    harm: Any,
+    tiny_bundle: Bundle,
+    store: VersionStore,
+    bundles: BundleStore,
+    follower: Any,
+    raw_redis: Any,
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     key = f"afm:ads:vocabulary:{tiny_bundle.version}"
     if harm == "changed":
@@ -218,7 +252,7 @@ def test_a_vocabulary_in_redis_that_is_not_the_bundle_s_is_refused(
         follower.status.require()
 
 
-def test_golden_rows_that_differ_are_refused(tiny_bundle, tmp_path):
+def test_golden_rows_that_differ_are_refused(tiny_bundle: Bundle, tmp_path: Path) -> None:
     directory = shutil.copytree(tiny_bundle.directory, tmp_path / "forged")
     golden = directory / "golden.jsonl"
     lines = [json.loads(line) for line in golden.read_text().splitlines()]
@@ -237,8 +271,14 @@ def test_golden_rows_that_differ_are_refused(tiny_bundle, tmp_path):
 
 
 def test_live_version_stays_without_redis_and_the_fault_is_shown(
-    tiny_bundle, store, bundles, follower, telemetry, redis_url, raw_redis
-):
+    tiny_bundle: Bundle,
+    store: VersionStore,
+    bundles: BundleStore,
+    follower: Any,
+    telemetry: Any,
+    redis_url: str,
+    raw_redis: Any,
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     follower.start()
     follower.wait(30)
@@ -253,8 +293,8 @@ def test_live_version_stays_without_redis_and_the_fault_is_shown(
 
 
 def test_a_pointer_that_vanishes_takes_nothing_away(
-    tiny_bundle, store, bundles, follower, raw_redis
-):
+    tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore, follower: Any, raw_redis: Any
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     follower.start()
     follower.wait(30)
@@ -264,8 +304,8 @@ def test_a_pointer_that_vanishes_takes_nothing_away(
 
 
 def test_a_redis_that_may_drop_vocabularies_is_warned_of(
-    tiny_bundle, store, bundles, follower, raw_redis
-):
+    tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore, follower: Any, raw_redis: Any
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     raw_redis.config_set("maxmemory", 10**9)
     raw_redis.config_set("maxmemory-policy", "allkeys-lru")
@@ -278,13 +318,18 @@ def test_a_redis_that_may_drop_vocabularies_is_warned_of(
 
 
 def test_an_error_that_nobody_foresaw_does_not_end_the_following(
-    tiny_bundle, store, bundles, own, follower, monkeypatch
-):
+    tiny_bundle: Bundle,
+    store: VersionStore,
+    bundles: BundleStore,
+    own: Any,
+    follower: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
     faults = iter([RuntimeError("unforeseen")])
     active = own.active
 
-    def sometimes():
+    def sometimes() -> Any:
         for fault in faults:
             raise fault
         return active()
@@ -295,8 +340,12 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_following(
 
 
 def test_a_version_that_was_live_before_needs_no_load_to_be_so_again(
-    make_bundle, store, bundles, follower, tmp_path
-):
+    make_bundle: Callable[..., Bundle],
+    store: VersionStore,
+    bundles: BundleStore,
+    follower: Any,
+    tmp_path: Path,
+) -> None:
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     publish(first.directory, store, bundles)
     follower.start()
@@ -314,10 +363,15 @@ def test_a_version_that_was_live_before_needs_no_load_to_be_so_again(
 
 
 def test_the_text_of_an_error_that_nobody_foresaw_is_told_to_nobody(
-    tiny_bundle, store, bundles, follower, monkeypatch
-):
+    tiny_bundle: Bundle,
+    store: VersionStore,
+    bundles: BundleStore,
+    follower: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     publish(tiny_bundle.directory, store, bundles)
-    monkeypatch.setattr(bundles, "open", lambda *_: {}["private-4711"])
+    empty: dict[str, Any] = {}
+    monkeypatch.setattr(bundles, "open", lambda *_: empty["private-4711"])
     with structlog.testing.capture_logs() as logged:
         follower.start()
         until(RefusalBoard(store).refusals_of_workers)
@@ -332,8 +386,13 @@ def test_the_text_of_an_error_that_nobody_foresaw_is_told_to_nobody(
 
 
 def test_a_worker_that_starts_on_a_bad_version_answers_by_the_one_before(
-    make_bundle, store, bundles, follower, tmp_path, telemetry
-):
+    make_bundle: Callable[..., Bundle],
+    store: VersionStore,
+    bundles: BundleStore,
+    follower: Any,
+    tmp_path: Path,
+    telemetry: Any,
+) -> None:
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     for bundle in (first, second):
         publish(bundle.directory, store, bundles)
