@@ -149,6 +149,9 @@ class ClickClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             raise ValueError("requires y to be passed, but the target y is None")
         labels = column_or_1d(y, warn=True)
         check_consistent_length(frame, labels)
+        given = pl.Series(labels.tolist(), strict=False)
+        if given.null_count() or (given.dtype.is_float() and given.is_nan().any()):
+            raise ValueError("a label is missing")
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) > 2:

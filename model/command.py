@@ -73,7 +73,7 @@ def run_command(
 
 
 def _usage_fault(error: typer.TyperException) -> str:
-    fault = " ".join(error.format_message().split()).rstrip(".")
+    fault = " ".join(error.format_message().split()).rstrip(".").replace(": Value error, ", ": ")
     context = getattr(error, "ctx", None)
     return fault if context is None else f"{fault}; see {context.command_path} --help"
 

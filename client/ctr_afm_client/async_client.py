@@ -61,7 +61,7 @@ class AsyncClient:
             timeout=None,  # each call's deadline holds for all of it
             trust_env=False,  # no proxy between an ad server and its model
         )
-        self._attempts = Attempts(self._http, RetryBudget(retry_share))
+        self._attempts = Attempts(self._http, RetryBudget(retry_share), str(address))
         self._timeout_ms = timeout_ms
         self._fallback = fallback
 
@@ -188,6 +188,8 @@ class AsyncClient:
 
 
 def _rows(rows: Sequence[Row], context: Row | None) -> dict[str, Any]:
+    if isinstance(rows, Mapping | str):
+        raise TypeError(f"rows must be a list of dictionaries, not one {type(rows).__name__}")
     if context is None:
         return {"instances": list(rows)}
     return {"context": context, "candidates": list(rows)}

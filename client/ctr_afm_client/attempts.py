@@ -26,11 +26,12 @@ AGAIN = (429, 502, 503)
 
 class Attempts:
     """Sends the calls of one client. `sent` and `retries` count requests and those among them that
-    were not the first of their call.
+    were not the first of their call. `address` is what an error names.
     """
 
-    def __init__(self, http: httpx2.AsyncClient, budget: RetryBudget) -> None:
+    def __init__(self, http: httpx2.AsyncClient, budget: RetryBudget, address: str) -> None:
         self._http = http
+        self._address = address
         self._budget = budget
         self.sent = 0
         self.retries = 0
@@ -74,7 +75,8 @@ class Attempts:
         except TimeoutError:
             raise DeadlinePassed("there was no answer by the deadline") from None
         except httpx2.TransportError as error:
-            raise ConnectionFailed(f"{type(error).__name__}: {error}") from error
+            fault = f"{type(error).__name__}: {error}"
+            raise ConnectionFailed(f"{self._address}: {fault}") from error
         return _read(_reply(answer))
 
 

@@ -10,7 +10,9 @@ from service.settings import Settings
 
 
 def configure_logging(settings: Settings) -> None:
-    """Log one JSON object a line (or coloured lines for people) from here on, in this process."""
+    """Log one JSON object a line from here on, in this process, or lines for people, which have
+    colours on a terminal.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -21,7 +23,7 @@ def configure_logging(settings: Settings) -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer()
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -40,6 +40,7 @@ def read_csv(data: bytes, path: Path, separator: str) -> pl.DataFrame:
     try:
         frame = pl.read_csv(io.BytesIO(data), infer_schema=False, separator=separator)
     except pl.exceptions.ComputeError:
+        _check_utf8(data, path)
         _check_widths(data, path, separator, len(names))
         raise
     if frame.width != len(names):
@@ -72,6 +73,14 @@ def _header(data: bytes, path: Path, separator: str) -> list[str]:
         if name and count > 1:
             raise DataError(f"{path}: column {name!r} stands {count} times in the header")
     return names
+
+
+def _check_utf8(data: bytes, path: Path) -> None:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}: line {line}: not UTF-8: write the file as UTF-8") from error
 
 
 def _check_widths(

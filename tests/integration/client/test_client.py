@@ -119,8 +119,15 @@ def test_nobody_there_is_a_fault_of_the_connection() -> None:
         url = server.url
     with Client(url, **GIVEN) as client:
         assert client.is_ready() is False
-    with Client(url, timeout_ms=1000) as client, pytest.raises(ConnectionFailed):
+    with Client(url, timeout_ms=1000) as client, pytest.raises(ConnectionFailed, match=url):
         client.predict(ROWS)
+
+
+def test_one_row_in_place_of_a_list_is_refused_before_it_is_sent():
+    with Client("http://127.0.0.1:1") as client:
+        with pytest.raises(TypeError, match="rows must be a list of dictionaries, not one dict"):
+            client.predict(ROWS[0])
+        assert client.sent == 0
 
 
 def test_one_row_that_cannot_be_scored_gets_the_fallback_and_the_others_their_scores(

@@ -123,6 +123,9 @@ def test_classifier_says_what_it_cannot_use_in_a_value_error(schema_file: Any) -
         ClickClassifier(schema=schema_file).fit(X.drop("device"), Y)
     with pytest.raises(ValueError, match="Only binary classification"):
         ClickClassifier().fit(X, np.arange(600) % 3)
+    for labels in ([None, *Y[1:].tolist()], np.where(np.arange(600) == 7, np.nan, Y)):
+        with pytest.raises(ValueError, match="a label is missing"):
+            ClickClassifier().fit(X, labels)
 
 
 # why a check of scikit-learn cannot pass

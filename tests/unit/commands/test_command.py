@@ -1,7 +1,7 @@
 """One call of a command line: its exit status, and the one line that a mistake is answered with."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 import typer
@@ -15,9 +15,13 @@ def app() -> Any:
     app = command_line("Does things with nets.", "tool fit log.csv")
 
     @app.command(epilog=epilog("tool fit log.csv --epochs 3"))
-    def fit(log: Path, epochs: Annotated[int, typer.Option(min=1, max=9)] = 1) -> None:
+    def fit(
+        log: Path,
+        epochs: Annotated[int, typer.Option(min=1, max=9)] = 1,
+        net: Literal["fm", "afm"] = "fm",
+    ) -> None:
         """Fit a net."""
-        typer.echo(f"{log} {epochs}")
+        typer.echo(f"{log} {epochs} {net}")
 
     @app.command()
     def refuse() -> None:
@@ -32,7 +36,7 @@ def app() -> Any:
 
 def test_a_command_that_ends_well_returns_0(app: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(app, "tool", ["fit", "log.csv", "--epochs", "3"]) == 0
-    assert capsys.readouterr() == ("log.csv 3\n", "")
+    assert capsys.readouterr() == ("log.csv 3 fm\n", "")
 
 
 @pytest.mark.parametrize(
@@ -43,6 +47,7 @@ def test_a_command_that_ends_well_returns_0(app: Any, capsys: pytest.CaptureFixt
         (["fit", "x", "--epoch", "3"], "(Possible options: --epochs)"),
         (["fit", "x", "--epochs", "0"], "'--epochs': Input should be greater than or equal to 1"),
         (["fit", "x", "--epochs", "many"], "'--epochs': Input should be a valid integer"),
+        (["fit", "x", "--net", "amf"], "'--net': 'amf' is not one of 'fm', 'afm'; see"),
         (["fit"], "Missing argument 'log'; see tool fit --help"),
         ([], "Missing command; see tool --help"),
     ],

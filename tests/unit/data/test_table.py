@@ -87,7 +87,7 @@ def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
         ),
         ("log.jsonl", b'{"a": [[1]]}\n', "column 'a', row 1: .* list of lists"),
         ("log.jsonl", b'{"a": "\\ud800"}\n', "column 'a', row 1: half of a surrogate pair"),
-        ("log.csv", b"a,b\n1,\xff\xfe\n", "cannot read it"),
+        ("log.csv", b"a,b\n1,2\n1,caf\xe9\n", "line 3: not UTF-8: write the file as UTF-8"),
         ("log.xlsx", b"a,b\n1,2\n", r"unknown kind of file, expected \.csv"),
     ],
 )

@@ -56,3 +56,4 @@ def test_people_get_lines_that_are_not_json() -> None:
     first = logged(form="console").splitlines()[0]
     assert "version is live" in first
     assert not first.startswith("{")
+    assert "\x1b" not in first  # no colours where stderr is no terminal
