@@ -21,6 +21,7 @@ from service.errors import SettingsError
 from service.setting_groups import NAME
 
 RIGHTS = ("predict", "explain", "admin")
+NAME_HAS = "a name has letters, digits, '.', '_', '-'"
 KEYS = "keys"  # the name of the file where a folder is given
 WATCH_SECONDS = 0.5  # between two looks at the file
 
@@ -118,6 +119,8 @@ def make_key(path: Path, name: str, rights: list[str]) -> str:
         SettingsError: the file cannot be used, has this name, or name or rights are none.
     """
     path = key_file(path)
+    if not re.fullmatch(NAME, name):  # before a line is made of it, which a space would divide
+        raise SettingsError(f"NAME: {NAME_HAS}")
     key = f"afm_{secrets.token_urlsafe(32)}"
     line = f"{name} {hashlib.sha256(key.encode()).hexdigest()} {','.join(rights)}"
     _parse(line, "afm-serve key")
@@ -153,7 +156,7 @@ def _parse(text: str, source: str) -> tuple[ApiKey, ...]:
             raise SettingsError(f"{where}: not a name, a SHA-256 and rights")
         name, digest, rights = words
         if not re.fullmatch(NAME, name):
-            raise SettingsError(f"{where}: a name has letters, digits, '.', '_', '-'")
+            raise SettingsError(f"{where}: {NAME_HAS}")
         if not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise SettingsError(f"{where}: the second word is not a SHA-256 in hexadecimal")
         given = frozenset(rights.split(","))

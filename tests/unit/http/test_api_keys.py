@@ -170,3 +170,10 @@ def test_keys_are_not_current_where_their_file_was_replaced_out_of_sight(tmp_pat
         (tmp_path / "new").write_text("")
         (tmp_path / "new").replace(tmp_path / "keys")
         assert not keys.refresh()
+
+
+@pytest.mark.parametrize("name", ["two words", "a#b", ""])
+def test_a_name_that_a_line_cannot_hold_makes_no_key(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=r"^NAME: a name has letters"):
+        make_key(tmp_path / "keys", name, ["predict"])
+    assert not (tmp_path / "keys").exists()
