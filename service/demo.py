@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from service.errors import SettingsError
+from service.http.listening import bound
 from service.http.server import serve
 from service.settings import Settings
 from service.store.bundle_store import BundleStore
@@ -61,12 +62,14 @@ def demonstrate(port: str | None, *, browser: bool) -> None:
     """Serve the made-up model on this machine alone until a signal ends it, and open its page.
 
     Raises:
-        SettingsError: see `fitted`, and `serve`.
+        SettingsError: the port cannot be listened on; else see `fitted`, and `serve`.
     """
     for name in OF_A_SERVICE:  # nobody's own service is touched
         os.environ.pop(name, None)
     found = Settings.load(port=port)
     settings = Settings.load(port=port, model=EXAMPLE, host="127.0.0.1", home=found.home / "demo")
+    with bound(settings.host, settings.port):
+        pass  # before the model is fitted for a service that could not start
     bundle = fitted(settings.home)
     with EmbeddedRedis(settings.home) as redis:
         store = VersionStore(redis.url, settings.model)

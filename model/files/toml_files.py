@@ -47,8 +47,10 @@ def parse(kind: type[Model], text: str, source: str, error: type[AfmError]) -> M
 
 
 def first_fault(error: ValidationError) -> str:
-    """The first thing that is wrong, as `key: what (value ...)`."""
-    fault: Any = error.errors(include_url=False)[0]
+    """The first thing that is wrong, an unknown key before all, as `key: what (value ...)`."""
+    faults: list[Any] = error.errors(include_url=False)
+    # a key that is unknown is often the misspelt one of a key that seems to be missing
+    fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
     at = list(fault["loc"])
     if len(at) > 2 and at[0] == "fields":
         del at[

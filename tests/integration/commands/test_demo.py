@@ -12,7 +12,7 @@ import pytest
 
 import service.demo
 from model.bundle.bundle import Bundle
-from service.demo import fitted
+from service.demo import demonstrate, fitted
 from service.errors import SettingsError
 from until import until
 
@@ -61,6 +61,19 @@ def test_the_page_of_the_made_up_model_is_served_whatever_redis_is_named(
         process.terminate()
         process.wait(timeout=30)
         process.stdout.close()
+
+
+def test_a_port_in_use_is_named_before_a_model_is_fitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFM_HOME", str(tmp_path))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"127.0.0.1:{port}: Address already in use"):
+            demonstrate(str(port), browser=False)
+    assert not (tmp_path / "demo").exists()
 
 
 def test_its_model_is_drawn_and_fitted_once(

@@ -54,6 +54,7 @@ def test_a_good_file_is_read() -> None:
         ("street = ", "not TOML"),
         ('street = "Oak"\nstreet = "Ash"', "not TOML"),
         ("number = 2", "street: required and not there"),
+        ('steret = "Oak"', "steret: unknown key (value 'Oak')"),
         ('street = "Oak"\ncolour = "red"', "colour: unknown key (value 'red')"),
         ('street = "Oak"\nnumber = 0', "number: Input should be greater than or equal to 1"),
         ('street = "Oak"\nnumber = "x"', "(value 'x')"),
