@@ -92,7 +92,7 @@ def killed_after(
             return told
 
     with monkeypatch.context() as patched:
-        patched.setattr("training.fit.step.progress.watcher", Dying)
+        patched.setattr("training.tracking.tracked.watcher", Dying)
         with pytest.raises(Killed):
             main(arguments(home, "bundle", *more, net=net))
 
