@@ -13,15 +13,28 @@ from model.bundle.bundle import Bundle
     "look", [{}, {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}}]
 )
 def test_the_model_page_shows_what_the_api_says_and_axe_finds_no_fault(
-    look: dict[str, Any], watched: Callable[..., Any], tiny_service: Serving, tiny_bundle: Bundle
+    look: dict[str, Any],
+    watched: Callable[..., Any],
+    serving: Callable[..., Any],
+    tiny_bundle: Bundle,
+) -> None:
+    with serving(tiny_bundle) as service:  # of its own, since the shares are of all it was asked
+        _shows_what_the_api_says(service, tiny_bundle, watched, look)
+
+
+def _shows_what_the_api_says(
+    service: Serving,
+    tiny_bundle: Bundle,
+    watched: Callable[..., Any],
+    look: dict[str, Any],
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="make pages")
-    with tiny_service.client() as client:
+    with service.client() as client:
         for _ in range(3):
             row = {"device": "ios", "ad": "never seen"}
             assert client.post("/predict", json={"instances": [row]}).status_code == 200
         found = client.get("/model/facts").json()
-    opened = watched(f"{tiny_service.url}/model.html", **look)
+    opened = watched(f"{service.url}/model.html", **look)
     page = opened.page
     assert tiny_bundle.version in page.inner_text("#what")
     rows = page.locator("#fields tbody tr")
