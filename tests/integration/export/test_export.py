@@ -263,7 +263,7 @@ def test_negatives_kept_at_a_rate_are_corrected_to_the_true_odds() -> None:
     assert probability.tolist() == pytest.approx([1 / 41])
 
 
-@pytest.mark.parametrize("name", ["fm", "afm"])
+@pytest.mark.parametrize("name", ["lr", "fm", "afm"])
 def test_ids_beyond_what_float32_can_tell_apart_keep_their_rows(tmp_path: Path, name: Any) -> None:
     rows_of_table = 2**24 + 12
     net, scorer = exported(tmp_path, name, rows=rows_of_table, embedding=1)
