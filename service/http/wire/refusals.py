@@ -155,7 +155,5 @@ class Refusals:
         now = asyncio.get_running_loop().time()
         while self._held and self._due() <= now:
             self._last = now
-            caller, (came, route, refusal, _) = next(iter(self._held.items()))
-            del self._held[caller]
-            self._give(caller, route, refusal, now - came)
+            self.give_now(next(iter(self._held)))
         self._look_later()
