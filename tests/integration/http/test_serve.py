@@ -195,8 +195,8 @@ def test_keep_alive_requests_do_not_stall_with_two_workers(
                     answer += connection.recv(65536)
                 seconds.append(time.perf_counter() - started)
                 assert answer.startswith(b"HTTP/1.1 200")
-    # with the stall every one but the first takes over 40 ms; a busy machine delays a few
-    assert sorted(seconds)[25] < 0.02
+    # with the stall every one but the first takes over 40 ms; a busy machine delays some
+    assert sorted(seconds)[5] < 0.04
 
 
 def test_the_metrics_of_two_workers_are_summed_up_and_outlive_a_worker(

@@ -100,7 +100,7 @@ def test_late_values_count_as_unknown_and_the_answer_says_so(
 
 
 def test_while_redis_does_not_answer_requests_do_not_wait_for_it(redis: Any, asking: Any) -> None:
-    asking = Lookups(redis.url, 0.2, 30.0)
+    asking = Lookups(redis.url, 1.0, 30.0)
 
     async def waits() -> Any:
         took = []
@@ -113,8 +113,8 @@ def test_while_redis_does_not_answer_requests_do_not_wait_for_it(redis: Any, ask
 
     redis.proxy.set("black hole")
     took = asyncio.run(waits())
-    assert took[0] >= 0.2
-    assert sum(took[2:]) < 0.2
+    assert took[0] >= 1.0
+    assert sum(took[2:]) < 1.0  # not three times as long as the first
     redis.proxy.reset()
     asking.close()
 
