@@ -1,6 +1,7 @@
 """One field of the schema: its column of raw values to ids and values. A class for each kind."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,8 @@ class _Values(FieldEncoder):
         super().__init__(name, described, offset)
         self.unknown_id = offset + UNKNOWN
         self._ids = vocabulary.ids(offset)
+        # of a large field all values at once: see PackedIds
+        self._find: Callable[[Column], list[Any]] | None = getattr(self._ids, "find", None)
         self._words = {} if self._reading.as_text else vocabulary.words(offset)
 
     def _id_of(self, value: Any, position: int) -> int | None:
@@ -90,10 +93,10 @@ class _Values(FieldEncoder):
 
 class _Categorical(_Values):
     def fill(self, column: Column, ids: NDArray[np.int64], values: NDArray[np.float32]) -> int:
-        get = self._ids.get
+        get, find = self._ids.get, self._find
         try:
             # nearly every value is text in its canonical form: one look-up, no more
-            found: list[Any] = [get(value) for value in column]
+            found: list[Any] = [get(value) for value in column] if find is None else find(column)
         except TypeError:  # a list or an object is not hashable
             found = [None] * len(column)
         values[:, 0] = 1.0
@@ -137,9 +140,13 @@ class _Multivalue(_Values):
 
     def fill(self, column: Column, ids: NDArray[np.int64], values: NDArray[np.float32]) -> int:
         ids[:] = self.offset + ABSENT
+        cells = [self._reading.members(value) for value in column]
+        get = self._ids.get
+        if self._find is not None:
+            known = [part for parts in cells for part in parts if isinstance(part, str)]
+            get = dict(zip(known, self._find(known), strict=True)).get
         unseen = 0
-        for position, value in enumerate(column):
-            parts = self._reading.members(value)
+        for position, parts in enumerate(cells):
             if not parts:
                 ids[position, 0], values[position, 0] = self.missing_id, self.missing_value
             if len(parts) > self._most:
@@ -151,8 +158,9 @@ class _Multivalue(_Values):
                     )
                 del parts[self._most :]
             for slot, member in enumerate(parts):
-                known = self._ids.get(member) if isinstance(member, str) else None
-                row = self._id_of(member, position) if known is None else known
+                row = get(member) if isinstance(member, str) else None
+                if row is None:
+                    row = self._id_of(member, position)
                 assert row is not None  # noqa: S101  members are not null
                 unseen += row == self.unknown_id
                 ids[position, slot], values[position, slot] = row, 1.0

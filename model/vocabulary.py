@@ -16,6 +16,7 @@ import numpy as np
 from model.errors import BundleError
 from model.schema import CategoricalField, Field, MultivalueField, NumericField
 from model.values.ids import FIRST
+from model.values.packed_ids import PackedField, PackedIds
 from model.values.scales import Bins, Scaler
 from model.values.values import LETTERS, PLAIN, TRUTHS, Column, Reading, Scalar, truths
 
@@ -110,6 +111,36 @@ class Vocabulary:
                     counts[kept] += counts.pop(word)
 
 
+@dataclass(frozen=True)
+class PackedVocabulary(Vocabulary):
+    """The vocabulary of the field `name` of a packed file: its values are known by their keys."""
+
+    packed: PackedIds
+    name: str
+
+    @property
+    def size(self) -> int:
+        """See `Vocabulary`."""
+        return FIRST + self._field.values
+
+    def ids(self, offset: int) -> Ids:
+        """See `Vocabulary`."""
+        return self.packed.ids(self.name, offset + FIRST)
+
+    def words(self, offset: int) -> dict[str, int]:
+        """See `Vocabulary`."""
+        return {word: offset + FIRST + place for word, place in self._field.words.items()}
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the vocabulary file that it was made of."""
+        return self._field.sha256
+
+    @property
+    def _field(self) -> PackedField:
+        return self.packed.fields[self.name]
+
+
 def _typed(value: Scalar) -> tuple[type, Scalar]:
     # 1 == True == 1.0 for a dict, but they are different texts
     return value.__class__, value
@@ -174,7 +205,7 @@ def from_bytes(data: bytes, source: str) -> FieldVocabulary:
 
 
 def _checked_values(vocabulary: Vocabulary) -> Vocabulary:
-    if not all(isinstance(value, str) for value in vocabulary.values):
+    if not set(map(type, vocabulary.values)) <= {str}:
         raise ValueError("a value that is not text")
     if len(set(vocabulary.values)) != len(vocabulary.values):
         raise ValueError("a value that stands twice")

@@ -18,6 +18,7 @@ path that leads outside, no graph that reads any file but weights.bin. There is 
 """
 
 import json
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,10 @@ from model.manifest import Manifest
 from model.schema import Schema
 from model.scorer import Scorer
 from model.vocabulary import FieldVocabulary, from_bytes
+
+Vocabularies = Mapping[str, FieldVocabulary]
+NONE_KNOWN: Vocabularies = {}
+FLOATS_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -85,8 +90,11 @@ class Bundle:
         return cls.open(directory)
 
     @classmethod
-    def open_with_vocabularies(cls, directory: Path) -> "tuple[Bundle, dict[str, FieldVocabulary]]":
-        """Open a bundle as `open` does; with what each field learnt, which is verified as well.
+    def open_with_vocabularies(
+        cls, directory: Path, known: Vocabularies = NONE_KNOWN
+    ) -> "tuple[Bundle, dict[str, FieldVocabulary]]":
+        """Open a bundle as `open` does; with what each field learnt, which is verified as well,
+        but for those that are `known`.
 
         Raises:
             BundleError: what is wrong, and with which file.
@@ -105,9 +113,9 @@ class Bundle:
                 f"{directory / SCHEMA}: not the schema that the manifest names", "schema"
             )
         bundle = cls(directory, manifest, schema)
-        return bundle, bundle._checked_contents()
+        return bundle, bundle._checked_contents(known)
 
-    def _checked_contents(self) -> dict[str, FieldVocabulary]:
+    def _checked_contents(self, known: Vocabularies) -> dict[str, FieldVocabulary]:
         of_fields = {vocabulary_file(name): name for name in self.schema.fields}
         in_manifest = {name for name in self.manifest.files if name.startswith("vocabulary/")}
         for name in sorted(of_fields.keys() ^ in_manifest):
@@ -117,7 +125,7 @@ class Bundle:
                 f"{'a' if name in of_fields else 'no'} field of the schema",
                 "fields",
             )
-        vocabularies = self.read_vocabularies()
+        vocabularies = self.read_vocabularies(known)
         rows = sum(vocabulary.size for vocabulary in vocabularies.values())
         dimensions = self.manifest.dimensions
         if (rows, len(self.schema.slots)) != (dimensions.rows, dimensions.slots):
@@ -129,7 +137,9 @@ class Bundle:
         weights = self.directory / WEIGHTS
         if self.manifest.files[WEIGHTS].size % 4 or not self.manifest.files[WEIGHTS].size:
             raise BundleError(f"{weights}: not a file of float32", "weights")
-        if not np.isfinite(np.memmap(weights, dtype=np.float32, mode="r")).all():
+        numbers = np.memmap(weights, dtype=np.float32, mode="r")
+        starts = range(0, len(numbers), FLOATS_AT_ONCE)
+        if not all(np.isfinite(numbers[at : at + FLOATS_AT_ONCE]).all() for at in starts):
             raise BundleError(f"{weights}: a weight that is not finite", "weights")
         # in one order, so that every worker names the same one
         for name in sorted({PREDICT, ADS, RANK, EXPLAIN} & self.manifest.files.keys()):
@@ -138,23 +148,25 @@ class Bundle:
 
     # a bundle holds no contents of its files: each call of `read_` something reads them anew
 
-    def read_vocabulary_bytes(self) -> dict[str, bytes]:
-        """Each field's vocabulary file as it is."""
+    def read_vocabulary_bytes(self, without: Container[str] = ()) -> dict[str, bytes]:
+        """Each field's vocabulary file as it is, but for some fields."""
         return {
             name: (self.directory / vocabulary_file(name)).read_bytes()
             for name in self.schema.fields
+            if name not in without
         }
 
     def vocabulary_sha256(self, field: str) -> str:
         """What the digest of a field's vocabulary must be, wherever its bytes come from."""
         return self.manifest.files[vocabulary_file(field)].sha256
 
-    def read_vocabularies(self) -> dict[str, FieldVocabulary]:
-        """What each field learnt, in the order of the schema."""
-        return {
+    def read_vocabularies(self, known: Vocabularies = NONE_KNOWN) -> dict[str, FieldVocabulary]:
+        """What each field learnt, in the order of the schema; those `known` are not read."""
+        read = {
             name: from_bytes(data, str(self.directory / vocabulary_file(name)))
-            for name, data in self.read_vocabulary_bytes().items()
+            for name, data in self.read_vocabulary_bytes(known).items()
         }
+        return {name: known[name] if name in known else read[name] for name in self.schema.fields}
 
     def read_encoder(self) -> Encoder:
         """An encoder with the bundle's own vocabularies."""

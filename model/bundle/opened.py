@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from model.bundle.bundle import Bundle
+from model.bundle.bundle import NONE_KNOWN, Bundle, Vocabularies
 from model.encoding import Encoder
 from model.scorer import Scorer
 from model.vocabulary import FieldVocabulary
@@ -23,13 +23,13 @@ class OpenedBundle:
     vocabularies: Mapping[str, FieldVocabulary]
 
     @classmethod
-    def open(cls, directory: Path) -> "OpenedBundle":
-        """Open a bundle and verify every file of it.
+    def open(cls, directory: Path, known: Vocabularies = NONE_KNOWN) -> "OpenedBundle":
+        """Open a bundle and verify every file of it; vocabularies that are `known` are not parsed.
 
         Raises:
             BundleError: what is wrong, and with which file.
         """
-        return cls(*Bundle.open_with_vocabularies(directory))
+        return cls(*Bundle.open_with_vocabularies(directory, known))
 
     @cached_property
     def encoder(self) -> Encoder:

@@ -13,13 +13,14 @@ from model.encoding import Encoded, Encoder, Slate
 from model.errors import BundleError
 from model.explanation import Explainer
 from model.scorer import Scorer
-from model.vocabulary import FieldVocabulary, from_bytes
+from model.vocabulary import FieldVocabulary, PackedVocabulary, from_bytes
 from service.limits import NO_CACHE, CacheLimits
 from service.scoring.ad_cache import AdCache
 from service.scoring.remote.remote_fields import LiveValues
 from service.scoring.unread_rows import RawRows
 
 WARM_ROWS = 128
+NONE_PACKED: Mapping[str, PackedVocabulary] = {}
 GRAPH_TOLERANCE = 1e-4  # between two graphs of a bundle, relative to max(1, |score|)
 
 
@@ -67,11 +68,12 @@ def make_live(
     cache: CacheLimits = NO_CACHE,
     values: LiveValues | None = None,
     like: Live | None = None,
+    packed: Mapping[str, PackedVocabulary] = NONE_PACKED,
 ) -> Live:
     """Join a bundle with its `vocabularies` from Redis, and prove that they score as they should.
     `values`: those of the live fields, which have no vocabulary there; they know the golden rows'.
     `like`: a version that may have the same net in the same sizes; which of its graphs is the
-    faster one is then known.
+    faster one is then known. `packed`: the vocabularies of the large fields.
 
     Raises:
         BundleError: a vocabulary that is not the bundle's, or golden rows that differ.
@@ -82,12 +84,13 @@ def make_live(
             checked[field] = values.vocabularies[field]
             continue
         source = f"vocabulary of {field!r} in Redis"
-        data = vocabularies.get(field)
-        if data is None:
+        known, data = packed.get(field), vocabularies.get(field)
+        if known is None and data is None:
             raise BundleError(f"{source}: missing", "vocabulary")
-        if hashlib.sha256(data).hexdigest() != bundle.vocabulary_sha256(field):
+        digest = hashlib.sha256(data or b"").hexdigest() if known is None else known.sha256
+        if digest != bundle.vocabulary_sha256(field):
             raise BundleError(f"{source}: its sha256 is not the manifest's", "vocabulary")
-        checked[field] = from_bytes(data, source)
+        checked[field] = known or from_bytes(data or b"", source)
     encoder, scorer = Encoder(bundle.schema, checked), bundle.read_scorer()
     ads = AdCache(encoder, scorer, cache)
     live = Live(model, bundle, encoder, scorer, Explainer(encoder, scorer), ads, values)

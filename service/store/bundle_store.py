@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from model.bundle.bundle import Bundle
+from model.bundle.bundle import NONE_KNOWN, Bundle, Vocabularies
 from model.bundle.files import MANIFEST
 from model.bundle.opened import OpenedBundle
 from model.bundle.write import new_bundle
@@ -38,23 +38,29 @@ class BundleStore:
         """The place of a version's bundle within the store."""
         return f"{model}/{version}"
 
-    def open(self, model: str, version: str) -> Bundle:
-        """A version's bundle, verified.
+    def open(self, model: str, version: str, known: Vocabularies = NONE_KNOWN) -> Bundle:
+        """A version's bundle, verified; vocabularies that are `known` are not parsed.
 
         Raises:
             BundleError: it is not there or not what was published.
         """
-        return self.open_with_vocabularies(model, version).bundle
+        return self.open_with_vocabularies(model, version, known).bundle
 
-    def open_with_vocabularies(self, model: str, version: str) -> OpenedBundle:
+    def open_with_vocabularies(
+        self, model: str, version: str, known: Vocabularies = NONE_KNOWN
+    ) -> OpenedBundle:
         """The same, with what each field learnt.
 
         Raises:
             BundleError: it is not there or not what was published.
         """
-        opened = OpenedBundle.open(self._root / self.location(model, version))
+        opened = OpenedBundle.open(self._root / self.location(model, version), known)
         _check_version(opened.bundle, version)
         return opened
+
+    def own_folder(self, model: str) -> Path:
+        """Where this machine may keep files of its own beside the notes of a model."""
+        return (self._own or self._root) / model
 
     @contextmanager
     def turn(self, model: str, version: str, rest: Callable[[float], None]) -> Iterator[None]:

@@ -7,10 +7,11 @@ flips `active`. What a killed publisher leaves under `staging:` the next one swe
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from model.values.packed_ids import DIGEST_BYTES
 from service.errors import StoreError, VersionError
 from service.store.records import Record
 from service.store.version_store import VersionStore, executed, text
@@ -19,7 +20,18 @@ TURN_MS = 5_000  # renewed with each field; a killed publisher keeps the next on
 TURN_WAIT_SECONDS = 15.0
 STAGING_SECONDS = 3600
 VALUES_AT_ONCE = 10_000
+CHUNK_BYTES = (1 << 20) - 64  # with what Redis keeps beside it 1 MiB, a size that allocators have
 NO_FIELDS: Mapping[str, Sequence[str]] = {}
+
+
+PACKED = ""  # beside the live fields, of which none has this name
+
+
+class _Hash(NamedTuple):
+    # what a staged hash becomes
+
+    name: str
+    size: int
 
 
 class Publication:
@@ -35,13 +47,14 @@ class Publication:
         record: Record,
         vocabularies: Mapping[str, bytes],
         live: Mapping[str, Sequence[str]] = NO_FIELDS,
+        packed: bytes | bytearray = b"",
         *,
         activate: bool = True,
         force: bool = False,
     ) -> None:
         """Write a version, and make it the active one; a reader sees all of it or nothing. `live`:
-        the values of its live fields, which have no other vocabulary. `force` as in
-        VersionStore.activate.
+        the values of its live fields, which have no other vocabulary, as those in `packed` have
+        none. `force` as in VersionStore.activate.
 
         Raises:
             StoreError: the server's policy evicts, or another publisher intervened.
@@ -56,9 +69,16 @@ class Publication:
         with self._store.reaching():
             self._take_turn(token)
             self._sweep()
-            self._stage(token, vocabularies, live)
-            counts = {field: len(values) for field, values in live.items()}
-            self._reveal(token, record, len(vocabularies), counts, activate=activate, force=force)
+            hashes = {
+                field: _Hash(self._store.values_key(record.version, field), len(values))
+                for field, values in live.items()
+            }
+            if packed:
+                chunks = -(-len(packed) // CHUNK_BYTES)
+                hashes[PACKED] = _Hash(self._store.packed_key(record.version), chunks + 1)
+            self._redis.sadd(self._key("staged"), token, *(f"{token}:{one}" for one in hashes))
+            self._stage(token, vocabularies, live, memoryview(packed))
+            self._reveal(token, record, len(vocabularies), hashes, activate=activate, force=force)
 
     def withdraw(self, record: Record) -> None:
         """Remove a version, and all that Redis has of it but a refusal.
@@ -69,6 +89,7 @@ class Publication:
         """
         version, active = record.version, self._key("active")
         values = [self._store.values_key(version, field) for field in record.live]
+        values.append(self._store.packed_key(version))
         with self._store.reaching(), self._redis.pipeline() as pipe:
             while True:
                 pipe.watch(active)
@@ -98,16 +119,24 @@ class Publication:
             pipe.execute()
 
     def _stage(
-        self, token: str, vocabularies: Mapping[str, bytes], live: Mapping[str, Sequence[str]]
+        self,
+        token: str,
+        vocabularies: Mapping[str, bytes],
+        live: Mapping[str, Sequence[str]],
+        packed: memoryview,
     ) -> None:
-        staged = [token, *(f"{token}:{field}" for field in live)]
-        self._redis.sadd(self._key("staged"), *staged)
         for field, data in vocabularies.items():
             self._put(self._key("staging", token), {field: data})
         for field, values in live.items():
             for start in range(0, len(values), VALUES_AT_ONCE):
                 some = enumerate(values[start : start + VALUES_AT_ONCE], start)
                 self._put(self._key("staging", token, field), {value: at for at, value in some})
+        if packed:
+            digest = packed[-DIGEST_BYTES:]
+            self._put(self._key("staging", token, PACKED), {"sha256": digest})
+        for start in range(0, len(packed), CHUNK_BYTES):
+            chunk = packed[start : start + CHUNK_BYTES]
+            self._put(self._key("staging", token, PACKED), {str(start // CHUNK_BYTES): chunk})
 
     def _put(self, staging: str, items: Mapping[str, Any]) -> None:
         pipe = self._redis.pipeline()
@@ -121,7 +150,7 @@ class Publication:
         token: str,
         record: Record,
         fields: int,
-        live_counts: Mapping[str, int],
+        hashes: "Mapping[str, _Hash]",
         *,
         activate: bool,
         force: bool,
@@ -130,10 +159,10 @@ class Publication:
         vocabulary = self._key("vocabulary", record.version)
         with self._redis.pipeline() as pipe:
             while True:
-                kept = {field: self._key("staging", token, field) for field in live_counts}
-                pipe.watch(staging, turn, self._key("active"), *kept.values())
+                kept = {self._key("staging", token, name): one for name, one in hashes.items()}
+                pipe.watch(staging, turn, self._key("active"), *kept)
                 whole = pipe.hlen(staging) == fields and all(
-                    pipe.hlen(kept[field]) == count for field, count in live_counts.items()
+                    pipe.hlen(key) == one.size for key, one in kept.items()
                 )
                 if not whole:  # this publisher's turn was over, and another one swept
                     raise StoreError(
@@ -143,13 +172,12 @@ class Publication:
                 active = text(pipe.get(self._key("active")))
                 has_turn = text(pipe.get(turn)) == token
                 pipe.multi()
-                pipe.rename(staging, vocabulary)
-                pipe.persist(vocabulary)
-                for field, key in kept.items():
-                    values = self._store.values_key(record.version, field)
-                    pipe.rename(key, values)
-                    pipe.persist(values)
-                pipe.srem(self._key("staged"), token, *(f"{token}:{field}" for field in kept))
+                if fields:  # else all of them are live or packed
+                    kept[staging] = _Hash(vocabulary, fields)
+                for key, one in kept.items():
+                    pipe.rename(key, one.name)
+                    pipe.persist(one.name)
+                pipe.srem(self._key("staged"), token, *(f"{token}:{name}" for name in hashes))
                 pipe.set(self._key("version", record.version), msgspec.json.encode(record))
                 pipe.zadd(self._key("versions"), {record.version: time.time()}, nx=True)
                 if has_turn:

@@ -10,10 +10,12 @@ All keys start with `afm:{model}:`.
     version:{version}    string   JSON of `Record`
     vocabulary:{version} hash     field -> its vocabulary file, byte for byte as in the bundle
     values:{version}:{field}  hash  of a live field instead: value -> its place in the vocabulary
+    packed:{version}     hash     of large fields instead: number -> a chunk for `PackedIds`
     publishing           string   the token of the publisher whose turn it is; expires
     staged               set      what follows staging: of publishers that began and did not end
     staging:{token}      hash     what will become vocabulary:{version}; expires
     staging:{token}:{field}  hash   what will become values:{version}:{field}; expires
+    staging:{token}:     hash     what will become packed:{version}; expires
 
 This module reads them, and moves the pointer; `publication` writes a version, `refusal_board` has
 the refusals. A version never changes once it is listed, so nothing read from here needs to be read
@@ -109,6 +111,26 @@ class VersionStore(ModelKeys):
     def values_key(self, version: str, field: str) -> str:
         """The hash of a live field."""
         return self.key("values", version, field)
+
+    def packed_key(self, version: str) -> str:
+        """The hash of the chunks of a version's packed values."""
+        return self.key("packed", version)
+
+    def packed_digest(self, version: str) -> bytes | None:
+        """The digest of a version's packed values; None where it has none."""
+        with self.reaching():
+            digest: bytes | None = self.redis.hget(self.packed_key(version), "sha256")
+            return digest
+
+    def packed_chunks(self, version: str) -> int:
+        """How many chunks a version's packed values are."""
+        with self.reaching():
+            return int(self.redis.hlen(self.packed_key(version))) - 1
+
+    def packed_chunk(self, version: str, number: int) -> bytes:
+        """One of these chunks; empty where it is gone."""
+        with self.reaching():
+            return self.redis.hget(self.packed_key(version), str(number)) or b""
 
     def places(self, version: str, field: str, values: Sequence[str]) -> list[int | None]:
         """Where values stand in the vocabulary of a live field; None for those it lacks."""

@@ -11,6 +11,7 @@ from service.scoring.live_version import Live, make_live
 from service.scoring.remote.redis_lookups import Lookups
 from service.scoring.remote.remote_fields import LiveValues
 from service.store.bundle_store import BundleStore
+from service.store.packed_files import PackedFiles
 from service.store.version_store import VersionStore
 
 
@@ -54,19 +55,22 @@ class Loader:
         if self._spare is not None and self._spare.version == version:
             return self._spare
         self._spare = None  # before there is a third one in memory
-        bundle = self._bundles.open(store.model, version)
+        packed = self._files(store.model).fetched(store, version)
+        bundle = self._bundles.open(store.model, version, packed)
         held = store.vocabularies(version)
         values = self._remote_values(store, bundle)
-        return make_live(store.model, bundle, held, self._cache, values, like)
+        return make_live(store.model, bundle, held, self._cache, values, like, packed)
 
     def load_without_redis(self, model: str, version: str) -> Live:
-        """A version with the vocabularies of its own bundle.
+        """A version with the vocabularies of its own bundle, and the packed ones that are here.
 
         Raises:
             BundleError: its files or its golden rows are not right.
         """
-        bundle = self._bundles.open(model, version)
-        return make_live(model, bundle, bundle.read_vocabulary_bytes(), self._cache)
+        packed = self._files(model).held(version)
+        bundle = self._bundles.open(model, version, packed)
+        held = bundle.read_vocabulary_bytes(packed)
+        return make_live(model, bundle, held, self._cache, packed=packed)
 
     def keep(self, version: Live | None) -> None:
         """Make a version the spare one, in place of another."""
@@ -85,6 +89,9 @@ class Loader:
         freed, self._retired = len(kept) < len(self._retired), kept
         if freed:
             trim_memory()
+
+    def _files(self, model: str) -> PackedFiles:
+        return PackedFiles(self._bundles.own_folder(model))
 
     def _remote_values(self, store: VersionStore, bundle: Bundle) -> LiveValues | None:
         if self._lookups is None:

@@ -1,6 +1,6 @@
 """Publishing a bundle: verified, scored once as the service will, stored, listed, made active."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +8,8 @@ from pathlib import Path
 from model.bundle.golden import replay
 from model.bundle.opened import OpenedBundle
 from model.errors import BundleError
+from model.values.ids import FIRST
+from model.values.packed_ids import PackedField, pack
 from model.vocabulary import FieldVocabulary, Vocabulary
 from service.errors import VersionError
 from service.store.bundle_store import BundleStore
@@ -15,6 +17,10 @@ from service.store.publication import Publication
 from service.store.records import Record
 from service.store.version_store import VersionStore
 from service.versions.gate.publish_gate import PublishGate, Verdict
+
+# Values of a field from which on its look-up costs about what a dictionary's does (see the table of
+# benchmarks/vocabularies.py); a dictionary of so many is made in a tenth of a second.
+PACKED_ABOVE = 100_000
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ def publish(
     force: bool = False,
     gate: PublishGate | None = None,
     remote_fields_above: int | None = None,
+    packed_above: int = PACKED_ABOVE,
 ) -> Published:
     """Publish the bundle in a directory; a version that is published already stays as it is.
 
@@ -50,6 +57,7 @@ def publish(
         force: as in VersionStore.activate.
         gate: compares the bundle with the active version; None publishes it without comparison.
         remote_fields_above: the values of a context field that has more than so many stay in Redis.
+        packed_above: the values of another field that has more than so many are packed.
 
     Raises:
         BundleError: the bundle is damaged, or does not score its golden rows as it should.
@@ -74,11 +82,11 @@ def publish(
         live=tuple(_live_fields(opened, remote_fields_above)),
     )
     # written again even if it is known: so a publish also restores what Redis lost
-    held = stored.read_vocabulary_bytes()
-    for name in record.live:
-        del held[name]
     live = {name: _values(opened.vocabularies[name]) for name in record.live}
-    Publication(store).publish(record, held, live, activate=activate, force=force)
+    large = _large_fields(opened, packed_above, live)
+    held = stored.read_vocabulary_bytes({*live, *large})
+    packed = pack(large) if large else b""
+    Publication(store).publish(record, held, live, packed, activate=activate, force=force)
     bundles.listed(store.model, bundle.version)
     active = store.active() == bundle.version
     if active:
@@ -97,6 +105,18 @@ def _live_fields(opened: OpenedBundle, above: int | None) -> Iterator[str]:
             words = isinstance(found, Vocabulary) and not field.as_text and found.words(0)
             if isinstance(found, Vocabulary) and len(found.values) > above and not words:
                 yield name
+
+
+def _large_fields(
+    opened: OpenedBundle, above: int, without: Container[str]
+) -> dict[str, tuple[Sequence[str], PackedField]]:
+    large: dict[str, tuple[Sequence[str], PackedField]] = {}
+    for name, found in opened.vocabularies.items():
+        if isinstance(found, Vocabulary) and len(found.values) > above and name not in without:
+            digest = opened.bundle.vocabulary_sha256(name)
+            described = PackedField(len(found.values), found.words(-FIRST), digest)
+            large[name] = found.values, described
+    return large
 
 
 def _values(found: FieldVocabulary) -> Sequence[str]:

@@ -321,7 +321,7 @@ def test_the_docstring_lists_every_kind_of_key_that_is_written(
 
     monkeypatch.setattr(publication, "_reveal", listed_before)
     for version in ("v1", "v2"):
-        publication.publish(record(version), FIELDS, {"user": ["u1"]}, force=True)
+        publication.publish(record(version), FIELDS, {"user": ["u1"]}, b"packed", force=True)
     written.update(raw_redis.keys())
     kinds = {key.removeprefix("afm:ads:").partition(":")[0] for key in written}
     documented = {
