@@ -293,6 +293,5 @@ class Encoder:
     @property
     def droppable(self) -> NDArray[np.bool_]:
         """[F]: the slots whose values come from a vocabulary, so that an unknown one can occur."""
-        return np.array(
-            [not isinstance(self.schema.fields[n], NumericField) for n in self.schema.slots]
-        )
+        fields = (self.schema.fields[name] for name in self.schema.slots)
+        return np.array([not isinstance(f, NumericField) and f.buckets is None for f in fields])

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from model.errors import InputError
 from model.schema import CategoricalField, Field, MultivalueField, NumericField
+from model.values.buckets import BucketIds
 from model.values.ids import ABSENT, FIRST, MISSING, UNKNOWN
 from model.values.scales import Bins, Scaler
 from model.values.values import Column
-from model.vocabulary import FieldVocabulary, Vocabulary
+from model.vocabulary import Buckets, FieldVocabulary, Vocabulary
 
 
 class FieldEncoder(ABC):
@@ -72,6 +73,8 @@ class _Values(FieldEncoder):
         super().__init__(name, described, offset)
         self.unknown_id = offset + UNKNOWN
         self._ids = vocabulary.ids(offset)
+        if isinstance(vocabulary, Buckets):
+            self._ids = BucketIds(self._reading, offset + FIRST, vocabulary.buckets)
         # of a large field all values at once: see PackedIds
         self._find: Callable[[Column], list[Any]] | None = getattr(self._ids, "find", None)
         self._words = {} if self._reading.as_text else vocabulary.words(offset)

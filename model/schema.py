@@ -22,6 +22,7 @@ Transform = Literal["standardise", "log1p", "quantile", "none"]
 
 # TOML has arrays; a schema is hashable and never changes
 Texts = Annotated[tuple[str, ...], Setting(strict=False)]
+MOST_BUCKETS = 1 << 31
 USUAL_MARKS = {"thousands": "", "decimal": "."}
 Task = Literal["click", "regression", "ranking"]
 Targets = Literal["as_given", "plus_minus_one"]
@@ -107,6 +108,8 @@ class CategoricalField(_PartField):
 
     kind: Literal["categorical"]
     min_count: int = Setting(default=2, ge=1)
+    # values without bound: hashed into so many rows instead of a vocabulary
+    buckets: int | None = Setting(default=None, ge=1, le=MOST_BUCKETS)
     as_text: bool = False  # a text stays as it is written: 9.10 is not 9.1
 
     @cached_property
@@ -143,6 +146,8 @@ class MultivalueField(_Field):
 
     kind: Literal["multivalue"]
     min_count: int = Setting(default=2, ge=1)
+    # values without bound: hashed into so many rows instead of a vocabulary
+    buckets: int | None = Setting(default=None, ge=1, le=MOST_BUCKETS)
     separator: str = Setting(default="|", min_length=1)  # in text; JSON has lists
     max_values: int = Setting(default=5, ge=1, le=1000)
     as_text: bool = False  # a text stays as it is written: 9.10 is not 9.1

@@ -14,12 +14,13 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from model.errors import BundleError
-from model.schema import CategoricalField, Field, MultivalueField, NumericField
+from model.schema import MOST_BUCKETS, CategoricalField, Field, MultivalueField, NumericField
 from model.values.ids import FIRST
 from model.values.packed_ids import PackedField, PackedIds
 from model.values.scales import Bins, Scaler
 from model.values.values import LETTERS, PLAIN, TRUTHS, Column, Reading, Scalar, truths
 
+SHOWN_VALUES = 1000  # of a field with buckets
 LEAST_KEPT = 1000  # values too rare so far whose counts are kept, however few a field has
 
 
@@ -112,6 +113,25 @@ class Vocabulary:
 
 
 @dataclass(frozen=True)
+class Buckets(Vocabulary):
+    """A field whose values share so many `buckets`; `values` are the most frequent ones, for people
+    alone, who would else see none.
+    """
+
+    kind: ClassVar[str] = "buckets"
+    buckets: int
+
+    @property
+    def size(self) -> int:
+        """See `Vocabulary`."""
+        return FIRST + self.buckets
+
+    def words(self, offset: int) -> dict[str, int]:  # noqa: ARG002  `Vocabulary` needs it
+        """None: each text has its own bucket."""
+        return {}
+
+
+@dataclass(frozen=True)
 class PackedVocabulary(Vocabulary):
     """The vocabulary of the field `name` of a packed file: its values are known by their keys."""
 
@@ -152,6 +172,10 @@ FieldVocabulary = Vocabulary | Scaler | Bins
 def fit_vocabulary(described: Field, column: Column) -> FieldVocabulary:
     """Learn a field's vocabulary, scale or bins from its source's column of the training split."""
     if not isinstance(described, NumericField):
+        if described.buckets is not None:
+            seen = grow_vocabulary(Vocabulary(()), described, column)
+            assert isinstance(seen, Vocabulary)  # noqa: S101  such a field has no other
+            return Buckets(seen.values[:SHOWN_VALUES], buckets=described.buckets)
         return grow_vocabulary(Vocabulary(()), described, column)
     found = map(described.reading.number, described.own(column))
     numbers = np.array([v for v in found if v is not None], dtype=np.float64)
@@ -165,6 +189,8 @@ def grow_vocabulary(known: FieldVocabulary, described: Field, column: Column) ->
     bins stay, as their rows of the table mean nothing under others.
     """
     match known, described:
+        case Buckets(), _:
+            return known
         case Vocabulary(), CategoricalField():
             return known.grown(described.own(column), described.min_count, described.reading)
         case Vocabulary(), MultivalueField(max_values=most, reading=reading):
@@ -194,6 +220,9 @@ def from_bytes(data: bytes, source: str) -> FieldVocabulary:
             case "vocabulary":
                 refused = dict(body.get("refused", {}))
                 return _checked_values(Vocabulary(tuple(body["values"]), rare_counts=refused))
+            case "buckets":
+                names = _checked_values(Vocabulary(tuple(body["values"])))
+                return _checked_buckets(Buckets(names.values, buckets=body["buckets"]))
             case "scaler":
                 return Scaler(**body).checked()
             case "bins":
@@ -202,6 +231,12 @@ def from_bytes(data: bytes, source: str) -> FieldVocabulary:
                 raise ValueError(f"unknown kind {kind!r}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{source}: not a vocabulary: {error}", "vocabulary") from error
+
+
+def _checked_buckets(found: Buckets) -> Buckets:
+    if type(found.buckets) is not int or not 0 < found.buckets <= MOST_BUCKETS:
+        raise ValueError(f"{found.buckets!r} buckets")
+    return found
 
 
 def _checked_values(vocabulary: Vocabulary) -> Vocabulary:

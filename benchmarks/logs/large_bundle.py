@@ -21,12 +21,14 @@ from model.manifest import FORMAT, Calibration, Dimensions
 from model.nets import NetSizes, build
 from model.schema import CategoricalField, Role, Schema
 from model.scorer import Scorer
+from model.values.ids import FIRST
 from model.vocabulary import Vocabulary, to_bytes
 from training.data.schema_text import schema_text
 from training.export.onnx_graphs import export
 
 LARGE = "ad_0"
 CONTEXT, ADS, SMALL = 30, 9, 1000
+OTHERS = (CONTEXT + ADS - 1) * (FIRST + SMALL) + FIRST  # rows of the table beside the large values
 GOLDEN_ROWS = 8
 
 

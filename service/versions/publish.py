@@ -103,7 +103,7 @@ def _live_fields(opened: OpenedBundle, above: int | None) -> Iterator[str]:
             found = opened.vocabularies[name]
             # words for true and false are known by all words of the field, which are few
             words = isinstance(found, Vocabulary) and not field.as_text and found.words(0)
-            if isinstance(found, Vocabulary) and len(found.values) > above and not words:
+            if type(found) is Vocabulary and len(found.values) > above and not words:
                 yield name
 
 
@@ -112,7 +112,7 @@ def _large_fields(
 ) -> dict[str, tuple[Sequence[str], PackedField]]:
     large: dict[str, tuple[Sequence[str], PackedField]] = {}
     for name, found in opened.vocabularies.items():
-        if isinstance(found, Vocabulary) and len(found.values) > above and name not in without:
+        if type(found) is Vocabulary and len(found.values) > above and name not in without:
             digest = opened.bundle.vocabulary_sha256(name)
             described = PackedField(len(found.values), found.words(-FIRST), digest)
             large[name] = found.values, described

@@ -16,7 +16,7 @@ from model.pairs import pair_slots
 from model.scorer import Scorer
 from model.values.ids import ABSENT, FIRST, MISSING, UNKNOWN
 from model.values.scales import Bins
-from model.vocabulary import FieldVocabulary, Vocabulary
+from model.vocabulary import Buckets, FieldVocabulary, Vocabulary
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -191,6 +191,8 @@ def value_name(vocabulary: FieldVocabulary, index: int) -> str:
     """What the value at `index` of a field's vocabulary is called; a scaled number has no value of
     its own.
     """
+    if isinstance(vocabulary, Buckets):
+        return f"bucket {index}"
     if isinstance(vocabulary, Vocabulary):
         return vocabulary.values[index]
     if isinstance(vocabulary, Bins):

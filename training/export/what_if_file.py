@@ -26,10 +26,11 @@ from model.nets.net import TABLES
 from model.page import files
 from model.page.beginning import MOST_VALUES, beginning, calibration
 from model.schema import Field, Schema
+from model.values.buckets import bucket_of
 from model.values.ids import FIRST, MISSING
 from model.values.scales import Bins, Scaler
 from model.values.values import Reading
-from model.vocabulary import FieldVocabulary, Vocabulary
+from model.vocabulary import Buckets, FieldVocabulary, Vocabulary
 
 NETS = ("lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+")  # that the page's script has
 MOST_BYTES = 2_000_000
@@ -115,8 +116,9 @@ def _page(
         if isinstance(vocabulary, Vocabulary):
             values = shown[name]["values"] = encoding[-1]["values"]
             shown[name]["left_out"] = len(vocabulary.values) - len(values)
-            if len(values) < len(vocabulary.values):
-                cut[name] = len(values), len(vocabulary.values)
+            known = vocabulary.size - FIRST
+            if len(values) < known:
+                cut[name] = len(values), known
     begun |= {"model": None, "previous": None, "notes": _notes(cut, unread)}
     sizes = bundle.manifest.dimensions
     net = {
@@ -187,6 +189,8 @@ class _Kept:
             values = vocabulary.values
             places = [i for i, value in enumerate(values) if i < most or value in examples]
             said["values"] = [values[place] for place in places]
+            if isinstance(vocabulary, Buckets):  # whose other values count as unknown, as cut ones
+                places = [bucket_of(value, vocabulary.buckets) for value in said["values"]]
             place_of = {place: i for i, place in enumerate(places)}
             words = {} if field.reading.as_text else vocabulary.words(0)
             found = {word: place_of.get(row - FIRST) for word, row in words.items()}

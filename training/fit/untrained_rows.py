@@ -17,9 +17,9 @@ from training.data.examples import Examples
 def fill_untrained_rows(net: Net, encoder: Encoder, train: Examples, *, unknown_fed: bool) -> None:
     """Set the never-fed rows of each field, in place.
 
-    unknown: the mean of the field's values, each as often as it was seen. missing: the unknown row,
-    as nothing is known of either; a number that is missing adds nothing. `unknown_fed`: whether
-    training fed values as unknown ones, beside those that are.
+    unknown: the mean of the field's values, each as often as it was seen. missing, and a bucket
+    without a value: the unknown row, as nothing is known of them; a number that is missing adds
+    nothing. `unknown_fed`: whether training fed values as unknown ones, beside those that are.
     """
     fed = torch.bincount(train.ids[train.values != 0], minlength=encoder.rows).double()
     tables = [p for name, p in net.named_parameters() if name in TABLES]
@@ -28,11 +28,14 @@ def fill_untrained_rows(net: Net, encoder: Encoder, train: Examples, *, unknown_
     with torch.no_grad():
         for (name, offset), end in zip(offsets.items(), ends, strict=True):
             missing, unknown = offset + MISSING, offset + UNKNOWN
-            number = isinstance(encoder.schema.fields[name], NumericField)
+            described = encoder.schema.fields[name]
+            number = isinstance(described, NumericField)
             seen = fed[offset + FIRST : end]
             for table in tables:
                 if not (number or unknown_fed or fed[unknown]):
                     share = (seen / seen.sum().clamp_min(1)).to(table.dtype)
                     table[unknown] = share @ table[offset + FIRST : end]
+                if getattr(described, "buckets", None):  # a value that is new may fall into one
+                    table[offset + FIRST : end][seen == 0] = table[unknown]
                 if not fed[missing]:
                     table[missing] = 0.0 if number else table[unknown]

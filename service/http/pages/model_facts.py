@@ -15,6 +15,7 @@ from model.errors import InputError
 from model.page.beginning import shown_fields
 from model.pairs import pair_slots
 from model.scorer import ScoreTerms
+from model.values.ids import FIRST
 from model.values.values import Row
 from model.vocabulary import Vocabulary
 from service.scoring.live_version import Live
@@ -91,7 +92,7 @@ def changes(live: Live, new: HeldOut, before: Live, old: HeldOut) -> dict[str, A
 
 
 def _size(vocabulary: object) -> int | None:
-    return len(vocabulary.values) if isinstance(vocabulary, Vocabulary) else None
+    return vocabulary.size - FIRST if isinstance(vocabulary, Vocabulary) else None
 
 
 def _encoded(live: Live, rows: Sequence[Row]) -> Encoded | None:

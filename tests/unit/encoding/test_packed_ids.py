@@ -103,10 +103,10 @@ def test_values_whose_keys_collide_are_packed_with_another_salt(
 
     values = [f"v{i}" for i in range(400)]
     monkeypatch.setattr(packed_ids, "_hash", short)
-    assert len({short(packed_ids._prefix(0, "a"), value) for value in values}) < len(values)
-    table = PackedIds(pack({"a": (values, PackedField(len(values)))}))
+    assert len({short(packed_ids._prefix(0, "user"), value) for value in values}) < len(values)
+    table = PackedIds(pack({"user": (values, PackedField(len(values)))}))
     assert table.salt > 0
-    ids = table.ids("a", 0)
+    ids = table.ids("user", 0)
     assert [ids.get(value) for value in values] == list(range(400))
     assert len(set(table.keys.tolist())) == len(values)
     assert table.keys[0] > 0

@@ -15,7 +15,7 @@ from model.held_out import HeldOut
 from model.manifest import Calibration, Dimensions, Manifest
 from model.schema import CategoricalField, MultivalueField, NumericField, Schema
 from model.values.scales import Bins, Scaler
-from model.vocabulary import Vocabulary
+from model.vocabulary import Buckets, Vocabulary
 from service.http.access.auth import OPEN, needed
 from service.http.endpoints.request_bodies import (
     ExplainInstancesRequest,
@@ -82,7 +82,7 @@ def test_bundle_page_has_every_kind_of_a_vocabulary_with_its_keys() -> None:
     expected = {
         kind.kind: {"refused" if name == "rare_counts" else name for name in kind.__annotations__}
         - {"kind"}
-        for kind in (Vocabulary, Bins, Scaler)
+        for kind in (Vocabulary, Buckets, Bins, Scaler)
     }
     assert shown.keys() == expected.keys()
     for kind, keys in expected.items():
