@@ -70,17 +70,18 @@ class Slate:
 class FieldGroup:
     """Some fields of the schema, side by side in slots: the context's, the ads', or all.
 
-    `names`: the keys of a row that they read. `width`: their slots.
+    `fields`: their encoders with their slots. `names`: the keys of a row that they read. `width`:
+    all of their slots.
     """
 
     def __init__(self, encoders: Iterable[FieldEncoder]) -> None:
-        self._fields: list[tuple[FieldEncoder, slice]] = []
+        self.fields: list[tuple[FieldEncoder, slice]] = []
         self.width = 0
         for encoder in encoders:
-            self._fields.append((encoder, slice(self.width, self.width + encoder.width)))
+            self.fields.append((encoder, slice(self.width, self.width + encoder.width)))
             self.width += encoder.width
-        self.names = frozenset(encoder.source for encoder, _ in self._fields)
-        unknown = [e.offset + UNKNOWN for e, _ in self._fields for _ in range(e.width)]
+        self.names = frozenset(encoder.source for encoder, _ in self.fields)
+        unknown = [e.offset + UNKNOWN for e, _ in self.fields for _ in range(e.width)]
         self._unknown: NDArray[np.int64] = np.array(unknown, dtype=np.int64)
 
     def columns(
@@ -90,7 +91,7 @@ class FieldGroup:
         ids = np.empty((rows, self.width), dtype=np.int64)
         values = np.zeros((rows, self.width), dtype=np.float32)
         unknown: dict[str, int] = {}
-        for encoder, slots in self._fields:
+        for encoder, slots in self.fields:
             source = encoder.source
             if source in varying:
                 unseen = encoder.fill(columns[source], ids[:, slots], values[:, slots])
@@ -118,7 +119,7 @@ class FieldGroup:
         unknown: dict[str, int] = {}
         for position, row in enumerate(rows):
             get = row.get
-            for encoder, _ in self._fields:
+            for encoder, _ in self.fields:
                 try:
                     unseen = encoder.append(get(encoder.source), ids, values)
                 except InputError as error:
@@ -135,7 +136,7 @@ class FieldGroup:
 
     def readers(self, source: str) -> list[tuple[FieldEncoder, slice]]:
         """The encoders that read this source, each with its slots."""
-        return [(encoder, slots) for encoder, slots in self._fields if encoder.source == source]
+        return [(encoder, slots) for encoder, slots in self.fields if encoder.source == source]
 
     def unknown(self, ids: NDArray[np.int64]) -> dict[str, int]:
         """How many of the ids [B, width] are the unknown row, by field."""
@@ -145,7 +146,7 @@ class FieldGroup:
         counts = found.sum(0)
         return {
             encoder.name: count
-            for encoder, slots in self._fields
+            for encoder, slots in self.fields
             if (count := int(counts[slots].sum()))
         }
 
@@ -154,7 +155,7 @@ class Encoder:
     """Encodes rows by a schema and what each of its fields learnt in training.
 
     `offsets`: int64 [F], the first table row of each slot's field. `rows`: V, rows of the table.
-    `context`, `ads`: the fields of either role.
+    `whole`: all fields; `context`, `ads`: those of either role.
     """
 
     def __init__(self, schema: Schema, vocabularies: Mapping[str, FieldVocabulary]) -> None:
@@ -168,7 +169,7 @@ class Encoder:
             offsets += [self.rows] * encoder.width
             self.rows += vocabularies[name].size
         self.offsets: NDArray[np.int64] = np.array(offsets, dtype=np.int64)
-        self._whole = FieldGroup(self._fields)
+        self.whole = FieldGroup(self._fields)
         self._paths = Paths.of(schema.sources)
         self.context, self.ads = (
             FieldGroup(e for e in self._fields if schema.fields[e.name].role == role)
@@ -192,19 +193,19 @@ class Encoder:
         """
         if self._paths is not None:
             context, candidates = self._paths.flat(context), self._paths.flat_rows(candidates)
-        names = self._whole.names
+        names = self.whole.names
         if names.isdisjoint(context):
             self._require_a_field(candidates)
         varying: set[str] = set().union(*candidates)
         if not context and len(candidates) <= SMALL_BATCH_ROWS:
-            encoded = self._whole.rows(candidates)
+            encoded = self.whole.rows(candidates)
             ignored = len(varying - names)
             return Encoded(encoded.ids, encoded.values, encoded.unknown, ignored)
         columns: dict[str, Column] = {name: [context[name]] for name in context if name in names}
         for name in varying & names:
             shared = context.get(name)
             columns[name] = [row.get(name, shared) for row in candidates]
-        encoded = self._whole.columns(columns, varying, len(candidates))
+        encoded = self.whole.columns(columns, varying, len(candidates))
         extra = len(varying - names) + sum(name not in names for name in context)
         return Encoded(encoded.ids, encoded.values, encoded.unknown, extra)
 
@@ -254,18 +255,18 @@ class Encoder:
         Raises:
             InputError: a value that its field cannot hold.
         """
-        return self._whole.columns(columns, columns, rows)
+        return self.whole.columns(columns, columns, rows)
 
     def _require_a_field(self, rows: Sequence[Row]) -> None:
         for position, row in enumerate(rows):
-            if self._whole.names.isdisjoint(row):
+            if self.whole.names.isdisjoint(row):
                 raise InputError(
                     "no_known_field", "the row has no field that the model knows", row=position
                 )
 
     def readers(self, source: str) -> list[tuple[FieldEncoder, slice]]:
         """The encoders of the fields that read this source, each with its slots of the F."""
-        return self._whole.readers(source)
+        return self.whole.readers(source)
 
     def flat(self, row: Row) -> Row:
         """A row by the fields' sources alone; see `Paths.flat`."""

@@ -11,14 +11,17 @@ from model.errors import InputError
 from model.schema import CategoricalField, Field, MultivalueField, NumericField
 from model.values.buckets import BucketIds
 from model.values.ids import ABSENT, FIRST, MISSING, UNKNOWN
-from model.values.scales import Bins, Scaler
+from model.values.scales import Bins, Floats, Scaler
 from model.values.values import Column
 from model.vocabulary import Buckets, FieldVocabulary, Vocabulary
 
+Ids = NDArray[np.int64]
+Values = NDArray[np.float32]
+
 
 class FieldEncoder(ABC):
-    """What the kinds share; `offset` is the first table row of the field, `width` its slots, and
-    `source` the key of a row that it reads.
+    """What the kinds share. A field has `width` slots and table rows from `offset` on; it reads the
+    key `source` of a row.
     """
 
     def __init__(self, name: str, described: Field, offset: int) -> None:
@@ -33,7 +36,7 @@ class FieldEncoder(ABC):
         self.missing_value = 1.0 if token else 0.0
 
     @abstractmethod
-    def fill(self, column: Column, ids: NDArray[np.int64], values: NDArray[np.float32]) -> int:
+    def fill(self, column: Column, ids: Ids, values: Values) -> int:
         """Write a column of B values into [B, width] views, of which `values` comes as zeros, and
         return how many of them training never saw.
 
@@ -48,8 +51,8 @@ class FieldEncoder(ABC):
         Raises:
             InputError: see `fill`.
         """
-        some_ids = np.empty((1, self.width), dtype=np.int64)
-        some_values = np.zeros((1, self.width), dtype=np.float32)
+        shape = 1, self.width
+        some_ids, some_values = np.empty(shape, np.int64), np.zeros(shape, np.float32)
         unseen = self.fill((value,), some_ids, some_values)
         ids += some_ids[0].tolist()
         values += some_values[0].tolist()
@@ -95,7 +98,7 @@ class _Values(FieldEncoder):
 
 
 class _Categorical(_Values):
-    def fill(self, column: Column, ids: NDArray[np.int64], values: NDArray[np.float32]) -> int:
+    def fill(self, column: Column, ids: Ids, values: Values) -> int:
         get, find = self._ids.get, self._find
         try:
             # nearly every value is text in its canonical form: one look-up, no more
@@ -141,7 +144,7 @@ class _Multivalue(_Values):
         self._most = described.max_values
         self._strict = strict
 
-    def fill(self, column: Column, ids: NDArray[np.int64], values: NDArray[np.float32]) -> int:
+    def fill(self, column: Column, ids: Ids, values: Values) -> int:
         ids[:] = self.offset + ABSENT
         cells = [self._reading.members(value) for value in column]
         get = self._ids.get
@@ -154,11 +157,8 @@ class _Multivalue(_Values):
                 ids[position, 0], values[position, 0] = self.missing_id, self.missing_value
             if len(parts) > self._most:
                 if self._strict:
-                    raise self._fault(
-                        "too_many_values",
-                        position,
-                        f"{len(parts)} values, the schema allows {self._most}",
-                    )
+                    said = f"{len(parts)} values, the schema allows {self._most}"
+                    raise self._fault("too_many_values", position, said)
                 del parts[self._most :]
             for slot, member in enumerate(parts):
                 row = get(member) if isinstance(member, str) else None
@@ -183,15 +183,17 @@ class _Multivalue(_Values):
         return [self._reading.text(member) for member in self._reading.members(value)]
 
 
-class _Numeric(FieldEncoder):
+class NumberEncoder(FieldEncoder):
+    """Of a field whose values are numbers: a scale, or bins."""
+
     def __init__(self, name: str, described: Field, vocabulary: Scaler | Bins, offset: int) -> None:
         super().__init__(name, described, offset)
         self._vocabulary = vocabulary
-        self._null_numbers = self._reading.null_numbers
 
-    def fill(self, column: Column, ids: NDArray[np.int64], values: NDArray[np.float32]) -> int:
+    def fill(self, column: Column, ids: Ids, values: Values) -> int:
+        """See `FieldEncoder`."""
         kinds = set(map(type, column))
-        if not kinds <= {float, int, type(None)} or self._null_numbers:
+        if not kinds <= {float, int, type(None)} or self._reading.null_numbers:
             column = [self._number(value, position) for position, value in enumerate(column)]
             kinds = set(map(type, column))
         missing = None
@@ -205,6 +207,13 @@ class _Numeric(FieldEncoder):
         finite = np.isfinite(numbers)
         if not finite.all():
             raise self._fault("not_finite", int(np.argmin(finite)), "a number must be finite")
+        self.write(numbers, missing, ids, values)
+        return 0
+
+    def write(
+        self, numbers: Floats, missing: NDArray[np.bool_] | None, ids: Ids, values: Values
+    ) -> None:
+        """As `fill`, of B finite numbers, those that are `missing` aside."""
         if isinstance(self._vocabulary, Bins):
             ids[:, 0] = self.offset + self._vocabulary.locate(numbers)
             values[:, 0] = 1.0
@@ -213,11 +222,11 @@ class _Numeric(FieldEncoder):
             values[:, 0] = self._vocabulary.transform(numbers)
         if missing is not None:
             ids[missing, 0], values[missing, 0] = self.missing_id, self.missing_value
-        return 0
 
     def append(self, value: Any, ids: list[int], values: list[float]) -> int:
+        """See `FieldEncoder`."""
         plain = value.__class__ is float or (value.__class__ is int and abs(value) < 2**53)
-        if not plain or value - value != 0.0 or value in self._null_numbers:
+        if not plain or value - value != 0.0 or value in self._reading.null_numbers:
             return super().append(value, ids, values)
         vocabulary = self._vocabulary
         if isinstance(vocabulary, Bins):
@@ -243,7 +252,7 @@ class _Part(FieldEncoder):
         self._described = described
         self._whole = whole
 
-    def fill(self, column: Column, ids: NDArray[np.int64], values: NDArray[np.float32]) -> int:
+    def fill(self, column: Column, ids: Ids, values: Values) -> int:
         parts = [self._part_of(value, position) for position, value in enumerate(column)]
         return self._whole.fill(parts, ids, values)
 
@@ -282,7 +291,7 @@ def _whole_encoder(
         case MultivalueField(), Vocabulary():
             return _Multivalue(name, described, vocabulary, offset, strict)
         case NumericField(), Scaler() | Bins():
-            return _Numeric(name, described, vocabulary, offset)
+            return NumberEncoder(name, described, vocabulary, offset)
     raise TypeError(f"field {name!r}: a {described.kind} field cannot have a {vocabulary.kind}")
 
 

@@ -7,7 +7,7 @@ fields. The rows whose key lies in the lowest `share` of all keys are held out. 
 rows of one group and rows of one time are on one side, whatever their labels are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -63,9 +63,15 @@ def number_keys(numbers: NDArray[np.int64] | NDArray[np.float64], salt: str = SA
 
 def field_keys(columns: Mapping[str, Column], rows: int, salt: str = SALT) -> Keys:
     """Keys of `rows` rows by all values of the columns; a null and an absent column are one."""
+    hashes = (value_hashes(name, column) for name, column in columns.items())
+    return keys_by(hashes, rows, salt)
+
+
+def keys_by(hashes: Iterable[Keys], rows: int, salt: str = SALT) -> Keys:
+    """Keys of `rows` rows by the hashes of their values, column by column."""
     total = np.zeros(rows, np.uint64)
-    for name, column in columns.items():
-        total += _hashes(name, column)  # of 64 bits: an overflow only wraps
+    for of_column in hashes:
+        total += of_column  # of 64 bits: an overflow only wraps
     return _mixed(total, salt)
 
 
@@ -74,7 +80,8 @@ def text_number(text: str) -> int:
     return _hash(text) >> 1
 
 
-def _hashes(name: str, column: Column) -> Keys:
+def value_hashes(name: str, column: Column) -> Keys:
+    """A hash of each value of a column and of the column's name; 0 of null."""
     known: dict[tuple[type, Any], int] = {}
     found = np.zeros(len(column), np.uint64)
     for at, value in enumerate(column):

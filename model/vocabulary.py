@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.errors import BundleError
 from model.schema import MOST_BUCKETS, CategoricalField, Field, MultivalueField, NumericField
@@ -78,11 +79,19 @@ class Vocabulary:
         """With those of newer `values` at its end that it lacks and that are now seen at least
         `min_count` times, over all logs: what it holds keeps its id.
         """
+        # counted raw first: most values repeat, and their text form takes longest
+        typed = Counter((value.__class__, value) for value in values)  # as 1 == True for a dict
+        counts = ((value, count) for (_, value), count in typed.items())
+        return self.grown_by(counts, min_count, reading)
+
+    def grown_by(
+        self, counted: Iterable[tuple[Scalar, int]], min_count: int, reading: Reading = PLAIN
+    ) -> "Vocabulary":
+        """See `grown`: by how often each value was seen."""
         held = frozenset(self.values)
         counts: Counter[str] = Counter()
-        # counted raw first: most values repeat, and their text form takes longest
-        for value, count in Counter(_typed(value) for value in values).items():
-            text = reading.text(value[1])
+        for value, count in counted:
+            text = reading.text(value)
             if text is not None:
                 counts[text] += count
         if not reading.as_text:
@@ -161,11 +170,6 @@ class PackedVocabulary(Vocabulary):
         return self.packed.fields[self.name]
 
 
-def _typed(value: Scalar) -> tuple[type, Scalar]:
-    # 1 == True == 1.0 for a dict, but they are different texts
-    return value.__class__, value
-
-
 FieldVocabulary = Vocabulary | Scaler | Bins
 
 
@@ -173,15 +177,23 @@ def fit_vocabulary(described: Field, column: Column) -> FieldVocabulary:
     """Learn a field's vocabulary, scale or bins from its source's column of the training split."""
     if not isinstance(described, NumericField):
         if described.buckets is not None:
-            seen = grow_vocabulary(Vocabulary(()), described, column)
-            assert isinstance(seen, Vocabulary)  # noqa: S101  such a field has no other
-            return Buckets(seen.values[:SHOWN_VALUES], buckets=described.buckets)
+            return bucketed(grow_vocabulary(Vocabulary(()), described, column), described.buckets)
         return grow_vocabulary(Vocabulary(()), described, column)
     found = map(described.reading.number, described.own(column))
-    numbers = np.array([v for v in found if v is not None], dtype=np.float64)
+    return fit_numbers(described, np.array([v for v in found if v is not None], dtype=np.float64))
+
+
+def fit_numbers(described: NumericField, numbers: NDArray[np.float64]) -> Scaler | Bins:
+    """Learn a scale or bins from a field's numbers."""
     if described.transform == "quantile":
         return Bins.fit(numbers, described.bins)
     return Scaler.fit(numbers, described.transform)
+
+
+def bucketed(seen: FieldVocabulary, buckets: int) -> Buckets:
+    """What a field with buckets knows, whose values would be the vocabulary `seen`."""
+    assert isinstance(seen, Vocabulary)  # noqa: S101  such a field has no other
+    return Buckets(seen.values[:SHOWN_VALUES], buckets=buckets)
 
 
 def grow_vocabulary(known: FieldVocabulary, described: Field, column: Column) -> FieldVocabulary:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from model.metrics.metrics import auc
 from model.metrics.ranked_rows import Floats
+from training.columns.cells import taken
 
 BEYOND = 0.95  # the AUC of one column by itself from which it is taken for a leak
 MOST_ROWS = 200_000  # that are looked at
@@ -80,8 +81,8 @@ def _looked_at(cells: Cells, y: Floats) -> tuple[pl.Series, Floats]:
     # at most MOST_ROWS of them, as numbers where all of them are, else as text
     if len(cells) > MOST_ROWS:
         rows = np.sort(np.random.default_rng(SEED).choice(len(cells), MOST_ROWS, replace=False))
-        some = cells[rows] if isinstance(cells, pl.Series) else [cells[i] for i in rows.tolist()]
-        cells, y = some, y[rows]
+        cells = cells[rows] if isinstance(cells, pl.Series) else taken(cells, rows)
+        y = y[rows]
     if isinstance(cells, pl.Series) and isinstance(cells.dtype, pl.List):
         cells = cells.to_list()
     if isinstance(cells, pl.Series):

@@ -16,6 +16,8 @@ from model.encoding import Encoded, Encoder
 from model.errors import DataError, InputError
 from model.held_out import HeldOut
 from model.values.values import Column, Value
+from training.columns.cells import joined, taken
+from training.columns.encode import encode_columns
 
 Ints = NDArray[np.int64]
 
@@ -24,7 +26,7 @@ Ints = NDArray[np.int64]
 class Log:
     """B rows of a click log.
 
-    `columns`: for each source of the schema its B values, ready for `Encoder.encode_columns`.
+    `columns`: for each source of the schema its B values, read from files as `Cells` or `Numbers`.
     `labels`: float32 [B]; NaN where the log was read without labels. `weights`: float32 [B], not
     negative. `group`: int64 [B], a number for each distinct group,
     the same in every log. `time`: float64 [B], ascending
@@ -45,9 +47,8 @@ class Log:
 
     def take(self, indices: Ints) -> "Log":
         """The rows at `indices`, in that order."""
-        at = indices.tolist()
         return Log(
-            {name: [column[i] for i in at] for name, column in self.columns.items()},
+            {name: taken(column, indices) for name, column in self.columns.items()},
             self.labels[indices],
             None if self.weights is None else self.weights[indices],
             None if self.group is None else self.group[indices],
@@ -65,7 +66,7 @@ class Log:
             others = np.unique(other.group, return_inverse=True)[1]
             groups = np.concatenate([mine, others + mine.max(initial=-1) + 1])
         return Log(
-            {name: [*column, *other.columns[name]] for name, column in self.columns.items()},
+            {name: joined([column, other.columns[name]]) for name, column in self.columns.items()},
             np.concatenate([self.labels, other.labels]),
             _both(self.weights, other.weights),
             groups,
@@ -89,7 +90,7 @@ def encode(encoder: Encoder, log: Log) -> Encoded:
         DataError: a value that its field cannot hold; names the row, counted from 1.
     """
     try:
-        return encoder.encode_columns(log.columns, len(log))
+        return encode_columns(encoder, log.columns, len(log))
     except InputError as error:
         row = "" if error.row is None else f", row {error.row + 1}"
         raise DataError(f"{log.source}{row}: {error}") from error

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import DataError
-from model.held_out import HeldOut, Keys, field_keys, number_keys
+from model.held_out import HeldOut, Keys, number_keys
 from model.schema import Schema
+from training.columns.keys import column_keys
 from training.data.log import Ints, Log
 
 MOST_HELD_OUT = 0.5
@@ -83,7 +84,7 @@ def _keys(log: Log, schema: Schema, share: float) -> tuple[Keys, HeldOut]:
         return number_keys(log.group), HeldOut(by="group", columns=[schema.group], share=share)
     if schema.time is not None and log.time is not None:
         return number_keys(log.time), HeldOut(by="time", columns=[schema.time], share=share)
-    keys = field_keys(log.columns, len(log))
+    keys = column_keys(log.columns, len(log))
     return keys, HeldOut(by="fields", columns=sorted(log.columns), share=share)
 
 

@@ -11,6 +11,7 @@ r"""Reads a click log by its schema.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +23,8 @@ from model.errors import DataError
 from model.held_out import text_number
 from model.schema import CategoricalField, Field, MultivalueField, NumericField, Schema
 from model.values.moments import moment
-from model.values.values import NUMERIC, PLAIN, Reading, canonical
+from model.values.values import NUMERIC, PLAIN, Column, Reading, canonical
+from training.columns.cells import Cells, Numbers
 from training.data.log import Ints, Log
 from training.data.table import Given, Table, bad_cell, label_array, plain, read_table
 
@@ -42,13 +44,17 @@ def read_log(path: Given, schema: Schema, *, labelled: bool = True) -> Log:
     if labelled:
         wanted = [c for c in (schema.label, schema.weight, schema.group, schema.time) if c] + wanted
     table = read_table(path, wanted)
-    read, frame = _Columns(table), table.frame
+    read, frame, rows = _Columns(table), table.frame, len(table.frame)
     fields: dict[str, list[Field]] = {}
     for name, source in schema.sources.items():
         fields.setdefault(source, []).append(schema.fields[name])
-    columns = {source: read.values(source, of_source) for source, of_source in fields.items()}
+    columns = {}
+    for source, of_source in fields.items():
+        columns[source] = read.values(source, of_source)
+        if source != schema.time or not labelled:
+            frame.drop_in_place(source)  # of no more use, and most of the memory
     if not labelled:
-        return Log(columns, np.full(len(frame), np.nan, np.float32), source=str(table))
+        return Log(columns, np.full(rows, np.nan, np.float32), source=str(table))
     return Log(
         columns,
         label_array(frame[schema.label], schema.task, table, schema.targets),
@@ -59,6 +65,17 @@ def read_log(path: Given, schema: Schema, *, labelled: bool = True) -> Log:
     )
 
 
+@dataclass(frozen=True)
+class _Members:
+    # the values of a multi-valued cell
+
+    reading: Reading
+
+    def __call__(self, cell: Any) -> list[Any] | None:
+        # a blank cell and its list are one thing; null stays null, as in JSON
+        return None if cell is None or cell == "" else self.reading.members(cell)
+
+
 class _Columns:
     # one table's columns as what the schema says they are
 
@@ -66,7 +83,7 @@ class _Columns:
         self._table = table
         self._frame = table.frame
 
-    def values(self, name: str, fields: Sequence[Field]) -> list[Any]:
+    def values(self, name: str, fields: Sequence[Field]) -> Column:
         """The column that some fields have as their source."""
         series = self._frame[name]
         cells = plain(series, self._table)
@@ -82,17 +99,13 @@ class _Columns:
         if isinstance(first, NumericField) and first.part is None:
             numbers = self._numbers(series, first.reading)
             if not others:
-                return numbers.to_list()
+                return Numbers(numbers.to_numpy().astype(np.float64))
         if others:  # which may read one cell each in their own way
-            return cells.to_list()
+            return Cells.of(cells)
         if isinstance(first, MultivalueField):
-            # a blank cell and its list are one thing; null stays null, as in JSON
-            return [
-                None if cell is None or cell == "" else first.reading.members(cell)
-                for cell in cells.to_list()
-            ]
+            return Cells.of(cells, _Members(first.reading))
         # as they stand: vocabularies of earlier bundles have texts in other forms
-        return cells.replace("", None).to_list() if cells.dtype == pl.String else cells.to_list()
+        return Cells.of(cells).without_blanks()
 
     def _check_moments(
         self, name: str, cells: pl.Series, field: CategoricalField | NumericField

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from model.encoding import Encoded, Encoder
 from model.schema import Schema
-from model.vocabulary import FieldVocabulary, fit_vocabulary
+from model.vocabulary import FieldVocabulary
+from training.columns.learn import learnt
 from training.config import Config
 from training.data.examples import Examples, examples
 from training.data.log import Log, encode
@@ -60,10 +61,7 @@ def held_out(log: Log, valid: Log | None, schema: Schema, config: Config) -> tup
 
 def vocabularies_of(schema: Schema, train: Log) -> dict[str, FieldVocabulary]:
     """What each field learns from the rows trained on."""
-    return {
-        name: fit_vocabulary(field, train.columns[schema.sources[name]])
-        for name, field in schema.fields.items()
-    }
+    return learnt(schema, train.columns)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from model.nets import Net
 from model.nets.net import TABLES
 from model.schema import Schema
 from model.values.ids import UNKNOWN
-from model.vocabulary import FieldVocabulary, Vocabulary, grow_vocabulary
+from model.vocabulary import FieldVocabulary, Vocabulary
+from training.columns.learn import grown
 from training.config import Config
 from training.data.log import Log
 from training.data.parts import sample, without_held_out
@@ -163,12 +164,7 @@ class WarmStart:
 
     def grow(self, schema: Schema, fresh: Log) -> dict[str, FieldVocabulary]:
         """What each field knows after the new rows that are trained on."""
-        return {
-            name: grow_vocabulary(
-                self.vocabularies[name], described, fresh.columns[schema.sources[name]]
-            )
-            for name, described in schema.fields.items()
-        }
+        return grown(schema, self.vocabularies, fresh.columns)
 
     def grown(self, vocabularies: Mapping[str, FieldVocabulary]) -> dict[str, Grown]:
         """What came to each field that has a vocabulary."""

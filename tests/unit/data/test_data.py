@@ -14,6 +14,8 @@ from model.held_out import HeldOut
 from model.schema import Schema
 from model.values.ids import UNKNOWN
 from model.vocabulary import fit_vocabulary
+from training.columns.cells import Cells
+from training.columns.learn import grown, learnt
 from training.data.log import Log
 from training.data.parts import require_contrast, sample, split, without_held_out
 from training.data.read_log import read_log
@@ -399,3 +401,12 @@ def test_a_column_of_moments_is_checked_when_it_is_read(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=r"'ts', row 4: expected a moment, got 'soon'"):
         read_log(path, schema)
+
+
+def test_a_field_with_buckets_learns_of_whole_columns_what_it_learns_of_rows() -> None:
+    text = 'label = "c"\n[fields.f]\nkind = "categorical"\nbuckets = 8\nmin_count = 1\n'
+    schema = Schema.parse(text)
+    rows = ["a", "b", "a", None]
+    expected = {"f": fit_vocabulary(schema.fields["f"], rows)}
+    assert learnt(schema, {"f": Cells.of(pl.Series(rows))}) == expected
+    assert grown(schema, expected, {"f": Cells.of(pl.Series(["new"]))}) == expected

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
@@ -19,12 +20,17 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from model.encoding import Encoder
+from model.held_out import field_keys
 from model.schema import Schema
 from model.values.ids import UNKNOWN
 from model.vocabulary import fit_vocabulary
 from service.scoring.payloads import PayloadDecoder
+from training.columns.keys import column_keys
+from training.columns.learn import learnt
+from training.data.files import Data
 from training.data.log import encode
 from training.data.read_log import read_log
+from training.data.table import Table
 
 EXAMPLES, ROWS = 100, 10
 LISTS = "[fields.{name}]\nkind = 'multivalue'\nmin_count = 1\nmax_values = 4\nseparator = ','\n"
@@ -278,9 +284,9 @@ def test_a_value_scores_alike_in_every_form_whichever_was_learnt_from(
     asked = PayloadDecoder(ROWS).decode(json.dumps({"instances": rows}).encode())
 
     logs = [read_log(home / f"log.{form}", schema) for form in ("parquet", "csv", "jsonl")]
-    for learnt in logs:
+    for learnt_from in logs:
         fitted = {
-            name: fit_vocabulary(field, learnt.columns[schema.sources[name]])
+            name: fit_vocabulary(field, learnt_from.columns[schema.sources[name]])
             for name, field in schema.fields.items()
         }
         encoder = Encoder(schema, fitted)
@@ -300,3 +306,29 @@ def test_a_value_scores_alike_in_every_form_whichever_was_learnt_from(
         assert np.concatenate([one.ids for one in few]).tolist() == first.ids[:4].tolist()
         assert np.concatenate([one.values for one in few]).tolist() == first.values[:4].tolist()
         assert not (first.ids - encoder.offsets == UNKNOWN).any()
+
+
+@settings(max_examples=EXAMPLES, phases=[Phase.explicit, Phase.generate])
+@given(columns(), st.data())
+def test_whole_columns_are_learnt_and_encoded_as_their_rows_are(drawn: Any, data: Any) -> None:
+    schema = Schema.parse("label = 'click'\n" + "".join(fields for fields, *_ in drawn.values()))
+    labels = pl.Series("click", [row % 2 for row in range(ROWS)])
+    frame = pl.DataFrame([labels, *(series for _, series, *_ in drawn.values())])
+    log = read_log(Table(frame, Data((Path("log"),)), [(Path("log"), ROWS)]), schema)
+    rows = np.array(data.draw(st.lists(st.integers(0, ROWS - 1), min_size=1)))
+    for part in (log, log.take(rows), log.joined(log.take(rows))):
+        lists = {name: list(column) for name, column in part.columns.items()}
+        assert lists == part.columns
+        known = learnt(schema, part.columns)
+        plainly = {
+            name: fit_vocabulary(field, lists[schema.sources[name]])
+            for name, field in schema.fields.items()
+        }
+        assert known == plainly
+        encoder = Encoder(schema, known)
+        by_row, whole = encoder.encode_columns(lists, len(part)), encode(encoder, part)
+        assert whole.ids.tolist() == by_row.ids.tolist()
+        assert whole.values.tolist() == by_row.values.tolist()
+        assert whole.unknown == by_row.unknown
+        keys = column_keys(part.columns, len(part))
+        assert keys.tolist() == field_keys(lists, len(part)).tolist()

@@ -32,6 +32,7 @@ FLOORS = {
         ["evaluation"],
         ["draft", "simulate"],
         ["data"],
+        ["columns"],
         ["config"],
     ],
 }
