@@ -25,8 +25,7 @@ def new_bundle(out: Path) -> Iterator[Path]:
     Raises:
         BundleError: `out` exists, or its parent cannot be written.
     """
-    if out.exists():
-        raise BundleError(f"{out}: exists already; choose another directory or remove it")
+    check_absent(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         _sweep(out)
@@ -47,6 +46,14 @@ def new_bundle(out: Path) -> Iterator[Path]:
     finally:
         os.close(handle)
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def check_absent(out: Path) -> None:
+    """Raises:
+    BundleError: `out` exists.
+    """
+    if out.exists():
+        raise BundleError(f"{out}: exists already; choose another directory or remove it")
 
 
 def _sweep(out: Path) -> None:

@@ -16,18 +16,13 @@ from training.commands.options import (
     TestFiles,
     ValidFiles,
     at_least,
-    configuration,
-    data_given,
-    optional_log,
     rate,
 )
-from training.config import NetName
 
 if TYPE_CHECKING:
-    from model.schema import Schema
-    from training.config import Config
     from training.fit.fit import Fitted
-    from training.state.warm_start import WarmStart
+    from training.fit.request import FitRequest
+    from training.fit.step.watcher import Watcher
 
 Out = Annotated[Path, Option(metavar="BUNDLE", help="The bundle to write.")]
 TestShare = Annotated[
@@ -91,6 +86,18 @@ Mlflow = Annotated[
 TensorBoard = Annotated[
     Path | None, Option(metavar="DIR", help="Write event files for TensorBoard there.")
 ]
+Ray = Annotated[
+    str | None,
+    Option(metavar="ADDRESS", help="Fit on this Ray cluster; local: one of this machine alone."),
+]
+Workers = Annotated[
+    int,
+    Option(
+        parser=at_least("--workers", int, 1),
+        metavar="N",
+        help="With --ray, how many processes share the fit, each on one core.",
+    ),
+]
 
 
 def fit(
@@ -116,81 +123,50 @@ def fit(
     separator: Separator = None,
     mlflow: Mlflow = None,
     tensorboard: TensorBoard = None,
+    ray: Ray = None,
+    workers: Workers = 1,
 ) -> None:
     """Train, evaluate and export a bundle."""
-    from model.schema import Schema
-    from training.data.folds import hold_out_test
-    from training.data.read_log import read_log
-    from training.fit.fit import fit as fit_net
-    from training.fit.malloc import keep_freed_memory
+    from training.fit.request import request_of
     from training.state.checkpoint import CheckpointOptions
     from training.tracking.tracked import tracked
 
-    keep_freed_memory()
-    fields = Schema.load(schema).without(drop_field or ())
-    warm = _warm_start(start, replay, replay_share, optimiser, fields, separator)
-    settings = _settings(config, warm, net, negatives_rate, negatives_kept)
-    if warm is not None:
-        warm.check(fields, settings)  # before the log is read
+    request = request_of(
+        *(data, valid, test, replay, separator),
+        schema=schema,
+        out=out,
+        net=net,
+        test_share=test_share,
+        seed=seed,
+        config=config,
+        drop_field=drop_field or (),
+        negatives_rate=negatives_rate,
+        negatives_kept=negatives_kept,
+        start=start,
+        replay_share=replay_share,
+        optimiser=optimiser,
+        keep_optimiser=keep_optimiser,
+        checkpointing=CheckpointOptions(resume, checkpoint_seconds),
+    )
+    checked = request.checked()
     with tracked(mlflow, tensorboard, out.name) as tracking:
-        log = read_log(data_given(data, separator), fields)
-        held_out = optional_log(valid, fields, separator)
-        tested = optional_log(test, fields, separator)
-        if test_share is not None:
-            if tested is not None or test_share == 1:
-                raise ConfigError("--test-share: a number below 1, and not beside --test")
-            log, tested = hold_out_test(log, fields, test_share, seed)
-        fitted = fit_net(
-            *(log, held_out, tested, fields, settings, out, seed, tracking.watcher, warm),
-            checkpointing=CheckpointOptions(resume, checkpoint_seconds),
-            keep_optimiser=keep_optimiser,
-        )
+        if ray is None:
+            fitted = checked.fit(tracking.watcher)
+        else:
+            fitted = _fit_on_ray(request, ray, workers, tracking.watcher)
         said = tracking.ended(fitted, out)
-    if warm is not None:
-        print(warm.summary(fitted.manifest, settings))
+    for line in checked.summary(fitted):
+        print(line)
     _print_figures(fitted)
     print(*said, f"{out}: {fitted.manifest.net}, version {fitted.manifest.version}", sep="\n")
 
 
-def _warm_start(
-    start: Path | None,
-    replay: list[Path] | None,
-    replay_share: float | None,
-    optimiser: Path | None,
-    schema: "Schema",
-    separator: str | None,
-) -> "WarmStart | None":
-    from training.state.warm_start import REPLAY_SHARE, WarmStart
-
-    if start is None and replay:
-        raise ConfigError("--replay: goes with --from BUNDLE")
-    if not replay and replay_share is not None:
-        raise ConfigError("--replay-share: goes with --replay OLD_LOG")
-    if start is None and optimiser is not None:
-        raise ConfigError("--optimiser: goes with --from BUNDLE")
-    if start is None:
-        return None
-    warm = WarmStart.open(start)
-    if optimiser is not None:
-        warm = warm.with_optimiser(optimiser)
-    old = optional_log(replay, schema, separator)
-    return warm.with_replay(old, REPLAY_SHARE if replay_share is None else replay_share)
-
-
-def _settings(
-    path: Path | None,
-    warm: "WarmStart | None",
-    net: NetName | None,
-    negatives_rate: float | None,
-    negatives_kept: float | None,
-) -> "Config":
-    from training.state.warm_start import completed
-
-    config = configuration(path, None)
-    if warm is not None:
-        config = warm.config() if path is None else completed(config, warm.bundle)
-    given = {"net": net, "negatives_rate": negatives_rate, "negatives_kept": negatives_kept}
-    return config.model_copy(update={key: value for key, value in given.items() if value})
+def _fit_on_ray(request: "FitRequest", address: str, workers: int, watcher: "Watcher") -> "Fitted":
+    try:
+        from training.cluster.ray_fit import fit_on_ray
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"--ray needs {error.name}: pip install 'ctr-afm[ray]'") from None
+    return fit_on_ray(request, address, workers, watcher)
 
 
 def _print_figures(fitted: "Fitted") -> None:

@@ -1,5 +1,6 @@
 """`afm-train fit`: logs and a schema in, a bundle out."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from training.fit.findings import Findings, findings_of
 from training.fit.material import Material, material_of
 from training.fit.step.watcher import Epoch, Watcher
 from training.fit.steps import Steps, Trained
+from training.kernels import group
 from training.state.adam_moments import Moments, moments_path
 from training.state.checkpoint import Checkpoint, CheckpointOptions, checkpoint_path, digest
 from training.state.warm_start import WarmStart
@@ -83,12 +85,39 @@ def fit(
             checkpoint = Checkpoint(checkpoint_path(out), inputs, checkpointing)
         moments = stages.moments(material)
         trained = stages.train(material, checkpoint, moments)
+        group.leave()  # what follows is one process's work
         findings = findings_of(trained, material, beginning, config, seed, watcher)
         manifest, parity = stages.pack(directory, material, trained, findings)
     if checkpoint is not None:
         checkpoint.remove()
     notes = findings.notes + stages.leave_moments(moments, out, manifest.version)
     return Fitted(manifest, trained.epochs, parity, trained.interrupted, notes)
+
+
+def fit_beside(
+    log: Log,
+    valid: Log | None,
+    test: Log | None,
+    schema: Schema,
+    config: Config,
+    out: Path,
+    seed: int,
+    start: WarmStart | None = None,
+    *,
+    keep_optimiser: bool = False,
+) -> None:
+    """Work on the fit of another process of the group, see `training.kernels.group`: the same steps
+    from the same checkpoint, and nothing is written. The parameters are those of `fit`.
+    """
+    if start is not None:
+        start.check(schema, config)
+    beginning: Beginning = FromScratch() if start is None else FromBundle(start)
+    stages = Stages(beginning, config, seed, Watcher(), keep_optimiser)
+    material = material_of(beginning, log, valid, test, schema, config, seed)
+    resumed = CheckpointOptions(resume=True, seconds=math.inf)  # and never written
+    checkpoint = Checkpoint(checkpoint_path(out), stages.inputs(material), resumed)
+    stages.train(material, checkpoint, stages.moments(material))
+    group.leave()
 
 
 @dataclass(frozen=True)

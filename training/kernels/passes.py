@@ -3,7 +3,7 @@ right. Either leaves the slopes of the loss in `grad`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,10 +14,11 @@ from torch import Tensor
 
 from model.nets import AFM, FFM, FM, AFMPlus, FwFM, Net
 from model.nets.net import EmbeddingNet, PairNet, field_pairs
+from training.kernels import group
 from training.kernels.attention import Attention, attention_blocks
 from training.kernels.batch import GIVEN, LOGISTIC, SQUARED, Batch, Found, Tables
 from training.kernels.block import Pairs, new_work
-from training.kernels.compiled import can_compile, on_all_cores
+from training.kernels.compiled import LANES, can_compile, on_all_cores
 from training.kernels.lanes import UNROLLED, Floats
 from training.kernels.products import product_blocks
 from training.kernels.rows import add_rows
@@ -72,6 +73,10 @@ class KernelPass(ABC):
         """What works on the blocks from one to before another."""
 
     @abstractmethod
+    def by_block(self) -> Sequence[Floats]:
+        """The last batch's slopes by what is no table, a block each [blocks, ...]."""
+
+    @abstractmethod
     def slopes(self) -> dict[str, Floats]:
         """By the parameters that are no tables, of the last batch."""
 
@@ -107,9 +112,16 @@ class KernelPass(ABC):
             np.zeros(batch.blocks, dtype),
         )
         work = self.blocks(batch, tables, found)
-        parts = min(torch.get_num_threads(), batch.blocks)
-        ends = [batch.blocks * part // parts for part in range(parts + 1)]
+        shares = group.ends(batch.blocks)
+        first, last = group.own(shares)
+        parts = max(min(torch.get_num_threads(), last - first), 1)
+        ends = [first + (last - first) * part // parts for part in range(parts + 1)]
         on_all_cores(lambda part: work(ends[part], ends[part + 1]), range(parts))
+        group.complete([found.bias, *self.by_block()], shares)
+        of_rows = [found.scores, found.linear, found.embedding]
+        group.complete(
+            of_rows if batch.back else of_rows[:1], [min(end * LANES, rows) for end in shares]
+        )
         return found
 
     def _leave(self, batch: Batch, found: Found) -> None:
@@ -171,6 +183,10 @@ class AttentionPass(KernelPass):
 
         return work
 
+    def by_block(self) -> Sequence[Floats]:
+        """See `KernelPass`."""
+        return self.by_net or ()
+
     def slopes(self) -> dict[str, Floats]:
         """See `KernelPass`."""
         assert self.by_net is not None  # noqa: S101  its caller ran
@@ -222,6 +238,10 @@ class ProductPass(KernelPass):
             )
 
         return work
+
+    def by_block(self) -> Sequence[Floats]:
+        """See `KernelPass`."""
+        return () if self.by_weights is None else (self.by_weights,)
 
     def slopes(self) -> dict[str, Floats]:
         """See `KernelPass`."""

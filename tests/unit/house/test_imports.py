@@ -23,7 +23,7 @@ FLOORS = {
     "training": [
         ["cli"],
         ["commands"],
-        ["compare", "search", "tracking"],
+        ["cluster", "compare", "search", "tracking"],
         ["fit"],
         ["export"],
         ["report"],

@@ -1,0 +1,106 @@
+"""A fit on a Ray cluster: an actor that outlives whoever asked for it, starts the processes that
+share the fit, and starts them again when one is lost.
+
+Ray Train is not used. Measured with 2.60: when the node that its controller ran on is lost, the
+placement group of the lost controller keeps its cores, and the next one waits for them for ever.
+Actors end with the actor that started them, and their cores are free again.
+"""
+
+import threading
+import traceback
+from typing import Any, NamedTuple
+
+import ray
+from ray.exceptions import RayError
+
+from training.cluster.member import Member, Result
+from training.cluster.progress_notes import Note
+from training.fit.request import FitRequest
+
+START_SECONDS = 60.0  # for all members; then those that are there begin
+AGAIN_SECONDS = 1.0
+UNASKED_SECONDS = 120.0  # after its end, until the actor ends too
+
+
+class News(NamedTuple):
+    """`notes` from the one asked for on, and the result once there is one; `life`: which life of
+    the actor they are of.
+    """
+
+    life: str
+    notes: list[Note]
+    result: Result | None
+
+
+class FitRun:
+    """The actor of one fit, called `name`. Where its node is lost, Ray starts it on another, and it
+    begins anew with what the checkpoint has.
+    """
+
+    def __init__(self, name: str, request: FitRequest, workers: int) -> None:
+        self._name, self._request, self._workers = name, request, workers
+        self._life = ray.get_runtime_context().get_worker_id()
+        self._notes: list[Note] = []
+        self._result: Result | None = None
+        self._asked = threading.Event()
+        threading.Thread(target=self._run, name="fit", daemon=True).start()
+
+    def note(self, note: Note) -> None:
+        """Keep a note of the first member."""
+        self._notes.append(note)
+
+    def end(self, result: Result) -> None:
+        """Keep what the fit came to; the first word counts."""
+        self._result = self._result or result
+
+    def news(self, since: int) -> News:
+        """The notes from `since` on, and the result once there is one."""
+        result = self._result
+        if result is not None:
+            self._asked.set()
+        return News(self._life, self._notes[since:], result)
+
+    def _run(self) -> None:
+        try:
+            while self._result is None:
+                members = self._start()
+                try:
+                    self._share(members)
+                finally:
+                    for member in members:
+                        ray.kill(member)
+        except Exception:  # whatever it is, who asked must hear of it
+            self.end(Result(None, traceback.format_exc()))
+        if not self._asked.wait(UNASKED_SECONDS):  # nobody follows any more; the bundle is written
+            ray.kill(ray.get_runtime_context().current_actor)
+
+    def _start(self) -> list[Any]:
+        # as many as there is room for, one at least
+        actor: Any = ray.remote(Member)
+        actor = actor.options(num_cpus=1, scheduling_strategy="SPREAD")
+        members = [actor.remote(self._name) for _ in range(self._workers)]
+        answers = [member.address.remote() for member in members]
+        ray.wait(answers, num_returns=len(answers), timeout=START_SECONDS)
+        ready, _ = ray.wait(answers, num_returns=len(answers), timeout=0)
+        while not ready:
+            self.note(Note("said", ("waiting for a free core of the cluster",)))
+            ready, _ = ray.wait(answers)
+        there = set(ready)
+        for member, answer in zip(members, answers, strict=True):
+            if answer not in there:
+                ray.kill(member)
+        return [one for one, answer in zip(members, answers, strict=True) if answer in there]
+
+    def _share(self, members: list[Any]) -> None:
+        # until they are done, the result is known, or one is lost
+        try:
+            first = ray.get(members[0].address.remote())
+            working = [
+                member.work.remote(self._request, number, len(members), first)
+                for number, member in enumerate(members)
+            ]
+            while working and self._result is None:
+                done, working = ray.wait(working, timeout=AGAIN_SECONDS)
+                ray.get(done)
+        except RayError:  # a process or a node was lost, or a member found that another one was
+            return

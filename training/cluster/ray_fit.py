@@ -1,0 +1,104 @@
+"""`afm-train fit --ray`: starts a fit on a Ray cluster, or finds it running, and follows it."""
+
+import hashlib
+import time
+from dataclasses import replace
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from model.bundle.write import check_absent
+from model.errors import AfmError, ConfigError
+from training.cluster.fit_run import FitRun, News
+from training.fit.fit import Fitted
+from training.fit.request import FitRequest
+from training.fit.step.watcher import Watcher
+from training.state.checkpoint import CheckpointOptions, checkpoint_path
+
+NAMESPACE = "ctr-afm"
+LOCAL = "local"  # an address
+POLL_SECONDS = 0.5
+
+
+def fit_on_ray(request: FitRequest, address: str, workers: int, watcher: Watcher) -> Fitted:
+    """Fit with `workers` processes of one core each; the weights are those of `fit` to the bit.
+
+    All files are given by paths that each machine of the cluster sees. A run outlives this process:
+    the same request finds it again. Ctrl-C ends it, and `--resume` goes on.
+
+    Raises:
+        ConfigError: no cluster answers at `address`, or it has fewer cores.
+        AfmError: what `fit` raises.
+    """
+    _connect(address, workers)
+    try:
+        return _follow(_run_of(request.absolute(), workers), watcher)
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str, workers: int) -> None:
+    ray.logger.setLevel("ERROR")
+    given: dict[str, Any] = {"num_cpus": workers} if address == LOCAL else {}
+    try:
+        ray.init(
+            address=address,
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            include_dashboard=False if address == LOCAL else None,
+            **given,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        line = str(error).strip().splitlines()[0]
+        raise ConfigError(f"--ray {address}: no cluster answers there: {line}") from None
+    found = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray's
+    cores = int(found.get("CPU", 0))
+    if cores < workers:
+        ray.shutdown()
+        raise ConfigError(f"--workers {workers}: the cluster has {cores} cores, one each is needed")
+
+
+def _run_of(request: FitRequest, workers: int) -> Any:
+    # the actor of this request: the one that runs, or a new one
+    name = "fit-" + hashlib.sha256(repr(request).encode()).hexdigest()[:16]
+    try:
+        return ray.get_actor(name)
+    except ValueError:
+        check_absent(request.out)
+    kept = checkpoint_path(request.out)
+    if not request.checkpointing.resume:
+        kept.unlink(missing_ok=True)
+    # whoever is started again goes on from what was written since
+    options = CheckpointOptions(resume=True, seconds=request.checkpointing.seconds)
+    actor = ray.remote(FitRun).options(
+        name=name, lifetime="detached", num_cpus=0, max_restarts=-1, max_concurrency=4
+    )
+    return actor.remote(name, replace(request, checkpointing=options), workers)
+
+
+def _follow(run: Any, watcher: Watcher) -> Fitted:
+    life, seen = "", 0
+    try:
+        while True:
+            try:
+                news: News = ray.get(run.news.remote(seen))
+            except RayError:  # its node was lost: it comes again on another one
+                time.sleep(POLL_SECONDS)
+                continue
+            if news.life != life:
+                life, seen = news.life, 0
+                continue
+            for note in news.notes:
+                note.replay(watcher)
+            seen += len(news.notes)
+            if news.result is not None:
+                break
+            time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        ray.kill(run)
+        raise
+    ray.kill(run)
+    if news.result.fitted is None:
+        raise AfmError(news.result.error)
+    return news.result.fitted
