@@ -28,7 +28,7 @@ FIT ?= --config training/configs/example.toml --test $(EXAMPLE)/test.parquet
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage py313 pages clients lint bench faults soak audit docs e2e up down logs ps upgrade rollback retrain backup restore rotate key sbom lock FORCE
+.PHONY: help install run test coverage py313 pages clients ray lint bench faults soak audit docs e2e up down logs ps upgrade rollback retrain backup restore rotate key sbom lock FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -60,11 +60,15 @@ clients: $(INSTALLED) ## real clients and proxies against the service; INSTALL=1
 	@[ -z "$(INSTALL)" ] || tests/clients/install.sh
 	@$(BIN)/python -m pytest -m clients -n 1 $(or $(TESTS),tests/clients)
 
+ray: $(INSTALLED) ## fits on a Ray cluster of two nodes on this machine; installs Ray
+	@$(PIP) -r tests/cluster/requirements.txt
+	@$(BIN)/python -m pytest -n 1 tests/cluster
+
 lint: $(INSTALLED) ## ruff (lint, format) and mypy strict, over benchmarks and tests too
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	@MYPYPATH=client $(BIN)/mypy --strict client/ctr_afm_client
 	@MYPYPATH=.:client:benchmarks:benchmarks/promises:tests/support $(BIN)/mypy \
-	  benchmarks/*.py $(foreach folder,fits logs processes promises traffic,benchmarks/$(folder)/*.py) tests/support/*.py tests/conftest.py tests/unit tests/integration tests/load tests/e2e tests/pages tests/clients/*.py
+	  benchmarks/*.py $(foreach folder,fits logs processes promises traffic,benchmarks/$(folder)/*.py) tests/support/*.py tests/conftest.py tests/unit tests/integration tests/load tests/e2e tests/pages tests/cluster tests/clients/*.py
 
 bench: $(INSTALLED) ## the service beside a plain version of it, as a table
 	@$(BIN)/python benchmarks/serve.py

@@ -76,8 +76,7 @@ class FitRun:
 
     def _start(self) -> list[Any]:
         # as many as there is room for, one at least
-        actor: Any = ray.remote(Member)
-        actor = actor.options(num_cpus=1, scheduling_strategy="SPREAD")
+        actor = ray.remote(Member).options(num_cpus=1, scheduling_strategy="SPREAD")
         members = [actor.remote(self._name) for _ in range(self._workers)]
         answers = [member.address.remote() for member in members]
         ray.wait(answers, num_returns=len(answers), timeout=START_SECONDS)

@@ -37,7 +37,7 @@ class Member:
 
     def address(self) -> str:
         """Where it can be reached, by a port that is free now."""
-        host = str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]  # ray's
+        host = str(ray.util.get_node_ip_address())
         with socket.socket() as one:
             one.bind((host, 0))
             return f"tcp://{host}:{one.getsockname()[1]}"

@@ -52,8 +52,7 @@ def _connect(address: str, workers: int) -> None:
     except (ConnectionError, ValueError, RuntimeError) as error:
         line = str(error).strip().splitlines()[0]
         raise ConfigError(f"--ray {address}: no cluster answers there: {line}") from None
-    found = ray.cluster_resources()  # type: ignore[no-untyped-call]  # ray's
-    cores = int(found.get("CPU", 0))
+    cores = int(ray.cluster_resources().get("CPU", 0))
     if cores < workers:
         ray.shutdown()
         raise ConfigError(f"--workers {workers}: the cluster has {cores} cores, one each is needed")

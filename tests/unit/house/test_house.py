@@ -43,7 +43,7 @@ def test_the_service_loads_no_torch_and_no_training() -> None:
 
 
 def test_training_loads_no_service() -> None:
-    loaded = loaded_by("training")
+    loaded = loaded_by("training", without="training.cluster")  # which needs Ray
     assert "torch" in loaded
     # not redis: Optuna, which can keep its trials there, loads it where it is installed
     assert not loaded & {"service", "fastapi", "uvicorn"}

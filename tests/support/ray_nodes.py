@@ -1,0 +1,77 @@
+"""A Ray cluster of two nodes on this machine, and fits that are asked of it, for tests."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.bundle.files import WEIGHTS
+
+CONFIG = """
+net = "afm+"
+calibration = "platt"
+embedding = 4
+attention_size = 4
+[fit]
+epochs = 6
+batch = 64
+patience = 6
+[attention]
+epochs = 12
+batch = 64
+patience = 12
+dropout = 0.2
+"""
+
+
+@dataclass
+class Nodes:
+    """The cluster's `address`, and its second node, which may be lost and replaced."""
+
+    cluster: Any
+    second: Any
+
+    @property
+    def address(self) -> str:
+        return str(self.cluster.address)
+
+    def lose_the_second(self) -> None:
+        """End its processes without a word."""
+        self.cluster.remove_node(self.second, allow_graceful=False)
+
+    def add_a_second(self) -> None:
+        """Another one in its place."""
+        self.second = self.cluster.add_node(num_cpus=1)
+
+
+@dataclass
+class Home:
+    """A folder with a log, and the bundle that one process fitted of it."""
+
+    path: Path
+
+    def command(self, out: str, *more: str) -> list[str]:
+        """`afm-train fit` of the log."""
+        files = [self.path / name for name in ("log.csv", "schema.toml", "config.toml", out)]
+        log, schema, config, bundle = map(str, files)
+        given = ["--schema", schema, "--config", config, "--out", bundle, "--seed", "3"]
+        often = ["--checkpoint-seconds", "0"]
+        return [sys.executable, "-m", "training.cli", "fit", log, *given, *often, *more]
+
+    def run(self, out: str, *more: str) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run(self.command(out, *more), capture_output=True, text=True, check=False)
+
+    def start(self, out: str, *more: str) -> subprocess.Popen[str]:
+        """Start it; what it says goes to a file."""
+        with (self.path / f"{out}.said").open("a") as said:
+            return subprocess.Popen(self.command(out, *more), stdout=said, stderr=said, text=True)
+
+    def said(self, out: str) -> str:
+        """What the fits of this bundle have said so far."""
+        return (self.path / f"{out}.said").read_text()
+
+    def weights(self, out: str) -> bytes:
+        """The weights of a bundle."""
+        return (self.path / out / WEIGHTS).read_bytes()
