@@ -3,6 +3,7 @@ machines follows from it (docs/scale.md).
 
     python benchmarks/many_processes.py                    two processes of one core against one
     python benchmarks/many_processes.py --values 1e7 --net ffm
+    python benchmarks/many_processes.py --plan         the tables of docs/scale.md, from COSTS
 
 Both run in turns, and end with the same weights, which is checked. F = 39 fields, K = T = 16.
 """
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from training_speed import FIELDS, K, Product, drawn, part
 
@@ -30,12 +32,13 @@ NUMBER = 4  # bytes of a float32
 
 
 class Measured(NamedTuple):
-    """Of a process, in seconds: `whole` a step, and of it the `update`, which each process does of
-    all rows; `weights`: a digest.
+    """Of a process, in seconds: `whole` a step, of it the `update`, which each process does of all
+    rows, and an `exchange` of slopes by itself; `weights`: a digest.
     """
 
     whole: float
     update: float
+    exchange: float
     weights: str
 
 
@@ -47,6 +50,10 @@ class Costs(NamedTuple):
     forward_backward: float
     update: float
     bytes_per_second: float
+
+
+# AFM at a million values, from a run of this script; see benchmarks/README.md
+COSTS = Costs(forward_backward=54e-6, update=14.9e-6, bytes_per_second=1.0e9)
 
 
 def wire_bytes(rows: int, members: int, fields: int = FIELDS, size: int = K) -> float:
@@ -84,10 +91,21 @@ def of_one(options: argparse.Namespace, first: str, number: int, members: int) -
             began = time.perf_counter()
             product.epoch(some)
             whole.append(time.perf_counter() - began)
+        exchanged = _exchange_seconds(options.batch, members)
     found = hashlib.sha256()
     for parameter in product.net.state_dict().values():
         found.update(parameter.numpy().data)
-    return Measured(statistics.median(whole[1:]), statistics.median(seconds[1:]), found.hexdigest())
+    steps, updates = statistics.median(whole[1:]), statistics.median(seconds[1:])
+    return Measured(steps, updates, exchanged, found.hexdigest())
+
+
+def _exchange_seconds(rows: int, members: int) -> float:
+    slopes, seconds = np.zeros((rows, FIELDS, K + 1), np.float32), []
+    for _ in range(5):
+        began = time.perf_counter()
+        group.complete([slopes], [rows * part // members for part in range(members + 1)])
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
 
 
 def of_all(members: int, given: Sequence[str]) -> Measured:
@@ -120,12 +138,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=8192)
     parser.add_argument("--batches", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--plan", action="store_true")
     parser.add_argument("--member", nargs=3, help=argparse.SUPPRESS)
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = parser.parse_args(given)
     if options.member:
         first, number, members = options.member
         sys.stdout.write(json.dumps(of_one(options, first, int(number), int(members))))
+        return
+    if options.plan:
+        show_plan()
         return
     alone, two = [], []
     for _ in range(options.rounds):
@@ -135,21 +157,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise RuntimeError("two processes end with other weights than one")
     one, pair = (statistics.median(each.whole for each in runs) for runs in (alone, two))
     update = statistics.median(each.update for each in alone)
-    both = statistics.median(each.update for each in two)
+    exchange = statistics.median(each.exchange for each in two)
     rows = options.batch
-    taken = pair - (one - update) / 2 - both
-    costs = Costs((one - update) / rows, both / rows, wire_bytes(rows, 2) / max(taken, 1e-9))
-    print(
-        "| net | values | processes | samples/s | times as fast | update, ms | bytes taken a step |"
-    )
+    per_second = wire_bytes(rows, 2) / exchange
+    costs = Costs((one - update) / rows, update / rows, per_second)
+    print("| net | values | processes | samples/s | times as fast | the plan says | bytes taken |")
     print("|---|---|---|---|---|---|---|")
-    for members, seconds, updated in ((1, one, update), (2, pair, both)):
+    for members, seconds in ((1, one), (2, pair)):
+        said = one / step_seconds(costs, rows, members)
         print(
             f"| {options.net} | {options.values:.0e} | {members} | {rows / seconds:,.0f} | "
-            f"{one / seconds:.2f} | {1000 * updated:.0f} | {wire_bytes(rows, members):,.0f} |"
+            f"{one / seconds:.2f} | {said:.2f} | {wire_bytes(rows, members):,.0f} |"
         )
-    print(f"a row: pass {1e6 * costs.forward_backward:.1f} us, update {1e6 * costs.update:.1f} us")
-    print(f"exchange: {costs.bytes_per_second / 1e6:,.0f} MB/s")
+    print(
+        f"a row: pass {1e6 * costs.forward_backward:.1f} us, update {1e6 * costs.update:.1f} us; "
+        f"exchange: {per_second / 1e6:,.0f} MB/s"
+    )
+
+
+def show_plan(rows: int = 8192) -> None:
+    """Print what the model says of more processes, and of 10^9 rows."""
+    print("| processes | samples/s | times as fast | hours for 10^9 rows | MB/s taken by each |")
+    print("|---|---|---|---|---|")
+    alone = step_seconds(COSTS, rows, 1)
+    for members in (1, 2, 4, 8, 16, 32):
+        seconds = step_seconds(COSTS, rows, members)
+        taken = wire_bytes(rows, members) / seconds / 1e6
+        hours = 1e9 / (rows / seconds) / 3600
+        print(
+            f"| {members} | {rows / seconds:,.0f} | {alone / seconds:.1f} | {hours:.1f} | "
+            f"{taken:,.0f} |"
+        )
 
 
 if __name__ == "__main__":
