@@ -23,15 +23,18 @@ RUN pip --python /srv/afm/bin/python install -q --no-cache-dir --no-deps --compi
  && find /srv/afm -type d \( -name tests -o -name test -o -name include \) -prune -exec rm -rf {} + \
  && find /srv/afm -name '*.c' -delete -o -name '*.pyx' -delete -o -name '*.a' -delete
 
-# The source by itself, without the nets, which need torch: a changed line makes this layer anew, and
-# no other.
-FROM ${PYTHON_BASE} AS source
+# The source, a layer for each package: a changed line makes the layer of its package anew, and no
+# other. The model without its nets, which need torch.
+FROM ${PYTHON_BASE} AS model
+COPY model /out/lib/python3.11/site-packages/model
+RUN rm -r /out/lib/python3.11/site-packages/model/nets \
+ && python -m compileall -q --invalidation-mode unchecked-hash /out/lib
+
+FROM ${PYTHON_BASE} AS service
 WORKDIR /src
-COPY model model
 COPY service service
 COPY docker/wheel.py pyproject.toml ./
-RUN rm -r model/nets \
- && python wheel.py /out/lib/python3.11/site-packages /out/bin /srv/afm/bin/python model service \
+RUN python wheel.py /out/lib/python3.11/site-packages /out/bin /srv/afm/bin/python service \
  && python -m compileall -q --invalidation-mode unchecked-hash /out/lib
 
 FROM scratch
@@ -39,7 +42,8 @@ COPY --from=slim / /
 COPY --from=dependencies /srv/afm /srv/afm
 COPY --chmod=755 docker/publish-waiting.sh /usr/local/bin/publish-waiting
 COPY docker/health.py docker/licences.py /usr/local/share/afm/
-COPY --from=source /out /srv/afm
+COPY --from=model /out /srv/afm
+COPY --from=service /out /srv/afm
 ARG VERSION=0.1.0
 ARG REVISION=
 LABEL org.opencontainers.image.title="ctr-afm service" \

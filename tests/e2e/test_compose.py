@@ -193,8 +193,9 @@ def test_a_changed_source_line_ships_no_layer_but_its_own(stack: Stack, tmp_path
     docker("image", "rm", tag)
     new = [layer for layer in after if layer not in before]
     assert len(new) <= 2  # the source, and the working directory made after it
-    (size,) = (line.split()[0] for line in history.splitlines() if "COPY /out /srv/afm" in line)
-    assert size.endswith("kB") or float(size.removesuffix("MB")) <= 2
+    sizes = [line.split()[0] for line in history.splitlines() if "COPY /out /srv/afm" in line]
+    assert len(sizes) == 2  # of the model and of the service
+    assert all(size.endswith("kB") or float(size.removesuffix("MB")) <= 2 for size in sizes)
 
 
 # --- settings
