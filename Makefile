@@ -68,7 +68,7 @@ lint: $(INSTALLED) ## ruff (lint, format) and mypy strict, over benchmarks and t
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	@MYPYPATH=client $(BIN)/mypy --strict client/ctr_afm_client
 	@MYPYPATH=.:client:benchmarks:benchmarks/promises:tests/support $(BIN)/mypy \
-	  benchmarks/*.py $(foreach folder,fits logs processes promises traffic,benchmarks/$(folder)/*.py) tests/support/*.py tests/conftest.py tests/unit tests/integration tests/load tests/e2e tests/pages tests/cluster tests/clients/*.py
+	  benchmarks/*.py $(foreach folder,fits logs processes promises traffic,benchmarks/$(folder)/*.py) tests/support/*.py tests/conftest.py tests/unit tests/integration tests/load tests/e2e tests/pages tests/cluster tests/clients/*.py tests/clients/scripts/*.py
 
 bench: $(INSTALLED) ## the service beside a plain version of it, as a table
 	@$(BIN)/python benchmarks/serve.py

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Generic, TypeVar
 
 import numpy as np
 import onnxruntime
@@ -39,6 +40,7 @@ COLUMNS = ("naive", "plain", "rank", "kept", "fm")
 PEAK_SIDE = 1024  # of the matrices that the peak is measured with
 
 Score = Callable[[Slate], np.ndarray]
+Made = TypeVar("Made")
 
 
 def main() -> None:
@@ -93,9 +95,7 @@ def make_graphs(
             found |= {
                 "naive": naive(net, slots, scorer, home / "naive.onnx"),
                 "plain": plain(scorer),
-                "rank": lambda slate, s=scorer: (
-                    s.rank(Slate(slate.context, slate.ads)).probabilities
-                ),
+                "rank": ranked(scorer),
                 "kept": kept(scorer),
             }
     return found, picks
@@ -104,13 +104,18 @@ def make_graphs(
 def plain(scorer: Scorer) -> Score:
     """Whole rows through the plain graph."""
     whole = Kept(scorer.joined)
-    return lambda slate: scorer.predict_plainly(whole(slate)).probabilities
+    return lambda slate: scorer.predict_plainly(whole(slate)).predictions
+
+
+def ranked(scorer: Scorer) -> Score:
+    """The rank graph."""
+    return lambda slate: scorer.rank(Slate(slate.context, slate.ads)).predictions
 
 
 def kept(scorer: Scorer) -> Score:
     """The rank graph, the ads' own parts at hand."""
     known = Kept(lambda slate: Slate(slate.context, slate.ads, scorer.ad_partials(slate.ads)))
-    return lambda slate: scorer.rank(known(slate)).probabilities
+    return lambda slate: scorer.rank(known(slate)).predictions
 
 
 def naive(net: Net, slots: int, scorer: Scorer, path: Path) -> Score:
@@ -124,22 +129,22 @@ def naive(net: Net, slots: int, scorer: Scorer, path: Path) -> Score:
 
     def score(slate: Slate) -> np.ndarray:
         rows = whole(slate)
-        (found,) = session.run(None, {"ids": rows.ids, "values": rows.values})
+        found: np.ndarray = session.run(None, {"ids": rows.ids, "values": rows.values})[0]
         return found
 
     return score
 
 
-class Kept:
+class Kept(Generic[Made]):
     """What a function made of the last slate, so that it is not timed."""
 
-    def __init__(self, make: Callable[[Slate], object]) -> None:
+    def __init__(self, make: Callable[[Slate], Made]) -> None:
         self._make = make
-        self._last: tuple[object, object] = None, None
+        self._last: tuple[Slate, Made] | None = None
 
-    def __call__(self, slate: Slate) -> object:
+    def __call__(self, slate: Slate) -> Made:
         """Made at the first call with a slate."""
-        if self._last[0] is not slate:
+        if self._last is None or self._last[0] is not slate:
             self._last = slate, self._make(slate)
         return self._last[1]
 
@@ -156,8 +161,8 @@ def row(
     """One line of the table: medians over rounds, the graphs in turn."""
     slate = request(slots, context, ads)
     answers = {name: graphs[name](slate) for name in COLUMNS if name != "fm"}
-    for name, found in answers.items():
-        difference = float(np.abs(found - answers["naive"]).max())
+    for name, answer in answers.items():
+        difference = float(np.abs(answer - answers["naive"]).max())
         assert difference <= TOLERANCE, f"{name} differs by {difference:.2g}"
     rates: dict[str, list[float]] = {name: [] for name in COLUMNS}
     peaks = []

@@ -96,7 +96,7 @@ def cells(log: Path) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(file)
 
 
-def as_looks(cell: str) -> Any:
+def as_looks(cell: str) -> bool | int | float | str | None:
     """A cell as a caller types it who knows JSON's types."""
     if not cell:
         return None

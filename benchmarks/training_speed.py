@@ -64,7 +64,7 @@ class Product:
         self.rows, self.batch = rows, batch
         self.net = build(name, values, range(FIELDS), NetSizes(K, T))
         if name in ("afm", "afm+"):
-            torch.nn.init.normal_(self.net.h, std=0.1)
+            torch.nn.init.normal_(self.net.get_parameter("h"), std=0.1)
         step = Step(learning_rate=1e-3, batch=batch, l2_embedding=1e-6, dropout=dropout)
         self.sized = step.sized(len(rows))
         for key, layer in self.net.dropouts().items():
@@ -110,7 +110,7 @@ def peer_rate(
     """The same of a peer, in a process of its own."""
     arguments = [str(n) for n in (options.batch, K, T, options.threads)]
     found = subprocess.run(
-        [python, HERE / "training_step.py", log, name, *arguments],
+        [str(python), str(HERE / "training_step.py"), str(log), name, *arguments],
         check=True,
         capture_output=True,
         text=True,
@@ -129,7 +129,7 @@ def peers_python(home: Path) -> Path:
         ours = next(Path(sys.prefix, "lib").glob("python*/site-packages"))
         (site / "ours.pth").write_text(f"{ours}\n")
         wanted = HERE / "requirements-training.txt"
-        pip = [python, "-m", "pip", "install", "-q", "--no-deps", "-r", wanted]
+        pip = [str(python), "-m", "pip", "install", "-q", "--no-deps", "-r", str(wanted)]
         subprocess.run(pip, check=True)
     return python
 
@@ -147,8 +147,8 @@ def compared(values: int, net: str, options: argparse.Namespace) -> None:
             np.savez(log, ids=ids, labels=rows.labels.numpy(), sizes=np.array(sizes))
         for _ in range(options.rounds):
             for after in (False, True):
-                rate = product_rate(net, rows, table, options, after=after)
-                found.setdefault("after" if after else "before", []).append(rate)
+                one = product_rate(net, rows, table, options, after=after)
+                found.setdefault("after" if after else "before", []).append(one)
             for name in PEERS if options.peers and net == "afm" else ():
                 for tuned in (False, True):
                     called = f"{name}, malloc tuned" if tuned else name

@@ -68,7 +68,10 @@ def seconds_a_row(scorer: Scorer, rows: Encoded, schema: Schema) -> float:
     some: Any = rows.slice(0, ADS)
     if scorer.has_rank:
         context, ads = (
-            Encoded(*(np.ascontiguousarray(part[:count, side]) for part in (rows.ids, rows.values)))
+            Encoded(
+                np.ascontiguousarray(rows.ids[:count, side]),
+                np.ascontiguousarray(rows.values[:count, side]),
+            )
             for count, side in ((1, ~of_ads), (ADS, of_ads))
         )
         score, some = scorer.rank, Slate(context, ads, scorer.ad_partials(ads))

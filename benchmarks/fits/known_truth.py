@@ -14,7 +14,7 @@ from logs.splits import LOGS, simulated_logs, splits
 from model.metrics.bootstrap import differences, resample
 from model.schema import Schema
 from model.values.ids import UNKNOWN
-from training.config import Config
+from training.config import Config, NetName
 from training.data.examples import examples
 from training.data.log import encode
 from training.data.read_log import read_log
@@ -28,7 +28,7 @@ from training.simulate.simulation import write_simulation
 from training.state.warm_start import WarmStart
 
 
-def simulated(seeds: Sequence[int], rows: int, name: str) -> None:
+def simulated(seeds: Sequence[int], rows: int, name: NetName) -> None:
     """How far a net comes from LR to the truth, the planted pairs, and what attention means."""
     line(
         *("seed", "lr", "fm", name, "true", "share", "planted found", f"{name} minus fm, AUC"),
@@ -41,10 +41,8 @@ def simulated(seeds: Sequence[int], rows: int, name: str) -> None:
             schema = Schema.load(home / "schema.toml")
             truth = json.loads((home / "truth.json").read_text())
             train, test = (read_log(home / f"{part}.parquet", schema) for part in ("train", "test"))
-        runs = {
-            net: fitted(train, None, test, schema, Config(net=net), seed)
-            for net in ("lr", "fm", name)
-        }
+        nets: tuple[NetName, ...] = ("lr", "fm", name)
+        runs = {net: fitted(train, None, test, schema, Config(net=net), seed) for net in nets}
         ours = runs[name]
         best, low = truth["best"]["auc"], runs["lr"]["auc"]
         found = differences([runs["fm"].resampled], [ours.resampled])
@@ -105,8 +103,9 @@ def unseen(data: Path | None, seeds: Sequence[int], rows: int) -> None:
             torch.manual_seed(seed)
             with torch.no_grad():
                 net.linear[unknown] = 0
-                drawn = torch.randn(len(unknown), net.embedding.shape[1])
-                net.embedding[unknown] = drawn * start.config().init_std
+                table = net.get_parameter("embedding")
+                drawn = torch.randn(len(unknown), table.shape[1])
+                table[unknown] = drawn * start.config().init_std
             scored = [logits(net, rows_of)[hit], trained]
             weights = None if test.weights is None else test.weights[hit]
             found = [resample(test.labels[hit], 1 / (1 + np.exp(-one)), weights) for one in scored]

@@ -1,6 +1,7 @@
 """Tables of quality.md that lay nets side by side on the same splits."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from logs.worlds import World
 
 from model.metrics.bootstrap import Resampled, differences
 from model.schema import Schema
-from training.config import AFMPlusParts, Config
+from training.config import AFMPlusParts, Config, NetName
 from training.data.read_log import read_log
 
 RATE = 0.1  # of the negatives
@@ -111,7 +112,7 @@ WORLDS = {
     "third order": World(third_order=0.8),
     "20 noise fields": World(noise=20),
 }
-AGAINST = ("fm", "afm", "afm+", "nfm")
+AGAINST: tuple[NetName, ...] = ("fm", "afm", "afm+", "nfm")
 
 
 def against_nfm(data: Path, seeds: Sequence[int], rows: int) -> None:
@@ -121,12 +122,11 @@ def against_nfm(data: Path, seeds: Sequence[int], rows: int) -> None:
         *("afm minus nfm, AUC", "afm+ minus nfm, AUC", "calibration afm, nfm"),
         *("seconds to fit afm, nfm", "us a row of 50 ads afm, nfm"),
     )
-    worlds = {
-        name: (lambda w=world: simulated_logs(seeds, rows, world=w))
-        for name, world in WORLDS.items()
+    logs = {
+        name: partial(simulated_logs, seeds, rows, world=world) for name, world in WORLDS.items()
     }
-    real = {name: (lambda n=name: splits(data, n, seeds)) for name in LOGS}
-    for name, parts in (worlds | real).items():
+    logs |= {name: partial(splits, data, name, seeds) for name in LOGS}
+    for name, parts in logs.items():
         for seed, train, test, schema in parts():
             runs = {
                 net: fitted(train, None, test, schema, Config(net=net), seed) for net in AGAINST

@@ -24,8 +24,10 @@ fields = tomllib.loads((bundle / "schema.toml").read_text())["fields"]
 
 def model(name: str, role: str) -> type[BaseModel]:
     """A pydantic model of the fields of one side."""
-    ours = {n: f for n, f in fields.items() if f.get("role", "context") == role}
-    return create_model(name, **{n: (TYPES[f["kind"]], None) for n, f in ours.items()})
+    side = {n: f for n, f in fields.items() if f.get("role", "context") == role}
+    definitions: dict[str, Any] = {n: (TYPES[f["kind"]], None) for n, f in side.items()}
+    made: type[BaseModel] = create_model(name, **definitions)
+    return made
 
 
 Context: Any = model("Context", "context")

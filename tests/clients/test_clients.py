@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from certificates import certificate
-from commands import Commands
+from commands import Commands, Serving
+from narrowing import not_none
 from proxies import needed
 
 ROOT = Path(__file__).parents[2]
@@ -100,17 +101,17 @@ def said(client: Any, service: Any, body: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_client_gets_its_hundred_answers(name: Any, service: Any, body: Any) -> None:
+def test_a_client_gets_its_hundred_answers(name: Any, service: Serving, body: Any) -> None:
     answers = Counter(said(CLIENTS[name], service, body).split("\n"))
     assert answers == {"200": 100, "": 1}, answers
 
 
-def test_wget_s_spider_finds_the_health_path(service: Any) -> None:
+def test_wget_s_spider_finds_the_health_path(service: Serving) -> None:
     run = [needed("wget"), "--spider", "--quiet", service.url + "/healthz"]
     assert subprocess.run(run).returncode == 0
 
 
-def test_ab_keeps_its_connections(service: Any, body: Any) -> None:
+def test_ab_keeps_its_connections(service: Serving, body: Any) -> None:
     run = ("ab", "-k", "-n", "100", "-c", "4", "-p", "{body}", "-T", "application/json")
     report = said(Client((*run, "{url}/predict")), service, body)
     assert re.search(r"Complete requests: +100\n", report)
@@ -119,16 +120,16 @@ def test_ab_keeps_its_connections(service: Any, body: Any) -> None:
     assert "Non-2xx" not in report
 
 
-def test_hey_gets_200_alone(service: Any, body: Any) -> None:
+def test_hey_gets_200_alone(service: Serving, body: Any) -> None:
     run = ("hey", "-n", "100", "-c", "10", "-m", "POST", "-T", "application/json", "-D", "{body}")
     report = said(Client((*run, "{url}/predict")), service, body)
     assert re.findall(r"\[(\d+)\]\s+(\d+) responses", report) == [("200", "100")]
 
 
-def test_wrk_loses_nothing(service: Any, body: Any) -> None:
+def test_wrk_loses_nothing(service: Serving, body: Any) -> None:
     run = ("wrk", "-t1", "-c10", "-d1", "-s", str(SCRIPTS / "post.lua"), "{url}/predict")
     report = said(Client(run), service, body)
-    found = re.search(r"asked\s+(\d+)\s+refused\s+(\d+)\s+lost\s+(\d+)", report)
+    found = not_none(re.search(r"asked\s+(\d+)\s+refused\s+(\d+)\s+lost\s+(\d+)", report))
     assert int(found[1]) > 50
     assert (found[2], found[3]) == ("0", "0")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from commands import Serving
 from proxies import needed
 
 SCRIPT = Path(__file__).parent / "scripts" / "JdkClient.java"
@@ -18,7 +19,7 @@ LARGE = 4500  # candidates, of some 450 bytes each
     ("rows", "times", "how"), [(2, 1000, "sync"), (2, 1000, "async"), (LARGE, 30, "sync")]
 )
 def test_the_jdk_s_client_gets_200_alone(
-    service: Any, tmp_path: Path, rows: Any, times: Any, how: Any
+    service: Serving, tmp_path: Path, rows: Any, times: int, how: str
 ) -> None:
     body = tmp_path / "body.json"
     row = {"ad": "a1", "price": 1.5, "interests": None} | (

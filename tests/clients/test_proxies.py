@@ -1,13 +1,14 @@
 """What stands before the service: HAProxy's checks, nginx with a prefix."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from commands import Serving
 from proxies import CONFIGURATIONS, proxy
 
 BODY = {"instances": [{"device": "ios", "ad": "a1"}]}
@@ -30,25 +31,25 @@ def statuses(port: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("check", ["GET /readyz", "HEAD /readyz", "HEAD /healthz"])
-def test_haproxy_finds_the_service_up(check: Any, service: Any, tmp_path: Path) -> None:
+def test_haproxy_finds_the_service_up(check: str, service: Serving, tmp_path: Path) -> None:
     site = checking(check, service.port)
     with proxy("haproxy", tmp_path, service.port, site=site) as port:
         assert set(statuses(port)) == {200}
 
 
-def test_haproxy_s_bare_check_asks_for_what_is_not_there(service: Any, tmp_path: Path) -> None:
+def test_haproxy_s_bare_check_asks_for_what_is_not_there(service: Serving, tmp_path: Path) -> None:
     site = checking("", service.port)
     with proxy("haproxy", tmp_path, service.port, site=site) as port:
         assert list(statuses(port))[-1] == 503
 
 
-def test_nginx_takes_a_prefix_off(service: Any, tmp_path: Path) -> None:
+def test_nginx_takes_a_prefix_off(service: Serving, tmp_path: Path) -> None:
     site = SITE.format(location="/ctr/", to="http://127.0.0.1:8001/")
     with proxy("nginx", tmp_path, service.port, site=site) as port:
         found_through(f"http://127.0.0.1:{port}/ctr/")
 
 
-def test_nginx_leaves_a_prefix_on(backends: Any, tmp_path: Path) -> None:
+def test_nginx_leaves_a_prefix_on(backends: Callable[..., list[Serving]], tmp_path: Path) -> None:
     (served,) = backends(1, workers=1, AFM_ROOT_PATH="/ctr")
     site = SITE.format(location="/ctr/", to="http://127.0.0.1:8001")
     with proxy("nginx", tmp_path, served.port, site=site) as port:

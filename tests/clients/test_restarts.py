@@ -5,13 +5,14 @@ import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from commands import Commands
+from commands import Commands, Serving
 from proxies import proxy
 
 CALLERS, A_SECOND = 8, 200
@@ -58,7 +59,7 @@ class Load:
 
 @pytest.mark.parametrize("way", ["nginx", "nginx, HTTP/1.0", "haproxy"])
 def test_rolling_restarts_fail_nobody(
-    way: Any, backends: Any, commands: Commands, tmp_path: Path
+    way: str, backends: Callable[..., list[Serving]], commands: Commands, tmp_path: Path
 ) -> None:
     settings: dict[str, Any] = {
         "AFM_DRAIN_SECONDS": ""

@@ -54,7 +54,7 @@ def attack(port: Any) -> Any:
 
 @pytest.mark.parametrize("keys", [False, True])
 def test_through_nginx_each_caller_gets_its_own_answer(
-    keys: Any, commands: Commands, tiny_bundle: Bundle, tmp_path: Path
+    keys: bool, commands: Commands, tiny_bundle: Bundle, tmp_path: Path
 ) -> None:
     commands.publish(tiny_bundle.directory)
     headers = {"content-type": "application/json"}

@@ -11,6 +11,7 @@ import redis
 
 from app_server import client_of
 from commands import Commands
+from model.bundle.bundle import Bundle
 from service.http.wire.connection import Connection
 from service.store.bundle_store import BundleStore
 from service.store.embedded_redis import EmbeddedRedis
@@ -40,7 +41,7 @@ def redis_url(redis_server: str) -> str:
 
 
 @pytest.fixture
-def raw_redis(redis_url: str) -> Iterator[Any]:
+def raw_redis(redis_url: str) -> Iterator[Any]:  # its types mix up str and bytes
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         yield client
 
@@ -59,7 +60,7 @@ def bundles(tmp_path: Path) -> BundleStore:
 
 @pytest.fixture
 def served(
-    redis_url: str, tmp_path: Path, tiny_bundle: Any, store: VersionStore, bundles: BundleStore
+    redis_url: str, tmp_path: Path, tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore
 ) -> Iterator[Callable[..., httpx.Client]]:
     """`served(**settings)`: a client of the tiny bundle's service, as uvicorn runs it, in a thread
     of this process.
@@ -78,7 +79,7 @@ def served(
 
 @pytest.fixture(scope="module")
 def lasting(
-    redis_server: str, tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Any
+    redis_server: str, tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Bundle
 ) -> Iterator[Callable[..., httpx.Client]]:
     """`lasting(**settings)`: a client of the tiny bundle's service for all tests of a file. It has
     a database of its own, which no test empties.

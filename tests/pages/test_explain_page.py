@@ -4,11 +4,13 @@ import gzip
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from bundle_parts import values_of
 from commands import Commands, Serving
 from model.bundle.bundle import Bundle
 
@@ -80,7 +82,7 @@ def test_the_page_follows_a_changed_value(
         assert sentence
         name = "ad" if which == "tiny" else "coupon"
         field = page.locator(f"#candidate-{name}")
-        others = bundle.read_vocabularies()[name].values
+        others = values_of(bundle, name)
         value = next(one for one in others if one != field.input_value())
         field.fill(value)
         after = opened.shows(lambda asked: asked["candidates"][0][name] == value)
@@ -155,11 +157,7 @@ def test_all_values_of_a_field_are_listed_with_what_the_api_answers(
     with tiny_service.client() as client:
         expected = client.post("/whatif", json=body).json()
     rows = page.locator("#values tbody tr")
-    assert (
-        rows.count()
-        == len(expected["values"])
-        == len(tiny_bundle.read_vocabularies()["ad"].values) + 1
-    )
+    assert rows.count() == len(expected["values"]) == len(values_of(tiny_bundle, "ad")) + 1
     assert number(rows.first.locator("td").first.inner_text()) == pytest.approx(
         100 * max(expected["answers"]), abs=0.00501
     )
@@ -210,7 +208,7 @@ def test_the_address_keeps_what_is_asked_and_nothing_of_it_is_sent(
 
 
 def test_an_api_key_is_asked_for_and_forgotten_by_a_reload(
-    watched: Callable[..., Any], serving: Callable[..., Any], tiny_bundle: Bundle, tmp_path: Any
+    watched: Callable[..., Any], serving: Callable[..., Any], tiny_bundle: Bundle, tmp_path: Path
 ) -> None:
     made = Commands(tmp_path).run(
         "key", "page", "--rights", "explain", AFM_API_KEYS=str(tmp_path / "keys")

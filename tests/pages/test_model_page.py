@@ -1,6 +1,7 @@
 """The model page in a real browser."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,7 +58,7 @@ def test_the_model_page_asks_for_an_admin_key_and_names_no_private_field(
     watched: Callable[..., Any],
     serving: Callable[..., Any],
     private_bundle: Bundle,
-    tmp_path: Any,
+    tmp_path: Path,
 ) -> None:
     keys = str(tmp_path / "keys")
     made = Commands(tmp_path).run("key", "operator", "--rights", "admin", AFM_API_KEYS=keys)

@@ -10,6 +10,7 @@ from typing import Any
 
 import redis
 
+from narrowing import of_class
 from own_redis import own_redis
 from proxy import Proxy
 from service.store.redis_client import redis_client
@@ -23,17 +24,23 @@ BALLAST = 15_000  # keys whose loading takes a while, at LOAD_DELAY each
 LOAD_DELAY = 100  # microseconds
 
 
+def _command_of(process: subprocess.Popen[bytes]) -> list[str]:
+    return [str(word) for word in of_class(list, process.args)]
+
+
 class FaultyRedis:
     """Redis as the service sees it, at `url`; `direct` reaches the real one, past the proxy."""
 
-    def __init__(self, folder: Path, port: int, process: Any, proxy: Proxy) -> None:
+    def __init__(
+        self, folder: Path, port: int, process: subprocess.Popen[bytes], proxy: Proxy
+    ) -> None:
         self.folder = folder
         self.port = port
         self.process = process
         self.proxy = proxy
-        self._command = list(process.args)
+        self._command = _command_of(process)
         self.url = f"redis://:{PASSWORD}@127.0.0.1:{proxy.port}/0"
-        self._started: list[Any] = []
+        self._started: list[subprocess.Popen[bytes]] = []
         self._others = ExitStack()
 
     @property
@@ -41,7 +48,7 @@ class FaultyRedis:
         """The way past the proxy."""
         return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
 
-    def direct(self) -> Any:
+    def direct(self) -> Any:  # its types mix up str and bytes
         """A client past the proxy."""
         return redis_client(self.direct_url, 5.0)
 
@@ -88,7 +95,7 @@ class FaultyRedis:
             other.replicaof("no", "one")
         if not old_stays:
             self.kill()
-        self.process, self._command = process, list(process.args)  # type: ignore[arg-type]  # own_redis gives a list
+        self.process, self._command = process, _command_of(process)
         self.port = self.proxy.target = port
 
     def close(self) -> None:

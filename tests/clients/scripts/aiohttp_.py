@@ -10,13 +10,13 @@ import aiohttp
 url, body = sys.argv[1] + "/predict", json.loads(Path(sys.argv[2]).read_text())
 
 
-async def ask(session):
+async def ask(session: aiohttp.ClientSession) -> None:
     async with session.post(url, json=body) as answer:
         await answer.read()  # else its connection is not used again
         print(answer.status)
 
 
-async def main():
+async def main() -> None:
     pool = aiohttp.TCPConnector(limit=20, keepalive_timeout=60)
     async with aiohttp.ClientSession(connector=pool) as session:
         await asyncio.gather(*[ask(session) for _ in range(100)])

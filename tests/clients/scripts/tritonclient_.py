@@ -10,12 +10,12 @@ import tritonclient.http as triton
 address, rows = sys.argv[1], json.loads(Path(sys.argv[2]).read_text())
 
 
-def texts(name):
+def texts(name: str) -> np.ndarray:
     values = ["" if row[name] is None else str(row[name]) for row in rows]
     return np.array([[value.encode()] for value in values], np.object_)
 
 
-def inputs(binary):
+def inputs(*, binary: bool) -> list[triton.InferInput]:
     interests = [[*(row["interests"] or ()), "", "", "", ""][:4] for row in rows]
     columns = {
         "device": texts("device"),
@@ -54,7 +54,7 @@ for binary in (True, False):
     ]
     result = client.infer(
         model,
-        inputs(binary),
+        inputs(binary=binary),
         described["versions"][0],
         outputs,
         request_id="7",

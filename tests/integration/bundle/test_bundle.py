@@ -18,6 +18,7 @@ from model.bundle.write import new_bundle
 from model.errors import BundleError
 from model.manifest import FORMAT
 from model.schema import Schema
+from narrowing import not_none
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_each_vocabularys_digest_is_that_of_its_bytes(copy: Any) -> None:
         "vocabulary/device.json",
     ],
 )
-def test_a_changed_byte_is_found_in_every_file(copy: Any, name: Any) -> None:
+def test_a_changed_byte_is_found_in_every_file(copy: Any, name: str) -> None:
     path = copy / name
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -87,7 +88,7 @@ def test_a_file_that_is_too_short_is_named(copy: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["predict.onnx", "vocabulary/ad.json", "manifest.json"])
-def test_a_missing_file_is_named(copy: Any, name: Any) -> None:
+def test_a_missing_file_is_named(copy: Any, name: str) -> None:
     (copy / name).unlink()
     refused(copy, f"{name}: missing")
 
@@ -130,7 +131,7 @@ def test_a_pipe_is_refused_without_waiting_for_it(copy: Any) -> None:
 @pytest.mark.parametrize(
     "name", ["../outside.json", "vocabulary/../../x.json", "model.pkl", "/etc/passwd"]
 )
-def test_a_manifest_that_names_what_no_bundle_has_is_refused(copy: Any, name: Any) -> None:
+def test_a_manifest_that_names_what_no_bundle_has_is_refused(copy: Any, name: str) -> None:
     body = json.loads((copy / "manifest.json").read_text())
     body["files"][name] = {"sha256": "0" * 64, "size": 0}
     (copy / "manifest.json").write_text(json.dumps(body))
@@ -235,7 +236,9 @@ def test_golden_rows_that_score_differently_are_refused(copy: Any) -> None:
     bundle = Bundle.open(copy)
     cases = bundle.read_golden()
     replay(cases, bundle.read_encoder(), bundle.read_scorer())
-    worse = GoldenCase("moved", cases[0].request, [p + 1e-4 for p in cases[0].probabilities])
+    worse = GoldenCase(
+        "moved", cases[0].request, [p + 1e-4 for p in not_none(cases[0].probabilities)]
+    )
     with pytest.raises(BundleError, match=r"'moved': a probability differs by 0\.0001"):
         replay([worse], bundle.read_encoder(), bundle.read_scorer())
 
@@ -252,17 +255,17 @@ def test_golden_rows_hold_one_case_of_each_kind(tiny_bundle: Bundle) -> None:
 def test_golden_cases_that_do_not_fit_their_request_are_refused(tiny_bundle: Bundle) -> None:
     case = tiny_bundle.read_golden()[0]
     for bad in (
-        GoldenCase("short", case.request, case.probabilities[:-1]),
+        GoldenCase("short", case.request, not_none(case.probabilities)[:-1]),
         GoldenCase("no rows", {}, []),
         GoldenCase("bad row", {"instances": [{"device": ["x"]}]}, [0.5]),
-        GoldenCase("nan", case.request, [float("nan")] * len(case.probabilities)),
+        GoldenCase("nan", case.request, [float("nan")] * len(not_none(case.probabilities))),
     ):
         with pytest.raises(BundleError, match=bad.case):
             replay([bad], tiny_bundle.read_encoder(), tiny_bundle.read_scorer())
 
 
 @pytest.mark.parametrize("text", ["", "{}\n", "not json\n"])
-def test_a_golden_file_that_is_none_is_refused(copy: Any, text: Any) -> None:
+def test_a_golden_file_that_is_none_is_refused(copy: Any, text: str) -> None:
     (copy / "golden.jsonl").write_text(text)
     reseal(copy)
     with pytest.raises(BundleError, match=r"golden\.jsonl"):

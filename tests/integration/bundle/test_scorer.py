@@ -10,6 +10,7 @@ from model.bundle.bundle import Bundle
 from model.encoding import Encoded
 from model.errors import BundleError
 from model.scorer import FEWEST_ROWS, ScoreTerms
+from narrowing import not_none
 from tiny import tiny_rows
 
 ROWS = [{k: v for k, v in row.items() if k != "click"} for row in tiny_rows(150, seed=4)]
@@ -27,7 +28,7 @@ def scorer(tiny_bundle: Bundle) -> Any:
 
 @pytest.mark.parametrize("size", [1, 7, 149, 150, 151])
 def test_slices_of_any_size_give_the_scores_of_one_run(
-    scorer: Any, encoded: Any, size: Any
+    scorer: Any, encoded: Any, size: int
 ) -> None:
     whole = scorer.predict_plainly(encoded)
     scorer.slice_rows = size
@@ -37,7 +38,7 @@ def test_slices_of_any_size_give_the_scores_of_one_run(
 
 
 @pytest.mark.parametrize("size", [1, 7, 150])
-def test_slices_of_any_size_give_the_terms_of_one_run(scorer: Any, encoded: Any, size: Any) -> None:
+def test_slices_of_any_size_give_the_terms_of_one_run(scorer: Any, encoded: Any, size: int) -> None:
     whole = scorer.explain(encoded)
     scorer.slice_rows = size
     for found, expected in zip(scorer.explain(encoded), whole, strict=True):
@@ -79,7 +80,7 @@ def test_no_rows_have_no_scores(scorer: Any, encoded: Any) -> None:
 @pytest.mark.parametrize("bad", [-1, 10**6, 2**40])
 @pytest.mark.parametrize("called", ["predict", "explain"])
 def test_an_id_outside_the_table_is_refused_and_not_read(
-    scorer: Any, encoded: Any, bad: Any, called: Any
+    scorer: Any, encoded: Any, bad: Any, called: str
 ) -> None:
     ids = encoded.ids.copy()
     ids[-1, 0] = bad
@@ -93,7 +94,7 @@ def test_slices_are_never_so_small_that_calls_outweigh_the_work(scorer: Any) -> 
 
 
 @pytest.mark.parametrize("net", ["lr", "fm", "nfm", "afm", "afm+"])
-def test_terms_are_those_that_the_net_has(make_bundle: Callable[..., Bundle], net: Any) -> None:
+def test_terms_are_those_that_the_net_has(make_bundle: Callable[..., Bundle], net: str) -> None:
     bundle = make_bundle(net)
     encoded = bundle.read_encoder().encode(ROWS)
     terms = bundle.read_scorer().explain(encoded)
@@ -102,12 +103,12 @@ def test_terms_are_those_that_the_net_has(make_bundle: Callable[..., Bundle], ne
     assert terms.linear.shape == (150, slots)
     assert (terms.interaction is None) == (net == "nfm")  # which is no sum over pairs
     assert (terms.attention is not None) == (net in ("afm", "afm+"))
-    assert net == "nfm" or terms.contribution.shape == (150, pairs)
+    assert net == "nfm" or not_none(terms.contribution).shape == (150, pairs)
 
 
 def test_a_contribution_is_attention_times_interaction_or_interaction_alone() -> None:
     linear, two = np.zeros((1, 3), np.float32), np.array([[2.0, 3.0]], np.float32)
     half = np.full((1, 2), 0.5, np.float32)
-    assert ScoreTerms(linear, two, half).contribution.tolist() == [[1.0, 1.5]]
+    assert not_none(ScoreTerms(linear, two, half).contribution).tolist() == [[1.0, 1.5]]
     assert ScoreTerms(linear, two, None).contribution is two
     assert ScoreTerms(linear, None, None).contribution is None

@@ -89,7 +89,7 @@ def test_versions_that_nobody_reads_end_without_a_word(commands: Commands) -> No
 
 
 @pytest.mark.parametrize("module", ["training.cli", "service.cli"])
-def test_help_that_nobody_reads_ends_without_a_word(module: Any) -> None:
+def test_help_that_nobody_reads_ends_without_a_word(module: str) -> None:
     done = unread(module, "--help")
     assert (done.returncode, done.stderr) == (141, "")
 

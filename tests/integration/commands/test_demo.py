@@ -12,6 +12,7 @@ import pytest
 
 import service.demo
 from model.bundle.bundle import Bundle
+from narrowing import not_none
 from service.demo import demonstrate, fitted
 from service.errors import SettingsError
 from until import until
@@ -39,7 +40,12 @@ def test_the_page_of_the_made_up_model_is_served_whatever_redis_is_named(
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(run, env=env, stdout=subprocess.PIPE, stderr=log)
     try:
-        assert process.stdout.readline().decode().startswith(f"open http://127.0.0.1:{port}/ to ")
+        assert (
+            not_none(process.stdout)
+            .readline()
+            .decode()
+            .startswith(f"open http://127.0.0.1:{port}/ to ")
+        )
         url = f"http://127.0.0.1:{port}"
 
         def ready() -> Any:
@@ -60,7 +66,7 @@ def test_the_page_of_the_made_up_model_is_served_whatever_redis_is_named(
     finally:
         process.terminate()
         process.wait(timeout=30)
-        process.stdout.close()
+        not_none(process.stdout).close()
 
 
 def test_a_port_in_use_is_named_before_a_model_is_fitted(

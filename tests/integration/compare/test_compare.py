@@ -8,9 +8,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from bundle_parts import probabilities_of
 from interrupted import interrupted
 from model.bundle.bundle import Bundle
 from model.metrics.bootstrap import differences, resample
+from narrowing import not_none
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
 
@@ -77,11 +79,10 @@ def test_two_nets_with_two_seeds_end_to_end(home: Path, capsys: pytest.CaptureFi
     # the interval by hand: the mean of the seeds, on the same draws of rows
     rows = tiny_rows(400, seed=9)
     labels = [row["click"] for row in rows]
-    drawn = {
-        name: resample(labels, b.read_scorer().predict(b.read_encoder().encode(rows)).probabilities)
-        for name, b in bundles.items()
-    }
-    expected = differences([drawn["lr-1"], drawn["lr-2"]], [drawn["fm-1"], drawn["fm-2"]])["auc"]
+    drawn = {name: resample(labels, probabilities_of(b, rows)) for name, b in bundles.items()}
+    expected = not_none(
+        differences([drawn["lr-1"], drawn["lr-2"]], [drawn["fm-1"], drawn["fm-2"]])["auc"]
+    )
     assert table["auc", "fm"]["difference"] == pytest.approx(expected.value, abs=1e-6)
     assert table["auc", "fm"]["interval"] == pytest.approx(expected.interval, abs=1e-6)
 
@@ -140,7 +141,7 @@ def test_without_test_rows_the_report_says_that_valid_flatters(home: Path) -> No
     ],
 )
 def test_bad_input_costs_one_line_and_leaves_nothing(
-    home: Path, capsys: pytest.CaptureFixture[str], options: Any, says: Any
+    home: Path, capsys: pytest.CaptureFixture[str], options: Any, says: str
 ) -> None:
     before = sorted(path.name for path in home.iterdir())
     assert compare(home, *options) == 2

@@ -10,6 +10,7 @@ import pytest
 from model.bundle.bundle import Bundle
 from model.metrics.bootstrap import intervals, resample
 from model.metrics.ranked_rows import NAMES
+from narrowing import not_none
 from tiny import tiny_rows
 from training.cli import main
 from training.data.read_log import read_log
@@ -99,7 +100,7 @@ def test_a_slice_of_one_class_leaves_its_ranking_undefined_and_is_named(
         (("--bootstrap", "-1"), "--bootstrap -1"),
     ],
 )
-def test_bad_options_cost_one_line(evaluate: Any, options: Any, says: Any) -> None:
+def test_bad_options_cost_one_line(evaluate: Any, options: Any, says: str) -> None:
     code, measured, err = evaluate(*options)
     assert (code, measured) == (2, None)
     assert err.count("\n") == 1
@@ -128,11 +129,11 @@ def test_groups_of_the_schema_are_drawn_whole(
     scores = bundle.read_scorer().predict(bundle.read_encoder().encode(repeated))
     labels = [row["click"] for row in repeated]
     visits = read_log(log, bundle.schema).group  # in their order: the draws depend on it
-    grouped = intervals(resample(labels, scores.probabilities, group=visits))
-    alone = intervals(resample(labels, scores.probabilities))
+    grouped = intervals(resample(labels, not_none(scores.probabilities), group=visits))
+    alone = intervals(resample(labels, not_none(scores.probabilities)))
     assert printed["logloss"] == pytest.approx(grouped["logloss"])
     # a visit stands eight times: about sqrt(8) = 2.8 times as unsure as its rows on their own
-    widths = [high - low for low, high in (grouped["logloss"], alone["logloss"])]
+    widths = [high - low for low, high in map(not_none, (grouped["logloss"], alone["logloss"]))]
     assert 2 < widths[0] / widths[1] < 4
 
 

@@ -14,6 +14,7 @@ from model.schema import Schema
 from model.values.ids import FIRST
 from model.values.scales import Bins, Scaler
 from model.vocabulary import Vocabulary
+from narrowing import not_none
 from tiny import tiny_rows
 from training.evaluation.coverage import coverage
 from training.evaluation.pair_effects import by_fields, by_values, pair_terms, sample, value_name
@@ -22,7 +23,7 @@ ROWS = tiny_rows(150, seed=5)
 
 
 @pytest.fixture(params=["fm", "afm"])
-def bundle(request: Any, make_bundle: Callable[..., Bundle]) -> Any:
+def bundle(request: pytest.FixtureRequest, make_bundle: Callable[..., Bundle]) -> Any:
     return make_bundle(request.param)
 
 
@@ -44,11 +45,13 @@ def explained(bundle: Any) -> Any:
 
 def test_means_by_field_are_those_of_the_pairs_in_explanations(bundle: Any, explained: Any) -> None:
     encoder = bundle.read_encoder()
-    found = by_fields(pair_terms(bundle.read_scorer(), encoder.encode(ROWS)), encoder)
-    sizes, weights = defaultdict(list), defaultdict(list)
+    found = by_fields(not_none(pair_terms(bundle.read_scorer(), encoder.encode(ROWS))), encoder)
+    sizes: dict[tuple[str, str], list[float]] = defaultdict(list)
+    weights: dict[tuple[str, str], list[float]] = defaultdict(list)
     for fields, _, attention, contribution, pairs in explained:
         sizes[fields].append(abs(contribution))
-        weights[fields].append(None if attention is None else attention * pairs)
+        if attention is not None:
+            weights[fields].append(attention * pairs)
     names = list(bundle.schema.fields)
     for i, first in enumerate(names):
         for j, second in enumerate(names):
@@ -59,14 +62,14 @@ def test_means_by_field_are_those_of_the_pairs_in_explanations(bundle: Any, expl
             assert found.contribution[i, j] == pytest.approx(np.mean(seen), rel=1e-4)
             if bundle.manifest.net == "afm":
                 attended = weights.get((first, second)) or weights[second, first]
-                assert found.attention[i, j] == pytest.approx(np.mean(attended), rel=1e-4)
+                assert not_none(found.attention)[i, j] == pytest.approx(np.mean(attended), rel=1e-4)
     assert not np.isnan(found.contribution[names.index("interests"), names.index("interests")])
     assert (found.attention is None) == (bundle.manifest.net == "fm")
 
 
 def test_means_by_value_are_those_of_the_pairs_in_explanations(bundle: Any, explained: Any) -> None:
     encoder = bundle.read_encoder()
-    terms = pair_terms(bundle.read_scorer(), encoder.encode(ROWS))
+    terms = not_none(pair_terms(bundle.read_scorer(), encoder.encode(ROWS)))
     found = by_values(terms, encoder, bundle.read_vocabularies(), most=10_000, fewest=5)
     by_pair = defaultdict(list)
     for fields, values, _, contribution, _ in explained:
@@ -87,7 +90,7 @@ def test_means_by_value_are_those_of_the_pairs_in_explanations(bundle: Any, expl
 
 def test_values_rarer_than_their_fields_min_count_are_not_shown(bundle: Any) -> None:
     encoder = bundle.read_encoder()
-    terms = pair_terms(bundle.read_scorer(), encoder.encode(ROWS))
+    terms = not_none(pair_terms(bundle.read_scorer(), encoder.encode(ROWS)))
     fields = dict(bundle.schema.fields)
     rarest = fields["ad"].model_copy(update={"min_count": 1000})
     fields["ad"] = rarest
@@ -100,7 +103,7 @@ def test_values_rarer_than_their_fields_min_count_are_not_shown(bundle: Any) -> 
 def test_two_values_of_one_field_are_one_pair_whatever_their_order(bundle: Any) -> None:
     encoder = bundle.read_encoder()
     rows = [{"interests": ["cars", "food"]}, {"interests": ["food", "cars"]}] * 10
-    terms = pair_terms(bundle.read_scorer(), encoder.encode(rows))
+    terms = not_none(pair_terms(bundle.read_scorer(), encoder.encode(rows)))
     found = by_values(terms, encoder, bundle.read_vocabularies(), most=100, fewest=20)
     (pair,) = (one for one in found if one.fields == ("interests", "interests"))
     assert set(pair.values) == {"cars", "food"}

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -22,7 +21,7 @@ from training.cli import main
     ],
 )
 def test_a_place_that_cannot_be_written_costs_one_line_that_says_why(
-    tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], out: Any, says: Any
+    tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str, says: str
 ) -> None:
     rows = [row | {"interests": None} for row in tiny_rows(20)]
     pl.DataFrame(rows, infer_schema_length=None).write_csv(tmp_path / "log.csv")

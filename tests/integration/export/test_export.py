@@ -17,6 +17,7 @@ from model.manifest import Calibration, Dimensions
 from model.nets import NETS, NetSizes, build
 from model.nets.graphs import PredictGraph
 from model.scorer import Scorer
+from narrowing import not_none
 from tiny import TINY_ADS, TINY_SLOTS
 from training.export.onnx_graphs import check_parity, edge_cases, export
 from training.fit.calibration import apply
@@ -100,7 +101,7 @@ def test_the_gate_looks_at_linear_terms_where_there_are_no_pairs_to_add_up(tmp_p
 
 
 @pytest.mark.parametrize("what", ["embedding", "linear", "bias", "h"])
-def test_the_gate_refuses_a_graph_of_other_weights(tmp_path: Path, what: Any) -> None:
+def test_the_gate_refuses_a_graph_of_other_weights(tmp_path: Path, what: str) -> None:
     net, scorer = exported(tmp_path)
     with torch.no_grad():
         getattr(net, what).mul_(1.01)
@@ -228,7 +229,7 @@ def test_the_knots_of_a_graph_never_turn_a_ranking_round(widths: Any, slopes: An
     calibration = Calibration(knots=knots.tolist(), levels=levels.tolist())
     graph = PredictGraph(build("lr", 5, range(2), NetSizes()), calibration)
     logits = torch.linspace(-12, 100, 20_001)  # steps where float32 loses bits
-    found = graph.calibrate(logits).detach()
+    found = not_none(graph.calibrate)(logits).detach()
     assert (found.diff() >= 0).all()
     expected = apply(calibration, logits.double().numpy())
     off = np.abs(found.double().numpy() - expected)
@@ -264,7 +265,7 @@ def test_negatives_kept_at_a_rate_are_corrected_to_the_true_odds() -> None:
 
 
 @pytest.mark.parametrize("name", ["lr", "fm", "afm"])
-def test_ids_beyond_what_float32_can_tell_apart_keep_their_rows(tmp_path: Path, name: Any) -> None:
+def test_ids_beyond_what_float32_can_tell_apart_keep_their_rows(tmp_path: Path, name: str) -> None:
     rows_of_table = 2**24 + 12
     net, scorer = exported(tmp_path, name, rows=rows_of_table, embedding=1)
     ids = np.arange(rows_of_table - 4 * F, rows_of_table, dtype=np.int64).reshape(4, F)

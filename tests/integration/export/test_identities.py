@@ -107,7 +107,7 @@ def ask(redis_url: str, store: VersionStore, bundles: BundleStore, tmp_path: Pat
 @pytest.mark.parametrize("kind", ["platt", "isotonic"])
 @pytest.mark.parametrize("name", [name for name in NETS if name != "nfm"])
 def test_terms_add_up_to_the_logit_whose_calibration_is_the_probability(
-    ask: Any, tmp_path: Path, name: Any, kind: Any
+    ask: Any, tmp_path: Path, name: Any, kind: str
 ) -> None:
     made = Made("click")
     net = made.net(name)

@@ -1,5 +1,6 @@
 """The rank graph: one context with its ads scores as the whole rows do, for every net."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from model.nets import NETS, NetSizes, build
 from model.nets.graphs import PredictGraph
 from model.nets.rank_graphs import AdsGraph, RankGraph
 from model.schema import Schema
-from model.scorer import Scorer
+from model.scorer import Scorer, Scores
 from model.vocabulary import fit_vocabulary
 from training.export.onnx_graphs import check_parity, edge_cases, export
 
@@ -90,7 +91,7 @@ def test_one_context_with_its_ads_scores_as_whole_rows_do(name: Any, split: Any)
 
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("absent", [0.0, 0.6, 0.9, 1.0])
-def test_absent_features_take_no_part_on_either_side(name: Any, absent: Any) -> None:
+def test_absent_features_take_no_part_on_either_side(name: Any, absent: float) -> None:
     net, candidate = net_of(name), SPLITS["interleaved"]
     for seed in range(5):
         encoded = shared_rows(9, candidate, absent, seed)
@@ -101,7 +102,7 @@ def test_absent_features_take_no_part_on_either_side(name: Any, absent: Any) -> 
 
 @pytest.mark.parametrize("name", ["afm", "afm+"])
 @pytest.mark.parametrize("side", ["context", "ads"])
-def test_fewer_than_two_features_on_a_side_leave_no_nan(name: Any, side: Any) -> None:
+def test_fewer_than_two_features_on_a_side_leave_no_nan(name: str, side: str) -> None:
     net, candidate = net_of(name), np.array(SPLITS["interleaved"])
     encoded = shared_rows(6, candidate, absent=0.0)
     slots = np.flatnonzero(candidate if side == "ads" else ~candidate)
@@ -111,7 +112,7 @@ def test_fewer_than_two_features_on_a_side_leave_no_nan(name: Any, side: Any) ->
 
 
 @pytest.mark.parametrize("name", ["afm", "afm+"])
-def test_scores_far_apart_merge_without_overflow(name: Any) -> None:
+def test_scores_far_apart_merge_without_overflow(name: str) -> None:
     net, candidate = net_of(name), SPLITS["interleaved"]
     with torch.no_grad():
         net.h.mul_(300)  # softmax scores of some thousands, of which exp alone is infinite
@@ -217,11 +218,21 @@ def test_the_gate_refuses_a_rank_graph_of_another_net(tmp_path: Path) -> None:
 # --- which graph ------------------------------------------------------------------------------
 
 
-def counted(scorer: Any) -> Any:
-    calls = []
+def counted(scorer: Scorer) -> list[str]:
+    """The names of its methods that score, as they are called."""
+    calls: list[str] = []
+
+    def watched(name: str) -> Callable[[Any], Scores]:
+        method: Callable[[Any], Scores] = getattr(scorer, name)
+
+        def call(encoded: Any) -> Scores:
+            calls.append(name)
+            return method(encoded)
+
+        return call
+
     for name in ("rank", "predict_plainly"):
-        method = getattr(scorer, name)
-        setattr(scorer, name, lambda encoded, m=method, n=name: calls.append(n) or m(encoded))
+        setattr(scorer, name, watched(name))
     return calls
 
 

@@ -56,7 +56,7 @@ def inputs_of_rank(of: Any, candidate: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ["ffm", "nfm", "afm+"])
-def test_other_weights_and_another_table_give_the_graph_that_a_new_trace_gives(name: Any) -> None:
+def test_other_weights_and_another_table_give_the_graph_that_a_new_trace_gives(name: str) -> None:
     graphs(net(name, seed=1))
     other = net(name, seed=2, rows=33)
     reused = graphs(other)

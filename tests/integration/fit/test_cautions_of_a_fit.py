@@ -112,7 +112,7 @@ def test_a_dropped_field_is_gone_and_each_that_is_left_has_its_worth(
     ],
 )
 def test_a_field_that_cannot_be_dropped_is_one_line(
-    home: Any, capsys: pytest.CaptureFixture[str], names: Any, error: Any
+    home: Any, capsys: pytest.CaptureFixture[str], names: list[str], error: str
 ) -> None:
     dropped = [part for name in names for part in ("--drop-field", name)]
     assert fit(home, "none", *dropped) == 2

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import torch
 
+from bundle_parts import probabilities_of, values_of
 from interrupted import interrupted, long_command
 from model import nets
 from model.bundle.bundle import Bundle
@@ -18,6 +19,7 @@ from model.bundle.golden import replay
 from model.encoding import Encoder
 from model.schema import Schema
 from model.vocabulary import fit_vocabulary
+from narrowing import not_none
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
 from training.config import NETS, AFMPlusParts, Config, Step
@@ -91,7 +93,7 @@ def test_fit_writes_a_bundle_that_scores_as_it_says(
     replay(bundle.read_golden(), bundle.read_encoder(), bundle.read_scorer())
     assert bundle.manifest.net == "ffm"
     assert 40 < bundle.manifest.metrics["valid"]["rows"] < 80  # a tenth of 600, by a hash
-    assert bundle.manifest.held_out.share == 0.1
+    assert not_none(bundle.manifest.held_out).share == 0.1
     assert bundle.manifest.training["seed"] == 1
     assert not [path for path in home.iterdir() if path.name.startswith(".")]
 
@@ -117,7 +119,11 @@ def test_the_vocabulary_comes_from_the_training_part_alone(home: Path) -> None:
     write_csv(home / "valid.csv", held_out)
     assert fit(home, "--valid", home / "valid.csv", "--test", home / "valid.csv") == 0
     bundle = Bundle.open(home / "bundle")
-    assert set(bundle.read_vocabularies()["device"].values) == {"ios", "android", "web"}
+    assert set(values_of(bundle, "device")) == {
+        "ios",
+        "android",
+        "web",
+    }
     assert bundle.manifest.metrics["test"] == bundle.manifest.metrics["valid"]
 
 
@@ -136,7 +142,7 @@ def test_evaluate_predict_and_torch_free_scoring_agree(
         arguments = [str(home / "bundle"), str(home / "log.csv"), "--out", str(home / name)]
         assert main(["predict", *arguments]) == 0
     bundle = Bundle.open(home / "bundle")
-    by_rows = bundle.read_scorer().predict(bundle.read_encoder().encode(tiny_rows())).probabilities
+    by_rows = probabilities_of(bundle, tiny_rows())
     written = pl.read_parquet(home / "out.parquet")["probability"].to_numpy()
     assert np.array_equal(written, by_rows)
     text = pl.read_csv(home / "out.csv")["probability"].to_numpy()
@@ -179,7 +185,7 @@ def test_attention_learns_the_planted_pair(home: Path) -> None:
     ],
 )
 def test_a_log_that_cannot_be_used_costs_one_line_and_leaves_nothing(
-    home: Path, capsys: pytest.CaptureFixture[str], csv: Any, says: Any
+    home: Path, capsys: pytest.CaptureFixture[str], csv: Any, says: str
 ) -> None:
     (home / "bad.csv").write_text(csv)
     before = sorted(path.name for path in home.iterdir())
@@ -213,7 +219,7 @@ def test_an_out_directory_that_exists_is_refused_before_the_training(
     ],
 )
 def test_a_bad_configuration_is_named_by_file_and_key(
-    home: Path, capsys: pytest.CaptureFixture[str], config: Any, says: Any
+    home: Path, capsys: pytest.CaptureFixture[str], config: str, says: str
 ) -> None:
     (home / "fast.toml").write_text(config)
     refused(capsys, fit(home), "fast.toml", says)
@@ -276,7 +282,7 @@ def test_the_loss_that_a_step_is_kept_for_is_the_one_that_it_is_left_at() -> Non
 
 
 @pytest.mark.parametrize("start", ["fm", "fwfm"])
-def test_afm_plus_goes_on_from_a_fitted_net_and_never_ends_below_it(start: Any) -> None:
+def test_afm_plus_goes_on_from_a_fitted_net_and_never_ends_below_it(start: str) -> None:
     before, epochs = fitted(start, Step())
     ruinous, more = fitted("afm+", Step(epochs=2, batch=64, learning_rate=50.0), start)
     assert [epoch.step for epoch in more] == [start] * 3 + ["afm+"] * 2
@@ -306,7 +312,7 @@ def test_afm_plus_gains_on_its_fm_where_there_is_something_to_gain() -> None:
     assert best["afm+"] < best["fm"] - 0.001
 
 
-def test_the_configurations_that_ship_are_read(request: Any) -> None:
+def test_the_configurations_that_ship_are_read(request: pytest.FixtureRequest) -> None:
     shipped = sorted((request.config.rootpath / "training" / "configs").glob("frappe-*.toml"))
     schemas = [path for path in shipped if path.name.endswith("schema.toml")]
     assert [Schema.load(path).task for path in schemas] == ["regression", "click"]

@@ -161,7 +161,7 @@ def test_weights_are_brought_to_mean_one() -> None:
     [("l2_linear", "linear"), ("l2_embedding", "embedding"), ("l2_attention", "attention.weight")],
 )
 def test_each_penalty_shrinks_its_own_parameters_and_no_others(
-    setting: Any, parameter: Any
+    setting: str, parameter: str
 ) -> None:
     # two batches: the first moves the linear weights away from 0
     free = Step(epochs=1, batch=200, learning_rate=0.02, l2_embedding=0.0)
@@ -195,7 +195,7 @@ def test_each_penalty_shrinks_its_own_parameters_and_no_others(
         ),
     ],
 )
-def test_each_net_names_what_each_penalty_is_on(name: Any, penalties: Any) -> None:
+def test_each_net_names_what_each_penalty_is_on(name: str, penalties: Any) -> None:
     net = build(name, V, range(F), NetSizes())
     names = {id(parameter): name for name, parameter in net.named_parameters()}
     found = {key: [names[id(p)] for p in given] for key, given in net.penalised().items()}
@@ -239,12 +239,12 @@ def test_nfms_layers_are_shrunk_by_their_own_penalty() -> None:
         for decay in (0.0, 100.0)
     )
     kept = {name: float(after[name].norm() / before[name].norm()) for name in before}
-    assert min(kept, key=kept.get) == "hidden.0.weight"
+    assert min(kept, key=kept.__getitem__) == "hidden.0.weight"
     assert kept["hidden.0.weight"] < 0.97
 
 
 @pytest.mark.parametrize("name", ["fm", "fwfm", "ffm", "nfm", "afm", "afm+"])
-def test_dropout_is_on_in_training_and_off_in_scoring(name: Any) -> None:
+def test_dropout_is_on_in_training_and_off_in_scoring(name: str) -> None:
     torch.manual_seed(0)
     net = build(name, V, range(F), NetSizes(embedding=8, init_std=0.5))
     for dropout in net.dropouts().values():

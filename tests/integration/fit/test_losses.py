@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from narrowing import not_none
 from training.fit.step import losses
 from training.fit.step.losses import RANKING, listwise, logistic, pairwise, squared
 
@@ -66,7 +67,7 @@ def slowly(name: Any, scores: Any, labels: Any, weights: Any, groups: Any) -> An
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("grades", [2, 4])
 def test_a_ranking_loss_is_its_loop_over_groups_and_pairs(
-    name: Any, seed: Any, grades: Any
+    name: Any, seed: Any, grades: int
 ) -> None:
     given = drawn(seed, grades=grades)
     assert float(RANKING[name](*given)) == pytest.approx(slowly(name, *given), rel=1e-5)
@@ -85,13 +86,13 @@ def test_a_weight_of_two_is_the_row_twice(name: Any) -> None:
 
 @pytest.mark.parametrize("name", RANKING_LOSSES)
 @pytest.mark.parametrize("label", [0.0, 1.0])
-def test_groups_of_one_class_have_no_loss_and_no_gradient(name: Any, label: Any) -> None:
+def test_groups_of_one_class_have_no_loss_and_no_gradient(name: Any, label: float) -> None:
     scores = torch.tensor([0.3, -2.0, 1.0, 4.0], requires_grad=True)
     groups = torch.tensor([1, 1, 1, 2])
     loss = RANKING[name](scores, torch.full((4,), label), torch.ones(4), groups)
     loss.backward()
     assert float(loss.detach()) == 0
-    assert torch.equal(scores.grad, torch.zeros(4))
+    assert torch.equal(not_none(scores.grad), torch.zeros(4))
 
 
 @pytest.mark.parametrize("name", RANKING_LOSSES)
@@ -109,8 +110,8 @@ def test_scores_far_apart_stay_finite_and_so_do_rows_without_weight(name: Any) -
     loss = RANKING[name](scores, labels, weights, torch.zeros(4, dtype=torch.int64))
     loss.backward()
     assert torch.isfinite(loss)
-    assert torch.isfinite(scores.grad).all()
-    assert scores.grad[3] == 0
+    assert torch.isfinite(not_none(scores.grad)).all()
+    assert not_none(scores.grad)[3] == 0
 
 
 @pytest.mark.parametrize("name", RANKING_LOSSES)

@@ -65,7 +65,7 @@ def test_a_group_larger_than_a_batch_is_a_batch() -> None:
     ("task", "expected"),
     [("click", np.log(0.3 / 0.7)), ("regression", 0.3), ("ranking", 0.0)],
 )
-def test_the_bias_begins_at_the_best_constant(task: Any, expected: Any) -> None:
+def test_the_bias_begins_at_the_best_constant(task: str, expected: Any) -> None:
     encoded = Encoded(np.zeros((4, F), np.int64), np.ones((4, F), np.float32))
     weights = np.array([3, 2, 2, 3], np.float32)
     examples = Examples.of(encoded, np.array([1, 0, 0, 0], np.float32), weights)
@@ -81,7 +81,7 @@ def test_the_bias_begins_at_the_best_constant(task: Any, expected: Any) -> None:
         ("ranking", "listwise", "listwise loss"),
     ],
 )
-def test_fitting_lowers_the_criterion_on_rows_held_out(task: Any, ranking: Any, named: Any) -> None:
+def test_fitting_lowers_the_criterion_on_rows_held_out(task: str, ranking: str, named: str) -> None:
     objective = Objective(task, ranking)
     assert objective.criterion == named
     torch.manual_seed(0)
@@ -108,7 +108,7 @@ def test_clicks_are_judged_after_the_correction_for_sampled_negatives() -> None:
 
 
 @pytest.mark.parametrize("ranking", ["pairwise", "listwise"])
-def test_ranking_is_judged_within_groups_whatever_the_order_of_the_rows(ranking: Any) -> None:
+def test_ranking_is_judged_within_groups_whatever_the_order_of_the_rows(ranking: str) -> None:
     objective, valid = Objective("ranking", ranking), rows(200)
     scores = np.random.default_rng(3).normal(size=200).astype(np.float32)
     order = np.random.default_rng(4).permutation(200)

@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from model.nets import NetSizes, build
+from narrowing import not_none
 from tiny import TINY_SCHEMA, tiny_rows
 from training.config import Step
 from training.data.examples import Examples
@@ -102,7 +103,7 @@ def test_a_bar_starts_anew_with_each_step() -> None:
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_the_command_writes_control_codes_to_a_terminal_alone(
-    tmp_path: Path, terminal: Any
+    tmp_path: Path, terminal: bool
 ) -> None:
     rows = [
         {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
@@ -122,7 +123,7 @@ def test_the_command_writes_control_codes_to_a_terminal_alone(
         said = b""
         while part := _read(ours):
             said += part
-        printed = process.stdout.read()
+        printed = not_none(process.stdout).read()
     os.close(ours)
     assert process.returncode == 0
     assert b"lr epoch" in said

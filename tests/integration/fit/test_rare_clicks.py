@@ -41,7 +41,7 @@ def rows() -> Any:
 @pytest.mark.parametrize("net", ["afm", "afm+"])
 @pytest.mark.parametrize("size", SIZES)
 def test_attention_begins_at_fm_whatever_the_size_of_its_embeddings(
-    net: Any, size: Any, rows: Any
+    net: str, size: Any, rows: Any
 ) -> None:
     made, fm = from_fm(net, size, rows)
     assert all(torch.isfinite(parameter).all() for parameter in made.parameters())
@@ -51,7 +51,7 @@ def test_attention_begins_at_fm_whatever_the_size_of_its_embeddings(
 @pytest.mark.parametrize("net", ["afm", "afm+"])
 @pytest.mark.parametrize("size", SIZES)
 def test_attention_on_embeddings_that_vanished_is_fitted_without_a_loss_that_is_not_finite(
-    net: Any, size: Any, rows: Any
+    net: str, size: Any, rows: Any
 ) -> None:
     made, fm = from_fm(net, size, rows)
     start = CLICK.judge(logits(fm, rows), rows).loss

@@ -117,7 +117,7 @@ def test_targets_of_minus_and_plus_one_are_made_of_labels_0_and_1(
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("loss", ["pairwise", "listwise"])
 def test_ranking_learns_the_order_within_groups(
-    home: Path, capsys: pytest.CaptureFixture[str], net: Any, loss: Any
+    home: Path, capsys: pytest.CaptureFixture[str], net: Any, loss: str
 ) -> None:
     schema(home, "ranking", label="liked")
     (home / "fast.toml").write_text(f'loss = "{loss}"\n{FAST}')
@@ -147,7 +147,7 @@ def test_a_fit_that_is_ranked_by_pairs_ranks_as_well_as_one_of_clicks(home: Path
 
 
 @pytest.mark.parametrize("task", ["regression", "ranking"])
-def test_the_report_of_another_task_names_its_own_figures(home: Path, task: Any) -> None:
+def test_the_report_of_another_task_names_its_own_figures(home: Path, task: str) -> None:
     schema(home, task, label="spent" if task == "regression" else "click")
     assert fit(home, "--net", "afm") == 0
     page = (home / "bundle" / "report.html").read_text()
@@ -159,7 +159,7 @@ def test_the_report_of_another_task_names_its_own_figures(home: Path, task: Any)
 
 
 @pytest.mark.parametrize("task", ["regression", "ranking"])
-def test_compare_takes_every_task(home: Path, task: Any) -> None:
+def test_compare_takes_every_task(home: Path, task: str) -> None:
     schema(home, task, label="spent" if task == "regression" else "click")
     files = [("--schema", "schema.toml"), ("--config", "fast.toml"), ("--out", "compared")]
     arguments = [part for option, name in files for part in (option, str(home / name))]
@@ -193,7 +193,7 @@ def test_compare_takes_every_task(home: Path, task: Any) -> None:
     ],
 )
 def test_a_task_that_the_log_cannot_serve_costs_one_line(
-    home: Path, capsys: pytest.CaptureFixture[str], head: Any, label: Any, says: Any
+    home: Path, capsys: pytest.CaptureFixture[str], head: str, label: str, says: list[str]
 ) -> None:
     frame = pl.read_csv(home / "log.csv", infer_schema=False).with_columns(
         bad=pl.lit("inf"),
@@ -209,7 +209,7 @@ def test_a_task_that_the_log_cannot_serve_costs_one_line(
 
 @pytest.mark.parametrize("part", ["valid", "test"])
 def test_part_of_equal_labels_is_refused_before_a_ranking_is_trained(
-    home: Path, capsys: pytest.CaptureFixture[str], part: Any
+    home: Path, capsys: pytest.CaptureFixture[str], part: str
 ) -> None:
     schema(home, "ranking")
     frame = pl.read_csv(home / "log.csv", infer_schema=False)
@@ -221,7 +221,7 @@ def test_part_of_equal_labels_is_refused_before_a_ranking_is_trained(
 @pytest.mark.parametrize("option", ["--negatives-rate", "--negatives-kept"])
 @pytest.mark.parametrize("rate", ["0", "-0.5", "1.1", "nan", "inf", "a tenth"])
 def test_a_rate_outside_0_to_1_costs_one_line(
-    home: Path, capsys: pytest.CaptureFixture[str], option: Any, rate: Any
+    home: Path, capsys: pytest.CaptureFixture[str], option: str, rate: str
 ) -> None:
     schema(home, "click")
     refused(home, capsys, fit(home, f"{option}={rate}"), option, rate, "above 0 and up to 1")
@@ -229,7 +229,7 @@ def test_a_rate_outside_0_to_1_costs_one_line(
 
 @pytest.mark.parametrize("key", ["negatives_rate", "negatives_kept"])
 def test_a_rate_of_the_configuration_is_checked_as_well(
-    home: Path, capsys: pytest.CaptureFixture[str], key: Any
+    home: Path, capsys: pytest.CaptureFixture[str], key: str
 ) -> None:
     schema(home, "click")
     (home / "fast.toml").write_text(f"{key} = 1.5\n{FAST}")
@@ -238,7 +238,7 @@ def test_a_rate_of_the_configuration_is_checked_as_well(
 
 @pytest.mark.parametrize("task", ["regression", "ranking"])
 def test_a_rate_of_negatives_is_for_clicks_alone(
-    home: Path, capsys: pytest.CaptureFixture[str], task: Any
+    home: Path, capsys: pytest.CaptureFixture[str], task: str
 ) -> None:
     schema(home, task)
     refused(home, capsys, fit(home, "--negatives-rate", 0.5), f"and this is {task}")
@@ -253,7 +253,7 @@ def test_a_rate_that_leaves_no_negative_costs_one_line(
 
 
 @pytest.mark.parametrize("kind", ["none", "temperature", "platt", "isotonic"])
-def test_each_calibration_is_in_the_bundle_and_its_graph(home: Path, kind: Any) -> None:
+def test_each_calibration_is_in_the_bundle_and_its_graph(home: Path, kind: str) -> None:
     schema(home, "click")
     (home / "fast.toml").write_text(f'calibration = "{kind}"\nvalid_share = 0.4\n{FAST}')
     assert fit(home, "--net", "fm", "--negatives-rate", "0.7") == 0

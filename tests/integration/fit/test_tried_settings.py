@@ -9,7 +9,8 @@ import torch
 from model.encoding import Encoder
 from model.schema import Schema
 from model.vocabulary import fit_vocabulary
-from training.config import FEWEST_TO_CHOOSE, TRIED, Config, Step
+from narrowing import not_none
+from training.config import FEWEST_TO_CHOOSE, TRIED, Config, NetName, Step
 from training.data.examples import Examples
 from training.fit.step.logits import logits
 from training.fit.step.objective import CLICK
@@ -47,7 +48,7 @@ def log_of(rows: Any) -> Any:
 
 
 @pytest.mark.parametrize("net", ["fm", "afm"])
-def test_of_the_settings_tried_the_one_with_the_lowest_loss_is_kept(net: Any) -> None:
+def test_of_the_settings_tried_the_one_with_the_lowest_loss_is_kept(net: NetName) -> None:
     rows = FEWEST_TO_CHOOSE
     encoder, train = log_of(rows)
     torch.manual_seed(1)
@@ -59,7 +60,7 @@ def test_of_the_settings_tried_the_one_with_the_lowest_loss_is_kept(net: Any) ->
     lowest = {name: min(seen.losses[name]) for name in seen.settings}
     best = min(lowest, key=lowest.__getitem__)
     assert trained.step == seen.settings[best]
-    step = trained.step
+    step = not_none(trained.step)
     assert (step.l2_embedding * rows, step.l2_linear * rows, step.dropout) in [
         pytest.approx(one) for one in TRIED
     ]

@@ -62,14 +62,14 @@ def test_a_missing_number_never_seen_adds_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ["fm", "ffm", "nfm", "afm+"])
-def test_an_unknown_value_never_fed_is_the_mean_of_the_values_as_often_as_seen(name: Any) -> None:
+def test_an_unknown_value_never_fed_is_the_mean_of_the_values_as_often_as_seen(name: str) -> None:
     net, before = settled(FULL, unknown_fed=False, name=name)
     expected = 0.75 * before[DEVICE + 3] + 0.25 * before[DEVICE + 4]
     torch.testing.assert_close(net.embedding[DEVICE + UNKNOWN].detach(), expected)
 
 
 @pytest.mark.parametrize("unknown_fed", [True, False])
-def test_rows_that_were_fed_stay_as_they_were_trained(unknown_fed: Any) -> None:
+def test_rows_that_were_fed_stay_as_they_were_trained(unknown_fed: bool) -> None:
     strange = {"device": None, "tags": ["?"], "price": None}
     net, before = settled([*FULL, strange, {"device": "?", "tags": None}], unknown_fed=unknown_fed)
     assert torch.equal(net.embedding.detach(), before)

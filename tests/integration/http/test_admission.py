@@ -181,7 +181,7 @@ def ask(port: Any, data: Any, parts: Any = 1) -> Any:
 
 @pytest.mark.parametrize("parts", [1, 3])
 def test_request_that_would_wait_too_long_gets_429_and_its_connection_stays(
-    flooded: Any, parts: Any
+    flooded: Any, parts: int
 ) -> None:
     port = flooded.base_url.port
     seen = ask(port, request(more=b"X-Request-Id: r-1\r\n"), parts)
@@ -197,7 +197,7 @@ def test_request_that_would_wait_too_long_gets_429_and_its_connection_stays(
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-def test_refused_request_is_not_decoded(flooded: Any, parts: Any) -> None:
+def test_refused_request_is_not_decoded(flooded: Any, parts: int) -> None:
     broken = request("{" * len(BODY))
     seen = ask(flooded.base_url.port, broken, parts)
     assert {status for status, _, _ in seen} == {400, 429}

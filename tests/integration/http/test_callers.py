@@ -198,7 +198,7 @@ def nested(depth: Any) -> Any:
 )
 @pytest.mark.parametrize("known", [True, False])
 def test_a_part_over_its_limit_is_422_with_its_row_in_either_form(
-    served: Any, value: Any, code: Any, known: Any
+    served: Any, value: Any, code: str, known: bool
 ) -> None:
     ads = [{"ad": f"a{i}"} for i in range(20)]
     bodies = [

@@ -185,7 +185,7 @@ REFUSED = {
 @pytest.mark.parametrize("status", [*REFUSED, 413])
 @pytest.mark.parametrize("expects", [False, True])
 def test_a_body_that_is_still_coming_when_it_is_refused_is_no_request(
-    head: Any, caller: Any, status: Any, expects: Any
+    head: Any, caller: Any, status: Any, expects: bool
 ) -> None:
     body = SMUGGLED * (1000 if status == 413 else 3)
     more = [f"content-length: {len(body)}\r\n"] + ["expect: 100-continue\r\n"] * expects
@@ -227,7 +227,7 @@ def test_caller_that_holds_a_body_back_gets_100_where_it_is_wanted(head: Any, ca
 )
 @pytest.mark.parametrize("upgrade", ["", UPGRADES[0]])
 def test_a_request_whose_end_is_in_doubt_is_400_once_and_closed(
-    head: Any, caller: Any, framing: Any, upgrade: Any
+    head: Any, caller: Any, framing: str, upgrade: Any
 ) -> None:
     caller.send(head(framing, upgrade) + b"0\r\n\r\n" + SMUGGLED)
     status, problem = caller.answer()
@@ -300,7 +300,7 @@ def test_another_version_of_http_is_505(caller: Any) -> None:
 
 
 @pytest.mark.parametrize("split", [3, 18, 24])
-def test_http_2_is_sent_away_in_its_own_terms(caller: Any, split: Any) -> None:
+def test_http_2_is_sent_away_in_its_own_terms(caller: Any, split: int) -> None:
     data = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0" * 3
     caller.send(data[:split], data[split:], b"\0\0\0\4\0\0\0\0\0")
     got = b""
@@ -324,7 +324,7 @@ def test_keep_alive_of_http_1_0_is_honoured_where_it_is_asked_for(head: Any, cal
 
 
 @pytest.mark.parametrize("value", ["keep-alive, close", "Close , keep-alive"])
-def test_close_of_http_1_0_wins_over_keep_alive(value: Any, head: Any, caller: Any) -> None:
+def test_close_of_http_1_0_wins_over_keep_alive(value: str, head: Any, caller: Any) -> None:
     old = head(f"content-length: {len(BODY)}\r\n", f"connection: {value}\r\n")
     caller.send(old.replace(b"HTTP/1.1", b"HTTP/1.0") + BODY)
     assert is_scored(caller.answer())
@@ -352,7 +352,7 @@ def test_a_byte_order_mark_is_ignored(head: Any, caller: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b" \r\n", b"\xef\xbb\xbf"])
-def test_an_empty_body_is_called_empty(head: Any, caller: Any, body: Any) -> None:
+def test_an_empty_body_is_called_empty(head: Any, caller: Any, body: bytes) -> None:
     caller.send(head(f"content-length: {len(body)}\r\n") + body)
     status, problem = caller.answer()
     assert (status, problem["code"]) == (400, "malformed_json")
@@ -371,7 +371,7 @@ def test_a_compressed_body_is_refused_by_what_is_accepted(head: Any, caller: Any
     ("kind", "said"), [("text/plain; x=y", "as 'text/plain; x=y'"), ("", "without one")]
 )
 def test_a_body_of_another_type_is_refused_by_what_was_sent(
-    head: Any, caller: Any, kind: Any, said: Any
+    head: Any, caller: Any, kind: str, said: str
 ) -> None:
     caller.send(head("content-length: 3\r\n", kind=kind) + b"abc")
     status, problem = caller.answer()

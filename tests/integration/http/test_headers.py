@@ -36,7 +36,7 @@ def test_deadline_header_and_body_count_by_the_smaller_one(
 
 @pytest.mark.parametrize("path", ["/predict", "/explain"])
 def test_deadline_header_that_is_no_number_is_422(
-    served: Callable[..., httpx.Client], path: Any
+    served: Callable[..., httpx.Client], path: str
 ) -> None:
     answer = served().post(path, json=BODY, headers={"x-timeout-ms": "soon"})
     assert (answer.status_code, answer.json()["code"]) == (422, "bad_timeout_header")

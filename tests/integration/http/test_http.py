@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from app_server import client_of
+from bundle_parts import probabilities_of
 from documented import fits
 from model.bundle.bundle import Bundle
 from service.http.endpoints.status_answers import Alive, ModelAnswer, NotReady, Problem, Ready
@@ -65,9 +66,7 @@ def counted(client: Any, name: Any, **labels: Any) -> Any:
 def test_instances_get_the_probabilities_of_the_bundle(
     client: httpx.Client, tiny_bundle: Bundle
 ) -> None:
-    expected = (
-        tiny_bundle.read_scorer().predict(tiny_bundle.read_encoder().encode(ROWS)).probabilities
-    )
+    expected = probabilities_of(tiny_bundle, ROWS)
     answer = client.post("/predict", json={"instances": ROWS})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -191,7 +190,7 @@ def test_a_task_without_probabilities_is_served_by_its_scores(
     store: VersionStore,
     bundles: BundleStore,
     net: Any,
-    task: Any,
+    task: str,
 ) -> None:
     """onnxruntime = HTTP; that torch = onnxruntime the gate has seen when the bundle was made."""
     bundle = make_bundle(net, task=task)
@@ -232,11 +231,11 @@ def test_every_net_is_published_served_and_explained_by_the_same_contract(
     make_bundle: Callable[..., Bundle],
     store: VersionStore,
     bundles: BundleStore,
-    net: Any,
+    net: str,
 ) -> None:
     bundle = make_bundle(net)
     publish(bundle.directory, store, bundles)
-    expected = bundle.read_scorer().predict(bundle.read_encoder().encode(ROWS)).probabilities
+    expected = probabilities_of(bundle, ROWS)
     with client_of(redis_url, tmp_path) as client:
         assert client.get("/model").json()["net"] == net
         answer = client.post("/predict", json={"instances": ROWS}).json()
@@ -275,7 +274,7 @@ def test_every_net_is_published_served_and_explained_by_the_same_contract(
     ],
 )
 def test_invalid_input_is_422_with_its_code_row_and_field(
-    client: httpx.Client, body: Any, code: Any, row: Any, field: Any
+    client: httpx.Client, body: Any, code: str, row: int | None, field: str | None
 ) -> None:
     for path in ("/predict", "/explain"):
         answer = client.post(path, json=body)
@@ -287,7 +286,7 @@ def test_invalid_input_is_422_with_its_code_row_and_field(
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_a_number_that_is_not_finite_is_422_with_row_and_field(
-    client: httpx.Client, number: Any
+    client: httpx.Client, number: str
 ) -> None:
     for field in ("price", "ad", "interests"):
         body = f'{{"instances": [{{"ad": "a1"}}, {{"{field}": {number}}}]}}'
@@ -313,7 +312,7 @@ def test_broken_json_is_400(client: httpx.Client, body: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "json", ""])
-def test_another_content_type_is_415(client: httpx.Client, kind: Any) -> None:
+def test_another_content_type_is_415(client: httpx.Client, kind: str) -> None:
     headers = {"content-type": kind} if kind else {}
     answer = client.post("/predict", content=b'{"instances": []}', headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
@@ -322,7 +321,7 @@ def test_another_content_type_is_415(client: httpx.Client, kind: Any) -> None:
 @pytest.mark.parametrize(
     "kind", ["application/json", "Application/JSON; charset=utf-8", "application/vnd.ads+json"]
 )
-def test_json_may_be_said_in_several_ways(client: httpx.Client, kind: Any) -> None:
+def test_json_may_be_said_in_several_ways(client: httpx.Client, kind: str) -> None:
     body = json.dumps({"instances": ROWS}).encode()
     assert client.post("/predict", content=body, headers={"content-type": kind}).is_success
 

@@ -32,7 +32,7 @@ def samples(client: Any) -> Any:
 
 @pytest.mark.parametrize("together", [1, 3])
 def test_callers_that_leave_are_counted_as_none_and_give_their_rows_back(
-    served: Callable[..., httpx.Client], together: Any
+    served: Callable[..., httpx.Client], together: int
 ) -> None:
     client = served()
     asked = request("/explain", {"instances": ROWS, "top": None})

@@ -66,7 +66,7 @@ def test_a_killed_worker_s_successor_answers_by_the_version_before_a_bad_one(
 
 @pytest.mark.parametrize(("before", "expected"), [(0, False), (1, False), (2, True), (3, True)])
 def test_a_worker_that_starts_when_all_have_stands_in_for_one_that_died(
-    before: Any, expected: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    before: int, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     for number in range(before):

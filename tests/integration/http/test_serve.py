@@ -116,7 +116,7 @@ def test_a_model_by_name_is_apart_from_the_default_one(
     ],
 )
 def test_a_fault_of_the_user_is_one_line_and_a_status(
-    commands: Commands, args: Any, env: Any, status: Any, said: Any
+    commands: Commands, args: Any, env: Any, status: int, said: str
 ) -> None:
     done = commands.run(*args, **env)
     assert done.returncode == status
@@ -237,7 +237,7 @@ def test_workers_end_with_a_parent_that_was_killed(commands: Commands, tiny_bund
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_swaps_under_load_lose_no_request_and_each_answer_is_its_version_s(
-    workers: Any, commands: Commands, make_bundle: Callable[..., Bundle]
+    workers: int, commands: Commands, make_bundle: Callable[..., Bundle]
 ) -> None:
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     scores = {bundle.version: expected(bundle) for bundle in (first, second)}

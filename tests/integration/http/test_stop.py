@@ -35,7 +35,7 @@ def answer(found: Any) -> Any:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sigterm_loses_no_request_and_follows_its_order(
-    commands: Commands, tiny_bundle: Bundle, workers: Any
+    commands: Commands, tiny_bundle: Bundle, workers: int
 ) -> None:
     commands.publish(tiny_bundle.directory)
     with (
@@ -163,7 +163,7 @@ class Callers:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_stop_answers_every_connection_that_it_does_not_refuse(
-    commands: Commands, tiny_bundle: Bundle, workers: Any
+    commands: Commands, tiny_bundle: Bundle, workers: int
 ) -> None:
     commands.publish(tiny_bundle.directory)
     with (

@@ -136,7 +136,7 @@ def test_a_key_that_is_taken_out_of_the_file_or_put_in_is_followed_by_a_running_
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7"])  # noqa: S104  that it is refused
-def test_service_without_keys_listens_on_this_machine_only(commands: Commands, host: Any) -> None:
+def test_service_without_keys_listens_on_this_machine_only(commands: Commands, host: str) -> None:
     done = commands.run("run", "--host", host, "--port", "0")
     assert done.returncode == 2
     assert "AFM_API_KEYS" in done.stderr

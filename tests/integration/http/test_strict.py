@@ -49,7 +49,7 @@ def client(lasting: Callable[..., httpx.Client]) -> Any:
 @pytest.mark.parametrize("form", ["instances", "candidates"])
 @pytest.mark.parametrize("code", FAULTY)
 def test_a_poisoned_row_costs_that_row_and_leaves_the_others_to_the_bit(
-    client: httpx.Client, form: Any, code: Any
+    client: httpx.Client, form: str, code: Any
 ) -> None:
     text, field = FAULTY[code]
     for count, places in ((3, [1]), (130, [0, 64, 99, 100, 131, 133])):
@@ -82,7 +82,7 @@ def test_ads_that_are_cached_and_several_faults_at_once(client: httpx.Client) ->
 
 
 @pytest.mark.parametrize("form", ["instances", "candidates"])
-def test_rows_that_are_all_faulty_are_all_null(client: httpx.Client, form: Any) -> None:
+def test_rows_that_are_all_faulty_are_all_null(client: httpx.Client, form: str) -> None:
     for text, _ in FAULTY.values():
         for path, key in PATHS:
             answer = ask(client, path, [text, text], form, strict=False)
@@ -110,7 +110,7 @@ def test_a_clean_request_has_the_bits_of_a_strict_one_and_an_empty_list(
 
 
 @pytest.mark.parametrize("form", ["instances", "candidates"])
-def test_a_strict_request_fails_with_its_first_faulty_row(client: httpx.Client, form: Any) -> None:
+def test_a_strict_request_fails_with_its_first_faulty_row(client: httpx.Client, form: str) -> None:
     for code, (text, field) in FAULTY.items():
         for options in ({}, {"strict": True}):
             answer = ask(client, "/predict", [good(1), text, text], form, **options)

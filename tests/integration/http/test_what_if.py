@@ -46,7 +46,7 @@ def changed(schema: Any, name: Any, given: Any, row: Any) -> Any:
 
 @pytest.mark.parametrize("row", [0, 1, 2])
 def test_what_if_is_what_predict_answers_to_every_changed_request(
-    client: httpx.Client, tiny_bundle: Bundle, row: Any
+    client: httpx.Client, tiny_bundle: Bundle, row: int
 ) -> None:
     margins = {}
     for name in tiny_bundle.schema.fields:
@@ -105,7 +105,7 @@ def test_what_if_of_a_context_leaves_a_candidate_its_own_value(client: httpx.Cli
         ({"candidates": []}, "empty_candidates"),
     ],
 )
-def test_what_if_refuses_by_code(client: httpx.Client, changed: Any, code: Any) -> None:
+def test_what_if_refuses_by_code(client: httpx.Client, changed: Any, code: str) -> None:
     answer = client.post("/whatif", json={**ASKED, **changed})
     assert (answer.status_code, answer.json()["code"]) == (422, code)
 

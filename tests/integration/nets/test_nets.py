@@ -12,6 +12,7 @@ from model.nets import AFM, NETS, AFMPlus, Net, NetSizes, build
 from model.nets.afm import masked_softmax
 from model.nets.dropout import Dropout
 from model.pairs import pair_slots
+from narrowing import not_none
 
 V, F, K, T, B = 40, 6, 5, 4, 9
 P = F * (F - 1) // 2
@@ -142,7 +143,7 @@ def by_nested_loops(name: Any, net: Any, ids: Any, values: Any) -> Any:
 
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("absent", [0.0, 0.3, 0.8, 1.0])
-def test_the_fast_form_equals_nested_loops(name: Any, absent: Any) -> None:
+def test_the_fast_form_equals_nested_loops(name: Any, absent: float) -> None:
     net = random_net(name)
     ids, values = random_rows(absent=absent)
     expected = [by_nested_loops(name, net, i, x)[0] for i, x in zip(ids, values, strict=True)]
@@ -150,7 +151,7 @@ def test_the_fast_form_equals_nested_loops(name: Any, absent: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["fm", "fwfm", "ffm", "afm", "afm+"])
-def test_each_pair_contributes_what_nested_loops_say_and_absent_pairs_nothing(name: Any) -> None:
+def test_each_pair_contributes_what_nested_loops_say_and_absent_pairs_nothing(name: str) -> None:
     net = random_net(name)
     ids, values = random_rows()
     _, interaction, attention = net.terms(ids, values)
@@ -218,7 +219,7 @@ def test_afm_started_from_a_fitted_fm_gives_its_logits_where_all_is_present() ->
     afm = AFM(V, FIELDS, NetSizes(embedding=K, attention=T))
     afm.start_from(fm, ids, values)
     torch.testing.assert_close(afm(ids, values), fm(ids, values), atol=0.05, rtol=0.02)
-    attention = afm.terms(ids, values).attention
+    attention = not_none(afm.terms(ids, values).attention)
     assert attention.std() > 0, "attention must not start exactly flat: its gradient would vanish"
 
 
@@ -268,7 +269,7 @@ def test_a_feature_of_value_zero_is_as_if_its_slot_did_not_exist(name: Any) -> N
 @pytest.mark.parametrize("name", ADDITIVE)
 @pytest.mark.parametrize("present", [0, 1])
 def test_fewer_than_two_present_features_give_a_zero_pair_term_and_never_nan(
-    name: Any, present: Any
+    name: Any, present: int
 ) -> None:
     net = random_net(name)
     ids, values = random_rows(absent=1.0)
@@ -335,7 +336,7 @@ def test_nfm_without_layers_and_with_h_of_ones_is_fm() -> None:
 
 
 @pytest.mark.parametrize("absent", [0.0, 0.4, 1.0])
-def test_afm_plus_as_it_starts_is_the_fm_that_was_fitted(absent: Any) -> None:
+def test_afm_plus_as_it_starts_is_the_fm_that_was_fitted(absent: float) -> None:
     fitted, (ids, values) = random_net("fm"), random_rows(absent=absent)
     with torch.no_grad():
         fitted.embedding.mul_(0.3)  # logits of the usual size
@@ -344,7 +345,7 @@ def test_afm_plus_as_it_starts_is_the_fm_that_was_fitted(absent: Any) -> None:
     torch.testing.assert_close(net(ids, values), fitted(ids, values), atol=1e-6, rtol=1e-6)
     pairs = (values != 0).sum(1, keepdim=True).T
     pairs = pairs * (pairs - 1) / 2
-    attention = net.terms(ids, values).attention
+    attention = not_none(net.terms(ids, values).attention)
     assert torch.equal(attention > 0, present_mask(values))
     uniform = (1 / pairs).expand_as(attention)
     torch.testing.assert_close(attention[attention > 0], uniform[attention > 0])
@@ -379,7 +380,7 @@ def test_afm_plus_without_its_field_parts_is_afm_times_the_number_of_pairs() -> 
         ("field_weights", {"field_weights"}),
     ],
 )
-def test_a_part_of_afm_plus_that_is_switched_off_is_not_fitted(part: Any, parameters: Any) -> None:
+def test_a_part_of_afm_plus_that_is_switched_off_is_not_fitted(part: str, parameters: Any) -> None:
     off: dict[str, Any] = {part: False}
     net = build("afm+", V, FIELDS, NetSizes(**off))
     still = {name for name, p in net.named_parameters() if not p.requires_grad}

@@ -92,7 +92,7 @@ def test_column_of_pandas_has_the_values_that_json_has(column: Any, cells: Any) 
     ],
     ids=str,
 )
-def test_frame_that_holds_no_values_is_refused_by_its_place(frame: Any, named: Any) -> None:
+def test_frame_that_holds_no_values_is_refused_by_its_place(frame: Any, named: str) -> None:
     with pytest.raises(DataError, match=named):
         table_of(frame)
 

@@ -80,7 +80,7 @@ def test_fit_takes_the_keys_of_a_schema_and_a_test_part(capsys: pytest.CaptureFi
     ],
     ids=str,
 )
-def test_fit_names_what_it_cannot_use(given: Any, error: Any, text: Any) -> None:
+def test_fit_names_what_it_cannot_use(given: Any, error: Any, text: str) -> None:
     with pytest.raises(error, match=text):
         fit(LOG, progress=False, **given)
 

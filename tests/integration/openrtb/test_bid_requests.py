@@ -181,7 +181,7 @@ def imps(change: Any) -> Any:
     ids=str,
 )
 def test_bid_request_that_cannot_be_read_is_refused_by_its_place(
-    client: httpx.Client, change: Any, code: Any, row: Any, field: Any
+    client: httpx.Client, change: Any, code: str, row: int | None, field: str | None
 ) -> None:
     answer = client.post("/predict", json={"bid_request": {**ASKED, **change}})
     problem = answer.json()
@@ -199,7 +199,7 @@ def test_bid_request_that_cannot_be_read_is_refused_by_its_place(
     ids=str,
 )
 def test_body_with_a_bid_request_that_is_no_request_is_refused(
-    client: httpx.Client, body: Any, code: Any
+    client: httpx.Client, body: Any, code: str
 ) -> None:
     answer = client.post("/predict", json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, code)

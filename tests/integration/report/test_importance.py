@@ -6,6 +6,7 @@ import numpy as np
 
 from model.bundle.bundle import Bundle
 from model.encoding import Encoder
+from narrowing import not_none
 from tiny import tiny_rows
 from training.data.log import Log, encode
 from training.evaluation.importance import importances
@@ -24,8 +25,9 @@ def test_the_fields_of_the_planted_pair_are_worth_most_and_their_figures_get_wor
     assert {one.field for one in found} == set(bundle.schema.fields)
     assert {one.field for one in found[:2]} == {"device", "ad"}
     for one in found[:2]:
-        assert one.auc.significant
-        assert one.auc.value < 0 < one.judged.value
-        assert one.auc.interval[0] <= one.auc.value <= one.auc.interval[1]
+        drop = not_none(one.auc)
+        assert drop.significant
+        assert drop.value < 0 < not_none(one.judged).value
+        assert drop.interval[0] <= drop.value <= drop.interval[1]
     again = importances(bundle.read_scorer(), encoder, encode(encoder, log), log, 1)
     assert again == found

@@ -85,7 +85,7 @@ def fitted(
 
 @pytest.mark.parametrize("net", ["lr", "fm", "afm"])
 def test_a_report_is_one_balanced_page_without_outside_assets(
-    make_bundle: Callable[..., Bundle], net: Any
+    make_bundle: Callable[..., Bundle], net: str
 ) -> None:
     text = text_of(make_bundle(net))
     page = Page(text)

@@ -1,7 +1,7 @@
 """The cache of ads: whatever it holds or has let go of, every answer is the same to the bit."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from model.bundle.bundle import Bundle
 from model.errors import InputError
 from model.nets import NETS
+from narrowing import not_none
 from service.limits import CacheLimits
 from service.scoring.ad_cache import AdCache
 
@@ -26,16 +27,16 @@ def ad(number: Any, **more: Any) -> Any:
     return {"ad": f"a{number}", "price": number / 4, **more}
 
 
-def asked(cache: Any, *ads: Any) -> Any:
-    """The ads through the cache, and how many had to be read."""
-    read = []
+def asked(cache: AdCache, *ads: dict[str, Any] | bytes) -> tuple[Any, list[int]]:
+    """The ads, or their JSON, through the cache, and which of them had to be read."""
+    raws = [one if isinstance(one, bytes) else json.dumps(one).encode() for one in ads]
+    read: list[int] = []
 
-    def reading(positions: Any) -> Any:
+    def reading(positions: Sequence[int]) -> list[dict[str, Any]]:
         read.extend(positions)
-        return [ads[position] for position in positions]
+        return [json.loads(raws[position]) for position in positions]
 
-    found = cache.encode([json.dumps(one).encode() for one in ads], reading)
-    return found, read
+    return cache.encode(raws, reading), read
 
 
 def same(one: Any, other: Any) -> Any:
@@ -71,7 +72,7 @@ def test_ad_cache_keeps_to_the_bit_what_is_computed_anew(
     for drawn in data.draw(st.lists(numbers, min_size=1, max_size=6)):
         ads = [ad(number) for number in drawn]
         (encoded, alone), _ = asked(cache, *ads)
-        new = bundle.read_encoder().encode_ads(ads)
+        new = not_none(bundle.read_encoder().encode_ads(ads))
         assert encoded.ids.tolist() == new.ids.tolist()
         assert encoded.values.tolist() == new.values.tolist()
         assert alone.tolist() == scorer.ad_partials(new).tolist()
@@ -80,7 +81,7 @@ def test_ad_cache_keeps_to_the_bit_what_is_computed_anew(
 
 def test_an_ads_own_part_has_the_same_bits_in_any_company(tiny_bundle: Bundle) -> None:
     scorer = tiny_bundle.read_scorer()
-    encoded = tiny_bundle.read_encoder().encode_ads([ad(number) for number in range(200)])
+    encoded = not_none(tiny_bundle.read_encoder().encode_ads([ad(number) for number in range(200)]))
     together = scorer.ad_partials(encoded)
     for start, stop in ((0, 1), (3, 5), (7, 30), (31, 48), (50, 200)):
         assert (
@@ -113,7 +114,7 @@ def test_more_ads_in_one_request_than_there_is_room_for_are_all_encoded(
     cache, _ = cache_of(tiny_bundle, CacheLimits(5, 1 << 20))
     ads = [ad(number % 40) for number in range(100)]
     (encoded, _), _ = asked(cache, *ads)
-    assert encoded.ids.tolist() == tiny_bundle.read_encoder().encode_ads(ads).ids.tolist()
+    assert encoded.ids.tolist() == not_none(tiny_bundle.read_encoder().encode_ads(ads)).ids.tolist()
     assert len(cache) == 5
 
 
@@ -136,11 +137,12 @@ def test_ad_cache_without_room_keeps_nothing(tiny_bundle: Bundle, limits: Any) -
 
 def test_ad_cache_takes_other_bytes_for_another_ad(tiny_bundle: Bundle) -> None:
     cache, _ = cache_of(tiny_bundle)
-    read = []
+    expected = not_none(tiny_bundle.read_encoder().encode_ads([{"ad": "a1"}])).ids[0, 0]
     for raw in (b'{"ad":"a1"}', b'{"ad": "a1"}', b'{"ad":"a2","ad":"a1"}'):
-        found = cache.encode([raw], lambda _, raw=raw: read.append(raw) or [json.loads(raw)])
-        assert found[0].ids[0, 0] == tiny_bundle.read_encoder().encode_ads([{"ad": "a1"}]).ids[0, 0]
-    assert len(read) == len(cache) == 3
+        found, read = asked(cache, raw)
+        assert found[0].ids[0, 0] == expected
+        assert read == [0]
+    assert len(cache) == 3
 
 
 def test_an_ad_with_a_field_of_the_context_is_never_kept(tiny_bundle: Bundle) -> None:

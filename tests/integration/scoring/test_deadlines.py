@@ -198,7 +198,7 @@ class LeftDuring(Counted):
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_request_whose_caller_left_has_no_further_turn(live: Any, strict: Any) -> None:
+def test_a_request_whose_caller_left_has_no_further_turn(live: Any, strict: bool) -> None:
     asker = Asker()
     view, rows = LeftDuring(asker), [ROW] * 3 * SLICE_ROWS
     predictor = Predictor(view, telemetry := Telemetry())

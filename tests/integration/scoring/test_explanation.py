@@ -42,7 +42,7 @@ def total(explanation: Any) -> Any:
 @pytest.mark.parametrize("net", [name for name in NETS if name != "nfm"])
 @pytest.mark.parametrize("top", [None, 0, 1, 3, 1000])
 def test_the_terms_always_add_up_to_the_logit(
-    make_bundle: Callable[..., Bundle], net: Any, top: Any
+    make_bundle: Callable[..., Bundle], net: Any, top: int | None
 ) -> None:
     for explanation in explained(make_bundle(net), ROWS, top)[0]:
         assert total(explanation) == pytest.approx(explanation["logit"], abs=1e-5)
@@ -60,7 +60,7 @@ def test_the_probability_is_the_predicted_one_bit_for_bit(
 @pytest.mark.parametrize("net", ["afm", "afm+"])
 @pytest.mark.parametrize("top", [None, 2])
 def test_attention_sums_to_one_with_the_rest(
-    make_bundle: Callable[..., Bundle], net: Any, top: Any
+    make_bundle: Callable[..., Bundle], net: str, top: int | None
 ) -> None:
     for explanation in explained(make_bundle(net), ROWS, top)[0]:
         shown = sum(pair["attention"] for pair in explanation["pairs"])
@@ -69,7 +69,7 @@ def test_attention_sums_to_one_with_the_rest(
 
 @pytest.mark.parametrize("net", ["afm", "afm+"])
 def test_a_contribution_is_attention_times_interaction(
-    make_bundle: Callable[..., Bundle], net: Any
+    make_bundle: Callable[..., Bundle], net: str
 ) -> None:
     for pair in explained(make_bundle(net), ROWS)[0][0]["pairs"]:
         assert pair["contribution"] == pytest.approx(
@@ -162,7 +162,7 @@ def test_a_net_that_is_no_sum_over_pairs_gives_its_linear_terms_and_says_why_no_
 
 
 @pytest.mark.parametrize("net", ["afm", "nfm"])
-def test_an_explanation_is_plain_json(make_bundle: Callable[..., Bundle], net: Any) -> None:
+def test_an_explanation_is_plain_json(make_bundle: Callable[..., Bundle], net: str) -> None:
     explanations, _ = explained(make_bundle(net), ROWS, top=2)
     assert json.loads(json.dumps(explanations, allow_nan=False)) == explanations
 

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app_server import client_of
+from bundle_parts import values_of
 from cancelled_lookups import cancelled_lookups
 from faulty_redis import faulty_redis
 from model.bundle.bundle import Bundle
@@ -48,7 +49,7 @@ def new_hour(bundle: Bundle) -> str:
     """One that no golden row has, so that no worker has looked it up."""
     golden = [row for case in bundle.read_golden() for row in case.request["instances"]]
     met = {str(row.get("hour")) for row in golden}
-    return next(hour for hour in bundle.read_vocabularies()["hour"].values if hour not in met)
+    return next(hour for hour in values_of(bundle, "hour") if hour not in met)
 
 
 def forms(hour: Any) -> Iterator[Any]:

@@ -87,7 +87,7 @@ def test_an_explanation_names_the_probability_of_the_rank_graph_to_the_bit(
 @pytest.mark.parametrize("name", [name for name in NETS if name != "nfm"])
 @pytest.mark.parametrize("top", [0, 2, None])
 def test_terms_add_up_to_the_logit_of_the_rank_graph(
-    make_bundle: Callable[..., Bundle], name: Any, top: Any
+    make_bundle: Callable[..., Bundle], name: Any, top: int | None
 ) -> None:
     live = live_of(make_bundle(name), 1)
     for one in answer(live, CONTEXT, ads(40), Explanations(), top)["explanations"]:

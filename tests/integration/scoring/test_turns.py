@@ -61,7 +61,7 @@ async def in_two_lines(turns: Any, first: Any, second: Any, work: Any) -> None:
     [("ab", "xy", "abxy"), ("abcdef", "xy", "abcdxefy"), ("abcdefghi", "xy", "abcdxefghyi")],
 )
 def test_the_second_line_goes_behind_the_first_and_is_passed_over_only_a_few_times(
-    first: Any, second: Any, order: Any
+    first: str, second: str, order: str
 ) -> None:
     seen: list[Any] = []
     asyncio.run(in_two_lines(Turns(), first, second, seen.append))

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from model.bundle.bundle import Bundle
+from narrowing import not_none
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
 from training.config import Config
@@ -148,7 +149,7 @@ def begun(path: Any) -> Any:
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 0)])
 def test_a_search_that_was_ended_in_a_trial_goes_on_with_that_trial(
-    home: Path, sent: Any, status: Any
+    home: Path, sent: Any, status: int
 ) -> None:
     long = FAST.replace("epochs = 4", "epochs = 30\npatience = 30")
     (home / "fast.toml").write_text(long)
@@ -158,7 +159,7 @@ def test_a_search_that_was_ended_in_a_trial_goes_on_with_that_trial(
         deadline = time.monotonic() + 90
         while begun(home / "tuned" / "trials.sqlite") < 3:
             assert time.monotonic() < deadline
-            assert process.poll() is None, process.stderr.read()
+            assert process.poll() is None, not_none(process.stderr).read()
             time.sleep(0.01)
         os.kill(process.pid, sent)
         _, said = process.communicate(timeout=60)
@@ -214,7 +215,7 @@ def test_a_trial_that_outlasts_the_minutes_is_cut_and_gone_on_with(
 
 
 @pytest.mark.parametrize("left", ["damaged", "of another trial"])
-def test_trial_that_a_run_left_and_that_cannot_be_used_does_no_harm(home: Path, left: Any) -> None:
+def test_trial_that_a_run_left_and_that_cannot_be_used_does_no_harm(home: Path, left: str) -> None:
     (home / "tuned").mkdir()
     path = home / "tuned" / RUNNING
     if left == "damaged":
@@ -238,7 +239,7 @@ def test_hopeless_trials_are_ended_early(home: Path) -> None:
 
 
 @pytest.mark.parametrize("net", ["lr", "afm", "afm+", "nfm", "ffm"])
-def test_every_net_can_be_searched_for(home: Path, net: Any) -> None:
+def test_every_net_can_be_searched_for(home: Path, net: str) -> None:
     assert tune(home, "--trials", 2, "--net", net) == 0
     assert Config.load(home / "tuned" / "best.toml").net == net
 
@@ -275,7 +276,7 @@ def test_the_report_is_one_file_that_names_the_winner(home: Path) -> None:
     ],
 )
 def test_a_search_without_a_budget_is_refused(
-    home: Path, capsys: pytest.CaptureFixture[str], more: Any, says: Any
+    home: Path, capsys: pytest.CaptureFixture[str], more: Any, says: list[str]
 ) -> None:
     refused(capsys, tune(home, *more), *says)
     assert not (home / "tuned").exists()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from narrowing import not_none
 from training.config import Config
 from training.search.trials import Ended, Tuned, best_of
 from training.search.tune_report import format_trial, printed, tune_report
@@ -30,7 +31,7 @@ def page(*trials: Any) -> Any:
 
 def test_the_best_is_the_complete_one_of_the_lowest_loss_and_the_first_of_equals() -> None:
     trials = [trial(1, 0.5), trial(2, 0.3, "pruned"), trial(3, 0.4), trial(4, 0.4)]
-    assert best_of(trials).number == 3
+    assert not_none(best_of(trials)).number == 3
     assert best_of([trial(1, 0.5, "pruned")]) is None
     assert best_of([]) is None
 
@@ -112,6 +113,6 @@ def test_one_hopeless_trial_does_not_flatten_the_others() -> None:
 
 
 @pytest.mark.parametrize("value", ["<b>", 'a"b'])
-def test_names_are_text(value: Any) -> None:
+def test_names_are_text(value: str) -> None:
     text = page(trial(1, 0.5, start=value), trial(2, 0.4, start="fm"))
     assert value not in text.replace('="', "")

@@ -79,7 +79,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.mark.parametrize("day", [2, 3])
 def test_a_warm_start_beats_a_fit_of_its_day_from_scratch_on_the_next_day(
-    judged: Any, day: Any
+    judged: Any, day: int
 ) -> None:
     (warm, _), (scratch, _) = judged["warm", day], judged["scratch", day]
     assert warm["logloss"] < scratch["logloss"]

@@ -11,6 +11,8 @@ from model.bundle.bundle import Bundle
 from model.nets.net import TABLES
 from model.schema import Schema
 from model.values.ids import FIRST
+from model.vocabulary import Vocabulary
+from narrowing import not_none, of_class
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
 from training.config import Config, Step
@@ -50,7 +52,7 @@ def moments(bundle: Any) -> Any:
 
 @pytest.mark.parametrize("optimizer", ["adam", "lazy_adam"])
 def test_a_fit_gone_on_with_takes_the_steps_of_one_that_never_ended(
-    tmp_path: Path, optimizer: Any
+    tmp_path: Path, optimizer: str
 ) -> None:
     whole = scores(fitted(tmp_path / "whole", 6, optimizer=optimizer))
     first = fitted(tmp_path / "first", 3, optimizer=optimizer)
@@ -70,12 +72,12 @@ def test_a_value_s_moments_follow_its_row_and_a_new_value_has_none_yet(tmp_path:
     ]
     start = WarmStart.open(old.directory).with_optimiser(moments_path(old.directory))
     vocabularies = start.grow(SCHEMA, as_log(newer))
-    assert vocabularies["device"].values[-1] == "glasses"
-    grown = start.grown_moments(vocabularies).states
+    assert of_class(Vocabulary, vocabularies["device"]).values[-1] == "glasses"
+    grown = not_none(start.grown_moments(vocabularies)).states
     new_row = old.read_vocabularies()["device"].size
     for table in TABLES:
         for key in ("exp_avg", "exp_avg_sq"):
-            before, after = start.moments[table][key], grown[table][key].numpy()
+            before, after = not_none(start.moments)[table][key], grown[table][key].numpy()
             assert np.array_equal(np.delete(after, new_row, axis=0), before)
             assert not after[new_row].any()
             assert before[FIRST].any()
@@ -161,7 +163,7 @@ def test_the_commands_leave_it_beside_the_bundle_and_take_it_up(
 
 @pytest.mark.parametrize("left", ["another version's", "no archive", "absent", "without a bundle"])
 def test_a_file_that_cannot_be_gone_on_with_costs_one_line(
-    home: Path, capsys: pytest.CaptureFixture[str], left: Any
+    home: Path, capsys: pytest.CaptureFixture[str], left: str
 ) -> None:
     assert command(home, "old", "--keep-optimiser") == 0
     path, says = home / "old.optimiser.npz", "not what fit --keep-optimiser left"

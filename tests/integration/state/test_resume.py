@@ -16,6 +16,7 @@ import torch
 
 from model.bundle.bundle import Bundle
 from model.bundle.files import WEIGHTS
+from narrowing import not_none
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
 from training.state.checkpoint import checkpoint_path
@@ -101,7 +102,7 @@ def killed_after(
     ("net", "optimizer"), [("fm", "adam"), ("afm+", "adam"), ("afm", "lazy_adam")]
 )
 def test_a_fit_ended_after_any_epoch_goes_on_to_the_same_weights(
-    home: Path, monkeypatch: pytest.MonkeyPatch, net: Any, optimizer: Any
+    home: Path, monkeypatch: pytest.MonkeyPatch, net: str, optimizer: str
 ) -> None:
     (home / "config.toml").write_text(f'optimizer = "{optimizer}"\n{CONFIG}')
     assert main(arguments(home, "whole", net=net)) == 0
@@ -125,7 +126,7 @@ def test_fit_killed_again_and_again_ends_with_the_same_weights(home: Path) -> No
         process = subprocess.Popen(command, stderr=subprocess.PIPE)
         if kills < 3:
             # what is written is written: any moment from the first epoch on
-            process.stderr.readline()
+            not_none(process.stderr).readline()
             time.sleep(chance.uniform(0, 0.3))
             os.kill(process.pid, signal.SIGKILL)
             kills += 1
@@ -178,7 +179,7 @@ def test_a_checkpoint_of_another_fit_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     change: Any,
-    says: Any,
+    says: str,
 ) -> None:
     killed_after(home, 1, monkeypatch)
     more = change(home)
@@ -223,7 +224,7 @@ def test_a_checkpoint_runs_no_code(
 
 
 @pytest.mark.parametrize("size", [3_000, 40_000])  # for the checkpoint, for the bundle
-def test_a_full_disk_costs_one_line_and_leaves_what_was_whole(home: Path, size: Any) -> None:
+def test_a_full_disk_costs_one_line_and_leaves_what_was_whole(home: Path, size: int) -> None:
     assert main(arguments(home, "whole", net="fm")) == 0
     before = weights(home, "whole")
     often = [] if size < 10_000 else ["--checkpoint-seconds", "1000"]
@@ -246,7 +247,7 @@ def test_a_full_disk_costs_one_line_and_leaves_what_was_whole(home: Path, size: 
 def test_files_that_a_killed_fit_left_are_removed_by_the_next(home: Path) -> None:
     command = [sys.executable, "-m", "training.cli", *arguments(home, "bundle")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    process.stderr.readline()
+    not_none(process.stderr).readline()
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     assert {name[:8] for name in left(home)} >= {".bundle."}

@@ -12,12 +12,14 @@ import polars as pl
 import pytest
 import torch
 
+from bundle_parts import probabilities_of, values_of
 from commands import Commands
 from model.bundle.bundle import Bundle
 from model.bundle.files import WEIGHTS
 from model.nets.net import TABLES
 from model.values.ids import FIRST, MISSING, UNKNOWN
 from model.values.scales import Scaler
+from model.vocabulary import Vocabulary
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
 from training.config import NETS, Config, Step
@@ -114,14 +116,17 @@ def test_known_values_keep_their_ids_and_new_ones_stand_behind_them(
     make_bundle: Callable[..., Bundle], tmp_path: Path
 ) -> None:
     old = make_bundle("fm")
-    new = go_on(old, tmp_path / "new", newer_rows()).read_vocabularies()
+    newer = go_on(old, tmp_path / "new", newer_rows())
+    new = newer.read_vocabularies()
+    learnt = [name for name, known in new.items() if isinstance(known, Vocabulary)]
+    grown = {name: values_of(newer, name) for name in learnt}
     for name, known in old.read_vocabularies().items():
         if isinstance(known, Scaler):
             assert new[name] == known
         else:
-            assert new[name].values[: len(known.values)] == known.values
+            assert grown[name][: len(values_of(old, name))] == values_of(old, name)
     added = {
-        name: new[name].values[len(known.values) :]
+        name: grown[name][len(values_of(old, name)) :]
         for name, known in old.read_vocabularies().items()
         if not isinstance(known, Scaler)
     }
@@ -130,7 +135,7 @@ def test_known_values_keep_their_ids_and_new_ones_stand_behind_them(
 
 @pytest.mark.parametrize("net", ["lr", "ffm", "afm+"])
 def test_a_new_value_starts_from_the_trained_unknown_row(
-    make_bundle: Callable[..., Bundle], tmp_path: Path, net: Any
+    make_bundle: Callable[..., Bundle], tmp_path: Path, net: str
 ) -> None:
     old = make_bundle(net)
     new = go_on(old, tmp_path / "new", newer_rows())
@@ -171,8 +176,8 @@ def test_a_row_that_the_new_log_does_not_feed_stays_to_the_bit_whatever_its_pena
     old = make_bundle("fm")
     strong = STEP.model_copy(update={"l2_embedding": 0.01, "l2_linear": 0.01})
     new = go_on(old, tmp_path / "new", newer_rows(), strong)
-    golf = FIRST + old.read_vocabularies()["interests"].values.index("golf")
-    food = FIRST + old.read_vocabularies()["interests"].values.index("food")
+    golf = FIRST + values_of(old, "interests").index("golf")
+    food = FIRST + values_of(old, "interests").index("food")
     for table in TABLES:
         assert table_row(new, table, "interests", golf) == table_row(old, table, "interests", golf)
         assert table_row(new, table, "interests", food) != table_row(old, table, "interests", food)
@@ -223,7 +228,7 @@ def test_the_manifest_and_the_report_tell_what_grew(
 
 @pytest.mark.parametrize("net", ["fm", "afm+"])
 def test_a_warm_start_is_held_against_the_bundle_as_it_is_served(
-    make_bundle: Callable[..., Bundle], tmp_path: Path, net: Any
+    make_bundle: Callable[..., Bundle], tmp_path: Path, net: str
 ) -> None:
     old, rows = make_bundle(net), newer_rows()
     new = go_on(old, tmp_path / "new", rows, STEP)
@@ -371,9 +376,9 @@ def refused(home: Any, capsys: pytest.CaptureFixture[str], code: Any, *says: Any
     ],
 )
 def test_an_option_that_cannot_be_used_costs_one_line(
-    home: Path, capsys: pytest.CaptureFixture[str], options: Any, says: Any
+    home: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
 ) -> None:
-    options = [home / word if word.endswith(".csv") else word for word in options]
+    options = [str(home / word) if word.endswith(".csv") else word for word in options]
     refused(home, capsys, fit_command(home, *options), says)
 
 
@@ -401,7 +406,7 @@ def test_replay_without_a_bundle_costs_one_line(
     ],
 )
 def test_a_configuration_of_another_net_or_size_costs_one_line(
-    home: Path, capsys: pytest.CaptureFixture[str], config: Any, says: Any
+    home: Path, capsys: pytest.CaptureFixture[str], config: Any, says: str
 ) -> None:
     (home / "config.toml").write_text(config)
     code = fit_command(home, "--config", home / "config.toml")
@@ -424,7 +429,7 @@ HOUR = '[fields.hour]\nkind = "categorical"\nmissing = "absent"\n'
     ],
 )
 def test_a_schema_that_encodes_otherwise_costs_one_line(
-    home: Path, capsys: pytest.CaptureFixture[str], old: Any, new: Any, says: Any
+    home: Path, capsys: pytest.CaptureFixture[str], old: Any, new: Any, says: str
 ) -> None:
     assert old in TINY_SCHEMA
     (home / "schema.toml").write_text(TINY_SCHEMA.replace(old, new))
@@ -444,7 +449,7 @@ def test_settings_that_change_no_row_of_the_table_may_differ(home: Path) -> None
     (home / "schema.toml").write_text(text)
     assert fit_command(home) == 0
     # the bundle's ads stay, and of the new ones each has 60 rows, or 54 without those held out
-    assert len(Bundle.open(home / "today").read_vocabularies()["ad"].values) == 14
+    assert len(values_of(Bundle.open(home / "today"), "ad")) == 14
 
 
 def test_an_out_that_exists_is_left_as_it_is(
@@ -470,9 +475,7 @@ def test_a_running_service_goes_from_yesterday_to_today(home: Path, commands: Co
             served.wait_until("/model", partial(_serves, version))
             answer = httpx.post(served.url + "/predict", json={"instances": rows}).json()
             bundle = Bundle.open(home / day)
-            expected = (
-                bundle.read_scorer().predict(bundle.read_encoder().encode(rows)).probabilities
-            )
+            expected = probabilities_of(bundle, rows)
             assert answer["probabilities"] == expected.tolist()
     known, grown, never = bundle.read_encoder().encode(rows).ids[:, -2].tolist()
     assert len({known, grown, never}) == 3, "a value of today has a row of its own"

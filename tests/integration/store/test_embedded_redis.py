@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from narrowing import not_none
 from service.errors import StoreUnavailable
 from service.store.embedded_redis import EmbeddedRedis
 
@@ -37,13 +38,13 @@ def user(home: Path) -> Iterator["subprocess.Popen[str]"]:
     try:
         yield process
     finally:
-        process.stdin.close()
+        not_none(process.stdin).close()
         process.wait(timeout=30)
-        process.stdout.close()
+        not_none(process.stdout).close()
 
 
 def url_of(process: "subprocess.Popen[str]") -> str:
-    return process.stdout.readline().strip()
+    return not_none(process.stdout).readline().strip()
 
 
 def server_pid(url: str) -> int:
@@ -69,7 +70,7 @@ def test_two_commands_that_start_at_once_share_one_server(tmp_path: Path) -> Non
         urls = {url_of(process) for process in (first, second, third)}
         assert len(urls) == 1
         pid = server_pid(urls.pop())
-        second.stdin.close()
+        not_none(second.stdin).close()
         second.wait(timeout=10)
         time.sleep(0.3)
         assert Path(f"/proc/{pid}").exists()

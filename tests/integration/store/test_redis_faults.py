@@ -18,6 +18,7 @@ from redis.exceptions import TimeoutError as TimeoutFault
 from commands import Commands
 from faulty_redis import FAULTS, faulty_redis
 from model.bundle.bundle import Bundle
+from narrowing import not_none
 from service.observe.metrics import Telemetry
 from service.store.active_notes import LIVE, NOTE, ActiveNote, read_notes, write_note
 from service.store.bundle_store import BundleStore
@@ -205,7 +206,7 @@ def test_a_damaged_last_version_is_refused_at_a_start_without_redis(
 
 @pytest.mark.parametrize("read_only", [True, False])
 def test_a_start_without_redis_goes_back_to_the_last_good_version(
-    read_only: Any, redis_url: str, tmp_path: Path, make_bundle: Callable[..., Bundle]
+    read_only: bool, redis_url: str, tmp_path: Path, make_bundle: Callable[..., Bundle]
 ) -> None:
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     bundles = BundleStore(tmp_path)
@@ -221,12 +222,12 @@ def test_a_start_without_redis_goes_back_to_the_last_good_version(
     follower.start()
     follower.wait(30)
     follower.stop()
-    assert follower.status.live.version == first.version
+    assert not_none(follower.status.live).version == first.version
     assert not follower.status.confirmed
 
 
 @pytest.mark.parametrize("line", ["", "..", "../ads/v1", " v1", "/tmp"])  # noqa: S108  never opened
-def test_a_note_that_names_no_directory_beside_it_is_none(line: Any, tmp_path: Path) -> None:
+def test_a_note_that_names_no_directory_beside_it_is_none(line: str, tmp_path: Path) -> None:
     (tmp_path / NOTE).write_text(line)
     assert read_notes(tmp_path) == []
 

@@ -11,6 +11,7 @@ import redis
 
 from app_server import client_of
 from model.bundle.bundle import Bundle
+from narrowing import not_none
 from own_redis import SERVERS
 from redis_users import FOR_NOBODY, WRITES, guarded_redis, logins_of, refused, users
 from service.store.bundle_store import BundleStore
@@ -24,7 +25,7 @@ ROWS = {"instances": [{"device": "ios", "hour": 21, "ad": "a1"}]}
 
 
 @pytest.fixture(params=SERVERS)
-def logins(tmp_path: Path, request: Any) -> Iterator[Any]:
+def logins(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     """Each user's URL, on a server that was started with the users' file."""
     with guarded_redis(tmp_path, request.param) as port:
         yield logins_of(tmp_path, port)
@@ -117,7 +118,9 @@ def test_passwords_are_drawn_once_and_stand_in_no_users_file(tmp_path: Path) -> 
     made = users(tmp_path / "logins", "redis:6379")
     assert users(tmp_path / "logins", "redis:6379") == made
     urls = [path.read_text() for path in sorted((tmp_path / "logins").glob("*/url"))]
-    drawn = [re.fullmatch(r"redis://\w+:([0-9a-f]{64})@redis:6379/0\n", url)[1] for url in urls]
+    drawn = [
+        not_none(re.fullmatch(r"redis://\w+:([0-9a-f]{64})@redis:6379/0\n", url))[1] for url in urls
+    ]
     assert len(set(drawn)) == 3
     assert not [password for password in drawn if password in made]
     assert users(tmp_path / "others", "redis:6379") != made

@@ -157,7 +157,7 @@ def test_what_a_killed_publisher_left_expires_even_if_nobody_publishes_again(
 
 @pytest.mark.parametrize("lost", ["", ":user"])
 def test_a_publisher_that_was_swept_says_so_and_shows_nothing(
-    lost: Any, store: VersionStore, raw_redis: Any, monkeypatch: pytest.MonkeyPatch
+    lost: str, store: VersionStore, raw_redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publication = Publication(store)
     stage = publication._stage
@@ -231,7 +231,7 @@ def test_a_reader_never_sees_a_pointer_to_a_version_that_is_not_whole(redis_url:
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-random", "allkeys-lfu"])
 def test_a_server_that_may_drop_vocabularies_is_refused(
-    store: VersionStore, raw_redis: Any, policy: Any
+    store: VersionStore, raw_redis: Any, policy: str
 ) -> None:
     raw_redis.config_set("maxmemory", 100_000_000)
     raw_redis.config_set("maxmemory-policy", policy)
@@ -244,7 +244,7 @@ def test_a_server_that_may_drop_vocabularies_is_refused(
     ("limit", "policy"), [(0, "allkeys-lru"), (10**8, "noeviction"), (10**8, "volatile-lru")]
 )
 def test_a_server_that_drops_nothing_of_ours_is_taken(
-    store: VersionStore, raw_redis: Any, limit: Any, policy: Any
+    store: VersionStore, raw_redis: Any, limit: Any, policy: str
 ) -> None:
     raw_redis.config_set("maxmemory", limit)
     raw_redis.config_set("maxmemory-policy", policy)

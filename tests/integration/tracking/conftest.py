@@ -1,7 +1,6 @@
 """A small log and its schema, and a configuration whose fit takes a second."""
 
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -18,7 +17,7 @@ batch = 128
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Any:
+def log(tmp_path: Path) -> Path:
     """A folder with log.parquet, schema.toml and config.toml."""
     pl.DataFrame(tiny_rows(600, seed=2)).write_parquet(tmp_path / "log.parquet")
     (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
@@ -27,7 +26,7 @@ def log(tmp_path: Path) -> Any:
 
 
 @pytest.fixture
-def fit_arguments(log: Any) -> Any:
+def fit_arguments(log: Path) -> list[str]:
     """The arguments of `afm-train` that fit it into `log`/bundle."""
     return [
         *("fit", str(log / "log.parquet"), "--schema", str(log / "schema.toml")),

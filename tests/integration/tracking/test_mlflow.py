@@ -100,7 +100,7 @@ def wait_until_it_answers(uri: Any, process: Any, log: Any) -> None:
 
 
 def test_run_has_what_the_fit_came_to_and_its_model_scores_without_torch(
-    server: Any, log: Any, fit_arguments: Any
+    server: Any, log: Path, fit_arguments: list[str]
 ) -> None:
     done = python("-m", "training.cli", *fit_arguments, "--mlflow", server)
     assert done.returncode == 0, done.stderr
@@ -133,7 +133,9 @@ def test_run_has_what_the_fit_came_to_and_its_model_scores_without_torch(
     assert heavy == []
 
 
-def test_run_of_a_fit_that_fails_is_failed(server: Any, log: Any, fit_arguments: Any) -> None:
+def test_run_of_a_fit_that_fails_is_failed(
+    server: Any, log: Path, fit_arguments: list[str]
+) -> None:
     (log / "log.parquet").unlink()
     done = python("-m", "training.cli", *fit_arguments, "--mlflow", server)
     assert done.returncode == 2
@@ -141,7 +143,9 @@ def test_run_of_a_fit_that_fails_is_failed(server: Any, log: Any, fit_arguments:
     assert run["status"] == "FAILED"
 
 
-def test_server_that_is_not_there_is_said_before_the_fit(log: Any, fit_arguments: Any) -> None:
+def test_server_that_is_not_there_is_said_before_the_fit(
+    log: Path, fit_arguments: list[str]
+) -> None:
     uri = "http://me:secret@127.0.0.1:9"
     done = python(
         *("-m", "training.cli", *fit_arguments, "--mlflow", uri),

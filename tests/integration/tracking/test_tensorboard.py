@@ -53,12 +53,12 @@ def test_event_files_have_the_curves_and_the_metrics(
     ("option", "module"), [("--tensorboard", "tensorboardX"), ("--mlflow", "mlflow")]
 )
 def test_tracker_that_is_not_installed_is_said_before_the_fit(
-    log: Any,
-    fit_arguments: Any,
+    log: Path,
+    fit_arguments: list[str],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    option: Any,
-    module: Any,
+    option: str,
+    module: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     assert main([*fit_arguments, option, str(log / "tracked")]) == 2
@@ -69,7 +69,7 @@ def test_tracker_that_is_not_installed_is_said_before_the_fit(
 
 
 def test_folder_that_cannot_be_written_is_said_before_the_fit(
-    log: Any, fit_arguments: Any, capsys: pytest.CaptureFixture[str]
+    log: Path, fit_arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (log / "events").write_text("")
     assert main([*fit_arguments, "--tensorboard", str(log / "events")]) == 2

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bad_bundles import IN_REDIS, IN_THE_STORE, byte_flipped, nan_weights, put
 from commands import Commands
 from model.bundle.bundle import Bundle
+from narrowing import not_none
 from service.cli import main
 from service.errors import StoreError
 from service.observe.metrics import Telemetry
@@ -60,13 +61,13 @@ class House:
 
     def scores(self) -> Any:
         live = self.follower.status.require()
-        return live.scorer.predict(live.encoder.encode(ROWS)).probabilities.tolist()
+        return not_none(live.scorer.predict(live.encoder.encode(ROWS)).probabilities).tolist()
 
     def roll_back(self) -> None:
         assert self.store.rollback() == self.good
         until(
             lambda: (
-                self.follower.status.live.version == self.good
+                not_none(self.follower.status.live).version == self.good
                 and not RefusalBoard(self.store).refusals_of_workers()
             )
         )

@@ -234,8 +234,8 @@ def test_bundles_of_other_tasks_are_compared_by_their_figure(
     make_bundle: Callable[..., Bundle],
     store: VersionStore,
     bundles: BundleStore,
-    task: Any,
-    figure: Any,
+    task: str,
+    figure: str,
 ) -> None:
     first, second = make_bundle("lr", task=task), make_bundle("fm", task=task, seed=2)
     publish(first.directory, store, bundles)
@@ -284,7 +284,12 @@ def test_an_active_version_that_cannot_read_the_rows_is_said_to(
     ],
 )
 def test_a_file_that_holds_no_rows_of_this_schema_is_refused(
-    good: Any, store: VersionStore, bundles: BundleStore, tmp_path: Path, text: Any, says: Any
+    good: Any,
+    store: VersionStore,
+    bundles: BundleStore,
+    tmp_path: Path,
+    text: str | None,
+    says: str,
 ) -> None:
     path = tmp_path / "rows.jsonl"
     if text is not None:

@@ -95,7 +95,7 @@ def test_a_publisher_killed_at_any_point_leaves_no_half_version_and_the_next_swe
     raw_redis: Any,
     redis_url: str,
     tmp_path: Path,
-    live: Any,
+    live: bool,
 ) -> None:
     if live:  # values of its fields are in Redis, each in keys of its own
         env = {**env, "AFM_REMOTE_FIELDS_ABOVE": "2"}
@@ -162,7 +162,7 @@ def test_a_copy_that_nobody_listed_is_swept_after_an_hour_and_no_other(
 class matching(str):  # noqa: N801  reads as a word
     """Equal to each text that begins so."""
 
-    __hash__ = None
+    __hash__ = str.__hash__
 
     def __eq__(self, other: Any) -> Any:
         return other.startswith(str(self))
@@ -176,7 +176,7 @@ def test_of_two_publishers_at_once_both_are_whole_and_one_is_active(
     version_of: Any,
     raw_redis: Any,
     redis_url: str,
-    same: Any,
+    same: bool,
 ) -> None:
     sources = (
         [version_of("v1"), version_of("v1" if same else "v2")]

@@ -40,7 +40,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("remote_above", [None, 1])
 def test_a_publish_reads_the_bundle_and_the_active_version_once(
-    remote_above: Any,
+    remote_above: int | None,
     make_bundle: Callable[..., Bundle],
     store: VersionStore,
     bundles: BundleStore,

@@ -119,7 +119,7 @@ def test_a_retrain_of_shuffled_labels_is_refused(
 
 @pytest.mark.parametrize("field", ["ad", "price", "interests"])
 def test_a_retrain_without_a_field_s_values_is_refused(
-    field: Any, home: Path, today: Any, whole_log: Any, store: VersionStore, bundles: BundleStore
+    field: str, home: Path, today: Any, whole_log: Any, store: VersionStore, bundles: BundleStore
 ) -> None:
     """Whatever the field is worth, and whatever its kind."""
     publish(today.directory, store, bundles)

@@ -54,7 +54,7 @@ def published(store: VersionStore, *versions: Any) -> None:
     ],
 )
 def test_rollout_counts_who_is_live_and_who_refuses(
-    states: Any, live: Any, refused: Any, decided: Any
+    states: Any, live: int, refused: int, decided: bool
 ) -> None:
     workers = [WorkerState(str(at), *state) for at, state in enumerate(states)]
     found = Rollout.of("v2", workers)
@@ -78,7 +78,12 @@ def test_wait_ends_when_each_worker_has_decided_and_not_before(
     first, second = (RefusalBoard(one) for one in workers)
     first.announce("v1", None)
     second.announce("v1", None)
-    later = threading.Timer(0.5, lambda: (first.announce("v2", None), second.announce("v1", MEAN)))
+
+    def decide() -> None:
+        first.announce("v2", None)
+        second.announce("v1", MEAN)
+
+    later = threading.Timer(0.5, decide)
     later.start()
     found = wait_for_workers(RefusalBoard(store), "v2", 30)
     assert (found.workers, found.live, found.refused) == (2, 1, [MEAN])

@@ -266,10 +266,10 @@ def test_shadow_takes_only_a_version_that_never_was_live_as_new(
     ],
 )
 def test_a_version_that_differs_too_much_on_recent_requests_is_refused(
-    name: Any,
+    name: str,
     limits: Any,
-    code: Any,
-    says: Any,
+    code: str,
+    says: str,
     changed: Any,
     store: VersionStore,
     bundles: BundleStore,

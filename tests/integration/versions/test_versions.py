@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from model.bundle.bundle import Bundle
 from model.errors import BundleError
+from narrowing import not_none
 from service.errors import NoModel
 from service.observe.metrics import Telemetry
 from service.scoring.live_version import make_live
@@ -91,7 +92,7 @@ def test_live_version_scores_as_the_bundle_does(
     expected = tiny_bundle.read_scorer().predict(tiny_bundle.read_encoder().encode(rows))
     live = follower.status.require()
     found = live.scorer.predict(live.encoder.encode(rows))
-    assert found.probabilities.tolist() == expected.probabilities.tolist()
+    assert found.probabilities.tolist() == not_none(expected.probabilities).tolist()
 
 
 def test_worker_without_a_version_says_what_to_run(follower: Any) -> None:
@@ -176,7 +177,7 @@ def harm_bundle(kind: Any, directory: Any) -> Any:
     "kind", ["a byte changed", "a file missing", "an extra link", "a hard link", "nothing there"]
 )
 def test_a_damaged_bundle_is_refused_by_name_and_the_live_version_stays(
-    kind: Any,
+    kind: str,
     make_bundle: Callable[..., Bundle],
     store: VersionStore,
     bundles: BundleStore,
@@ -231,7 +232,7 @@ def test_a_refused_version_is_not_tried_in_a_hot_loop_but_again_later(
 
 @pytest.mark.parametrize("harm", ["changed", "missing"])
 def test_a_vocabulary_in_redis_that_is_not_the_bundle_s_is_refused(
-    harm: Any,
+    harm: str,
     tiny_bundle: Bundle,
     store: VersionStore,
     bundles: BundleStore,
@@ -293,7 +294,11 @@ def test_live_version_stays_without_redis_and_the_fault_is_shown(
 
 
 def test_a_pointer_that_vanishes_takes_nothing_away(
-    tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore, follower: Any, raw_redis: Any
+    tiny_bundle: Bundle,
+    store: VersionStore,
+    bundles: BundleStore,
+    follower: Any,
+    raw_redis: Any,
 ) -> None:
     publish(tiny_bundle.directory, store, bundles)
     follower.start()
@@ -304,7 +309,11 @@ def test_a_pointer_that_vanishes_takes_nothing_away(
 
 
 def test_a_redis_that_may_drop_vocabularies_is_warned_of(
-    tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore, follower: Any, raw_redis: Any
+    tiny_bundle: Bundle,
+    store: VersionStore,
+    bundles: BundleStore,
+    follower: Any,
+    raw_redis: Any,
 ) -> None:
     publish(tiny_bundle.directory, store, bundles)
     raw_redis.config_set("maxmemory", 10**9)

@@ -117,7 +117,7 @@ def test_bytes_that_are_no_graph_are_refused(tmp_path: Path, data: Any) -> None:
 @pytest.mark.parametrize(
     "location", ["/etc/passwd", "../weights.bin", "other.bin", "./weights.bin"]
 )
-def test_another_file_than_the_weights_is_refused(tmp_path: Path, location: Any) -> None:
+def test_another_file_than_the_weights_is_refused(tmp_path: Path, location: str) -> None:
     path = written(tmp_path)
     model = onnx.load_model(path, load_external_data=False)
     for entry in model.graph.initializer[0].external_data:

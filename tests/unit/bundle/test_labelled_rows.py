@@ -58,7 +58,7 @@ def test_a_row_without_a_weight_weighs_1() -> None:
     ],
     ids=range(13),
 )
-def test_a_line_that_is_no_labelled_row_is_named(line: Any, says: Any) -> None:
+def test_a_line_that_is_no_labelled_row_is_named(line: Any, says: str) -> None:
     with pytest.raises(BundleError, match=rf"^file: line 2: .*{says}"):
         LabelledRows.parse(f"{LINE}\n{line}\n{LINE}".encode(), "file")
 

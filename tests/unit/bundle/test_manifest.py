@@ -72,7 +72,7 @@ def test_equal_manifests_are_equal_bytes() -> None:
     ],
     ids=range(18),
 )
-def test_manifest_that_is_none_is_refused_in_one_line(data: Any, says: Any) -> None:
+def test_manifest_that_is_none_is_refused_in_one_line(data: Any, says: str) -> None:
     with pytest.raises(BundleError) as caught:
         Manifest.parse(data, "manifest.json")
     message = str(caught.value)
@@ -82,7 +82,7 @@ def test_manifest_that_is_none_is_refused_in_one_line(data: Any, says: Any) -> N
 
 
 @pytest.mark.parametrize("key", ["version", "net", "task", "files", "dimensions", "calibration"])
-def test_a_key_that_is_missing_is_named(key: Any) -> None:
+def test_a_key_that_is_missing_is_named(key: str) -> None:
     body = json.loads(manifest().dumps())
     del body[key]
     with pytest.raises(BundleError, match=f"{key}: Field required"):

@@ -54,7 +54,7 @@ def test_a_command_that_ends_well_returns_0(app: Any, capsys: pytest.CaptureFixt
     ids=" ".join,
 )
 def test_a_mistake_of_the_user_is_one_line_and_status_2(
-    app: Any, capsys: pytest.CaptureFixture[str], arguments: Any, said: Any
+    app: Any, capsys: pytest.CaptureFixture[str], arguments: Any, said: str
 ) -> None:
     assert run_command(app, "tool", arguments) == 2
     out, err = capsys.readouterr()

@@ -11,7 +11,7 @@ from training.config import FEWEST_TO_CHOOSE, MOST_PENALTY, TRIED, Config, Step
     ("rows", "batch"),
     [(1, 256), (9_000, 256), (102_399, 256), (102_400, 512), (10**6, 4096), (10**9, 4096)],
 )
-def test_a_batch_is_larger_where_there_are_more_rows(rows: Any, batch: Any) -> None:
+def test_a_batch_is_larger_where_there_are_more_rows(rows: Any, batch: int) -> None:
     sized = Step().sized(rows)
     assert sized.batch == batch
     assert sized.learning_rate == pytest.approx(2e-3 * (batch / 256) ** 0.5)
@@ -53,7 +53,7 @@ def test_attention_takes_what_was_chosen_before_it_unless_it_has_its_own() -> No
 
 @pytest.mark.parametrize(("fields", "size"), [(1, 16), (10, 12), (24, 5), (39, 4), (400, 4)])
 def test_the_vectors_of_a_value_of_ffm_are_about_as_many_floats_on_any_number_of_fields(
-    fields: Any, size: Any
+    fields: int, size: int
 ) -> None:
     assert Config().of_ffm(fields) == size
     assert Config(ffm_embedding=7).of_ffm(fields) == 7

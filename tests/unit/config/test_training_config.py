@@ -82,7 +82,7 @@ def test_a_value_out_of_range_is_refused_by_its_key(tmp_path: Path, key: Any, va
     }.items(),
 )
 def test_a_step_refuses_what_makes_no_sense(
-    tmp_path: Path, step: Any, key: Any, values: Any
+    tmp_path: Path, step: str, key: Any, values: Any
 ) -> None:
     for value in values:
         said = refused(tmp_path, f"[{step}]\n{key} = {value}\n")
@@ -93,7 +93,7 @@ def test_a_step_refuses_what_makes_no_sense(
     ("key", "value"),
     [("epochs", 0), ("cut", 1), ("dropout", 0), ("unknown_rate", 0), ("l2_embedding", 0)],
 )
-def test_the_ends_of_a_range_that_mean_none_are_taken(tmp_path: Path, key: Any, value: Any) -> None:
+def test_the_ends_of_a_range_that_mean_none_are_taken(tmp_path: Path, key: str, value: int) -> None:
     assert getattr(load(tmp_path, f"[fit]\n{key} = {value}\n").fit, key) == value
 
 
@@ -119,7 +119,7 @@ def test_every_key_of_a_step_is_tried_above() -> None:
     ],
 )
 def test_a_key_that_is_not_there_or_a_text_that_is_no_toml_is_named(
-    tmp_path: Path, text: Any, says: Any
+    tmp_path: Path, text: str, says: str
 ) -> None:
     assert says in refused(tmp_path, text)
 
@@ -148,7 +148,7 @@ def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_the_first_step_fits_what_the_net_starts_from(
-    tmp_path: Path, net: Any, start: Any, first: Any
+    tmp_path: Path, net: str, start: str, first: Any
 ) -> None:
     config = load(tmp_path, f'net = "{net}"\n[afm_plus]\nstart = "{start}"\n')
     assert config.warmup_nets == first

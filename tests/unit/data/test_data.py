@@ -14,6 +14,7 @@ from model.held_out import HeldOut
 from model.schema import Schema
 from model.values.ids import UNKNOWN
 from model.vocabulary import fit_vocabulary
+from narrowing import not_none
 from training.columns.cells import Cells
 from training.columns.learn import grown, learnt
 from training.data.log import Log
@@ -142,7 +143,7 @@ def test_a_field_without_a_column_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_cell_is_named_by_column_row_and_value(
-    tmp_path: Path, line: Any, message: Any
+    tmp_path: Path, line: str, message: str
 ) -> None:
     path = written(tmp_path, "0,u,a,1,1,x,1", line)
     with pytest.raises(DataError, match=message) as caught:
@@ -160,7 +161,7 @@ def test_times_are_read_by_the_schemas_form(tmp_path: Path) -> None:
     form = 'time = "t"\ntime_format = "%d/%m/%Y %H:%M"'
     schema = Schema.parse(schema_text(FULL).replace('time = "t"', form))
     path = written(tmp_path, "0,u,a,1,1,x,28/11/2026 09:30", "1,u,a,1,1,x,01/12/2026 00:00")
-    assert read_log(path, schema).time.tolist() == [1795858200.0, 1796083200.0]
+    assert not_none(read_log(path, schema).time).tolist() == [1795858200.0, 1796083200.0]
     path = written(tmp_path, "0,u,a,1,1,x,28/11/2026 09:30", "0,u,a,1,1,x,2026-11-28")
     with pytest.raises(DataError, match=r"'t', row 2: expected a time of the form %d/%m/%Y %H:%M"):
         read_log(path, schema)
@@ -192,7 +193,7 @@ def test_blanks_around_a_number_do_not_matter(tmp_path: Path) -> None:
     ],
 )
 def test_a_parquet_column_that_its_field_cannot_hold_is_refused(
-    tmp_path: Path, field: Any, cells: Any, message: Any
+    tmp_path: Path, field: str, cells: Any, message: str
 ) -> None:
     columns = {"click": [0, 1], "user": ["u", "v"], "tags": ["a", "b"], "price": [1.0, 2.0]}
     path = tmp_path / "log.parquet"
@@ -212,7 +213,7 @@ def test_taking_rows_keeps_everything_of_them_in_the_order_asked(tmp_path: Path)
     assert taken.group is not None
     assert taken.weights.tolist() == [5.0, 3.0]
     assert taken.time.tolist() == [20.0, 30.0]
-    assert taken.group.tolist() == [log.group[2], log.group[0]]
+    assert taken.group.tolist() == [not_none(log.group)[2], not_none(log.group)[0]]
 
 
 def numbered(labels: Any, **more: Any) -> Log:
@@ -243,7 +244,7 @@ def test_split_holds_out_about_the_share_and_loses_no_row() -> None:
 
 
 @pytest.mark.parametrize("by", ["fields", "group", "time"])
-def test_split_only_grows_with_the_log(by: Any) -> None:
+def test_split_only_grows_with_the_log(by: str) -> None:
     """What a shorter log held out, in another order, a longer one holds out as well."""
     groups: dict[str, Any] = {"group": np.arange(3000) // 3} if by == "group" else {}
     times: dict[str, Any] = {"time": np.arange(3000) / 7} if by == "time" else {}
@@ -256,7 +257,7 @@ def test_split_only_grows_with_the_log(by: Any) -> None:
     assert len(held) > 60
     assert not held & trained
     assert second[1].held_out == first[1].held_out
-    assert second[1].held_out.by == by
+    assert not_none(second[1].held_out).by == by
     assert len(second[1]) > len(held)
 
 
@@ -278,14 +279,14 @@ def test_split_takes_one_value_for_one_in_whatever_form_it_is_written() -> None:
 def test_split_never_cuts_a_time() -> None:
     time = np.repeat(np.arange(200.0), 5)
     train, held = split(drawn(1000, time=time), plain_schema(time="t"), share=0.1)
-    assert not set(train.time) & set(held.time)
+    assert not set(not_none(train.time)) & set(not_none(held.time))
     assert len(held) % 5 == 0
 
 
 def test_split_never_cuts_a_group() -> None:
     group = np.repeat(np.arange(250), 4)
     train, held = split(drawn(1000, group=group), plain_schema(group="g"), share=0.2)
-    assert not set(train.group) & set(held.group)
+    assert not set(not_none(train.group)) & set(not_none(held.group))
     assert 120 < len(held) < 280
 
 
@@ -294,7 +295,7 @@ def test_split_of_few_rows_takes_more_of_them_and_says_so() -> None:
     for seed in range(20):
         train, held = split(drawn(24, seed), plain_schema(), share=0.1)
         assert {len(set(train.labels)), len(set(held.labels))} == {2}
-        assert held.held_out.share in (0.1, 0.2, 0.4)
+        assert not_none(held.held_out).share in (0.1, 0.2, 0.4)
 
 
 def test_split_without_both_classes_in_a_part_is_refused() -> None:
@@ -322,8 +323,8 @@ def test_rows_that_a_rule_holds_out_are_left_out_of_older_ones() -> None:
 def test_a_group_has_one_number_in_every_log(tmp_path: Path) -> None:
     one = read_log(written(tmp_path, "1,u,a,1,1,x,1", "0,u,a,1,1,7,1"), FULL)
     other = read_log(written(tmp_path, "1,u,a,1,1,7.0,1", "0,u,a,1,1,y,1"), FULL)
-    assert one.group[1] == other.group[0]
-    assert len({*one.group, *other.group}) == 3
+    assert not_none(one.group)[1] == not_none(other.group)[0]
+    assert len({*not_none(one.group), *not_none(other.group)}) == 3
 
 
 def test_labels_of_one_class_are_refused_and_of_two_are_not() -> None:
@@ -351,7 +352,7 @@ def test_a_sample_never_cuts_a_group() -> None:
     group = np.repeat(np.arange(20), 5)
     drawn = sample(numbered([0, 1] * 50, group=group), 23, seed=1)
     assert len(drawn) == 20
-    assert np.unique(drawn.group, return_counts=True)[1].tolist() == [5] * 4
+    assert np.unique(not_none(drawn.group), return_counts=True)[1].tolist() == [5] * 4
 
 
 def test_joined_logs_keep_their_rows_and_their_groups_apart() -> None:
@@ -360,13 +361,13 @@ def test_joined_logs_keep_their_rows_and_their_groups_apart() -> None:
     both = one.joined(other)
     assert both.columns["row"] == [*one.columns["row"], *other.columns["row"]]
     assert both.labels.tolist() == [0, 1, 1, 1, 0]
-    assert both.weights.tolist() == [1, 2, 1, 1, 1]
-    assert both.group.tolist() == [0, 1, 2, 2, 3]
+    assert not_none(both.weights).tolist() == [1, 2, 1, 1, 1]
+    assert not_none(both.group).tolist() == [0, 1, 2, 2, 3]
     assert both.time is None
 
 
 @pytest.mark.parametrize("cell", ["", '""', "  "])
-def test_a_blank_group_is_refused_however_it_is_written(tmp_path: Path, cell: Any) -> None:
+def test_a_blank_group_is_refused_however_it_is_written(tmp_path: Path, cell: str) -> None:
     path = written(tmp_path, "0,u,a,1,1,x,1", f"1,u,a,1,1,{cell},1")
     with pytest.raises(DataError, match=r"column 'g', row 2: a group cannot be blank"):
         read_log(path, FULL)

@@ -99,7 +99,7 @@ def test_a_short_log_has_no_bins_but_a_long_tail_its_logarithm(tmp_path: Path) -
 
 @pytest.mark.parametrize("separator", ["|", ";", ",", ", ", " | "])
 def test_text_that_a_separator_cuts_into_few_values_is_multivalue(
-    tmp_path: Path, separator: Any
+    tmp_path: Path, separator: str
 ) -> None:
     rng = np.random.default_rng(3)
     names = ["art", "books", "cars", "food", "golf", "music"]
@@ -152,7 +152,7 @@ def test_booleans_in_parquet_are_categorical(tmp_path: Path) -> None:
     ],
 )
 def test_a_column_that_tells_nothing_is_left_out_with_the_reason(
-    tmp_path: Path, name: str, cells: Any, reason: Any
+    tmp_path: Path, name: str, cells: Any, reason: str
 ) -> None:
     text = drafted(tmp_path, **{name: cells, "device": repeat("a", "b", "c")})
     assert list(Schema.parse(text).fields) == ["device"]
@@ -182,7 +182,7 @@ def test_draft_makes_columns_of_the_ad_candidates_and_the_rest_context(tmp_path:
         ("C1-bannerPos", ["c", "1", "banner", "pos"]),
     ],
 )
-def test_names_are_read_in_words(name: str, words: Any) -> None:
+def test_names_are_read_in_words(name: str, words: list[str]) -> None:
     assert name_words(name) == words
 
 
@@ -226,7 +226,7 @@ def test_a_drafted_schema_reads_its_own_log(tmp_path: Path) -> None:
         (["1", None], "row 2: a label must be 0 or 1"),
     ],
 )
-def test_a_label_that_is_no_click_is_refused(tmp_path: Path, labels: Any, message: Any) -> None:
+def test_a_label_that_is_no_click_is_refused(tmp_path: Path, labels: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         drafted(tmp_path, click=repeat(*labels), device=repeat("x", "y"))
 

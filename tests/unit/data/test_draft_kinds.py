@@ -283,7 +283,7 @@ def test_a_time_named_as_such_gives_its_parts_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pattern", ["%d/%m/%Y %H:%M", "%m/%d/%Y %I:%M %p", "%d.%m.%Y"])
 def test_a_time_of_any_form_that_the_draft_knows_is_read_as_the_moment(
-    tmp_path: Path, pattern: Any
+    tmp_path: Path, pattern: str
 ) -> None:
     path = tmp_path / "log.csv"
     written = form(pattern)

@@ -92,7 +92,7 @@ def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
     ],
 )
 def test_an_unusable_file_gets_one_line_that_names_it(
-    tmp_path: Path, name: str, content: Any, message: Any
+    tmp_path: Path, name: str, content: Any, message: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
@@ -121,7 +121,7 @@ def test_a_click_may_be_written_in_numbers_or_booleans(cells: Any) -> None:
 
 
 @pytest.mark.parametrize("cell", ["2", "yes", "-1", "0.5", "nan", "inf"])
-def test_another_label_is_refused_with_row_and_value(cell: Any) -> None:
+def test_another_label_is_refused_with_row_and_value(cell: str) -> None:
     with pytest.raises(DataError, match=rf"'click', row 2: a label must be 0 or 1 .*'{cell}'"):
         label_array(pl.Series("click", ["1", cell, cell]), "click", PATH)
 
@@ -186,7 +186,7 @@ def test_a_column_of_no_plain_values_is_refused(cells: Any) -> None:
     ],
 )
 def test_error_of_a_column_not_found_says_what_the_file_looks_like(
-    tmp_path: Path, header: Any, hint: Any
+    tmp_path: Path, header: str, hint: str
 ) -> None:
     path = tmp_path / "log.csv"
     path.write_text(f"{header}\n{header}\n")
@@ -215,14 +215,14 @@ def test_cells_may_have_another_separator(tmp_path: Path) -> None:
         (b'a,b\n1,"x\n\ny"\n\n2,\n', [("1", "x\n\ny"), ("2", None)]),
     ],
 )
-def test_blank_lines_are_no_rows(tmp_path: Path, content: Any, rows: Any) -> None:
+def test_blank_lines_are_no_rows(tmp_path: Path, content: bytes, rows: Any) -> None:
     path = tmp_path / "log.csv"
     path.write_bytes(content)
     assert read_frame(path).rows() == rows
 
 
 @pytest.mark.parametrize("content", [b",a\n0,x\n1,y\n", b"a,\nx,\ny,\n"])
-def test_a_column_without_a_name_is_left_out(tmp_path: Path, content: Any) -> None:
+def test_a_column_without_a_name_is_left_out(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "log.csv"
     path.write_bytes(content)
     assert read_frame(path).to_dict(as_series=False) == {"a": ["x", "y"]}

@@ -113,7 +113,7 @@ def test_changes_of_a_moment_that_is_none_begin_at_some_day() -> None:
         ("month", "2", "2024-02-04T09:30:00+00:00"),
     ],
 )
-def test_changes_reach_every_part_of_a_moment(part: Any, value: Any, expected: Any) -> None:
+def test_changes_reach_every_part_of_a_moment(part: str, value: str, expected: str) -> None:
     field = SCHEMA.fields["hour"].model_copy(update={"part": part})
     found = changes_of(field, Vocabulary((value, "99999", "none")), ROW["at"], 10)
     assert (list(found.values), found.given[0]) == ([value, None], expected)

@@ -1,7 +1,6 @@
 """The order of the pairs, which graphs and explanations share."""
 
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from model.pairs import pair_slots
 
 
 @pytest.mark.parametrize("slots", [0, 1, 2, 3, 10, 39])
-def test_pairs_come_in_the_order_of_combinations(slots: Any) -> None:
+def test_pairs_come_in_the_order_of_combinations(slots: int) -> None:
     first, second = pair_slots(slots)
     assert list(zip(first.tolist(), second.tolist(), strict=True)) == list(
         combinations(range(slots), 2)

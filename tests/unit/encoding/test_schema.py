@@ -87,7 +87,7 @@ def test_a_setting_at_its_default_does_not_count_in_the_digest() -> None:
     ],
 )
 def test_a_bad_schema_is_refused_in_one_line_that_names_file_key_and_value(
-    text: Any, says: Any
+    text: Any, says: str
 ) -> None:
     with pytest.raises(SchemaError, match=says) as caught:
         Schema.parse(text, "ads.toml")
@@ -156,6 +156,6 @@ def test_every_part_of_a_moment_can_be_named() -> None:
         ('kind = "numeric"\nas_text = true\n', "as_text: unknown key"),
     ],
 )
-def test_a_source_that_cannot_be_is_refused(body: Any, says: Any) -> None:
+def test_a_source_that_cannot_be_is_refused(body: str, says: str) -> None:
     with pytest.raises(SchemaError, match=says):
         Schema.parse(f'label = "y"\n[fields.p]\n{body}')

@@ -1,7 +1,7 @@
 """TOML files as checked objects: what an error says, in one line."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -65,7 +65,7 @@ def test_a_good_file_is_read() -> None:
         ('street = "Elm"', "nobody lives in Elm street"),
     ],
 )
-def test_a_fault_names_file_key_and_value(text: Any, says: Any) -> None:
+def test_a_fault_names_file_key_and_value(text: str, says: str) -> None:
     assert says in said(text)
 
 

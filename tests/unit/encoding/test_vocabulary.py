@@ -21,6 +21,7 @@ from model.vocabulary import (
     grow_vocabulary,
     to_bytes,
 )
+from narrowing import of_class
 
 
 def field(**settings: Any) -> Any:
@@ -71,7 +72,7 @@ def field(**settings: Any) -> Any:
         ("0", "0"),
     ],
 )
-def test_a_value_has_one_text_form_whatever_it_came_from(value: Any, text: Any) -> None:
+def test_a_value_has_one_text_form_whatever_it_came_from(value: Any, text: str) -> None:
     assert canonical(value) == text
 
 
@@ -110,7 +111,9 @@ def test_values_below_min_count_are_left_out_and_the_frequent_come_first() -> No
 
 def test_forms_of_one_value_are_counted_together_and_look_alikes_are_not() -> None:
     column = [1, "1", 1.0, True, "True", 0, False]
-    assert fit_vocabulary(field(kind="categorical", min_count=2), column).values == ("1", "true")
+    assert of_class(
+        Vocabulary, fit_vocabulary(field(kind="categorical", min_count=2), column)
+    ).values == ("1", "true")
 
 
 def test_a_vocabulary_takes_a_row_for_each_value_beside_the_three_reserved() -> None:
@@ -119,8 +122,11 @@ def test_a_vocabulary_takes_a_row_for_each_value_beside_the_three_reserved() -> 
 
 
 def test_values_beyond_max_values_are_not_learnt_since_they_are_never_fed() -> None:
-    learnt = fit_vocabulary(
-        field(kind="multivalue", max_values=2, min_count=1), [["a", "b", "c"], "a|d|e"]
+    learnt = of_class(
+        Vocabulary,
+        fit_vocabulary(
+            field(kind="multivalue", max_values=2, min_count=1), [["a", "b", "c"], "a|d|e"]
+        ),
     )
     assert set(learnt.values) == {"a", "b", "d"}
 
@@ -154,13 +160,18 @@ def test_a_rare_value_is_admitted_by_rows_of_today_not_by_a_lower_min_count() ->
 def test_no_more_counts_are_kept_than_values_and_the_most_frequent_and_latest_are() -> None:
     described = field(kind="categorical", min_count=3)
     known = grow_vocabulary(Vocabulary(()), described, [f"old-{n}" for n in range(LEAST_KEPT)])
-    grown = grow_vocabulary(known, described, ["twice", "twice", "new", "old-7"])
+    grown = of_class(
+        Vocabulary, grow_vocabulary(known, described, ["twice", "twice", "new", "old-7"])
+    )
     assert len(grown.rare_counts) == LEAST_KEPT
     assert list(grown.rare_counts)[:3] == ["old-7", "twice", "new"]
     assert grown.rare_counts["old-7"] == 2
     many = Vocabulary(tuple(f"v{n}" for n in range(2 * LEAST_KEPT)))
     rare = [f"r{n}" for n in range(3 * LEAST_KEPT)]
-    assert len(grow_vocabulary(many, described, rare).rare_counts) == 2 * LEAST_KEPT
+    assert (
+        len(of_class(Vocabulary, grow_vocabulary(many, described, rare)).rare_counts)
+        == 2 * LEAST_KEPT
+    )
 
 
 def test_a_vocabulary_without_counts_is_written_and_read_as_ever() -> None:
@@ -186,14 +197,16 @@ def test_a_scale_and_bins_stay_whatever_newer_numbers_are(known: Any) -> None:
 
 
 def test_standardise_gives_mean_zero_and_deviation_one() -> None:
-    scaler = fit_vocabulary(field(kind="numeric"), [1.0, 2, None, 6])
+    scaler = of_class(Scaler, fit_vocabulary(field(kind="numeric"), [1.0, 2, None, 6]))
     x = scaler.transform(np.array([1.0, 2, 6]))
     assert x.mean() == pytest.approx(0)
     assert x.std() == pytest.approx(1)
 
 
 def test_log1p_keeps_zero_and_sign_and_has_unit_size() -> None:
-    scaler = fit_vocabulary(field(kind="numeric", transform="log1p"), [-5.0, 0.0, 100.0])
+    scaler = of_class(
+        Scaler, fit_vocabulary(field(kind="numeric", transform="log1p"), [-5.0, 0.0, 100.0])
+    )
     x = scaler.transform(np.array([-5.0, 0.0, 100.0]))
     assert x[1] == 0
     assert x[0] / x[2] == pytest.approx(-np.log(6) / np.log(101))
@@ -201,25 +214,28 @@ def test_log1p_keeps_zero_and_sign_and_has_unit_size() -> None:
 
 
 def test_scale_none_leaves_numbers_as_they_are() -> None:
-    scaler = fit_vocabulary(field(kind="numeric", transform="none"), [-1.0, 4.0])
+    scaler = of_class(Scaler, fit_vocabulary(field(kind="numeric", transform="none"), [-1.0, 4.0]))
     assert scaler.transform(np.array([-1.0, 0.5, 4.0])).tolist() == [-1.0, 0.5, 4.0]
 
 
 def test_a_number_beyond_the_range_seen_is_scored_as_the_nearest_one_seen() -> None:
-    scaler = fit_vocabulary(field(kind="numeric"), [0.0, 10.0])
+    scaler = of_class(Scaler, fit_vocabulary(field(kind="numeric"), [0.0, 10.0]))
     assert scaler.transform(np.array([1e300, -1e300])).tolist() == [1.0, -1.0]
 
 
 @pytest.mark.parametrize("transform", ["standardise", "log1p", "none"])
 @pytest.mark.parametrize("column", [[], [None, None], [0.0, 0.0], [3.0]])
-def test_a_column_without_spread_gives_finite_numbers(transform: Any, column: Any) -> None:
-    scaler = fit_vocabulary(field(kind="numeric", transform=transform), column)
+def test_a_column_without_spread_gives_finite_numbers(transform: str, column: Any) -> None:
+    scaler = of_class(Scaler, fit_vocabulary(field(kind="numeric", transform=transform), column))
     assert np.isfinite(scaler.transform(np.array([-1.0, 0.0, 3.0]))).all()
 
 
 def test_quantile_bins_hold_equal_shares() -> None:
-    bins = fit_vocabulary(
-        field(kind="numeric", transform="quantile", bins=4), [float(n) for n in range(100)]
+    bins = of_class(
+        Bins,
+        fit_vocabulary(
+            field(kind="numeric", transform="quantile", bins=4), [float(n) for n in range(100)]
+        ),
     )
     _, counts = np.unique(bins.locate(np.arange(100.0)), return_counts=True)
     assert bins.size == FIRST + 4
@@ -228,7 +244,9 @@ def test_quantile_bins_hold_equal_shares() -> None:
 
 def test_no_bin_is_left_without_a_training_row() -> None:
     numbers = [0.0] * 80 + [1.0] * 15 + [2.0] * 5
-    bins = fit_vocabulary(field(kind="numeric", transform="quantile", bins=10), numbers)
+    bins = of_class(
+        Bins, fit_vocabulary(field(kind="numeric", transform="quantile", bins=10), numbers)
+    )
     seen = set(bins.locate(np.array(numbers)).tolist())
     assert seen == set(range(FIRST, bins.size))
 
@@ -251,7 +269,9 @@ def test_a_number_of_more_than_its_share_of_rows_has_a_bin_of_its_own(data: Any,
 
 def test_a_counter_that_is_mostly_zero_keeps_its_bins() -> None:
     numbers = np.concatenate([np.zeros(9200), np.arange(1.0, 801.0)])
-    bins = fit_vocabulary(field(kind="numeric", transform="quantile"), numbers.tolist())
+    bins = of_class(
+        Bins, fit_vocabulary(field(kind="numeric", transform="quantile"), numbers.tolist())
+    )
     assert bins.size == FIRST + 32
     _, counts = np.unique(bins.locate(numbers), return_counts=True)
     assert counts[0] == 9200
@@ -305,6 +325,6 @@ def test_what_is_written_reads_back_equal(learnt: Any) -> None:
         b"\xff\xfe",
     ],
 )
-def test_bytes_that_are_no_vocabulary_are_refused_by_name(data: Any) -> None:
+def test_bytes_that_are_no_vocabulary_are_refused_by_name(data: bytes) -> None:
     with pytest.raises(BundleError, match=r"^f\.json: not a vocabulary"):
         from_bytes(data, "f.json")

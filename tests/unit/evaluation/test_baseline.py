@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from narrowing import not_none
 from training.data.log import Log
 from training.evaluation.baseline import against_baseline, baseline_words
 
@@ -26,7 +27,7 @@ def log(labels: Any, group: Any = None, weights: Any = None) -> Any:
 def test_the_truth_beats_a_constant_and_the_words_say_so(truth: Any) -> None:
     chances, clicks = truth
     constant = np.full(ROWS, clicks.mean())
-    facts = against_baseline({"net": "fm"}, constant, chances, log(clicks), "click")
+    facts = not_none(against_baseline({"net": "fm"}, constant, chances, log(clicks), "click"))
     assert facts["figure"] == "logloss"
     assert facts["interval"][0] < facts["difference"] < facts["interval"][1] < 0
     assert facts["difference"] == pytest.approx(facts["last"] - facts["first"])
@@ -36,7 +37,7 @@ def test_the_truth_beats_a_constant_and_the_words_say_so(truth: Any) -> None:
 def test_a_constant_is_worse_than_the_truth_and_the_words_say_so(truth: Any) -> None:
     chances, clicks = truth
     constant = np.full(ROWS, clicks.mean())
-    facts = against_baseline({"net": "fm"}, chances, constant, log(clicks), "click")
+    facts = not_none(against_baseline({"net": "fm"}, chances, constant, log(clicks), "click"))
     assert facts["interval"][0] > 0
     words = baseline_words("afm", facts)
     assert words.startswith("afm is worse than the fm that it started from: serve fm")
@@ -44,7 +45,7 @@ def test_a_constant_is_worse_than_the_truth_and_the_words_say_so(truth: Any) -> 
 
 def test_equal_nets_do_not_beat_each_other(truth: Any) -> None:
     chances, clicks = truth
-    facts = against_baseline({"net": "fwfm"}, chances, chances, log(clicks), "click")
+    facts = not_none(against_baseline({"net": "fwfm"}, chances, chances, log(clicks), "click"))
     assert (facts["difference"], facts["interval"]) == (0, [0, 0])
     words = baseline_words("afm+", facts)
     assert words.startswith(
@@ -60,7 +61,7 @@ def test_a_difference_within_the_noise_is_not_called_a_win(truth: Any) -> None:
     chances, clicks = truth
     noise = np.random.default_rng(2).normal(0, 1e-4, ROWS)
     near = np.clip(chances + noise, 1e-6, 1)
-    facts = against_baseline({"net": "fm"}, near, chances, log(clicks), "click")
+    facts = not_none(against_baseline({"net": "fm"}, near, chances, log(clicks), "click"))
     low, high = facts["interval"]
     assert low < 0 < high
     said = (
@@ -74,12 +75,12 @@ def test_a_difference_within_the_noise_is_not_called_a_win(truth: Any) -> None:
 def test_a_warm_start_is_held_against_its_bundle_by_name(truth: Any) -> None:
     chances, clicks = truth
     constant = np.full(ROWS, clicks.mean())
-    facts = against_baseline({"bundle": "v1"}, constant, chances, log(clicks), "click")
+    facts = not_none(against_baseline({"bundle": "v1"}, constant, chances, log(clicks), "click"))
     assert facts["bundle"] == "v1"
     words = baseline_words("lr", facts)
     assert words.startswith("today's lr beats the bundle that it started from (valid logloss")
     assert "of version v1" in words
-    turned = against_baseline({"bundle": "v1"}, chances, constant, log(clicks), "click")
+    turned = not_none(against_baseline({"bundle": "v1"}, chances, constant, log(clicks), "click"))
     assert "is worse than the bundle that it started from: serve that (" in baseline_words(
         "lr", turned
     )
@@ -89,7 +90,7 @@ def test_regression_is_judged_by_rmse_where_less_is_better(truth: Any) -> None:
     chances, _ = truth
     targets = chances.astype(np.float32) * 10
     far, near = targets + 1.0, targets + np.tile([0.1, -0.1], ROWS // 2)
-    facts = against_baseline({"net": "fm"}, far, near, log(targets), "regression")
+    facts = not_none(against_baseline({"net": "fm"}, far, near, log(targets), "regression"))
     assert facts["figure"] == "rmse"
     assert facts["first"] == pytest.approx(1, rel=1e-6)
     assert facts["last"] == pytest.approx(0.1, rel=1e-5)
@@ -99,11 +100,15 @@ def test_regression_is_judged_by_rmse_where_less_is_better(truth: Any) -> None:
 def test_ranking_is_judged_by_gauc_where_more_is_better(truth: Any) -> None:
     chances, clicks = truth
     group = np.arange(ROWS) // 10
-    facts = against_baseline({"net": "fm"}, -chances, chances, log(clicks, group), "ranking")
+    facts = not_none(
+        against_baseline({"net": "fm"}, -chances, chances, log(clicks, group), "ranking")
+    )
     assert facts["figure"] == "gauc"
     assert facts["difference"] > 0
     assert "afm beats" in baseline_words("afm", facts)
-    turned = against_baseline({"net": "fm"}, chances, -chances, log(clicks, group), "ranking")
+    turned = not_none(
+        against_baseline({"net": "fm"}, chances, -chances, log(clicks, group), "ranking")
+    )
     assert "is worse" in baseline_words("afm", turned)
 
 
@@ -111,11 +116,13 @@ def test_weights_count(truth: Any) -> None:
     chances, clicks = truth
     weights = np.where(np.arange(ROWS) < ROWS // 2, 1, 0).astype(np.float32)
     half = ROWS // 2
-    weighted = against_baseline(
-        {"net": "fm"}, 1 - chances, chances, log(clicks, None, weights), "click"
+    weighted = not_none(
+        against_baseline({"net": "fm"}, 1 - chances, chances, log(clicks, None, weights), "click")
     )
-    alone = against_baseline(
-        {"net": "fm"}, (1 - chances)[:half], chances[:half], log(clicks[:half]), "click"
+    alone = not_none(
+        against_baseline(
+            {"net": "fm"}, (1 - chances)[:half], chances[:half], log(clicks[:half]), "click"
+        )
     )
     assert weighted["first"] == pytest.approx(alone["first"])
     assert weighted["last"] == pytest.approx(alone["last"])

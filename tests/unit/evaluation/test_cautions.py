@@ -84,7 +84,7 @@ def test_an_empty_vocabulary_and_lost_bins_are_named() -> None:
         (0.6, "mostly unknown values in today.csv: 'site' 60 %"),
     ],
 )
-def test_mostly_unknown_values_are_named(share: Any, line: Any) -> None:
+def test_mostly_unknown_values_are_named(share: float, line: str) -> None:
     encoder = Encoder(SCHEMA, learnt(GOOD))
     other = log(100, site=lambda n: f"new {n}" if n < 100 * share else "s1", price=lambda n: n)
     encoded = encoder.encode_columns(other.columns, 100)

@@ -52,13 +52,13 @@ def test_known_values_are_neither_missing_nor_unknown() -> None:
 
 
 @pytest.mark.parametrize("field", ["site", "hour", "price"])
-def test_a_null_is_missing_by_either_rule_and_no_unknown_value(field: Any) -> None:
+def test_a_null_is_missing_by_either_rule_and_no_unknown_value(field: str) -> None:
     found = of(row(), row(**{field: None}), row(), row())
     assert (found[field].missing, found[field].unknown) == (0.25, 0)
 
 
 @pytest.mark.parametrize("field", ["site", "hour"])
-def test_a_value_never_seen_is_unknown_and_not_missing(field: Any) -> None:
+def test_a_value_never_seen_is_unknown_and_not_missing(field: str) -> None:
     found = of(row(), row(**{field: "new"}))
     assert (found[field].missing, found[field].unknown) == (0, 0.5)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from model.metrics.metrics import auc
+from narrowing import not_none
 from training.evaluation.curves import (
     POINTS,
     histogram,
@@ -23,7 +24,7 @@ def drawn(rows: Any = 3000, seed: int = 0, values: Any = 0) -> Any:
 
 
 @pytest.mark.parametrize("values", [0, 12])
-def test_the_area_under_the_roc_curve_is_the_auc(values: Any) -> None:
+def test_the_area_under_the_roc_curve_is_the_auc(values: int) -> None:
     y, p, w = drawn(values=values)
     curve = roc(y, p, w)
     assert (curve.x[0], curve.y[0], curve.x[-1], curve.y[-1]) == (0, 0, 1, 1)
@@ -73,7 +74,7 @@ def test_equal_probabilities_share_a_bin() -> None:
 
 
 def test_the_interval_is_wilsons() -> None:
-    one = rate_bin(np.array([1.0] * 2 + [0.0] * 8), np.full(10, 0.2), np.ones(10))
+    one = not_none(rate_bin(np.array([1.0] * 2 + [0.0] * 8), np.full(10, 0.2), np.ones(10)))
     # 2 of 10 by Wilson at 95 %: .0567 to .5098
     assert one.low == pytest.approx(0.0567, abs=1e-4)
     assert one.high == pytest.approx(0.5098, abs=1e-4)
@@ -83,16 +84,16 @@ def test_the_interval_is_wilsons() -> None:
 
 def test_equal_weights_of_any_size_count_as_rows_and_unequal_ones_as_fewer() -> None:
     y, p, _ = drawn(rows=200)
-    plain, heavy = (rate_bin(y, p, np.full(200, weight)) for weight in (1.0, 7.0))
+    plain, heavy = (not_none(rate_bin(y, p, np.full(200, w))) for w in (1.0, 7.0))
     assert (plain.low, plain.high) == pytest.approx((heavy.low, heavy.high))
     weights = np.where(np.arange(200) < 20, 50.0, 0.01)
-    few = rate_bin(y, p, weights)
+    few = not_none(rate_bin(y, p, weights))
     assert few.high - few.low > 2 * (plain.high - plain.low)
 
 
 def test_rows_without_weight_are_no_bin_and_no_click_has_no_ratio() -> None:
     assert rate_bin(np.ones(2), np.ones(2), np.zeros(2)) is None
-    assert rate_bin(np.zeros(3), np.full(3, 0.1), np.ones(3)).ratio is None
+    assert not_none(rate_bin(np.zeros(3), np.full(3, 0.1), np.ones(3))).ratio is None
     assert reliability(np.ones(2), np.ones(2), np.zeros(2)) == []
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from model.encoding import Encoded
+from narrowing import not_none
 from training.evaluation.faithfulness import faithfulness
 from training.evaluation.pair_effects import PairTerms
 
@@ -32,21 +33,23 @@ def terms(attention: Any, seed: int = 0, present: Any = None) -> Any:
 
 
 def test_attention_in_the_order_of_contributions_goes_all_the_way() -> None:
-    found = faithfulness(terms(lambda size, rng: size + 1e-3 * rng.random(size.shape)))
+    found = not_none(faithfulness(terms(lambda size, rng: size + 1e-3 * rng.random(size.shape))))
     assert found.share == pytest.approx(1.0, abs=0.02)
     assert "means something" in found.sentence()
-    assert found.gain[1] > 0
+    assert not_none(found.gain)[1] > 0
 
 
 def test_attention_at_random_is_said_to_mean_nothing() -> None:
-    found = faithfulness(terms(lambda size, rng: rng.random(size.shape)))
-    assert abs(found.share) < 0.2
+    found = not_none(faithfulness(terms(lambda size, rng: rng.random(size.shape))))
+    assert abs(not_none(found.share)) < 0.2
     assert "does not say which pairs matter" in found.sentence()
 
 
 def test_attention_on_the_pairs_that_do_not_matter_is_said_to_mislead() -> None:
-    found = faithfulness(terms(lambda size, rng: 1 / (0.01 + size) + rng.random(size.shape)))
-    assert found.gain[2] < 0
+    found = not_none(
+        faithfulness(terms(lambda size, rng: 1 / (0.01 + size) + rng.random(size.shape)))
+    )
+    assert not_none(found.gain)[2] < 0
     assert "misleads" in found.sentence()
 
 
@@ -55,8 +58,8 @@ def test_attention_that_sometimes_looks_the_right_way_means_little() -> None:
         looks = rng.random((ROWS, 1)) < 0.3
         return np.where(looks, size + 1e-3, rng.random(size.shape))
 
-    found = faithfulness(terms(partly))
-    assert 0 < found.share < 0.5
+    found = not_none(faithfulness(terms(partly)))
+    assert 0 < not_none(found.share) < 0.5
     assert "means little" in found.sentence()
 
 
@@ -71,17 +74,17 @@ def test_uniform_attention_is_no_choice_whatever_the_order_of_the_pairs() -> Non
         found.attention,
         found.present,
     )
-    tried = faithfulness(sorted_terms)
-    assert abs(tried.share) < 0.2
+    tried = not_none(faithfulness(sorted_terms))
+    assert abs(not_none(tried.share)) < 0.2
     assert tried.effective == pytest.approx(1.0)
     assert tried.flattened == pytest.approx(0.0, abs=1e-4)
     assert "hardly differ" in tried.sentence()
 
 
 def test_nearly_equal_weights_are_no_choice_even_in_the_right_order() -> None:
-    tried = faithfulness(terms(lambda size, _: 1 + 1e-3 * size))
+    tried = not_none(faithfulness(terms(lambda size, _: 1 + 1e-3 * size)))
     assert tried.share == pytest.approx(1.0, abs=0.02)
-    assert 0.99 < tried.effective < 1
+    assert 0.99 < not_none(tried.effective) < 1
     assert tried.sentence().startswith("This model's attention hardly tells pairs apart")
     assert "means" not in tried.sentence()
 
@@ -95,7 +98,7 @@ def test_no_choice_of_pairs_moves_the_logit_further_than_the_upper_curve() -> No
         None,
         found.present[:, :8],
     )
-    tried = faithfulness(few)
+    tried = not_none(faithfulness(few))
     for k in (1, 2, 3, 5):
         furthest = [
             max(abs(sum(choice)) for choice in combinations(row.tolist(), k))
@@ -110,25 +113,27 @@ def test_attention_never_lies_above_the_upper_curve_nor_goes_more_than_all_the_w
     attention = np.exp(found.contribution)
     attention = (attention / attention.sum(1, keepdims=True)).astype(np.float32)
     interaction = (found.contribution / attention).astype(np.float32)
-    tried = faithfulness(
-        PairTerms(found.encoded, interaction, found.contribution, attention, found.present)
+    tried = not_none(
+        faithfulness(
+            PairTerms(found.encoded, interaction, found.contribution, attention, found.present)
+        )
     )
     by_size = np.take_along_axis(
         found.contribution, np.argsort(-np.abs(found.contribution), axis=1)[:, :5], 1
     )
-    assert tried.attended.mean[4] > np.abs(by_size.sum(1)).mean()
-    assert (tried.attended.mean <= tried.contributing.mean + 1e-9).all()
-    assert tried.share < 1
+    assert not_none(tried.attended).mean[4] > np.abs(by_size.sum(1)).mean()
+    assert (not_none(tried.attended).mean <= tried.contributing.mean + 1e-9).all()
+    assert not_none(tried.share) < 1
 
 
 def test_faithfulness_without_pairs_is_that_of_the_whole() -> None:
     found = terms(None, seed=3)
-    tried = faithfulness(found)
+    tried = not_none(faithfulness(found))
     assert tried.whole == pytest.approx(np.abs(found.contribution.sum(1)).mean(), rel=1e-5)
 
 
 def test_faithfulness_sentence_says_that_there_is_no_attention() -> None:
-    tried = faithfulness(terms(None))
+    tried = not_none(faithfulness(terms(None)))
     assert (tried.attended, tried.share, tried.effective) == (None, None, None)
     assert tried.sentence().startswith("This net has no attention.")
 
@@ -136,10 +141,12 @@ def test_faithfulness_sentence_says_that_there_is_no_attention() -> None:
 def test_pairs_that_are_not_there_are_not_drawn() -> None:
     present = np.zeros((ROWS, PAIRS), bool)
     present[:, :3] = True
-    tried = faithfulness(terms(lambda size, rng: rng.random(size.shape) + 0.1, present=present))
+    tried = not_none(
+        faithfulness(terms(lambda size, rng: rng.random(size.shape) + 0.1, present=present))
+    )
     # all three are gone by the third removal, whatever the order
     for removal in (tried.attended, tried.random, tried.contributing):
-        assert removal.mean[2:] == pytest.approx(tried.whole)
+        assert not_none(removal).mean[2:] == pytest.approx(tried.whole)
     assert tried.at == 1
 
 
@@ -148,11 +155,11 @@ def test_rows_of_fewer_than_two_pairs_have_nothing_to_choose() -> None:
     present[:, 0] = True
     assert faithfulness(terms(None, present=present)) is None
     present[:7, 1] = True
-    assert faithfulness(terms(None, present=present)).rows == 7
+    assert not_none(faithfulness(terms(None, present=present))).rows == 7
 
 
 def test_the_same_seed_gives_the_same_figures() -> None:
     made = terms(lambda size, rng: rng.random(size.shape))
     one, two, other = (faithfulness(made, seed) for seed in (1, 1, 2))
-    assert np.array_equal(one.random.mean, two.random.mean)
-    assert not np.array_equal(one.random.mean, other.random.mean)
+    assert np.array_equal(not_none(one).random.mean, not_none(two).random.mean)
+    assert not np.array_equal(not_none(one).random.mean, not_none(other).random.mean)

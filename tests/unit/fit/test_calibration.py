@@ -33,7 +33,7 @@ def drawn(scale: Any, shift: Any, rows: Any = 50_000, seed: int = 0) -> Any:
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.5, -1.0), (2.0, 0.7)])
-def test_the_line_that_drew_the_labels_is_found(scale: Any, shift: Any) -> None:
+def test_the_line_that_drew_the_labels_is_found(scale: float, shift: float) -> None:
     found = platt(*drawn(scale, shift))
     assert found.scale == pytest.approx(scale, rel=0.05)
     assert found.shift == pytest.approx(shift, abs=0.05)

@@ -47,7 +47,7 @@ def rows_of(count: Any, seed: int, rate: Any = 0.3) -> Any:
 
 
 @pytest.mark.parametrize("log_rate", [0.0, -2.3])
-def test_a_net_is_shifted_to_the_level_of_both_parts(log_rate: Any) -> None:
+def test_a_net_is_shifted_to_the_level_of_both_parts(log_rate: float) -> None:
     torch.manual_seed(1)
     net = build("fm", 20, range(4), NetSizes(embedding=3))
     train, valid = rows_of(500, 1), rows_of(100, 2, 0.3 * np.exp(log_rate))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from narrowing import not_none
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -27,7 +28,7 @@ def test_the_page_has_a_snippet_for_every_client_and_proxy_that_it_names() -> No
 
 
 def test_the_times_of_a_stop_fit_into_what_kubernetes_waits() -> None:
-    grace = int(re.search(r"terminationGracePeriodSeconds: (\d+)", PAGE)[1])
+    grace = int(not_none(re.search(r"terminationGracePeriodSeconds: (\d+)", PAGE))[1])
     drain, shutdown, keep = (
         Settings.model_fields[name].default
         for name in ("drain_seconds", "shutdown_seconds", "keep_alive_seconds")

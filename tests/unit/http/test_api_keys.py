@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from narrowing import not_none
 from service.errors import SettingsError
 from service.http.access.api_keys import ApiKeys, make_key
 
@@ -23,8 +24,8 @@ def test_a_made_key_is_found_with_its_name_and_rights(path: Path) -> None:
     shop = make_key(path, "shop", ["predict", "explain"])
     desk = make_key(path, "desk", ["admin"])
     keys = ApiKeys(path)
-    assert keys.find(shop.encode())[::2] == ("shop", frozenset({"predict", "explain"}))
-    assert keys.find(desk.encode())[::2] == ("desk", frozenset({"admin"}))
+    assert not_none(keys.find(shop.encode()))[::2] == ("shop", frozenset({"predict", "explain"}))
+    assert not_none(keys.find(desk.encode()))[::2] == ("desk", frozenset({"admin"}))
     assert keys.find(b"") is keys.find(shop[:-1].encode()) is keys.find(b"\xff") is None
 
 
@@ -64,7 +65,7 @@ def test_every_key_is_compared_whichever_fits_and_by_the_constant_time_compariso
 def test_comments_and_empty_lines_are_none(path: Path) -> None:
     digest = hashlib.sha256(b"k").hexdigest()
     path.write_text(f"# who\n\n  shop {digest} predict # since May\n")
-    assert ApiKeys(path).find(b"k").name == "shop"
+    assert not_none(ApiKeys(path).find(b"k")).name == "shop"
 
 
 @pytest.mark.parametrize(
@@ -108,19 +109,19 @@ def test_a_changed_file_takes_effect_and_a_broken_one_leaves_the_keys(path: Path
     desk = make_key(path, "desk", ["admin"])
     assert keys.find(desk.encode()) is None
     assert keys.refresh()
-    assert keys.find(desk.encode()).name == "desk"
+    assert not_none(keys.find(desk.encode())).name == "desk"
     whole = path.read_text()
     path.write_text("broken\n")
     assert not keys.refresh()
     assert not keys.refresh()
-    assert keys.find(shop.encode()).name == "shop"
+    assert not_none(keys.find(shop.encode())).name == "shop"
     path.unlink()
     assert not keys.refresh()
-    assert keys.find(shop.encode()).name == "shop"
+    assert not_none(keys.find(shop.encode())).name == "shop"
     path.write_text(whole.splitlines()[1] + "\n")
     assert keys.refresh()
     assert keys.find(shop.encode()) is None
-    assert keys.find(desk.encode()).name == "desk"
+    assert not_none(keys.find(desk.encode())).name == "desk"
 
 
 def test_a_file_renamed_over_another_is_seen_though_time_and_size_are_the_same(
@@ -133,7 +134,7 @@ def test_a_file_renamed_over_another_is_seen_though_time_and_size_are_the_same(
     os.utime(new, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
     new.rename(path)
     assert keys.refresh()
-    assert keys.find(other.encode()).name == "shop"
+    assert not_none(keys.find(other.encode())).name == "shop"
 
 
 def test_the_file_is_watched_and_its_state_told(

@@ -87,7 +87,7 @@ def test_pass_is_autograds_in_double_precision(
 
 @pytest.mark.parametrize("task", ["click", "regression", "ranking"])
 @pytest.mark.parametrize("name", NETS)
-def test_pass_is_autograds_in_single_precision(name: str, task: Any) -> None:
+def test_pass_is_autograds_in_single_precision(name: str, task: str) -> None:
     fields = [0, 1, 2, 2, 2, *range(3, 12)]
     net = net_of(name, fields, 16, 16, torch.float32)
     assert_right(net, rows_of(300, fields, torch.float32), torch.float32, task=task)

@@ -9,6 +9,7 @@ import pytest
 from model.metrics.bootstrap import differences, intervals, percentiles, resample
 from model.metrics.metrics import metrics
 from model.metrics.ranked_rows import NAMES
+from narrowing import not_none
 
 GROUPED = {"gauc", "ndcg@10", "ndcg"}
 DEFINED = {
@@ -35,7 +36,7 @@ def separate(rows: Any = 400, seed: int = 0) -> Any:
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize(("task", "defined"), DEFINED.items())
 def test_the_whole_log_gets_the_very_figures_of_metrics(
-    drawn_world: Any, weighted: Any, task: Any, defined: Any
+    drawn_world: Any, weighted: bool, task: Any, defined: Any
 ) -> None:
     labels, probabilities = drawn_world()
     weights = np.random.default_rng(1).integers(0, 4, 400) if weighted else None
@@ -91,8 +92,8 @@ def test_the_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
         labels, probabilities = separate(rows=300, seed=seed)
         found = intervals(resample(labels, probabilities, resamples=200, seed=seed))
         for name in covered:
-            low, high = found[name]
-            covered[name] += low <= truth[name] <= high
+            low, high = not_none(found[name])
+            covered[name] += low <= not_none(truth[name]) <= high
     # 95 % of 60 is 57; 51 or fewer has a chance of 1 in 100
     assert all(count >= 51 for count in covered.values()), covered
     assert any(count < worlds for count in covered.values()), "intervals that always cover"
@@ -106,7 +107,7 @@ def test_a_paired_interval_is_narrower_than_an_unpaired_one() -> None:
     elsewhere = resample(labels, near, seed=2)
 
     def width(other: Any) -> Any:
-        low, high = differences([first], [other])["logloss"].interval
+        low, high = not_none(differences([first], [other])["logloss"]).interval
         return high - low
 
     assert width(second) < width(elsewhere) / 2
@@ -116,12 +117,12 @@ def test_a_difference_tells_a_worse_model_from_an_equal_one() -> None:
     labels, probabilities = separate(rows=2000)
     noise = np.random.default_rng(1).random(2000)
     good, bad = resample(labels, probabilities), resample(labels, noise)
-    same = differences([good], [good])["auc"]
+    same = not_none(differences([good], [good])["auc"])
     assert (same.value, same.interval, same.significant) == (0.0, (0.0, 0.0), False)
-    worse = differences([good], [bad])["auc"]
+    worse = not_none(differences([good], [bad])["auc"])
     assert worse.significant
     assert worse.interval[1] < 0
-    measured = [metrics(labels, p)["auc"] for p in (probabilities, noise)]
+    measured = [not_none(metrics(labels, p)["auc"]) for p in (probabilities, noise)]
     assert worse.value == pytest.approx(measured[1] - measured[0])
 
 
@@ -130,8 +131,8 @@ def test_a_difference_of_seeds_is_that_of_their_means() -> None:
     rng = np.random.default_rng(1)
     seeds = [resample(labels, np.clip(probabilities + rng.normal(0, 0.1, 500), 0, 1)) for _ in "12"]
     base = resample(labels, probabilities)
-    each = [differences([base], [one])["auc"].value for one in seeds]
-    assert differences([base], seeds)["auc"].value == pytest.approx(np.mean(each))
+    each = [not_none(differences([base], [one])["auc"]).value for one in seeds]
+    assert not_none(differences([base], seeds)["auc"]).value == pytest.approx(np.mean(each))
 
 
 def test_rows_of_one_group_are_drawn_together_and_widen_the_interval() -> None:
@@ -140,7 +141,7 @@ def test_rows_of_one_group_are_drawn_together_and_widen_the_interval() -> None:
     group = np.repeat(np.arange(100), 20)
 
     def width(group: Any) -> Any:
-        low, high = intervals(resample(labels, probabilities, group=group))["auc"]
+        low, high = not_none(intervals(resample(labels, probabilities, group=group))["auc"])
         return high - low
 
     # 2000 rows that are 100: sqrt(20) = 4.5 times as unsure
@@ -185,11 +186,11 @@ def true_ece(scale: Any) -> Any:
 
 @pytest.mark.parametrize("rows", [300, 3000])
 @pytest.mark.parametrize("scale", [1.0, 1.3, 2.0])  # the first is calibrated, its ECE is 0
-def test_the_interval_of_ece_holds_the_figure_and_covers_the_truth(scale: Any, rows: Any) -> None:
+def test_the_interval_of_ece_holds_the_figure_and_covers_the_truth(scale: float, rows: int) -> None:
     truth, covered = true_ece(scale), 0
     for labels, predicted in logs(40, rows, scale):
         drawn = resample(labels, predicted)
-        low, high = intervals(drawn)["ece"]
+        low, high = not_none(intervals(drawn)["ece"])
         assert 0 <= low <= drawn.whole["ece"] <= high
         covered += low <= truth <= high
     assert covered >= 34  # 95 % of 40 is 38; 33 or fewer has a chance of 1 in 100
@@ -203,7 +204,7 @@ def test_the_interval_of_a_difference_of_ece_holds_it_and_seldom_takes_equals_fo
     for labels, predicted in logs(60, 1000, 1.0):
         noisy = [np.clip(predicted * rng.uniform(0.8, 1.2, 1000), 0, 1) for _ in "12"]
         one, other = ([resample(labels, p)] for p in noisy)
-        found = differences(one, other)["ece"]
+        found = not_none(differences(one, other)["ece"])
         assert found.interval[0] <= found.value <= found.interval[1]
         false += found.significant
     assert false <= 6  # 5 % of 60 is 3; 7 or more has a chance of 3 in 100
@@ -212,6 +213,6 @@ def test_the_interval_of_a_difference_of_ece_holds_it_and_seldom_takes_equals_fo
 def test_a_difference_of_ece_is_found_where_it_is_plain() -> None:
     labels, predicted = next(logs(1, 5000, 1.0))
     worse = resample(labels, predicted**2)
-    found = differences([resample(labels, predicted)], [worse])["ece"]
+    found = not_none(differences([resample(labels, predicted)], [worse])["ece"])
     assert found.significant
     assert found.value > 0

@@ -71,7 +71,7 @@ def test_gauc_is_the_mean_auc_of_the_groups_with_both_classes_by_their_weight(se
 
 
 @pytest.mark.parametrize("grades", [2, 4])
-def test_ndcg_is_the_mean_over_the_orders_of_tied_rows(grades: Any) -> None:
+def test_ndcg_is_the_mean_over_the_orders_of_tied_rows(grades: int) -> None:
     labels, scores, weights, group = arrays = drawn(grades=grades, rows=160)
     measured = metrics(labels, scores, weights, group, "ranking")
     assert measured["ndcg@10"] == pytest.approx(slow_ndcg(10, *arrays), abs=2e-3)
@@ -102,7 +102,7 @@ def test_gauc_of_one_group_is_auc_and_scores_across_groups_do_not_matter() -> No
 
 
 @pytest.mark.parametrize("label", [0.0, 1.0])
-def test_groups_of_one_class_alone_leave_gauc_undefined(label: Any) -> None:
+def test_groups_of_one_class_alone_leave_gauc_undefined(label: float) -> None:
     measured = metrics([label] * 4, [1, 2, 3, 4], None, [1, 1, 2, 2], "ranking")
     assert measured["gauc"] is None
     assert measured["ndcg"] == (1.0 if label else None)

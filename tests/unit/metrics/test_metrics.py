@@ -126,7 +126,7 @@ def test_no_figure_depends_on_the_order_of_the_rows() -> None:
 
 
 @pytest.mark.parametrize("label", [0, 1])
-def test_one_class_leaves_auc_and_normalised_entropy_undefined(label: Any) -> None:
+def test_one_class_leaves_auc_and_normalised_entropy_undefined(label: int) -> None:
     measured = metrics([label] * 3, [0.2, 0.3, 0.4])
     assert measured["auc"] is None
     assert measured["pr_auc"] is None
@@ -140,7 +140,7 @@ def test_rows_without_weight_do_not_count_as_a_class() -> None:
 
 
 @pytest.mark.parametrize("weights", [None, [0.0, 0.0]])
-def test_no_row_or_no_weight_gives_none_and_never_nan(weights: Any) -> None:
+def test_no_row_or_no_weight_gives_none_and_never_nan(weights: list[float] | None) -> None:
     labels = [1.0, 0.0] if weights else []
     measured = metrics(labels, [0.5] * len(labels), weights)
     assert measured["rows"] == len(labels)
@@ -170,7 +170,7 @@ def test_a_sure_and_wrong_float32_probability_costs_a_finite_logloss() -> None:
     ],
 )
 def test_input_that_has_no_figures_is_refused(
-    labels: Any, probabilities: Any, weights: Any
+    labels: Any, probabilities: Any, weights: list[int] | None
 ) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         metrics(labels, probabilities, weights)

@@ -35,7 +35,9 @@ def drawn(ties: bool, weighted: bool) -> Any:
 @pytest.mark.parametrize("ties", [True, False])
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("name", ORACLES)
-def test_metrics_of_probabilities_equal_scikit_learns(name: str, weighted: Any, ties: Any) -> None:
+def test_metrics_of_probabilities_equal_scikit_learns(
+    name: str, weighted: bool, ties: bool
+) -> None:
     y, p, w = drawn(ties, weighted)
     expected = ORACLES[name](y, p, sample_weight=w)
     assert metrics(y, p, w)[name] == pytest.approx(expected, rel=1e-9)
@@ -43,7 +45,7 @@ def test_metrics_of_probabilities_equal_scikit_learns(name: str, weighted: Any, 
 
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("name", OF_TARGETS)
-def test_metrics_of_targets_equal_scikit_learns(name: str, weighted: Any) -> None:
+def test_metrics_of_targets_equal_scikit_learns(name: str, weighted: bool) -> None:
     y, p, w = drawn(ties=False, weighted=weighted)
     y = 3 * y + p
     expected = OF_TARGETS[name](y, p, sample_weight=w)

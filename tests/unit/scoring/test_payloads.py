@@ -47,14 +47,14 @@ def test_values_keep_their_json_types() -> None:
 
 
 @pytest.mark.parametrize(("text", "timeout"), [("50", 50), ("0.5", 0.5), ("null", None)])
-def test_a_timeout_may_come_with_either_form(text: Any, timeout: Any) -> None:
+def test_a_timeout_may_come_with_either_form(text: str, timeout: Any) -> None:
     assert (
         predict.decode(b'{"instances":[{}],"timeout_ms":%s}' % text.encode()).timeout_ms == timeout
     )
 
 
 @pytest.mark.parametrize(("text", "top"), [("5", 5), ("0", 0), ("null", None)])
-def test_top_is_read_for_explanations(text: Any, top: Any) -> None:
+def test_top_is_read_for_explanations(text: str, top: int | None) -> None:
     assert explain.decode(b'{"instances":[{}],"top":%s}' % text.encode()).top == top
 
 
@@ -96,12 +96,12 @@ def test_top_is_20_when_it_is_not_given() -> None:
         ('{"instances": [{}], "timeout_ms": 1e999}', "bad_timeout_ms"),
     ],
 )
-def test_a_body_that_is_no_request_has_a_code_of_its_own(body: Any, code: Any) -> None:
+def test_a_body_that_is_no_request_has_a_code_of_its_own(body: str, code: str) -> None:
     assert fault(body) == (code, None, None)
 
 
 @pytest.mark.parametrize("top", ["-1", "1.5", '"all"', "true", "NaN", "[]"])
-def test_a_bad_top_is_named(top: Any) -> None:
+def test_a_bad_top_is_named(top: str) -> None:
     assert fault(f'{{"instances": [{{}}], "top": {top}}}', explain)[0] == "bad_top"
 
 
@@ -224,7 +224,7 @@ SMALL = PayloadDecoder(100, InputLimits(at_once=2000))
 
 @pytest.mark.parametrize("body", ["[%s]", '{"context": {"a": [%s]}, "candidates": [{}]}'])
 @pytest.mark.parametrize("values", ["1," * 150 + "1", "[1]," * 60 + "1", '"' + "x" * 2000 + '"'])
-def test_more_than_may_be_read_at_once_is_refused_unread(body: Any, values: Any) -> None:
+def test_more_than_may_be_read_at_once_is_refused_unread(body: str, values: Any) -> None:
     if body == "[%s]":
         body = '{"instances": [{}, {"a": [%s]}]}'
         assert fault(body % values, SMALL) == ("too_much_at_once", 1, None)

@@ -55,7 +55,7 @@ def test_the_first_point_changes_nothing_but_penalties_of_0() -> None:
         ("afm+", {"attention_size", "afm_plus.start"}, {"attention.l2_attention"}),
     ],
 )
-def test_a_net_is_searched_for_what_it_has(net: Any, has: Any, has_not: Any) -> None:
+def test_a_net_is_searched_for_what_it_has(net: str, has: Any, has_not: Any) -> None:
     keys = space(settled(net=net)).keys()
     assert has <= keys
     assert not has_not & keys

@@ -4,7 +4,6 @@ import ast
 import inspect
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -81,7 +80,7 @@ def test_settings_do_not_change() -> None:
     ],
 )
 def test_a_bad_value_is_one_line_that_names_variable_and_value(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: Any
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as caught:
@@ -97,7 +96,7 @@ def test_a_bad_value_is_one_line_that_names_variable_and_value(
     ["http://me:pw-42@host/", "me:pw-42@host", "redis://:pw-42/x@host:6379", "redis://h:pw-42/0"],
 )
 def test_a_bad_redis_url_is_refused_without_its_password(
-    monkeypatch: pytest.MonkeyPatch, url: Any
+    monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("AFM_REDIS_URL", url)
     with pytest.raises(SettingsError, match="AFM_REDIS_URL") as caught:
@@ -119,7 +118,7 @@ def test_a_bad_redis_url_is_refused_without_its_password(
         ("me:pw", "(not a URL)"),
     ],
 )
-def test_a_url_is_shown_without_its_password(url: Any, shown: Any) -> None:
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
     assert without_password(url) == shown
 
 

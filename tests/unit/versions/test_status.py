@@ -99,7 +99,7 @@ def test_decide_takes_the_action_of_the_table(state: Any, poll: Any, action: Any
     ],
 )
 def test_other_workers_are_asked_where_requests_are_lacking(
-    state: Any, poll: Any, lacks: Any
+    state: Any, poll: Any, lacks: bool
 ) -> None:
     assert lacks_requests(state, poll) is lacks
 
@@ -113,7 +113,7 @@ def test_other_workers_are_asked_where_requests_are_lacking(
         (status(active="v2", refusal=refusal()), "version v2 was refused: golden rows differ"),
     ],
 )
-def test_a_status_without_a_live_version_says_why(state: Any, says: Any) -> None:
+def test_a_status_without_a_live_version_says_why(state: Any, says: str) -> None:
     with pytest.raises(NoModel, match=says):
         state.require()
 
