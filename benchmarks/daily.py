@@ -1,4 +1,4 @@
-"""Five simulated days with drift: each day's log gone on with, or fitted from scratch.
+"""Five simulated days with drift: each day's log fitted from the model before, or from scratch.
 
     python benchmarks/daily.py [--nets fm,afm+] [--seeds 1,2,3] [--rows 20000] [--turn 0.15]
 

@@ -61,7 +61,7 @@ class Figures(dict[str, float]):
 
 
 class _Remembering(Steps):
-    # the nets of the step `fit`, which afm and afm+ go on from, are fitted once a split
+    # the nets of the step `fit`, which afm and afm+ continue from, are fitted once a split
 
     known: dict[str, FittedStep]
 

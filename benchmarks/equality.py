@@ -33,7 +33,7 @@ def main() -> None:
     """Measure; write the table."""
     parser = argparse.ArgumentParser(description="Whether all ways to score agree.")
     parser.add_argument("--requests", type=int, default=100_000)
-    parser.add_argument("--no-write", action="store_true", help="leave benchmarks/README.md alone")
+    parser.add_argument("--no-write", action="store_true", help="only print the table")
     options = parser.parse_args()
     each = -(-options.requests // (WORLDS * len(NETS)))
     lines: list[list[object]] = []

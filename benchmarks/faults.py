@@ -24,7 +24,7 @@ def main() -> None:
     names = sorted(path.stem for path in (HERE / "promises").glob("[a-z]*.py"))
     parser = argparse.ArgumentParser(description="The promises, measured.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
-    parser.add_argument("--no-write", action="store_true", help="leave benchmarks/README.md alone")
+    parser.add_argument("--no-write", action="store_true", help="only print the table")
     options = parser.parse_args()
     if strange := set(options.names) - set(names):
         parser.error(f"no such promise: {', '.join(sorted(strange))}")

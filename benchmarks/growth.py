@@ -52,7 +52,7 @@ def main() -> None:
     """Run the benchmark, write its table and its plot."""
     parser = argparse.ArgumentParser(description="What a row costs as things grow.")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--no-write", action="store_true", help="leave benchmarks/README.md alone")
+    parser.add_argument("--no-write", action="store_true", help="only print the table")
     options = parser.parse_args()
     found: dict[str, dict[int, float]] = {"ads": {}, "fields": {}, "values": {}, "workers": {}}
     with model(39, 39_000) as ask:

@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What workers share.")
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--values", type=int, default=1_000_000)
-    parser.add_argument("--no-write", action="store_true", help="leave benchmarks/README.md alone")
+    parser.add_argument("--no-write", action="store_true", help="only print the table")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="afm-bench-") as scratch:
         home = Path(scratch)

@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True, help="where the environments are made")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--no-write", action="store_true", help="leave benchmarks/README.md alone")
+    parser.add_argument("--no-write", action="store_true", help="only print the table")
     options = parser.parse_args()
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="afm-bench-")))

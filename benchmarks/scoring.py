@@ -47,7 +47,7 @@ def main() -> None:
     """Run the benchmark and write its table."""
     parser = argparse.ArgumentParser(description="The graphs side by side.")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--no-write", action="store_true", help="leave benchmarks/README.md alone")
+    parser.add_argument("--no-write", action="store_true", help="only print the table")
     options = parser.parse_args()
     lines = []
     for slots, context in SHAPES:
@@ -182,7 +182,7 @@ def row(
 
 
 def request(slots: int, context: int, ads: int) -> Slate:
-    """One context with its ads; all features are present, which is the dearest case."""
+    """One context with its ads; all features are present, which is the most expensive case."""
     rng = np.random.default_rng(ads)
     ids = rng.integers(0, VALUES, (ads, slots)) + VALUES * np.arange(slots)
     ours, theirs = (np.ascontiguousarray(part) for part in np.split(ids, [context], axis=1))

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the directory of the logs")
     parser.add_argument("--logs", default=",".join((*LOGS, "frappe")))
     parser.add_argument("--net", default="lr")
-    parser.add_argument("--no-write", action="store_true", help="leave benchmarks/README.md alone")
+    parser.add_argument("--no-write", action="store_true", help="only print the table")
     options = parser.parse_args()
     lines = []
     for name in options.logs.split(","):

@@ -58,7 +58,7 @@ def main() -> None:
     """Load, look, fit lines."""
     parser = argparse.ArgumentParser(description="Half an hour of mixed load.")
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--no-write", action="store_true", help="leave benchmarks/README.md alone")
+    parser.add_argument("--no-write", action="store_true", help="only print the table")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="afm-soak-") as folder:
         text = soaked(Path(folder), 60 * options.minutes)
@@ -188,7 +188,7 @@ def sample(parent: psutil.Process, second: float, latencies: list[float]) -> Sam
 
 
 def own_bytes(process: psutil.Process) -> int:
-    """Memory that is its alone, and its share of the weights that the workers map. The share that
+    """Memory that only it has, and its share of the weights that the workers map. The share that
     it has of libraries grows when a stranger who maps them too comes to an end.
     """
     return sum(

@@ -57,7 +57,7 @@ def drawn(values: int, rows: int) -> tuple[Examples, list[int]]:
 
 
 class Product:
-    """A net with its step, that goes on from call to call."""
+    """A net with its step, that continues from call to call."""
 
     def __init__(self, name: str, rows: Examples, values: int, batch: int, dropout: float) -> None:
         torch.manual_seed(1)

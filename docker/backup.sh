@@ -1,6 +1,6 @@
 #!/bin/sh
 # backup.sh save FOLDER | restore FOLDER: the versions of a stack (Redis' files and the bundle store), as two
-# archives. To save, the stack runs, and goes on; to restore, it is down and its volumes are empty.
+# archives. To save, the stack runs meanwhile; to restore, it is down and its volumes are empty.
 # The name of the stack is COMPOSE_PROJECT_NAME's, as docker compose has it. Passwords are not in it: new ones are
 # drawn. What is saved holds raw rows of the log, and is as private.
 set -eu

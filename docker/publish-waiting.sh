@@ -46,7 +46,7 @@ publish() { # MODEL BUNDLE
     [ -z "$stay" ] || cat /tmp/reason >&2
   fi
   case $status in
-    0|4) answered; note "$status"; rm -rf "$2" ;; # 4: active, and refused by live traffic, which goes on as before
+    0|4) answered; note "$status"; rm -rf "$2" ;; # 4: active, and refused by live traffic, which continues by the version before
     3) return 3 ;;      # Redis is away: it waits
     *) note "$status"; aside "$1" /tmp/reason "$2" ;;
   esac

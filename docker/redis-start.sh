@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts Redis, or Valkey, with the users of redis-users.acl. An evicting policy would turn known values into
 # unknown ones; append-only survives a restart. It may hold six tenths of the container's memory, as a rewrite
-# of its file needs the rest: beyond that a publish is refused, and the versions that are there go on.
+# of its file needs the rest: beyond that a publish is refused, and the versions that are there stay.
 set -eu
 umask 027
 here=/usr/local/share/afm

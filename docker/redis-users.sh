@@ -1,6 +1,6 @@
 #!/bin/sh
 # redis-users RULES LOGINS HOST > users.acl: the rules, each user's with the hash of a password of its own.
-# A password is drawn once, 256 random bits, and kept in LOGINS/USER/url, to be given to that user alone.
+# A password is drawn once, 256 random bits, and kept in LOGINS/USER/url, to be given only to that user.
 set -eu
 rules=$1 logins=$2 host=$3
 for user in service publisher operator; do

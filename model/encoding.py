@@ -269,7 +269,7 @@ class Encoder:
         return self.whole.readers(source)
 
     def flat(self, row: Row) -> Row:
-        """A row by the fields' sources alone; see `Paths.flat`."""
+        """A row by only the fields' sources; see `Paths.flat`."""
         return row if self._paths is None else self._paths.flat(row)
 
     def texts(self, row: Row) -> list[str | None]:

@@ -59,7 +59,7 @@ def fitted(home: Path, rows: int = ROWS) -> Path:
 
 
 def demonstrate(port: str | None, *, browser: bool) -> None:
-    """Serve the made-up model on this machine alone until a signal ends it, and open its page.
+    """Serve the made-up model only on this machine, until a signal ends it, and open its page.
 
     Raises:
         SettingsError: the port cannot be listened on; else see `fitted`, and `serve`.

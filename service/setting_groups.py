@@ -127,9 +127,6 @@ class RequestSettings(BaseSettings):
     line.
     """
 
-    gzip_bytes: int = Field(default=16_384, ge=0)
-    """Answers of at least so many bytes are gzip where the caller takes it; 0 for none."""
-
     timeout_ms: float | None = Field(default=None, gt=0, le=86_400_000)
     """The deadline of a request that names none; none means that it waits for its answer."""
 
@@ -203,9 +200,6 @@ class StopSettings(BaseSettings):
     meanwhile. Longer than the balancer takes to notice.
     """
 
-    shutdown_seconds: int = Field(default=10, ge=1)
-    """How long a stopping worker waits after that for requests in flight."""
-
 
 class ObservationSettings(BaseSettings):
     """What else is kept or sent of requests; all of it is off by default."""
@@ -230,9 +224,6 @@ class ObservationSettings(BaseSettings):
 
     prediction_log_share: float = Field(default=0.01, gt=0, le=1)
     """The share of requests that are logged there."""
-
-    prediction_log_bytes: int = Field(default=256 << 20, ge=1 << 16)
-    """The most bytes of its files; the oldest are removed."""
 
 
 class LogSettings(BaseSettings):

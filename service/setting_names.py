@@ -13,20 +13,24 @@ OF_CONTAINERS = (
     *("AFM_STOP_GRACE", "AFM_TEST", "AFM_TLS"),
     *("AFM_TRAIN", "AFM_TRAINER_CPUS", "AFM_TRAINER_MEMORY"),
 )
-# what once were settings; each is a constant now, or follows from another setting
+# what once were settings; each is a constant now, or follows from another setting. docker/check.sh
+# reads these lines too
 REMOVED = {
     "AFM_AD_CACHE_ENTRIES": "AFM_AD_CACHE_BYTES limits the cache of ads",
-    "AFM_MAX_DEPTH": "it is a constant",
+    "AFM_GZIP_BYTES": "it is a constant, 16384",
+    "AFM_MAX_DEPTH": "it is a constant, 16",
     "AFM_MAX_EXPLAIN_ROWS": "an /explain has at most 1000 rows, and no more than AFM_MAX_ROWS",
-    "AFM_MAX_KEYS": "it is a constant",
-    "AFM_MAX_LIST_LENGTH": "it is a constant",
+    "AFM_MAX_KEYS": "it is a constant, 1000",
+    "AFM_MAX_LIST_LENGTH": "it is a constant, 1000",
     "AFM_MAX_ROWS_IN_FLIGHT": "it is four times AFM_MAX_ROWS",
-    "AFM_MAX_TEXT_LENGTH": "it is a constant",
-    "AFM_MAX_WHATIF_ROWS": "it is a constant",
-    "AFM_POLL_SECONDS": "it is a constant",
-    "AFM_REDIS_TIMEOUT_MS": "it is a constant",
-    "AFM_SHADOW_RANK": "it is a constant",
-    "AFM_SHADOW_UNKNOWN": "it is a constant",
+    "AFM_MAX_TEXT_LENGTH": "it is a constant, 16384",
+    "AFM_MAX_WHATIF_ROWS": "it is a constant, 100000",
+    "AFM_POLL_SECONDS": "it is a constant, 0.4",
+    "AFM_PREDICTION_LOG_BYTES": "it is a constant, 268435456",
+    "AFM_REDIS_TIMEOUT_MS": "it is a constant, 1000",
+    "AFM_SHADOW_RANK": "it is a constant, 0.5",
+    "AFM_SHADOW_UNKNOWN": "it is a constant, 0.1",
+    "AFM_SHUTDOWN_SECONDS": "it is a constant, 10",
 }
 OF_TESTS = ("AFM_TEST_DATA",)
 

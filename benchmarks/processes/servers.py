@@ -123,7 +123,7 @@ def busy(family: list[psutil.Process]) -> float:
 
 
 def clean_environment() -> dict[str, str]:
-    """Ours, without the settings of somebody's own service; no balancer has to notice its end."""
+    """Without the settings of somebody's own service; no balancer has to notice its end."""
     own = {"WEB_CONCURRENCY"}
     others = {k: v for k, v in os.environ.items() if not k.startswith("AFM_") and k not in own}
     return others | {"AFM_DRAIN_SECONDS": "2"}

@@ -178,7 +178,7 @@ def connected(port: int) -> socket.socket:
 def keep_asking(
     port: int, requests: list[bytes], connections: int, over: threading.Event
 ) -> tuple[list[threading.Thread], list[str]]:
-    """Threads that ask over one connection each, a new one whenever theirs has ended; and what was
+    """Threads that ask over one connection each, a new one whenever it has ended; and what was
     lost: sent, and not answered by 200.
     """
     lost: list[str] = []

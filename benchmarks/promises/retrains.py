@@ -7,7 +7,7 @@ Every day the log so far is fitted and published past the gate, on a real Redis.
 same log is spoilt in three ways and published as well: its labels shuffled, one field emptied
 (another one each day), and the honest bundle's probabilities multiplied by 1.3. Two logs: one that
 is simulated and drifts, and the coupon log where the data sets of the tests are at hand. The former
-once more by the rows of a day alone, where each fit continues from the active version.
+once more by only the rows of a day, where each fit continues from the active version.
 """
 
 import os
@@ -48,7 +48,7 @@ from altered import scale_output, whole
 
 RETRAINS = 12
 SIMULATED_ROWS = 2000  # of a day
-FIRST_DAYS = 4  # of the first fit, where the others are of a day alone
+FIRST_DAYS = 4  # of the first fit, where the others are of one day
 HONEST, SHUFFLED, EMPTIED, SCALED = "honest", "labels shuffled", "a field emptied", "scores x 1.3"
 
 
@@ -59,7 +59,7 @@ def measure() -> Iterator[tuple[str, str, str]]:
         home = Path(folder)
         for name, (log, schema) in _logs(home):
             yield _line(name, run(home / name, log, schema, Config()))
-        name = "a drifting simulated log, each of a day's rows alone, from the active version"
+        name = "a drifting simulated log, each of only a day's rows, from the active version"
         log, schema = _simulated(home, RETRAINS + FIRST_DAYS)
         yield _line(name, run(home / "alone", log, schema, Config(), alone=True))
 
@@ -83,7 +83,7 @@ def run(
     alone: bool = False,
 ) -> Counter[str]:
     """How many bundles of each kind the gate let through, of `retrains` days after the first.
-    `alone`: a fit has its day's rows alone and goes on from the active version; the first one has
+    `alone`: a fit has only its day's rows and continues from the active version; the first one has
     FIRST_DAYS.
     """
     settings, live = Settings(), Counter[str]()

@@ -21,7 +21,7 @@ KILLS, ROWS, EVERY = 30, 20_000, 5  # kills on the way to one bundle
 
 
 def measure() -> list[tuple[str, str, str]]:
-    """Kill, go on, compare the weights."""
+    """Kill, continue, compare the weights."""
     with tempfile.TemporaryDirectory(prefix="afm-trainers-") as folder:
         return _measure(Path(folder))
 

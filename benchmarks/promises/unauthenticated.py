@@ -83,7 +83,7 @@ def _at_the_door(home: Path, bundle: Bundle) -> list[tuple[str, str, str]]:
             f"{len(CLOSED) + len(OPEN)} paths by {ways} callers (no key, two wrong ones, one of "
             f"each right), at each of {WORKERS} workers",
             f"{asked} answers, all as they should be",
-            "the right's own paths alone",
+            "only the right's own paths",
         ),
         (
             f"{REVOKED} keys revoked: until each of {WORKERS} workers refuses them",

@@ -84,7 +84,7 @@ class AsyncClient:
         time is an answer of fallbacks.
 
         Raises:
-            ClientError: see `errors`; with a fallback Refused alone.
+            ClientError: see `errors`; with a fallback only Refused.
         """
         body = {**_rows(rows, context), "strict": self._fallback is None}
         try:

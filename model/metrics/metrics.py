@@ -38,8 +38,8 @@ def metrics(
     the mean distance of click rate and probability within bins of equal weight. Labels other than 0
     and 1 leave these undefined. GAUC and NDCG need a `group` [B], see `group_metrics`.
 
-    click: all but `mae` and `r2`. regression: `rmse`, `mae` and `r2` (1 - squared error over the
-    variance) alone. ranking: those within groups alone, as its scores say nothing across them.
+    click: all but `mae` and `r2`. regression: only `rmse`, `mae` and `r2` (1 - squared error over
+    the variance). ranking: only those within groups, as its scores say nothing across them.
 
     Raises:
         ValueError: lengths that differ, a value that is not finite, a negative weight.

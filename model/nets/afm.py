@@ -43,7 +43,7 @@ class AFM(PairNet):
 
     def judged(self, pairs: Tensor) -> tuple[Tensor, Tensor]:
         """p . e_ij and h . ReLU(W e_ij + b), both [P, B], of e_ij [P, B, K]."""
-        # all rows at once; h and p from the left, as a product with one column is as dear as with 8
+        # all rows at once; h and p from the left: a product with one column takes as long as with 8
         flat = pairs.flatten(0, 1)
         hidden = torch.relu(self.attention(flat))  # (P*B, T)
         scores = (self.h[None] @ hidden.T).view(pairs.shape[:2])
@@ -96,8 +96,8 @@ class AFM(PairNet):
         return torch.logsumexp(scores, 0), (torch.softmax(scores, 0) * products).sum(0)
 
     def start_from(self, fitted: Net, ids: Tensor, values: Tensor) -> None:
-        """Take over a fitted FM, so that fitting goes on from its logits (the paper's pre-training,
-        section 4.1, with p scaled).
+        """Take over a fitted FM, so that fitting continues from its logits (the paper's
+        pre-training, section 4.1, with p scaled).
 
         Uniform attention divides the pair term by |R|, so p starts at the typical |R| of the sample
         `ids`, `values` [B, F].

@@ -16,7 +16,7 @@ UNREACHED_LOGIT = 1e30  # a logit never is; times a slope it still is a finite f
 
 
 class PredictGraph(nn.Module):
-    """ids int64 [B, F], values float32 [B, F] -> probability [B], logit [B]; the latter alone where
+    """ids int64 [B, F], values float32 [B, F] -> probability [B], logit [B]; only the logit where
     `calibration` is None, as the task has no probability.
 
     probability = sigmoid(g(logit + log(rate))), see `Calibration`; the logit is the net's own.

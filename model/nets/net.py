@@ -42,7 +42,7 @@ class NetTerms(NamedTuple):
     """What a logit is the sum of, its bias aside: linear + attention * interaction.
 
     `linear` [B, F]: w_i x_i. `interaction` [P, B]: what a pair adds at full attention; None where
-    the net is no sum over pairs, and then the linear terms are all that can be told apart.
+    the net is no sum over pairs, and then only the linear terms can be shown one by one.
     `attention` [P, B]: a_ij, 0 for a pair with an absent member; None where the net has none, then
     every pair adds its interaction.
     """

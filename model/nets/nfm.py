@@ -4,7 +4,7 @@
     z_0   = sum_{i<j} (v_i * v_j) x_i x_j                                     (eq. 3)
 
 The layers mix what the pairs add, so the score is no sum over pairs: there is no pair to explain it
-by, and the linear terms are all that can be told apart. Without layers and with h = 1 it is FM.
+by, and only the linear terms can be shown one by one. Without layers and with h = 1 it is FM.
 """
 
 from collections.abc import Sequence

@@ -15,7 +15,7 @@ from service.errors import Overloaded, Unavailable
 from service.http.access.api_keys import ApiKeys
 from service.http.access.auth import Authorization
 from service.http.endpoints.what_if import add_what_if
-from service.http.headers.coding import Compressed, Gzip
+from service.http.headers.coding import Compressed
 from service.http.inference.error_bodies import ErrorBodies
 from service.http.inference.paths import add_inference
 from service.http.observed.observation import Observation
@@ -195,7 +195,7 @@ def _add_layers(
         guarded = endpoint if keys is None else Authorization(endpoint, keys)
         answered = InternalErrorMiddleware(ProblemMiddleware(guarded))
         app.shortcuts[path] = RequestMetrics(observation.around(answered), **counting)
-    app.add_middleware(Compressed, gzip=Gzip(settings.gzip_bytes), paths=COMPRESSED)
+    app.add_middleware(Compressed, paths=COMPRESSED)
     if keys is not None:
         app.add_middleware(Authorization, keys=keys)
         app.add_middleware(ProblemMiddleware)

@@ -30,6 +30,7 @@ BACKLOG = 2048  # connections that wait to be accepted
 STARTED = (
     "started-"  # a file's name beside the workers' metrics begins with it; the process id follows
 )
+SHUTDOWN_SECONDS = 10  # for requests in flight, when no more are accepted
 BEAT_SECONDS = 0.5  # between two signs of life
 HURRY = signal.SIGUSR1  # as SIGINT, but a second one is no more than the first
 CANNOT_START = 3  # a worker's exit status, when another one would end like it
@@ -163,7 +164,7 @@ def _config(app: object, settings: Settings) -> uvicorn.Config:
         # all that wait are accepted in one round, before any can make room for another
         backlog=min(BACKLOG, open_files_limit() // 4),
         timeout_keep_alive=settings.keep_alive_seconds,
-        timeout_graceful_shutdown=settings.shutdown_seconds,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         ssl_context_factory=None if tls is None else lambda *_: tls,
     )
 

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 from prometheus_client import Counter
 
+MOST_BYTES = 256 << 20  # of the files together
 MOST_WAITING = 100  # requests
 FILES = 8  # in which the bytes lie at most, so that the oldest eighth goes
 FLUSH_SECONDS = 1.0
@@ -32,7 +33,9 @@ class PredictionLog:
     them. `counter`: of requests, by `event`.
     """
 
-    def __init__(self, folder: Path, share: float, most_bytes: int, counter: Counter) -> None:
+    def __init__(
+        self, folder: Path, share: float, counter: Counter, most_bytes: int = MOST_BYTES
+    ) -> None:
         self._folder = folder
         self._share = share
         self._most_bytes = most_bytes

@@ -103,7 +103,7 @@ class Admission:
         self._most_rows = most_rows
         self._expected = 0  # requests that wait unparsed, or are just being begun
         self._requests = 0  # in flight
-        self._rows = 0.0  # theirs, weighed
+        self._rows = 0.0  # of the requests in flight, weighed
         self._route_loads: dict[str, RouteLoad] = {}
 
     def route_load(

@@ -103,7 +103,7 @@ def make_live(
         warm = (rows * (count // len(rows) + 1))[:count]
         encoded = encoder.encode(warm)
         scorer.predict(encoded)
-        scorer.explain(encoded)  # alone: the explainer's texts would keep requests waiting
+        scorer.explain(encoded)  # without the explainer, whose texts would keep requests waiting
     if like is not None and _shape(like) == _shape(live):
         scorer.rank_from = like.scorer.rank_from
     else:

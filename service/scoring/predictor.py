@@ -96,7 +96,7 @@ class Predictor:
         self, live: Live, asked: ScoringRequest, until: Until
     ) -> tuple[bytes, list[RowError]]:
         # the same, null for each row that cannot be scored, and why. The others go again from the
-        # start: a row's last bit depends on those beside it, and theirs are as without the faulty
+        # start: a row's last bit depends on those beside it, and these are as without the faulty
         try:
             return await self._items(live, asked, until), []
         except InputError as error:

@@ -69,8 +69,8 @@ def test_through_nginx_each_caller_gets_its_own_answer(
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
             connection.request("POST", "/predict", OWN, headers)
             answer = connection.getresponse()
-            told = json.loads(answer.read())
-            answers[answer.status, len(told.get("probabilities", []))] += 1
+            answered = json.loads(answer.read())
+            answers[answer.status, len(answered.get("probabilities", []))] += 1
             connection.close()
 
     with commands.serving(**settings) as served:

@@ -1,6 +1,6 @@
 """`docker compose up` from nothing, and what an operator does to it afterwards, in that order.
 
-One stack for the whole file: each test goes on where the one before left it. Skipped where no
+One stack for the whole file: each test continues where the one before ended. Skipped where no
 container engine answers.
 """
 
@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from compose_stack import ROOT, UP_SECONDS, Stack, a_request, docker, write_log
+from service.http.worker import SHUTDOWN_SECONDS
 from service.settings import Settings
 from until import until
 
@@ -95,10 +96,10 @@ def test_an_explanation_adds_up_to_the_score_that_predict_gives(stack: Stack) ->
     probabilities = stack.post("/predict", request)["probabilities"]
     explanations = stack.post("/explain", request)["explanations"]
     assert [e["probability"] for e in explanations] == probabilities
-    for told in explanations:
-        terms = [*told["linear"], *told["pairs"], told["rest"]]
-        total = told["bias"] + sum(term["contribution"] for term in terms)
-        assert total == pytest.approx(told["logit"], abs=1e-5)
+    for explained in explanations:
+        terms = [*explained["linear"], *explained["pairs"], explained["rest"]]
+        total = explained["bias"] + sum(term["contribution"] for term in terms)
+        assert total == pytest.approx(explained["logit"], abs=1e-5)
 
 
 # --- what the containers may do
@@ -232,7 +233,7 @@ def test_stop_has_the_time_that_is_promised(stack: Stack) -> None:
     )
     config = json.loads(stack.compose("config", "--format", "json").stdout)
     grace = config["services"]["service"]["stop_grace_period"]
-    promised = float(environment["AFM_DRAIN_SECONDS"]) + Settings().shutdown_seconds
+    promised = float(environment["AFM_DRAIN_SECONDS"]) + SHUTDOWN_SECONDS
     assert grace == "40s"
     assert promised <= 35
 

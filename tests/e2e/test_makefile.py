@@ -40,14 +40,14 @@ def test_make_alone_lists_every_target_with_its_help(house: Path) -> None:
 
 
 def test_run_goes_from_example_data_to_a_service(house: Path) -> None:
-    told = make("-n", "run", cwd=house).stdout
-    assert commands(told) == [
+    printed = make("-n", "run", cwd=house).stdout
+    assert commands(printed) == [
         "afm-train simulate",
         "afm-train fit",
         "afm-serve publish",
         "afm-serve run",
     ]
-    assert "--host 127.0.0.1 --port 8000" in told
+    assert "--host 127.0.0.1 --port 8000" in printed
 
 
 def test_what_is_fitted_is_not_fitted_again(house: Path) -> None:
@@ -66,10 +66,11 @@ def test_what_is_fitted_is_not_fitted_again(house: Path) -> None:
 def test_a_log_of_ones_own_takes_the_place_of_the_example(house: Path) -> None:
     (house / "log.csv").touch()
     (house / "schema.toml").touch()
-    told = make("-n", "run", "DATA=log.csv", "SCHEMA=schema.toml", "FIT=--net fm", cwd=house).stdout
-    assert "afm-train fit log.csv --schema schema.toml" in told
-    assert "--net fm" in told
-    assert "simulate" not in told
+    given = ("DATA=log.csv", "SCHEMA=schema.toml", "FIT=--net fm")
+    printed = make("-n", "run", *given, cwd=house).stdout
+    assert "afm-train fit log.csv --schema schema.toml" in printed
+    assert "--net fm" in printed
+    assert "simulate" not in printed
 
 
 def test_a_log_without_a_schema_is_told_how_to_draft_one(house: Path) -> None:

@@ -1,6 +1,6 @@
 """What an operator does to a running stack by `make`, in the order of a week.
 
-One stack with API keys for the whole file: each test goes on where the one before left it.
+One stack with API keys for the whole file: each test continues where the one before ended.
 """
 
 import json

@@ -24,7 +24,10 @@ Floats = NDArray[np.float64]
 RIDGE = 1e-6
 FOLDS = 5
 FEWEST = 50  # rows' worth of weight in a block: a rate of fewer is mostly noise
-LEAST_SLOPE, MOST_SLOPE = 0.05, 20.0  # between two knots; the ends go on with theirs
+LEAST_SLOPE, MOST_SLOPE = (
+    0.05,
+    20.0,
+)  # between two knots; an end has its neighbour's
 CLOSEST = 1e-3  # two knots, in units of the logit
 LEAST_SCALE = 1e-3  # of a line; a flatter one would round the ranking away
 

@@ -28,7 +28,7 @@ SAMPLE = slice(0, 1000)  # rows that set the scales attention starts with
 
 class Trained(NamedTuple):
     """A net at its best epoch. `first`: float32 [N], the logits that the rows held out had before:
-    of the first step's net, named `base`, or of the bundle; None where it went on from neither.
+    of the first step's net, named `base`, or of the bundle; None where it continues neither.
     """
 
     net: Net
@@ -157,7 +157,7 @@ class Steps:
 def fit_net(steps: Steps) -> Trained:
     """Fit the configured net in its steps.
 
-    A net with attention goes on from a fitted FM: the paper's pre-training (section 4.1).
+    A net with attention continues from a fitted FM: the paper's pre-training (section 4.1).
     """
     config, train = steps.config, steps.train
     if not config.warmup_nets:

@@ -57,8 +57,8 @@ def can_compile() -> bool:
 
 @cache
 def _keeps_code() -> bool:
-    # whether there is a directory for compiled code; Numba is shown it. Numba itself looks at the
-    # file of a function alone, and not at those whose functions it calls
+    # whether there is a directory for compiled code; Numba is shown it. Numba itself looks
+    # only at the file of a function, and not at those whose functions it calls
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     try:

@@ -21,7 +21,7 @@ class RowAdam(torch.optim.Adam):
     """torch's Adam for the parameters of `groups`, one a group, but lazy for those of `shares`: by
     a table [V, width], the share of the steps [V] that use each row.
 
-    The state has Adam's names and shapes, so that either goes on from the other's. Slopes of a
+    The state has Adam's names and shapes, so that either continues from the other's. Slopes of a
     table are sparse, a row each time it is used, or dense: then rows of zeros are not used.
     """
 
@@ -42,7 +42,7 @@ class RowAdam(torch.optim.Adam):
             (table,) = group["params"]
             if table in self._decays and table.grad is not None:
                 self._update(table, group)
-                table.grad = None  # Adam leaves alone what has no slope
+                table.grad = None  # Adam does not change what has no slope
         super().step()
 
     def _update(self, table: Tensor, group: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Sums over the rows of a table that a batch uses, and updates of these rows alone: what they cost
+"""Sums over the rows of a table that a batch uses, and updates of only these rows: what they cost
 does not depend on the table's size.
 """
 

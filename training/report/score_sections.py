@@ -245,6 +245,6 @@ def _words(whole: Bin, bins: list[Bin], cells: int, outside: int) -> list[str]:
     return [
         f"Calibration ratio {ratio}: the mean probability {whole.probability:.4f} lies {side} "
         f"the 95 % interval of the click rate ({whole.low:.4f} to {whole.high:.4f}). {wrong} of "
-        f"{len(bins)} deciles and {outside} of {cells} field values lie outside theirs; with "
-        "perfect calibration about one in twenty would."
+        f"{len(bins)} deciles and {outside} of {cells} field values lie outside their interval; "
+        "with perfect calibration about one in twenty would."
     ]

@@ -242,8 +242,8 @@ class WarmStart:
 
 
 def completed(config: Config, bundle: Bundle) -> Config:
-    """`config` with the net of the bundle gone on from, and its size, where it says neither: a
-    default of a later version must not end a chain of days.
+    """`config` with the net of the bundle that the fit continues, and its size, where it says
+    neither: a default of a later version must not end a chain of days.
     """
     own: dict[str, object] = {"net": bundle.manifest.net}
     if bundle.manifest.net == "ffm":

@@ -57,7 +57,7 @@ export function maps(read, names, say) {
     ? fieldMap(names, (...of) => sum(...of)?.attention ?? null, {
         title: "Map of attention by field", kind: "attention", text: (value) => `attention ${percent(value)}`, own: false, say,
       })
-    : make("p", {}, "This net has no attention: each pair counts by its contribution alone.");
+    : make("p", {}, "This net has no attention: each pair counts only by its contribution.");
   return [
     make("figure", {}, make("figcaption", {}, "Contribution: what a pair adds to the logit"), contribution),
     make("figure", {}, make("figcaption", {}, "Attention: the share of the softmax that a pair has"), attention),

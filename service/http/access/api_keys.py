@@ -47,8 +47,8 @@ class ApiKeys:
     """The keys in a file.
 
     Raises:
-        SettingsError: it cannot be read, or a line of it is not a key; names the line's number
-            alone, as what stands there may be a key that somebody forgot to hash.
+        SettingsError: it cannot be read, or a line of it is not a key; names only the
+            line's number, as what stands there may be a key that somebody forgot to hash.
     """
 
     def __init__(self, path: Path) -> None:

@@ -15,7 +15,7 @@ from service.http.endpoints.request_body import (
     require_plain_json,
 )
 from service.http.headers import deadline
-from service.http.headers.coding import Gzip, Headers
+from service.http.headers.coding import LEAST_BYTES, Headers, coded
 from service.http.wire.incoming import incoming
 from service.observe.metrics import Telemetry
 from service.scoring.admission import Admission, RouteLoad
@@ -92,7 +92,6 @@ class ScoringEndpoint:
         self._admission = admission
         self._most_bytes = settings.max_body_bytes
         self._timeout_ms = settings.timeout_ms
-        self._gzip = Gzip(settings.gzip_bytes)
         self._explains = explains = isinstance(view, Explanations)
         self._route_load = route_load_of(view, admission, settings)
         self._decoder = decoder or PayloadDecoder(
@@ -129,8 +128,8 @@ class ScoringEndpoint:
         if not self._explains:
             self._follower.shadow.record(asked, len(body))
         more = NO_HEADERS
-        if len(answer) >= self._gzip.least:
-            answer, more = await self._gzip.coded(scope["headers"], answer)
+        if len(answer) >= LEAST_BYTES:
+            answer, more = await coded(scope["headers"], answer)
         await send(
             {
                 "type": "http.response.start",

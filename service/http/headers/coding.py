@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+LEAST_BYTES = 16 << 10  # a smaller answer stays as it is
 LEVEL = 1
 GZIP = 31  # zlib's window of 32 kB, with gzip's head and end
 THREAD_BYTES = 128 << 10  # up to here it takes less than a slice of rows does
@@ -22,24 +23,16 @@ _WEIGHT = r"(?:[ \t]*;[ \t]*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?))?"
 _MEMBER = re.compile(r"([!#$%&'*+.^_`|~0-9a-z-]+)" + _WEIGHT)
 
 
-class Gzip:
-    """Compresses answers of at least `least` bytes; 0 for none."""
-
-    def __init__(self, least: int) -> None:
-        self.least = least or float("inf")
-
-    async def coded(
-        self, headers: Iterable[tuple[bytes, bytes]], body: bytes
-    ) -> tuple[bytes, Headers]:
-        """The body of an answer of at least `least` bytes, by its request's headers; and the
-        headers that the answer has for it.
-        """
-        accepted = b",".join(value for name, value in headers if name == b"accept-encoding")
-        if not takes_gzip(accepted.decode("latin-1")):
-            return body, _PLAIN
-        if len(body) <= THREAD_BYTES:
-            return zlib.compress(body, LEVEL, GZIP), _CODED
-        return await asyncio.to_thread(zlib.compress, body, LEVEL, GZIP), _CODED
+async def coded(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> tuple[bytes, Headers]:
+    """The body of an answer of at least `LEAST_BYTES`, by its request's headers; and the headers
+    that the answer has for it.
+    """
+    accepted = b",".join(value for name, value in headers if name == b"accept-encoding")
+    if not takes_gzip(accepted.decode("latin-1")):
+        return body, _PLAIN
+    if len(body) <= THREAD_BYTES:
+        return zlib.compress(body, LEVEL, GZIP), _CODED
+    return await asyncio.to_thread(zlib.compress, body, LEVEL, GZIP), _CODED
 
 
 def takes_gzip(accepted: str) -> bool:
@@ -55,9 +48,8 @@ def takes_gzip(accepted: str) -> bool:
 class Compressed:
     """ASGI middleware: compresses the answers of some `paths`; answers in parts stay plain."""
 
-    def __init__(self, app: ASGIApp, gzip: Gzip, paths: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, paths: frozenset[str]) -> None:
         self._app = app
-        self._gzip = gzip
         self._paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,8 +67,8 @@ class Compressed:
             if start is not None:
                 first, start = start, None
                 body = message.get("body", b"")
-                if not message.get("more_body") and len(body) >= self._gzip.least:
-                    body, more = await self._gzip.coded(scope["headers"], body)
+                if not message.get("more_body") and len(body) >= LEAST_BYTES:
+                    body, more = await coded(scope["headers"], body)
                     kept = [one for one in first["headers"] if one[0] != b"content-length"]
                     length = (b"content-length", b"%d" % len(body))
                     first = {**first, "headers": [*kept, length, *more]}

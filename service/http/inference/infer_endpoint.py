@@ -9,6 +9,7 @@ from service.http.access.auth import RIGHTS
 from service.http.endpoints.request_body import announced_bytes, json_text, require_plain_tensors
 from service.http.endpoints.scoring import ScoringEndpoint
 from service.http.headers import deadline
+from service.http.headers.coding import LEAST_BYTES, coded
 from service.http.inference.infer_request import LENGTH, Inference, InferenceReader
 from service.http.inference.outputs import (
     ATTENTION,
@@ -89,8 +90,8 @@ class InferEndpoint(ScoringEndpoint):
         if not explains:
             self._follower.shadow.record(asked, len(body))
         answer, more = answer_of(numbered, outputs, inference.id)
-        if len(answer) >= self._gzip.least:
-            answer, coding = await self._gzip.coded(scope["headers"], answer)
+        if len(answer) >= LEAST_BYTES:
+            answer, coding = await coded(scope["headers"], answer)
             more = [*more, *coding]
         more = [*more, (b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 200, "headers": more})

@@ -30,7 +30,6 @@ class Observation:
             self._log = PredictionLog(
                 settings.prediction_log,
                 settings.prediction_log_share,
-                settings.prediction_log_bytes,
                 telemetry.logged,
             )
         self._times = self._header or self._traces is not None

@@ -55,7 +55,7 @@ class Arrival:
 
 class Arrivals:
     """Those of one worker. `wait_unparsed`: whether they may, as the live version is now: what has
-    values to look up elsewhere, or a deadline to be told of, begins at once.
+    values to look up elsewhere, or a deadline to be answered by, begins at once.
     """
 
     def __init__(self, admission: Admission, wait_unparsed: Callable[[], bool]) -> None:

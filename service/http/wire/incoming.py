@@ -39,7 +39,7 @@ class Incoming:
 
 
 def incoming(scope: Any) -> Incoming:
-    """The request of a scope; made of its headers where another server than ours received it."""
+    """The request of a scope; made of its headers where another server received it."""
     state = scope.setdefault("state", {})
     found: Incoming | None = state.get(KEY)
     if found is None:

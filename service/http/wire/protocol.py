@@ -213,7 +213,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         """See asyncio.Protocol."""
         self._sender.left = True
         self._idle_timer.cancel()
-        if self._at_work is not None:  # uvicorn tells the last one of a pipeline alone
+        if self._at_work is not None:  # uvicorn informs only the last one of a pipeline
             self._at_work.disconnected = True
         super().connection_lost(exc)
 

@@ -5,7 +5,7 @@ import re
 HEAD_END = b"\r\n\r\n"
 POSTS = (b"POST /predict HTTP/1.1\r\n", b"POST /explain HTTP/1.1\r\n")
 # every header that says where a message ends or what becomes of its connection, however written,
-# and every line that goes on with the one before
+# and every line that continues the one before
 FRAMING = re.compile(
     rb"[\r\n](?:([ \t])|(content-length|transfer-encoding|connection|expect|upgrade)"
     rb"[ \t]*:[ \t]*([^\r\n]*))",

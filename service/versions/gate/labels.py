@@ -5,8 +5,8 @@ were new to it well before, and ranks these as chance would, then their labels s
 whatever the bundle has made of them: they were shuffled, or are of another column.
 
 Of these rows a bundle brings those that it held out. One that continues from the active version has
-no others than new ones, and its manifest has the figure of all of them: of a day's log the rows
-held out alone are too few to tell.
+no others than new ones, and its manifest has the figure of all of them: of a day's log only the
+held-out rows would be too few to judge by.
 """
 
 from collections.abc import Mapping

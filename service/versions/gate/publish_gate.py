@@ -225,7 +225,7 @@ def _is_active(new: OpenedBundle, active: OpenedBundle | BundleError | None) -> 
 
 
 def _of_day(new: OpenedBundle) -> bool:
-    """Whether it continues from another bundle, with newer rows alone: it may move on with them."""
+    """Whether it continues from another bundle, with only newer rows, and may differ as they do."""
     return bool(new.bundle.manifest.training.get("from"))
 
 

@@ -1,4 +1,4 @@
-"""onnxruntime's own telemetry, on unless told otherwise, stays off in this project."""
+"""onnxruntime's own telemetry, on unless a setting turns it off, stays off in this project."""
 
 import os
 import subprocess

@@ -64,9 +64,9 @@ def test_the_largest_seed_is_one_like_the_others(home: Path, command: Any) -> No
 
 def unread(module: Any, *arguments: Any, env: Any = os.environ) -> Any:
     """A command in a process of its own, whose stdout nobody reads."""
-    ours, theirs = os.pipe()
-    os.close(ours)
-    with os.fdopen(theirs, "wb") as stdout:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as stdout:
         return subprocess.run(
             [sys.executable, "-m", module, *map(str, arguments)],
             stdout=stdout,

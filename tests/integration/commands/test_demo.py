@@ -1,4 +1,4 @@
-"""`afm-serve demo`: a made-up model, fitted once, on this machine alone."""
+"""`afm-serve demo`: a made-up model, fitted once, for this machine only."""
 
 import shutil
 import socket

@@ -60,7 +60,7 @@ class Tutorial:
 
 def run_python(block: Block, url: str = "") -> None:
     text = block.text.replace(f"http://{ADDRESS}", url)
-    exec(compile(text, str(block), "exec"), {"__name__": "block"})  # noqa: S102 the block is ours
+    exec(compile(text, str(block), "exec"), {"__name__": "block"})  # noqa: S102 the block is of docs/
 
 
 def run_command(words: list[str]) -> None:

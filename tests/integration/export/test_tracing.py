@@ -70,7 +70,7 @@ def test_other_weights_and_another_table_give_the_graph_that_a_new_trace_gives(n
 
 
 def scores(of: Any, calibration: Any = LINE) -> Any:
-    """The graph of its scores alone."""
+    """The graph of only its scores."""
     outputs = ["logit"] if calibration is None else ["probability", "logit"]
     return trace(PredictGraph(of, calibration), WHOLE, outputs)
 

@@ -49,7 +49,7 @@ def fit(home: Any, out: Any, *more: Any) -> Any:
     return main(["fit", *map(str, [home / "log.csv", *files, *more])])
 
 
-def told(home: Any, out: Any) -> Any:
+def warnings_and_page(home: Any, out: Any) -> Any:
     manifest = json.loads((home / out / "manifest.json").read_text())
     return manifest["warnings"], (home / out / "report.html").read_text()
 
@@ -72,7 +72,7 @@ def test_a_leak_and_unknown_test_rows_are_named_everywhere(
 ) -> None:
     assert fit(home, "leaky", "--test", home / "strange.csv") == 0
     error = capsys.readouterr().err
-    warnings, page = told(home, "leaky")
+    warnings, page = warnings_and_page(home, "leaky")
     leak, unknown = warnings
     assert leak.startswith("LEAK: column 'revenue': its values rank the label by themselves")
     assert unknown == (
@@ -88,7 +88,7 @@ def test_a_dropped_field_is_gone_and_each_that_is_left_has_its_worth(
 ) -> None:
     assert fit(home, "honest", "--drop-field", "revenue") == 0
     assert "warning" not in capsys.readouterr().err
-    warnings, page = told(home, "honest")
+    warnings, page = warnings_and_page(home, "honest")
     assert warnings == []
     assert "[fields.revenue]" not in (home / "honest" / "schema.toml").read_text()
     fields = page.partition("<h2>Fields</h2>")[2].partition("</section>")[0]

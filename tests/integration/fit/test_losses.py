@@ -16,7 +16,7 @@ RANKING_LOSSES = sorted(RANKING)
 
 
 def drawn(seed: Any = 0, groups: Any = 9, grades: Any = 2, weighted: Any = True) -> Any:
-    """Rows of groups of 1 to 7 rows; the first group has one class alone."""
+    """Rows of groups of 1 to 7 rows; the first group has only one class."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(1, 8, groups)
     group = np.repeat(np.arange(groups) * 3 + 5, sizes)

@@ -23,6 +23,7 @@ from training.data.examples import Examples
 from training.fit.step.loop import run_step
 from training.fit.step.progress import _Bar, _Lines
 from training.fit.step.watcher import Epoch
+from training.kernels.compiled import ANNOUNCED
 
 ROWS = 64
 
@@ -75,7 +76,8 @@ def test_an_interrupt_says_what_is_kept() -> None:
 def test_a_whole_fit_leaves_a_line_for_each_epoch() -> None:
     watcher: Any = _Lines(console(terminal=False))
     epochs = watched(watcher)
-    lines = watcher.console.file.getvalue().splitlines()
+    # ANNOUNCED stands there too where no fit has compiled before
+    lines = [one for one in watcher.console.file.getvalue().splitlines() if one != ANNOUNCED]
     assert len(lines) == len(epochs) == 3
     for line, one in zip(lines, epochs, strict=True):
         assert f"valid loss {one.valid_loss:.4f}" in line
@@ -85,9 +87,10 @@ def test_a_whole_fit_leaves_a_line_for_each_epoch() -> None:
 def test_a_bar_shows_loss_and_auc_and_leaves_the_lines() -> None:
     watcher: Any = _Bar(console(terminal=True))
     watched(watcher)
-    watcher.end()
+    watcher.stage("the report")
     shown = watcher.console.file.getvalue()
     assert len(re.findall(r"fm epoch +\d", shown)) == 3
+    assert shown.endswith("now: the report\n")
     assert re.search(r"loss .*0\.\d{4}.* auc", shown)
 
 
@@ -97,7 +100,7 @@ def test_a_bar_starts_anew_with_each_step() -> None:
     watcher.batch(0.5)
     watcher.begin("afm", 5, 2)
     (task,) = watcher._progress.tasks
-    watcher.end()
+    watcher.stage("the report")
     assert (task.description, task.completed, task.total) == ("afm", 0, 10)
 
 
@@ -115,19 +118,20 @@ def test_the_command_writes_control_codes_to_a_terminal_alone(
     command = [sys.executable, "-m", "training.cli", "fit", "log.csv", "--schema", "schema.toml"]
     command += ["--net", "lr", "--config", "fast.toml", "--out", "bundle"]
     env = {**os.environ, "TERM": "xterm", "PYTHONPATH": os.getcwd()}  # noqa: PTH109  as it is
-    ours, theirs = pty.openpty() if terminal else os.pipe()
+    reading, writing = pty.openpty() if terminal else os.pipe()
     with subprocess.Popen(
-        command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=theirs
+        command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=writing
     ) as process:
-        os.close(theirs)
+        os.close(writing)
         said = b""
-        while part := _read(ours):
+        while part := _read(reading):
             said += part
         printed = not_none(process.stdout).read()
-    os.close(ours)
+    os.close(reading)
     assert process.returncode == 0
     assert b"lr epoch" in said
     assert (b"\x1b[" in said) == terminal
+    assert said.rfind(b"\x1b[?25h") >= said.rfind(b"\x1b[?25l"), "the cursor is hidden"
     assert b"\x1b[" not in printed
 
 

@@ -18,7 +18,7 @@ SIZES = [0.0, 1e-30, 1e-22, 1e-10, 1e-3, 0.3]
 
 
 def from_fm(name: Any, size: Any, rows: Any) -> Any:
-    """A net that goes on from an FM with embeddings of this deviation, and the FM."""
+    """A net that continues from an FM with embeddings of this deviation, and the FM."""
     torch.manual_seed(1)
     settings = NetSizes(embedding=4, attention=4)
     fm: Any = build("fm", 12, (0, 1, 2), settings)

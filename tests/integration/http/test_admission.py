@@ -102,7 +102,7 @@ def test_what_people_wait_for_hardly_adds_to_the_wait_of_others() -> None:
         assert limited.wait() == pytest.approx(0.004)  # one has its turn now
         for _ in range(4):
             inside.enter_context(limited.inside(predict, 100, 1))
-        assert limited.wait() == pytest.approx(0.012)  # and another after four of theirs
+        assert limited.wait() == pytest.approx(0.012)  # and another after four of the other route
         assert limited.wait(low_priority=True) == pytest.approx(0.016)
     assert limited.wait() == limited.wait(low_priority=True) == 0
 

@@ -205,7 +205,7 @@ def test_a_part_over_its_limit_is_422_with_its_row_in_either_form(
         {"instances": [*ads, {"ad": "a2", "x": value}]},
         {"context": {"device": "ios"}, "candidates": [*ads, {"ad": "a2", "x": value}]},
     ]
-    if known:  # ads met before, so that the new one is looked at alone
+    if known:  # ads met before, so that only the new one is read
         ask: dict[str, Any] = {"context": {"device": "ios"}, "candidates": ads}
         assert httpx.post(served.url + "/predict", json=ask).status_code == 200
     for body in bodies:

@@ -192,7 +192,7 @@ def test_a_body_that_is_still_coming_when_it_is_refused_is_no_request(
     caller.send(head(*more, **REFUSED.get(status, {})))
     assert caller.answer()[0] == status
     assert ("connection: close" in caller.head) == expects
-    caller.send(body[: len(body) // 2], body[len(body) // 2 :])  # also who was told not to may
+    caller.send(body[: len(body) // 2], body[len(body) // 2 :])  # also after the refusal
     if not expects:
         caller.send(head(f"content-length: {len(BODY)}\r\n") + BODY)
         assert is_scored(caller.answer())

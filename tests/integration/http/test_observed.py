@@ -199,7 +199,7 @@ def logged(folder: Any) -> Any:
 
 def test_a_sample_of_rows_and_their_scores_is_logged(published: Any) -> None:
     folder = published[1] / "log"
-    ads: list[dict[str, Any]] = [{"ad": "a1", "price": 3.5}, {"ad": "a2", "price": "dear"}]
+    ads: list[dict[str, Any]] = [{"ad": "a1", "price": 3.5}, {"ad": "a2", "price": "high"}]
     with client_of(*published, prediction_log=folder, prediction_log_share=1.0) as client:
         scores = client.post("/predict", json=BODY).json()
         spared = client.post(

@@ -49,19 +49,23 @@ def test_a_killed_worker_s_successor_answers_by_the_version_before_a_bad_one(
         killed = served.workers()[0]
         os.kill(killed, signal.SIGKILL)
         answers: list[Any] = []
-        told: dict[Any, Any] = {}
+        states: dict[Any, Any] = {}
         deadline = time.monotonic() + 60
-        while killed in served.workers() or len(served.workers()) < 2 or len(told) < 2:
+        while killed in served.workers() or len(served.workers()) < 2 or len(states) < 2:
             assert time.monotonic() < deadline, served.log.read_text()
             # a connection each, so that the new worker gets some as soon as it listens
             answer = httpx.post(served.url + "/predict", json=ROWS, timeout=30)
             answers.append((answer.status_code, answer.json().get("version")))
             ready = httpx.get(served.url + "/readyz", timeout=30).json()
-            told[ready["confirmed"]] = (ready["version"], ready["active"], ready["refused"]["code"])
+            states[ready["confirmed"]] = (
+                ready["version"],
+                ready["active"],
+                ready["refused"]["code"],
+            )
         store.close()
     assert set(answers) == {(200, first.version)}
     # the one that lived on had the version confirmed; the new one has not, and both say what is bad
-    assert told == dict.fromkeys((True, False), (first.version, second.version, "weights"))
+    assert states == dict.fromkeys((True, False), (first.version, second.version, "weights"))
 
 
 @pytest.mark.parametrize(("before", "expected"), [(0, False), (1, False), (2, True), (3, True)])

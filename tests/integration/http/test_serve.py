@@ -62,10 +62,12 @@ def test_publish_says_what_it_did_and_versions_marks_the_active_one(
 ) -> None:
     first, second = make_bundle(seed=1), make_bundle(net="fm", seed=2)
     assert commands.run("versions").stdout == "nothing is published as model 'default'\n"
-    told = commands.run("publish", str(first.directory)).stdout
-    assert told.splitlines()[0] == f"{first.version} (afm) published as model 'default'; is active"
-    told = commands.run("publish", str(second.directory), "--no-activate").stdout
-    assert told.splitlines()[0] == (
+    printed = commands.run("publish", str(first.directory)).stdout
+    assert (
+        printed.splitlines()[0] == f"{first.version} (afm) published as model 'default'; is active"
+    )
+    printed = commands.run("publish", str(second.directory), "--no-activate").stdout
+    assert printed.splitlines()[0] == (
         f"{second.version} (fm) published as model 'default'; "
         f"not active: afm-serve activate {second.version}"
     )
@@ -74,8 +76,8 @@ def test_publish_says_what_it_did_and_versions_marks_the_active_one(
     marked = {line.split()[-4]: line.startswith("*") for line in table[1:]}
     assert marked == {first.version: True, second.version: False}
     assert commands.run("activate", second.version).returncode == 0
-    told = commands.run("rollback").stdout
-    assert told == f"{first.version} is active again as model 'default'\n"
+    printed = commands.run("rollback").stdout
+    assert printed == f"{first.version} is active again as model 'default'\n"
     again = commands.run("publish", str(first.directory), "--no-wait").stdout
     assert again == (
         f"{first.version} (afm) was published before as model 'default'; is active\n"
@@ -300,7 +302,7 @@ def test_a_redis_that_comes_later_is_found(
         with EmbeddedRedis(tmp_path / "other") as server:
             with redis.Redis.from_url(server.url) as client:
                 client.config_set("requirepass", "secret")
-            with redis.Redis.from_url(server.url, password="secret") as client:  # noqa: S106  of this Redis alone
+            with redis.Redis.from_url(server.url, password="secret") as client:  # noqa: S106  only of this Redis
                 client.config_set("port", port)
             done = commands.run("publish", str(tiny_bundle.directory), AFM_REDIS_URL=url)
             assert done.returncode == 0, done.stderr
@@ -312,7 +314,7 @@ def test_a_redis_that_comes_later_is_found(
 
 
 def test_help_names_every_command(commands: Commands) -> None:
-    told = commands.run("--help").stdout
+    printed = commands.run("--help").stdout
     for command in ("run", "publish", "versions", "activate", "rollback"):
-        assert re.search(rf"^  {command} ", told, re.MULTILINE), command
+        assert re.search(rf"^  {command} ", printed, re.MULTILINE), command
         assert commands.run(command, "--help").returncode == 0

@@ -17,7 +17,7 @@ PATHS = (("/predict", "probabilities"), ("/explain", "explanations"))
 
 # what is wrong with a row, as JSON, and what is said of it
 FAULTY = {
-    "wrong_type": ('{"ad": "a1", "price": "dear"}', "price"),
+    "wrong_type": ('{"ad": "a1", "price": "high"}', "price"),
     "not_finite": ('{"ad": "a1", "price": NaN}', "price"),
     "not_unicode": ('{"ad": "\\ud800", "price": 1}', "ad"),
     "not_a_list_of_objects": ("[5]", None),

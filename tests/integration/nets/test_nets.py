@@ -130,7 +130,7 @@ LOOPS = {"fm": fm, "fwfm": fwfm, "ffm": ffm, "nfm": nfm, "afm": afm, "afm+": afm
 
 def by_nested_loops(name: Any, net: Any, ids: Any, values: Any) -> Any:
     """Logit, contributions and attention of one row by the paper's equation in float64, pair by
-    pair, over the present features alone.
+    pair, over only the present features.
     """
     number = numbers(net)
     logit = float(number["bias"][0])
@@ -366,10 +366,10 @@ def test_afm_plus_with_uniform_attention_is_fwfm() -> None:
 def test_afm_plus_without_its_field_parts_is_afm_times_the_number_of_pairs() -> None:
     fitted, (ids, values) = random_net("afm"), random_rows()
     net = same_start("afm+", fitted)
-    theirs, ours = fitted.terms(ids, values), net.terms(ids, values)
-    torch.testing.assert_close(ours.attention, theirs.attention)
+    expected_terms, terms = fitted.terms(ids, values), net.terms(ids, values)
+    torch.testing.assert_close(terms.attention, expected_terms.attention)
     pairs = present_mask(values).sum(0)
-    torch.testing.assert_close(ours.interaction, theirs.interaction * pairs)
+    torch.testing.assert_close(terms.interaction, expected_terms.interaction * pairs)
 
 
 @pytest.mark.parametrize(

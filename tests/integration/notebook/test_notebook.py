@@ -16,7 +16,7 @@ def run_cell(source: Any, names: Any) -> Any:
     *body, last = ast.parse(source).body
     if not isinstance(last, ast.Expr):
         body, last = [*body, last], None
-    exec(compile(ast.Module(body, []), "cell", "exec"), names)  # noqa: S102  the cell is ours
+    exec(compile(ast.Module(body, []), "cell", "exec"), names)  # noqa: S102  the cell is of this repository
     if last is None:
         return None
     return eval(compile(ast.Expression(last.value), "cell", "eval"), names)  # noqa: S307  likewise

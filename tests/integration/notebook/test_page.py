@@ -14,7 +14,7 @@ SHOWN = [block for block in blocks("python") if block.page == "docs/notebook.md"
 
 def run(block: Any, rows: Any = "4000") -> None:
     text = block.text.replace("4000", rows)
-    exec(compile(text, str(block), "exec"), {"__name__": "block"})  # noqa: S102 the block is ours
+    exec(compile(text, str(block), "exec"), {"__name__": "block"})  # noqa: S102 the block is of docs/
 
 
 def test_python_of_the_page_runs(

@@ -170,6 +170,6 @@ def test_a_fault_names_the_ads_place_among_known_ones(tiny_bundle: Bundle) -> No
     cache, _ = cache_of(tiny_bundle)
     asked(cache, ad(1), ad(2))
     with pytest.raises(InputError, match="expected a number") as caught:
-        asked(cache, ad(1), ad(3), ad(2), {"price": "dear"})
+        asked(cache, ad(1), ad(3), ad(2), {"price": "high"})
     assert (caught.value.row, caught.value.field) == (3, "price")
     assert asked(cache, ad(3))[1] == [0]  # nothing of a faulty request is kept

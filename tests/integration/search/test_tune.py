@@ -1,4 +1,4 @@
-"""`afm-train tune`: a search on a small log, gone on with, killed, interrupted and held wrong."""
+"""`afm-train tune`: a search on a small log, continued, killed, interrupted, misused."""
 
 import json
 import os
@@ -204,7 +204,7 @@ def test_a_trial_that_outlasts_the_minutes_is_cut_and_gone_on_with(
     assert "interrupted: run the same command again to continue" in capsys.readouterr().err
     kept = torch.load(home / "tuned" / RUNNING)
     assert len(kept["steps"]["fm"]["epochs"]) == 2
-    kept["steps"]["fm"]["epochs"][0]["valid_loss"] = 99.0  # a mark, to be told from a trial anew
+    kept["steps"]["fm"]["epochs"][0]["valid_loss"] = 99.0  # a mark that a new trial would not have
     torch.save(kept, home / "tuned" / RUNNING)
     assert tune(home, "--trials", 1) == 0
     (trial,) = trials(home)

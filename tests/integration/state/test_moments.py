@@ -1,4 +1,4 @@
-"""`fit --keep-optimiser` and `--optimiser`: Adam goes on where it was."""
+"""`fit --keep-optimiser` and `--optimiser`: Adam continues where it was."""
 
 from pathlib import Path
 from typing import Any

@@ -68,8 +68,8 @@ def weights(home: Any, out: Any) -> Any:
 
 def left(home: Any) -> Any:
     """What lies about beside the files of the test and its bundles."""
-    ours = {"log.csv", "schema.toml", "config.toml", "whole", "bundle"}
-    return {path.name for path in home.iterdir()} - ours
+    given = {"log.csv", "schema.toml", "config.toml", "whole", "bundle"}
+    return {path.name for path in home.iterdir()} - given
 
 
 class Killed(BaseException):
@@ -84,13 +84,13 @@ def killed_after(
 
     class Dying:
         def __getattr__(self, name: Any) -> Any:
-            def told(*_: Any) -> None:
+            def call(*_: Any) -> None:
                 if name == "batch" and len(seen) == epochs:
                     raise Killed
                 if name == "epoch":
                     seen.append(name)
 
-            return told
+            return call
 
     with monkeypatch.context() as patched:
         patched.setattr("training.tracking.tracked.watcher", Dying)

@@ -1,4 +1,4 @@
-"""`afm-train fit --from`: a bundle gone on with, on newer rows."""
+"""`afm-train fit --from`: a bundle is fitted further, on newer rows."""
 
 import shutil
 from collections.abc import Callable
@@ -91,7 +91,7 @@ def test_before_the_first_step_every_row_scores_to_the_bit_as_it_did(
     old = make_bundle(net)
     new = go_on(old, tmp_path / "new", newer_rows())
     assert new.manifest.dimensions.rows == old.manifest.dimensions.rows + 3
-    # rows of new values too: the unknown row scored them, of which theirs are copies
+    # rows of new values too: the unknown row scored them, of which their rows are copies
     for rows in (tiny_rows(seed=3), newer_rows()):
         assert np.array_equal(scores(new, rows).logits, scores(old, rows).logits)
 
@@ -212,9 +212,9 @@ def test_the_manifest_and_the_report_tell_what_grew(
 ) -> None:
     old = make_bundle("fm")
     new = go_on(old, tmp_path / "new", newer_rows())
-    told = new.manifest.training
-    assert told["from"] == old.version
-    assert told["grown"] == {
+    described = new.manifest.training
+    assert described["from"] == old.version
+    assert described["grown"] == {
         "device": {"old": 3, "new": 1},
         "hour": {"old": 24, "new": 0},
         "interests": {"old": 4, "new": 0},
@@ -484,9 +484,9 @@ def test_a_running_service_goes_from_yesterday_to_today(home: Path, commands: Co
 def test_a_configuration_that_names_no_net_goes_on_with_the_bundles(
     make_bundle: Callable[..., Bundle],
 ) -> None:
-    ours = Config(embedding=4)
-    assert ours.net != "afm"
-    assert completed(ours, make_bundle("afm")) == ours.model_copy(update={"net": "afm"})
+    config = Config(embedding=4)
+    assert config.net != "afm"
+    assert completed(config, make_bundle("afm")) == config.model_copy(update={"net": "afm"})
     bundle = make_bundle("ffm")
     size = bundle.manifest.dimensions.embedding
     assert completed(Config(), bundle).ffm_embedding == size

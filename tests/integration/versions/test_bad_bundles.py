@@ -119,9 +119,9 @@ def is_refused_and_told(
     assert +counts == {code: 1}
     monkeypatch.setenv("AFM_REDIS_URL", house.url)
     assert main(["versions", "--model", "ads"]) == 0
-    told = capsys.readouterr().out.splitlines()[-1]
-    assert told.startswith(f"{version} is refused by 1 worker ({code}): ")
-    assert says in told
+    printed = capsys.readouterr().out.splitlines()[-1]
+    assert printed.startswith(f"{version} is refused by 1 worker ({code}): ")
+    assert says in printed
     house.roll_back()
     assert house.follower.status.require() is good
     assert main(["versions", "--model", "ads"]) == 0
@@ -169,8 +169,8 @@ def test_unharmed_bundle_goes_live(house: Any, make_bundle: Callable[..., Bundle
 def test_a_redis_that_takes_no_writes_is_told_all_the_same(
     house: Any, make_bundle: Callable[..., Bundle]
 ) -> None:
-    house.put(make_bundle(seed=2), "told", byte_flipped)
-    house.store.activate("told")
+    house.put(make_bundle(seed=2), "announced", byte_flipped)
+    house.store.activate("announced")
     with redis.Redis.from_url(house.url) as client:
         until(RefusalBoard(house.store).refusals_of_workers)
         client.config_set("maxmemory", 1)  # every write fails
@@ -197,14 +197,14 @@ def test_both_workers_refuse_answer_and_follow_the_rollback(
         with commands.serving(workers=2) as served:
 
             def live_on_both(version: Any) -> None:
-                told = f'afm_live_version{{model="default",version="{version}"}} 2.0'
-                served.wait_until("/metrics", lambda answer: told in answer.text)
+                gauge = f'afm_live_version{{model="default",version="{version}"}} 2.0'
+                served.wait_until("/metrics", lambda answer: gauge in answer.text)
 
             live_on_both(first.version)
             store.activate(second.version)
             until(lambda: len(RefusalBoard(store).refusals_of_workers()) == 2)
-            told = commands.run("versions").stdout
-            assert f"{second.version} is refused by 2 workers (weights): " in told
+            printed = commands.run("versions").stdout
+            assert f"{second.version} is refused by 2 workers (weights): " in printed
             answer = httpx.post(served.url + "/predict", json={"instances": ROWS})
             assert (answer.status_code, answer.json()["version"]) == (200, first.version)
             assert store.rollback() == first.version

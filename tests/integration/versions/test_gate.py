@@ -106,10 +106,10 @@ def test_a_worse_bundle_is_refused_and_nothing_is_changed(
     publish(good.directory, store, bundles)
     with pytest.raises(
         GateError, match=r"refused: worse than the active .*logloss .*\+0\."
-    ) as told:
+    ) as caught:
         publish(constant.directory, store, bundles, gate=PublishGate())
-    assert str(told.value).count("\n") == 0
-    assert good.version in str(told.value)
+    assert str(caught.value).count("\n") == 0
+    assert good.version in str(caught.value)
     assert store.active() == good.version
     assert [record.version for record in store.versions()] == [good.version]
     assert [path.name for path in (tmp_path / "bundles" / "ads").glob("[!.]*")] == [good.version]
@@ -139,7 +139,7 @@ def test_probabilities_that_are_off_as_a_whole_are_refused(
     with pytest.raises(GateError, match=r"calibration: mean probability is 0\.\d+ of the click"):
         publish(tenth.directory, store, bundles, gate=PublishGate(rows=fresh))
     assert store.active() is None
-    # on its own rows, weighed as it was told to, there is nothing wrong with it
+    # on its own rows, with the weights it was given, there is nothing wrong with it
     assert not publish(tenth.directory, store, bundles, gate=PublishGate()).faults
 
 
@@ -279,7 +279,7 @@ def test_an_active_version_that_cannot_read_the_rows_is_said_to(
     [
         (None, "cannot be read"),
         ("", "no labelled row"),
-        ('{"row": {"price": "dear"}, "label": 1}', "row 1: "),
+        ('{"row": {"price": "high"}, "label": 1}', "row 1: "),
         ("a,b\n1,2", "line 1: not a labelled row"),
     ],
 )

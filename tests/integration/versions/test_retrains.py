@@ -241,10 +241,10 @@ def yesterday(home: Path, today: Any) -> Any:
 
 
 def test_a_warm_start_says_how_its_bundle_ranks_the_new_rows(today: Any, yesterday: Any) -> None:
-    told = yesterday.manifest.training["ranked_by_it"]
-    assert 0.6 < told["auc"] < 0.8
-    assert 0 < told["error"] < 0.05
-    assert told["rows"] == 700 - len(yesterday.read_validation())
+    measured = yesterday.manifest.training["ranked_by_it"]
+    assert 0.6 < measured["auc"] < 0.8
+    assert 0 < measured["error"] < 0.05
+    assert measured["rows"] == 700 - len(yesterday.read_validation())
     assert "ranked_by_it" not in today.manifest.training
 
 
@@ -252,7 +252,7 @@ def test_a_warm_start_says_how_its_bundle_ranks_the_new_rows(today: Any, yesterd
 def test_a_day_whose_labels_are_shuffled_is_refused(
     home: Path, yesterday: Any, store: VersionStore, bundles: BundleStore, seed: Any
 ) -> None:
-    """It continues from the active version, and has the day's rows alone: too few to judge by."""
+    """It continues from the active version, and has only the day's rows: too few to judge by."""
     publish(yesterday.directory, store, bundles)
     day = log(700, seed=20 + seed)
     start = WarmStart.open(yesterday.directory)

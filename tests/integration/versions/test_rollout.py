@@ -1,4 +1,4 @@
-"""What workers make of a version is told to its publisher, and what traffic refused stays so."""
+"""The publisher learns what workers decide about a version; what traffic refused stays refused."""
 
 import shutil
 import threading

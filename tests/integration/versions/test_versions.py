@@ -147,7 +147,7 @@ def test_the_old_version_is_freed_away_from_the_requests(
     until(lambda: follower.status.live.version == second.version)
     assert old() is not None  # for a rollback
     publish(third.directory, store, bundles)
-    until(lambda: old() is None)  # by its count alone: the collector does not see frozen objects
+    until(lambda: old() is None)  # only by its count: the collector does not see frozen objects
     assert freed_by == ["follower"]
 
 

@@ -130,7 +130,7 @@ def test_a_field_without_a_column_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1,u,a,dear,1,x,1", r"column 'price', row 2: expected a finite number, got 'dear'"),
+        ("1,u,a,high,1,x,1", r"column 'price', row 2: expected a finite number, got 'high'"),
         ("1,u,a,nan,1,x,1", r"column 'price', row 2: .* got 'nan'"),
         ("1,u,a,1e999,1,x,1", r"column 'price', row 2: .* got '1e999'"),
         ("1,u,a,1,-0.5,x,1", r"column 'w', row 2: a weight cannot be negative, got '-0\.5'"),

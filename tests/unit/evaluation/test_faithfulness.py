@@ -1,4 +1,4 @@
-"""Attention that was made to mean something, nothing, or the contrary, is told apart."""
+"""Figures of attention that was made to mean something, nothing, or the contrary."""
 
 from itertools import combinations
 from typing import Any

@@ -166,8 +166,8 @@ def test_pooling_is_the_least_squares_fit_that_never_falls() -> None:
     rising = [fit for fit in map(fitted, splits) if (np.diff(fit) >= 0).all()]
     best = min(((fit - means) ** 2).sum() for fit in rising)
     blocks = pooled(logits, labels, np.ones(420))
-    ours = np.repeat(blocks[:, 2] / blocks[:, 0], (blocks[:, 0] / 60).astype(int))
-    assert ((ours - means) ** 2).sum() == pytest.approx(best, abs=1e-12)
+    found = np.repeat(blocks[:, 2] / blocks[:, 0], (blocks[:, 0] / 60).astype(int))
+    assert ((found - means) ** 2).sum() == pytest.approx(best, abs=1e-12)
 
 
 @given(

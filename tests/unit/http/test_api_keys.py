@@ -137,7 +137,7 @@ def test_a_file_renamed_over_another_is_seen_though_time_and_size_are_the_same(
     assert not_none(keys.find(other.encode())).name == "shop"
 
 
-def test_the_file_is_watched_and_its_state_told(
+def test_the_file_is_watched_and_its_state_reported(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.http.access.api_keys.WATCH_SECONDS", 0.01)
@@ -145,11 +145,11 @@ def test_the_file_is_watched_and_its_state_told(
     keys = ApiKeys(path)
 
     async def live() -> None:
-        told: asyncio.Queue[bool] = asyncio.Queue()
-        async with keys.watched(told.put_nowait):
-            assert await told.get()
+        states: asyncio.Queue[bool] = asyncio.Queue()
+        async with keys.watched(states.put_nowait):
+            assert await states.get()
             path.write_text("broken\n")  # noqa: ASYNC240  nobody else is on this loop
-            while await told.get():
+            while await states.get():
                 pass
 
     asyncio.run(asyncio.wait_for(live(), 10))

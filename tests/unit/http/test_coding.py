@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.http.headers.coding import THREAD_BYTES, Gzip, takes_gzip
+from service.http.headers.coding import THREAD_BYTES, coded, takes_gzip
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_coding_of_a_large_answer_is_made_beside_the_loop(
     monkeypatch.setattr(zlib, "compress", watched)
     body = b"x" * size
     accepted = [(b"accept-encoding", b"br"), (b"accept-encoding", b"gzip")]
-    small, headers = asyncio.run(Gzip(1).coded(accepted, body))
+    small, headers = asyncio.run(coded(accepted, body))
     assert gzip.decompress(small) == body
     assert headers == [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
     assert [thread is not threading.main_thread() for thread in threads] == [beside]

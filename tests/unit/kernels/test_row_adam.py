@@ -36,23 +36,23 @@ def sparse(ids: Any, slopes: Any) -> Any:
 
 def test_every_row_used_at_every_step_is_adam() -> None:
     lazy, plain = table(), table()
-    ours = optimiser(lazy, decay=0.1)
-    theirs = torch.optim.Adam([plain], lr=0.01, weight_decay=0.1)
+    lazy_adam = optimiser(lazy, decay=0.1)
+    plain_adam = torch.optim.Adam([plain], lr=0.01, weight_decay=0.1)
     for step in range(20):
         torch.manual_seed(step)
         slopes = torch.randn(ROWS, WIDTH)
         lazy.grad, plain.grad = sparse(range(ROWS), slopes), slopes
-        ours.step()
-        theirs.step()
+        lazy_adam.step()
+        plain_adam.step()
     torch.testing.assert_close(lazy, plain, rtol=1e-5, atol=1e-6)
 
 
 def test_rows_that_are_not_used_stay_to_the_bit() -> None:
     lazy = table()
-    before, ours = lazy.detach().clone(), optimiser(lazy, decay=0.1)
+    before, lazy_adam = lazy.detach().clone(), optimiser(lazy, decay=0.1)
     for _ in range(3):
         lazy.grad = sparse([3, 7, 3], torch.ones(3, WIDTH))
-        ours.step()
+        lazy_adam.step()
     used = torch.zeros(ROWS, dtype=torch.bool)
     used[[3, 7]] = True
     assert torch.equal(lazy[~used], before[~used])
@@ -61,20 +61,20 @@ def test_rows_that_are_not_used_stay_to_the_bit() -> None:
 
 def test_a_row_whose_slopes_are_all_zero_is_not_used() -> None:
     lazy = table()
-    before, ours = lazy.detach().clone(), optimiser(lazy, decay=0.1)
+    before, lazy_adam = lazy.detach().clone(), optimiser(lazy, decay=0.1)
     lazy.grad = sparse([3, 7], torch.stack([torch.zeros(WIDTH), torch.ones(WIDTH)]))
-    ours.step()
+    lazy_adam.step()
     assert torch.equal(lazy[3], before[3])
     assert not torch.equal(lazy[7], before[7])
 
 
 def test_a_penalty_counts_for_the_steps_that_left_the_row_out() -> None:
     lazy, share = table(torch.float64), torch.full((ROWS,), 0.25)
-    ours = optimiser(lazy, decay=0.1, share=share)
+    lazy_adam = optimiser(lazy, decay=0.1, share=share)
     wanted = 1.0 + 0.1 / 0.25 * lazy.detach()[2]
     lazy.grad = sparse([2], torch.ones(1, WIDTH, dtype=torch.float64))
-    ours.step()
-    torch.testing.assert_close(ours.state[lazy]["exp_avg"][2], 0.1 * wanted, rtol=1e-6, atol=0)
+    lazy_adam.step()
+    torch.testing.assert_close(lazy_adam.state[lazy]["exp_avg"][2], 0.1 * wanted, rtol=1e-6, atol=0)
 
 
 @settings(max_examples=20)
@@ -94,36 +94,36 @@ def test_kernel_and_torch_do_the_same(ids: Any, seed: int, threads: Any) -> None
 
 def after_steps(ids: Any, seed: int) -> Any:
     lazy = table(torch.float64)
-    ours = optimiser(lazy, decay=0.1, share=torch.full((ROWS,), 0.5))
+    lazy_adam = optimiser(lazy, decay=0.1, share=torch.full((ROWS,), 0.5))
     torch.manual_seed(seed)
     for _ in range(3):
         slopes = torch.randn(len(ids), WIDTH, dtype=torch.float64)
         lazy.grad = torch.sparse_coo_tensor(
             torch.tensor(ids, dtype=torch.int64)[None], slopes, (ROWS, WIDTH), check_invariants=True
         )
-        ours.step()
+        lazy_adam.step()
     return lazy.detach()
 
 
 def test_a_dense_slope_is_the_sparse_one_summed() -> None:
     lazy, dense = table(), table()
-    ours, other = optimiser(lazy), optimiser(dense)
+    lazy_adam, other = optimiser(lazy), optimiser(dense)
     lazy.grad = sparse([1, 1, 4], torch.ones(3, WIDTH))
     dense.grad = lazy.grad.to_dense()
-    ours.step()
+    lazy_adam.step()
     other.step()
     torch.testing.assert_close(lazy, dense)
 
 
 def test_a_state_that_was_kept_goes_on_to_the_bit() -> None:
     lazy = table()
-    ours = optimiser(lazy, decay=0.1)
+    lazy_adam = optimiser(lazy, decay=0.1)
     lazy.grad = sparse([1, 2], torch.ones(2, WIDTH))
-    ours.step()
+    lazy_adam.step()
     other = torch.nn.Parameter(lazy.detach().clone())
     resumed = optimiser(other, decay=0.1)
-    resumed.load_state_dict(copy.deepcopy(ours.state_dict()))
-    for parameter, its in ((lazy, ours), (other, resumed)):
+    resumed.load_state_dict(copy.deepcopy(lazy_adam.state_dict()))
+    for parameter, its in ((lazy, lazy_adam), (other, resumed)):
         parameter.grad = sparse([2, 9], torch.ones(2, WIDTH))
         its.step()
     assert torch.equal(lazy, other)

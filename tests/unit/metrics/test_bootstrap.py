@@ -163,7 +163,7 @@ def test_a_figure_that_most_draws_leave_undefined_has_no_interval() -> None:
     nan = float("nan")
     assert percentiles(np.array([nan, nan, 1.0])) is None
     assert percentiles(np.array([nan, 1.0, 1.0])) == (1.0, 1.0)
-    # one click in two rows: half of the draws have one class alone, and are left out
+    # one click in two rows: half of the draws have only one class, and are left out
     drawn = resample([1.0, 0.0], [0.7, 0.2], resamples=100).drawn["auc"]
     assert 0 < np.isnan(drawn).sum() < 100
     assert set(drawn[~np.isnan(drawn)]) == {1.0}

@@ -27,7 +27,7 @@ def size(folder: Path) -> int:
 def test_its_files_stay_below_their_size_and_the_oldest_go(
     tmp_path: Path, counter: Counter
 ) -> None:
-    log = PredictionLog(tmp_path, 1.0, 80_000, counter)
+    log = PredictionLog(tmp_path, 1.0, counter, 80_000)
     log.start()
 
     def written(number: int) -> None:
@@ -46,7 +46,7 @@ def test_its_files_stay_below_their_size_and_the_oldest_go(
 def test_what_it_cannot_keep_up_with_is_dropped_and_counted(
     tmp_path: Path, counter: Counter
 ) -> None:
-    log = PredictionLog(tmp_path, 1.0, 1 << 20, counter)
+    log = PredictionLog(tmp_path, 1.0, counter)
     log.start()
     free, held = threading.Event(), threading.Event()
 
@@ -66,7 +66,7 @@ def test_what_it_cannot_keep_up_with_is_dropped_and_counted(
 
 
 def test_a_share_of_the_requests_is_kept(tmp_path: Path, counter: Counter) -> None:
-    log = PredictionLog(tmp_path, 0.25, 1 << 20, counter)
+    log = PredictionLog(tmp_path, 0.25, counter)
     for _ in range(MOST_WAITING):  # none waits too many: a quarter of these fits
         log.offer(list)
     log.start()

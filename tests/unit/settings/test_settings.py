@@ -9,9 +9,16 @@ import pytest
 from pydantic import ValidationError
 
 from service.errors import SettingsError
+from service.http.headers.coding import LEAST_BYTES
+from service.http.worker import SHUTDOWN_SECONDS
+from service.limits import InputLimits, ShadowLimits
+from service.observe import prediction_log
 from service.redis_url import without_password
+from service.scoring import what_if
 from service.setting_names import REMOVED
 from service.settings import Settings
+from service.store.model_keys import REDIS_TIMEOUT_SECONDS
+from service.versions.follower import Times
 
 
 @pytest.fixture(autouse=True)
@@ -155,6 +162,26 @@ def test_a_removed_setting_is_an_error_that_says_what_came_in_its_place(
     monkeypatch.setenv("AFM_MAX_ROWS_IN_FLIGHT", "20000")
     with pytest.raises(SettingsError, match=r"^AFM_MAX_ROWS_IN_FLIGHT is no longer a setting: it "):
         Settings.load()
+
+
+def test_a_removed_setting_s_error_says_the_value_that_the_constant_has() -> None:
+    limits, shadow, times = InputLimits(), ShadowLimits(0), Times()
+    constants = {
+        "AFM_GZIP_BYTES": LEAST_BYTES,
+        "AFM_MAX_DEPTH": limits.depth,
+        "AFM_MAX_KEYS": limits.keys,
+        "AFM_MAX_LIST_LENGTH": limits.list,
+        "AFM_MAX_TEXT_LENGTH": limits.text,
+        "AFM_MAX_WHATIF_ROWS": what_if.MOST_ROWS,
+        "AFM_POLL_SECONDS": times.poll,
+        "AFM_PREDICTION_LOG_BYTES": prediction_log.MOST_BYTES,
+        "AFM_REDIS_TIMEOUT_MS": round(1000 * REDIS_TIMEOUT_SECONDS),
+        "AFM_SHADOW_RANK": shadow.rank,
+        "AFM_SHADOW_UNKNOWN": shadow.unknown,
+        "AFM_SHUTDOWN_SECONDS": SHUTDOWN_SECONDS,
+    }
+    said = {name: words for name, words in REMOVED.items() if words.startswith("it is a constant")}
+    assert said == {name: f"it is a constant, {value}" for name, value in constants.items()}
 
 
 def test_no_removed_setting_is_a_setting() -> None:

@@ -117,7 +117,7 @@ def logit(drawn: Simulation) -> np.ndarray:
 
 
 def pair_effect(drawn: Simulation, left: str, right: str) -> float:
-    # deviation of the cells' mean logit, less what the two fields say alone and what chance adds
+    # deviation of the cells' mean logit, less what each field says by itself and what chance adds
     table = drawn.test.with_columns(logit=logit(drawn))
     mean = table["logit"].mean()
     sides = [

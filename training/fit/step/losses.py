@@ -2,9 +2,9 @@
 
 Each is a weighted sum over the rows divided by their *number* N, with weights of mean 1: so a
 penalty beside it counts N times as much beside the sum, and the losses of batches average to that
-of the whole. The two for ranking look within groups alone: `groups` [N] says which rows are ranked
-together, and lies sorted. A group whose labels are all equal tells of no order and adds nothing to
-the sum; any other weighs as much as its rows. Rows of weight 0 are as good as absent.
+of the whole. The two for ranking compare only within groups: `groups` [N] says which rows are
+ranked together, and lies sorted. A group whose labels are all equal has no order and adds nothing
+to the sum; any other weighs as much as its rows. Rows of weight 0 are as good as absent.
 """
 
 from collections.abc import Callable

@@ -1,5 +1,6 @@
 """How a fit is shown while it runs: a bar on a terminal, plain lines elsewhere, on stderr."""
 
+import atexit
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -67,6 +68,7 @@ class _Bar(_Lines):
             console=console,
             transient=True,
         )
+        atexit.register(self._progress.stop)  # which shows the cursor, also where a fit fails
 
     def begin(self, step: str, batches: int, epochs: int) -> None:
         for task in self._progress.task_ids:
@@ -84,8 +86,9 @@ class _Bar(_Lines):
         self._progress.update(self._task, auc=self._auc)
         super().epoch(epoch)
 
-    def end(self) -> None:
+    def stage(self, what: str) -> None:
         self._progress.stop()
+        super().stage(what)
 
 
 def watcher() -> Watcher:
