@@ -1,4 +1,4 @@
-"""Versions whose large fields are packed: fetched once a machine, gone on with after a kill, and
+"""Versions whose large fields are packed: fetched once a machine, continued after a kill, and
 scored as a dictionary scores them.
 """
 
@@ -13,9 +13,11 @@ import pytest
 import structlog
 
 from app_server import client_of
+from bundle_parts import probabilities_of
 from model.bundle.bundle import Bundle
 from model.errors import BundleError
 from model.values.packed_ids import PackedField, pack
+from narrowing import not_none
 from service.limits import NO_CACHE
 from service.store.bundle_store import BundleStore
 from service.store.packed_files import PackedFiles
@@ -40,7 +42,7 @@ def publish_packed(bundle: Bundle, store: VersionStore, bundles: BundleStore) ->
 
 
 def expected(bundle: Bundle) -> Any:
-    return bundle.read_scorer().predict(bundle.read_encoder().encode(ROWS)).probabilities.tolist()
+    return probabilities_of(bundle, ROWS).tolist()
 
 
 def test_a_packed_version_scores_as_its_dictionaries_do(
@@ -51,9 +53,8 @@ def test_a_packed_version_scores_as_its_dictionaries_do(
     live = loader.load(store, tiny_bundle.version, None)
     ids = live.encoder.encode(ROWS).ids
     assert ids.tolist() == tiny_bundle.read_encoder().encode(ROWS).ids.tolist()
-    assert live.scorer.predict(live.encoder.encode(ROWS)).probabilities.tolist() == expected(
-        tiny_bundle
-    )
+    found = not_none(live.scorer.predict(live.encoder.encode(ROWS)).probabilities)
+    assert found.tolist() == expected(tiny_bundle)
 
 
 def test_a_worker_serves_a_packed_version_over_http(
