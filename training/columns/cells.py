@@ -164,12 +164,12 @@ def joined(columns: Sequence[Column]) -> Column:
         return Numbers(np.concatenate([column.array for column in columns]))  # type: ignore[attr-defined]  # looked at above
     first = columns[0]
     if isinstance(first, Cells) and all(_goes_with(first, column) for column in columns):
-        sizes = np.cumsum([0, *(len(column.distinct) for column in columns)])  # type: ignore[attr-defined]
+        sizes = np.cumsum([0, *(len(column.distinct) for column in columns)])  # type: ignore[attr-defined]  # as above
         codes = [
-            column.codes + np.int32(size)  # type: ignore[attr-defined]
+            column.codes + np.int32(size)  # type: ignore[attr-defined]  # as above
             for column, size in zip(columns, sizes, strict=False)
         ]
-        distinct = pl.concat([column.distinct for column in columns])  # type: ignore[attr-defined]
+        distinct = pl.concat([column.distinct for column in columns])  # type: ignore[attr-defined]  # as above
         return Cells(distinct, np.concatenate(codes), first.form)
     return [value for column in columns for value in column]
 
