@@ -14,6 +14,7 @@ import pytest
 from service.store.embedded_redis import _binary
 
 SERVERS = ("redis", "valkey")
+SYSTEM = "system's redis"  # whichever is installed
 
 
 @contextmanager
@@ -25,7 +26,8 @@ def own_redis(
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     folder.mkdir(exist_ok=True)
-    binary = _binary() if server == "redis" else _valkey()
+    installed = shutil.which("redis-server") or "" if server == SYSTEM else ""
+    binary = installed or (_binary() if server == "redis" else _valkey())
     command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--save", "", "--logfile", str(folder / "redis.log"), *options]
     process = subprocess.Popen(command)

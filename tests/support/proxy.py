@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -17,11 +18,12 @@ class Proxy:
     `mode`: "pass", "black hole" (takes everything, passes nothing on), "reset" (RST to who is there
     and who comes), "trickle" (passes a byte a second back) or "slow" (a few megabytes). A changed
     `target` is for those who come afterwards. `attempts`: when each connection was made, monotonic
-    seconds.
+    seconds. With `tls` its clients speak TLS.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
         self.target = target
+        self._tls = tls
         self.mode = "pass"
         self.attempts: list[float] = []
         self.port = 0
@@ -99,7 +101,7 @@ class Proxy:
             writer.close()
 
     async def _listen(self) -> asyncio.Server:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self.port = server.sockets[0].getsockname()[1]
         return server
 
