@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--values", default="1000000,10000000")
     parser.add_argument("--swaps", action="store_true", help="only the swaps, of the first size")
     parser.add_argument("--no-write", action="store_true", help="leave benchmarks/README.md alone")
-    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         child(*options.child)
@@ -119,17 +119,14 @@ def loads(home: Path, bundle: Bundle, values: int) -> str:
 
 
 def measured(home: Path, url: str, version: str) -> dict[str, float]:
-    """What a worker process says of two that load the version, one after the other."""
-    run = [sys.executable, __file__, "--child", str(home), url, version, "serve"]
-    with subprocess.Popen(run, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
-        assert first.stdin is not None
-        assert first.stdout is not None
-        said: dict[str, float] = json.loads(first.stdout.readline())
-        first.stdin.close()
-    return said
+    """What a worker process says that loads the version; its last line, behind its log."""
+    run = [sys.executable, __file__, "--child", str(home), url, version]
+    said = subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True).stdout
+    figures: dict[str, float] = json.loads(said.splitlines()[-1])
+    return figures
 
 
-def child(home: str, url: str, version: str, _: str) -> None:
+def child(home: str, url: str, version: str) -> None:
     """Load a version as a worker does; print the figures as JSON."""
     store = VersionStore(url, "default")
     kept = BundleStore(Path(home) / "bundles", Path(home) / "notes")
