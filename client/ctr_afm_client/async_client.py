@@ -1,18 +1,19 @@
 """The client for asyncio; `Client` is the same for everybody else."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Self, TypedDict
 
 import httpx2
 
 from ctr_afm_client.answers import Explanations, Prediction
 from ctr_afm_client.attempts import Attempts
+from ctr_afm_client.bodies import Row, body_of, seconds_of
 from ctr_afm_client.budget import RetryBudget
 from ctr_afm_client.errors import ClientError, NoAnswer
 from ctr_afm_client.transports import limits, open_transport
 
-Row = Mapping[str, Any]
 Fallback = float | Callable[[Row], float]
 
 
@@ -26,7 +27,8 @@ class Options(TypedDict, total=False):
 
 
 class AsyncClient:
-    """Calls one model. Make one, and keep it: it keeps its connections.
+    """Calls one model. Make one, and keep it: it keeps its connections. The deadline of a call
+    counts from the moment that it is called, not from that at which it is awaited.
 
     Args:
         address: `http://HOST:PORT`, `unix:/PATH`, or the directory of a bundle, which is then
@@ -38,6 +40,7 @@ class AsyncClient:
         retry_share: how many of the calls may be asked again, at most.
 
     Raises:
+        InvalidCall: a deadline that is no number of milliseconds.
         ValueError: no such address.
         ImportError: a bundle, and the service is not installed.
     """
@@ -51,6 +54,7 @@ class AsyncClient:
         fallback: Fallback | None = None,
         retry_share: float = 0.1,
     ) -> None:
+        self._timeout_seconds = seconds_of(timeout_ms)
         base_url, transport = open_transport(address)
         headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
         self._http = httpx2.AsyncClient(
@@ -62,7 +66,6 @@ class AsyncClient:
             trust_env=False,  # no proxy between an ad server and its model
         )
         self._attempts = Attempts(self._http, RetryBudget(retry_share), str(address))
-        self._timeout_ms = timeout_ms
         self._fallback = fallback
 
     @property
@@ -75,25 +78,110 @@ class AsyncClient:
         """Those among them that asked again."""
         return self._attempts.retries
 
-    async def predict(
+    def deadline(self, timeout_ms: float | None = None) -> float:
+        """When a call that begins now is over, by `perf_counter`.
+
+        Raises:
+            InvalidCall: no number of milliseconds above 0.
+        """
+        seconds = self._timeout_seconds if timeout_ms is None else seconds_of(timeout_ms)
+        return perf_counter() + seconds
+
+    def predict(
         self, rows: Sequence[Row], context: Row | None = None, *, timeout_ms: float | None = None
-    ) -> Prediction:
+    ) -> Coroutine[Any, Any, Prediction]:
         """A score for each of N rows: candidates of one `context`, or complete by themselves.
 
         With a fallback one row that cannot be scored does not fail the others, and no answer in
         time is an answer of fallbacks.
 
         Raises:
-            ClientError: see `errors`; with a fallback only Refused.
+            ClientError: see `errors`; with a fallback only Refused and InvalidCall.
         """
-        body = {**_rows(rows, context), "strict": self._fallback is None}
+        deadline = self.deadline(timeout_ms)
+        body = body_of(rows, context, strict=self._fallback is None)
+        return self._predict(rows, context, body, deadline)
+
+    def explain(
+        self,
+        rows: Sequence[Row],
+        context: Row | None = None,
+        *,
+        top: int | None = 20,
+        timeout_ms: float | None = None,
+    ) -> Coroutine[Any, Any, Explanations]:
+        """Each of N scores taken apart; `top`: how many pairs are listed a row, None for all.
+
+        Raises:
+            ClientError: see `errors`.
+        """
+        deadline = self.deadline(timeout_ms)
+        return self._explain(body_of(rows, context, top=top), deadline)
+
+    def what_if(
+        self,
+        rows: Sequence[Row],
+        context: Row | None = None,
+        *,
+        row: int = 0,
+        field: str | None = None,
+        timeout_ms: float | None = None,
+    ) -> Coroutine[Any, Any, dict[str, Any]]:
+        """What one row would be scored after each single change, as /whatif answers it.
+
+        Raises:
+            ClientError: see `errors`.
+        """
+        deadline = self.deadline(timeout_ms)
+        body = body_of(rows, context, row=row, field=field)
+        return self._attempts.call("/whatif", body, deadline)
+
+    def model(self, *, timeout_ms: float | None = None) -> Coroutine[Any, Any, dict[str, Any]]:
+        """The live version, as /model answers it: its schema and its metrics.
+
+        Raises:
+            ClientError: see `errors`.
+        """
+        return self._attempts.call("/model", None, self.deadline(timeout_ms))
+
+    def is_ready(self, *, timeout_ms: float | None = None) -> Coroutine[Any, Any, bool]:
+        """Whether the service can be reached, and has a live version.
+
+        Raises:
+            InvalidCall: a deadline that is no number of milliseconds.
+        """
+        return self._is_ready(self.deadline(timeout_ms))
+
+    def without_answer(
+        self, rows: Sequence[Row], context: Row | None, fault: NoAnswer
+    ) -> Prediction:
+        """The fallback of each row.
+
+        Raises:
+            NoAnswer: `fault`, where there is no fallback.
+        """
+        if self._fallback is None:
+            raise fault
+        scores = [self._instead(row, context) for row in rows]
+        return Prediction(scores, [True] * len(rows), fault=fault)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _predict(
+        self, rows: Sequence[Row], context: Row | None, body: bytes, deadline: float
+    ) -> Prediction:
         try:
-            found = await self._call("POST", "/predict", body, timeout_ms)
+            found = await self._attempts.call("/predict", body, deadline)
         except NoAnswer as error:
-            if self._fallback is None:
-                raise
-            scores = [self._instead(row, context) for row in rows]
-            return Prediction(scores, [True] * len(rows), fault=error)
+            return self.without_answer(rows, context, error)
         has_probabilities = found["probabilities"] is not None
         given = found["probabilities"] if has_probabilities else found["scores"]
         missing = [score is None for score in given]
@@ -111,85 +199,20 @@ class AsyncClient:
             found.get("errors", ()),
         )
 
-    async def explain(
-        self,
-        rows: Sequence[Row],
-        context: Row | None = None,
-        *,
-        top: int | None = 20,
-        timeout_ms: float | None = None,
-    ) -> Explanations:
-        """Each row's score taken apart, with its `top` largest pairs; None for all of them.
-
-        Raises:
-            ClientError: see `errors`.
-        """
-        body = {**_rows(rows, context), "top": top}
-        found = await self._call("POST", "/explain", body, timeout_ms)
+    async def _explain(self, body: bytes, deadline: float) -> Explanations:
+        found = await self._attempts.call("/explain", body, deadline)
         return Explanations(
             found["explanations"], found["model"], found["version"], found["degraded"]
         )
 
-    async def what_if(
-        self,
-        rows: Sequence[Row],
-        context: Row | None = None,
-        *,
-        row: int = 0,
-        field: str | None = None,
-        timeout_ms: float | None = None,
-    ) -> dict[str, Any]:
-        """What one row would be scored after each single change, as /whatif answers it.
-
-        Raises:
-            ClientError: see `errors`.
-        """
-        body = {**_rows(rows, context), "row": row, "field": field}
-        found: dict[str, Any] = await self._call("POST", "/whatif", body, timeout_ms)
-        return found
-
-    async def model(self, *, timeout_ms: float | None = None) -> dict[str, Any]:
-        """The live version, as /model answers it: its schema and its metrics.
-
-        Raises:
-            ClientError: see `errors`.
-        """
-        found: dict[str, Any] = await self._call("GET", "/model", None, timeout_ms)
-        return found
-
-    async def is_ready(self, *, timeout_ms: float | None = None) -> bool:
-        """Whether the service can be reached, and has a live version."""
+    async def _is_ready(self, deadline: float) -> bool:
         try:
-            await self._call("GET", "/readyz", None, timeout_ms)
+            await self._attempts.call("/readyz", None, deadline)
         except ClientError:
             return False
         return True
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None, timeout_ms: float | None
-    ) -> Any:
-        milliseconds = self._timeout_ms if timeout_ms is None else timeout_ms
-        return await self._attempts.call(method, path, body, milliseconds)
 
     def _instead(self, row: Row, context: Row | None) -> float | None:
         if callable(self._fallback):
             return self._fallback({**(context or {}), **row})
         return self._fallback
-
-
-def _rows(rows: Sequence[Row], context: Row | None) -> dict[str, Any]:
-    if isinstance(rows, Mapping | str):
-        raise TypeError(f"rows must be a list of dictionaries, not one {type(rows).__name__}")
-    if context is None:
-        return {"instances": list(rows)}
-    return {"context": context, "candidates": list(rows)}

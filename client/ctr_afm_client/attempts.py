@@ -11,6 +11,7 @@ import httpx2
 from ctr_afm_client.answers import Reply
 from ctr_afm_client.budget import RetryBudget
 from ctr_afm_client.errors import (
+    LATE,
     ClientError,
     ConnectionFailed,
     DeadlinePassed,
@@ -36,21 +37,18 @@ class Attempts:
         self.sent = 0
         self.retries = 0
 
-    async def call(
-        self, method: str, path: str, body: Mapping[str, Any] | None, timeout_ms: float
-    ) -> Any:
-        """The JSON of the answer to a request, within so many milliseconds.
+    async def call(self, path: str, body: bytes | None, deadline: float) -> Any:
+        """The JSON of the answer to a GET, or to a POST of a `body`, by a time of `perf_counter`.
 
         Raises:
             ClientError: see `errors`; none is raised later than the deadline but for the time that
                 the process itself loses.
         """
-        deadline = perf_counter() + timeout_ms / 1000
         self._budget.earn()
         wait = FIRST_WAIT_SECONDS
         while True:
             try:
-                return await self._once(method, path, body, deadline)
+                return await self._once(path, body, deadline)
             except (Unavailable, ConnectionFailed) as error:
                 asked = error.wait if isinstance(error, Unavailable) else None
                 # a half of it by chance, so that callers which failed together part
@@ -61,19 +59,20 @@ class Attempts:
                 await asyncio.sleep(pause)
                 wait = min(2 * wait, LONGEST_WAIT_SECONDS)
 
-    async def _once(
-        self, method: str, path: str, body: Mapping[str, Any] | None, deadline: float
-    ) -> Any:
+    async def _once(self, path: str, body: bytes | None, deadline: float) -> Any:
         left = deadline - perf_counter()
         if left <= 0:
             raise DeadlinePassed("the deadline was over before the request was sent")
-        headers = {"x-timeout-ms": f"{max(1000 * left, 0.001):.3f}"} if body is not None else {}
+        method, headers = "GET", {}
+        if body is not None:
+            method, headers = "POST", {"content-type": "application/json"}
+            headers["x-timeout-ms"] = f"{max(1000 * left, 0.001):.3f}"
         self.sent += 1
         try:
             async with asyncio.timeout(left):
-                answer = await self._http.request(method, path, json=body, headers=headers)
+                answer = await self._http.request(method, path, content=body, headers=headers)
         except TimeoutError:
-            raise DeadlinePassed("there was no answer by the deadline") from None
+            raise DeadlinePassed(LATE) from None
         except httpx2.TransportError as error:
             fault = f"{type(error).__name__}: {error}"
             raise ConnectionFailed(f"{self._address}: {fault}") from error

@@ -1,16 +1,20 @@
 """The client for code without asyncio: an `AsyncClient` on an event loop in a thread of its own.
 
-So one source has both, a deadline holds for a whole call, and any thread may call.
+So one source has both, and any thread may call. A caller waits until its deadline, whatever that
+thread is busy with.
 """
 
 import asyncio
 import threading
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Self, TypeVar, Unpack
 
 from ctr_afm_client.answers import Explanations, Prediction
-from ctr_afm_client.async_client import AsyncClient, Options, Row
+from ctr_afm_client.async_client import AsyncClient, Options
+from ctr_afm_client.bodies import Row
+from ctr_afm_client.errors import LATE, DeadlinePassed
 
 Found = TypeVar("Found")
 
@@ -40,7 +44,12 @@ class Client:
         self, rows: Sequence[Row], context: Row | None = None, *, timeout_ms: float | None = None
     ) -> Prediction:
         """See `AsyncClient`."""
-        return self._run(self._client.predict(rows, context, timeout_ms=timeout_ms))
+        until = self._client.deadline(timeout_ms)
+        call = self._client.predict(rows, context, timeout_ms=timeout_ms)
+        try:
+            return self._run(call, until)
+        except DeadlinePassed as error:
+            return self._client.without_answer(rows, context, error)
 
     def explain(
         self,
@@ -51,7 +60,9 @@ class Client:
         timeout_ms: float | None = None,
     ) -> Explanations:
         """See `AsyncClient`."""
-        return self._run(self._client.explain(rows, context, top=top, timeout_ms=timeout_ms))
+        until = self._client.deadline(timeout_ms)
+        call = self._client.explain(rows, context, top=top, timeout_ms=timeout_ms)
+        return self._run(call, until)
 
     def what_if(
         self,
@@ -63,16 +74,22 @@ class Client:
         timeout_ms: float | None = None,
     ) -> dict[str, Any]:
         """See `AsyncClient`."""
+        until = self._client.deadline(timeout_ms)
         call = self._client.what_if(rows, context, row=row, field=field, timeout_ms=timeout_ms)
-        return self._run(call)
+        return self._run(call, until)
 
     def model(self, *, timeout_ms: float | None = None) -> dict[str, Any]:
         """See `AsyncClient`."""
-        return self._run(self._client.model(timeout_ms=timeout_ms))
+        until = self._client.deadline(timeout_ms)
+        return self._run(self._client.model(timeout_ms=timeout_ms), until)
 
     def is_ready(self, *, timeout_ms: float | None = None) -> bool:
         """See `AsyncClient`."""
-        return self._run(self._client.is_ready(timeout_ms=timeout_ms))
+        until = self._client.deadline(timeout_ms)
+        try:
+            return self._run(self._client.is_ready(timeout_ms=timeout_ms), until)
+        except DeadlinePassed:
+            return False
 
     def close(self) -> None:
         """Close the connections, and end the thread; a second call does nothing."""
@@ -89,8 +106,13 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self, call: Coroutine[Any, Any, Found]) -> Found:
+    def _run(self, call: Coroutine[Any, Any, Found], until: float | None = None) -> Found:
         if self._loop.is_closed():
             call.close()
             raise RuntimeError("the client is closed")
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+        future = asyncio.run_coroutine_threadsafe(call, self._loop)
+        try:
+            return future.result(None if until is None else max(until - perf_counter(), 0.0))
+        except TimeoutError:
+            future.cancel()
+            raise DeadlinePassed(LATE) from None

@@ -1,6 +1,7 @@
 """What can go wrong with a call.
 
 ClientError
+├── InvalidCall         the call itself: it is not sent
 ├── Refused             the service will not answer this request: 400 to 422, its `code` says why
 └── NoAnswer            there was none in time, and another time there may be one
     ├── DeadlinePassed      the call's `timeout_ms` is over
@@ -11,6 +12,8 @@ ClientError
 
 # ruff: noqa: N818 - a name says what is the case; the tree says that it is an error
 
+LATE = "there was no answer by the deadline"
+
 
 class ClientError(Exception):
     """Base of all. `status` and `code`: of the service's answer, where it gave one."""
@@ -19,6 +22,17 @@ class ClientError(Exception):
         super().__init__(message)
         self.status = status
         self.code = code
+
+
+class InvalidCall(ClientError, ValueError):
+    """The call cannot be sent: rows that are no list, a value that JSON has no form for, a deadline
+    that is no number. `row` counts from 0, `field` is its name, where one is to blame.
+    """
+
+    def __init__(self, message: str, row: int | None = None, field: str | None = None) -> None:
+        super().__init__(message)
+        self.row = row
+        self.field = field
 
 
 class Refused(ClientError):

@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from service.http.access.api_keys import make_key
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
 from service.versions.publish import publish
-from tiny import tiny_rows
 
 ROOT = Path(__file__).parents[3]
 ROWS = [{"ad": "a1"}, {"ad": "a2"}]
@@ -123,13 +121,6 @@ def test_nobody_there_is_a_fault_of_the_connection() -> None:
         client.predict(ROWS)
 
 
-def test_one_row_in_place_of_a_list_is_refused_before_it_is_sent() -> None:
-    with Client("http://127.0.0.1:1") as client:
-        with pytest.raises(TypeError, match="rows must be a list of dictionaries, not one dict"):
-            client.predict(ROWS[0])  # type: ignore[arg-type]  # which is the fault
-        assert client.sent == 0
-
-
 def test_one_row_that_cannot_be_scored_gets_the_fallback_and_the_others_their_scores(
     redis_url: str, tmp_path: Path, tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore
 ) -> None:
@@ -147,36 +138,6 @@ def test_one_row_that_cannot_be_scored_gets_the_fallback_and_the_others_their_sc
         assert [one["code"] for one in found.errors] == ["wrong_type"]
         with Client(url, **GIVEN) as client, pytest.raises(Refused, match="API key"):
             client.predict(rows)
-
-
-def test_a_service_that_sheds_is_asked_within_the_budget_and_every_call_is_answered(
-    redis_url: str, tmp_path: Path, tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore
-) -> None:
-    publish(tiny_bundle.directory, store, bundles)
-    rows = [{key: row[key] for key in row if key != "click"} for row in tiny_rows(500)]
-    calls: Any = 160
-    found: list[Any] = []
-    with (
-        client_of(redis_url, tmp_path, max_rows_in_flight=1) as served,
-        Client(str(served.base_url), timeout_ms=5000, fallback=0.01) as client,
-    ):
-
-        def ask() -> None:
-            found.extend(client.predict(rows) for _ in range(calls // 8))
-
-        threads = [threading.Thread(target=ask) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert client.retries <= calls / 10
-        assert client.sent == calls + client.retries
-    assert len(found) == calls
-    shed = [one for one in found if one.fault is not None]
-    assert shed  # else nothing was tried
-    assert all(isinstance(one.fault, Unavailable) for one in shed)
-    scores = [one.scores for one in found if one.fault is None]
-    assert all(one == scores[0] for one in scores)
 
 
 def test_a_closed_client_says_so_and_a_second_close_does_nothing() -> None:

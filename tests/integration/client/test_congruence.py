@@ -1,24 +1,18 @@
 """Every call of the client over HTTP, over a unix socket and in process: equal to the bit."""
 
 import asyncio
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from ctr_afm_client import AsyncClient, Client, Refused
 
 from model.bundle.bundle import Bundle
-from service.http.app import create_app
-from service.http.wire.connection import Connection
-from service.settings import Settings
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
 from service.versions.publish import publish
+from three_ways import three_ways
 from tiny import tiny_rows
 
 ROWS = [{key: row[key] for key in row if key != "click"} for row in tiny_rows(2000, seed=6)]
@@ -39,28 +33,11 @@ def addresses(
     monkeypatch.setenv("AFM_MODEL", "ads")  # the name that the bundle has in process
     monkeypatch.setenv("AFM_MAX_WAIT_MS", "60000")  # tests share their cores with other tests
     publish(tiny_bundle.directory, store, bundles)
-    settings = Settings.load(bundles=tmp_path / "bundles", home=tmp_path)
-    app = create_app(settings, redis_url)
-    tcp = socket.create_server(("127.0.0.1", 0))
-    local = socket.socket(socket.AF_UNIX)
-    local.bind(str(tmp_path / "afm.sock"))
-    local.listen(100)
-    config = uvicorn.Config(app, ws="none", log_config=None, loop="uvloop", http=Connection)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [tcp, local]})
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    # which graph is faster each process measures for itself, and the graphs differ in the last bit
-    app.state.follower.status.live.scorer.rank_from = None
-    yield [
-        f"http://127.0.0.1:{tcp.getsockname()[1]}",
-        f"unix:{tmp_path / 'afm.sock'}",
-        tiny_bundle.directory,
-    ]
-    server.should_exit = True
-    thread.join()
+    with three_ways(redis_url, tmp_path, tiny_bundle) as (app, found):
+        # which graph is faster each process measures for itself, and the graphs differ in the last
+        # bit
+        app.state.follower.status.live.scorer.rank_from = None
+        yield found
 
 
 @pytest.fixture
