@@ -54,12 +54,16 @@ def run(
     workers: Annotated[
         str | None, typer.Option(help="Processes that serve; default: AFM_WORKERS.")
     ] = None,
+    artf: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Answer ARTF over gRPC at HOST:PORT as well."),
+    ] = None,
     model: Model = None,
 ) -> None:
     """Serve until a signal ends it."""
     from service.http.server import serve
 
-    settings = _settings(host=host, port=port, workers=workers, model=model)
+    settings = _settings(host=host, port=port, workers=workers, artf=artf, model=model)
     with _redis(settings) as address:
         serve(settings, address)
 

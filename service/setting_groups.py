@@ -90,6 +90,9 @@ class ListenSettings(BaseSettings):
     tls_key: Path | None = None
     """The key of the certificate, without a password."""
 
+    artf: str | None = Field(default=None, pattern=r"^(unix:/\S+|\S+:[1-9]\d{0,4})$")
+    """Answer the IAB's ARTF over gRPC at `HOST:PORT` or `unix:/path` as well; none does not."""
+
     workers: int = Field(default=1, ge=1, le=256)
     """The processes that serve; each scores on one core."""
 

@@ -28,9 +28,9 @@ def run(name: str, *arguments: str, environment: Mapping[str, str] | None = None
     ).stdout
 
 
-def fit(home: Path, *options: str, out: str = "bundle") -> Bundle:
-    """A bundle of the log.parquet, schema.toml and config.toml in `home`, beside them."""
-    log, schema, config = (str(home / f) for f in ("log.parquet", "schema.toml", "config.toml"))
-    files = (log, "--schema", schema, "--config", config, "--out", str(home / out))
+def fit(home: Path, *options: str, out: str = "bundle", log: str = "log.parquet") -> Bundle:
+    """A bundle of the log, schema.toml and config.toml in `home`, beside them."""
+    rows, schema, config = (str(home / name) for name in (log, "schema.toml", "config.toml"))
+    files = (rows, "--schema", schema, "--config", config, "--out", str(home / out))
     run("afm-train", "fit", *files, *options)
     return Bundle.open(home / out)

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.errors import Overloaded, Unavailable
 from service.http.access.api_keys import ApiKeys
 from service.http.access.auth import Authorization
+from service.http.artf import serving_artf
 from service.http.endpoints.what_if import add_what_if
 from service.http.headers.coding import Compressed
 from service.http.inference.error_bodies import ErrorBodies
@@ -98,7 +99,7 @@ def create_app(
     admission = _admission(settings, telemetry, max_rows_in_flight)
     drain = Drain(settings.drain_seconds)
     at_socket = _at_socket(settings, telemetry, admission, drain, follower)
-    lifespan = _lifespan(follower, lookups, keys, telemetry, observation, at_socket)
+    lifespan = _lifespan(settings, follower, lookups, keys, telemetry, observation, at_socket)
     app = _App(lifespan, settings.root_path)
     add_handlers(app)
     add_docs_page(app)
@@ -154,6 +155,7 @@ def _at_socket(
 
 
 def _lifespan(
+    settings: Settings,
     follower: Follower,
     lookups: Lookups,
     keys: ApiKeys | None,
@@ -162,13 +164,15 @@ def _lifespan(
     state: dict[str, Any],
 ) -> Lifespan:
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         follower.start()
         observation.start()
         await asyncio.to_thread(follower.wait, FIRST_POLL_SECONDS)
         async with AsyncExitStack() as resources:
             if keys is not None:
                 await resources.enter_async_context(keys.watched(telemetry.keys_current.set))
+            if settings.artf is not None:
+                await resources.enter_async_context(serving_artf(app, settings))
             yield state
         await asyncio.to_thread(follower.stop)
         await asyncio.to_thread(observation.close)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from service.errors import SettingsError
 from service.http.access.api_keys import ApiKeys
+from service.http.artf import artf_host, check_artf
 from service.http.listening import bound, is_local
 from service.http.supervisor import Supervisor
 from service.http.tls import tls_context
@@ -37,6 +38,8 @@ def serve(settings: Settings, redis: str | Path) -> None:
             f"AFM_MAX_CONNECTIONS: {settings.max_connections} connections and {FILES} other files "
             f"are more than the {files} files that a process may open (ulimit -n)"
         )
+    if settings.artf is not None:
+        check_artf(settings.artf, settings.workers)
     _check_access(settings)
     tls_context(settings.tls_cert, settings.tls_key)  # else each worker would say what is wrong
     if settings.traces is not None:
@@ -65,12 +68,19 @@ def _end(number: int, frame: object) -> None:  # noqa: ARG001 - a handler's two 
 def _check_access(settings: Settings) -> None:
     if settings.api_keys is not None:
         ApiKeys(settings.api_keys)  # else each worker would say what is wrong, and start again
-    elif not settings.allow_anonymous and not is_local(settings.reached_at):
-        name = "AFM_HOST" if settings.published_host is None else "AFM_PUBLISHED_HOST"
-        raise SettingsError(
-            f"{name}: {settings.reached_at} is reached from other machines: set AFM_API_KEYS "
-            "(afm-serve key makes one), or AFM_ALLOW_ANONYMOUS=1 to serve every caller"
-        )
+        return
+    if settings.allow_anonymous:
+        return
+    inside = settings.published_host is None
+    reached = {"AFM_HOST" if inside else "AFM_PUBLISHED_HOST": settings.reached_at}
+    if inside and settings.artf is not None:
+        reached["AFM_ARTF"] = artf_host(settings.artf)
+    for name, host in reached.items():
+        if not is_local(host):
+            raise SettingsError(
+                f"{name}: {host} is reached from other machines: set AFM_API_KEYS "
+                "(afm-serve key makes one), or AFM_ALLOW_ANONYMOUS=1 to serve every caller"
+            )
 
 
 @contextmanager

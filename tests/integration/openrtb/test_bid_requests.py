@@ -11,37 +11,13 @@ import pytest
 import redis
 
 from app_server import client_of
-from bid_requests import OPENRTB_SCHEMA, bid_request, candidate_row, context_row, log_line, ts
-from model.bundle.bundle import Bundle
-from model.schema import Schema
+from bid_requests import bid_request, candidate_row, context_row, ts
 from service.http.wire.connection import Connection
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
 from service.versions.follower import DEFAULT_TIMES
 from service.versions.publish import publish
-from training.config import Config, Step
-from training.data.read_log import read_log
-from training.fit.fit import fit
-from training.fit.step.watcher import Watcher
 from until import until
-
-
-@pytest.fixture(scope="module")
-def schema() -> Any:
-    return Schema.parse(OPENRTB_SCHEMA)
-
-
-@pytest.fixture(scope="module")
-def bundle(schema: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Fitted on a log of bid requests."""
-    folder, draw = tmp_path_factory.mktemp("openrtb"), random.Random(1)
-    path = folder / "bids.jsonl"
-    path.write_text("\n".join(json.dumps(log_line(draw, number)) for number in range(1500)))
-    step = Step(epochs=3, batch=128, learning_rate=0.02)
-    config = Config(net="fm", embedding=4, fit=step)
-    log = read_log(path, schema)
-    fit(log, None, None, schema, config, folder / "bundle", 1, Watcher())
-    return Bundle.open(folder / "bundle")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 SOURCES = [
     path
-    for folder in ("model", "training", "service", "ctr_afm", "benchmarks", "tests")
+    for folder in ("model", "training", "service", "ctr_afm", "artf", "benchmarks", "tests")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 EXCEPTION = re.compile(r"noqa(: *[A-Z]+\d+(, *[A-Z]+\d+)*)?|type: *ignore(\[[\w, -]+\])?")
@@ -39,7 +39,7 @@ def loaded_by(package: str, without: str = "none") -> set[str]:
 def test_the_service_loads_no_torch_and_no_training() -> None:
     loaded = loaded_by("service")
     assert "service" in loaded
-    assert not loaded & {"torch", "training", "polars", "onnxscript"}
+    assert not loaded & {"torch", "training", "polars", "onnxscript", "grpc", "artf"}
 
 
 def test_training_loads_no_service() -> None:

@@ -28,7 +28,7 @@ PAGES = {
 }
 README = "\n".join(PAGES.values())
 BENCHMARKS = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
-PACKAGES = ("model", "training", "service", "ctr_afm")
+PACKAGES = ("model", "training", "service", "ctr_afm", "artf")
 TABLES = ("fit", "attention", "afm_plus")  # of the training configuration
 COMMANDS = {"afm-train": training.cli.app, "afm-serve": service.cli.app}
 
