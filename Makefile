@@ -12,6 +12,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt
 
+$(if $(shell printf %s '$(PORT)' | grep -xE '[0-9]{1,5}'),,$(error PORT=$(PORT): a port is a number up to 65535))
+
 # What `make run` serves: the example log, or DATA with its SCHEMA. FIT: further options for `fit`.
 ifdef DATA
 $(if $(wildcard $(DATA)),,$(error DATA=$(DATA): no such file))

@@ -25,8 +25,8 @@ from training.data.read_log import read_log
 class Bundle:
     """A verified bundle, which `fit` writes or `Bundle.open` reads.
 
-    It scores as the service that it is published to does, apart from the last bit of a float32,
-    which depends on the rows that one is scored with.
+    It scores as the service that it is published to does; with the nets afm and afm+ apart from the
+    last bit of a float32, which depends on the rows that one is scored with.
     """
 
     def __init__(self, opened: OpenedBundle) -> None:

@@ -266,10 +266,10 @@ class _Part(FieldEncoder):
         try:
             return self._described.part_of(value)
         except ValueError:
-            wanted = "a date, a time in ISO 8601 or a Unix time"
-            if self._described.format is not None:
-                wanted = f"a time of the form {self._described.format}"
-            raise self._wrong_type(position, wanted, value) from None
+            form, got = self._described.format, _json_type(value)
+            wanted = f"a time of the form {form}" if form else "a date, an ISO 8601 or a Unix time"
+            text = f"field {self.source!r}: expected {wanted}, got {got} that is none"
+            raise InputError("wrong_type", text, row=position, field=self.source) from None
 
 
 def field_encoder(

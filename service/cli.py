@@ -236,7 +236,10 @@ def key(
 
 @app.command(epilog=epilog("afm-serve demo", "afm-serve demo --port 9000 --no-browser"))
 def demo(port: Port = None, browser: Browser = True) -> None:
-    """Open the explain page on a made-up model, without a Redis of your own."""
+    """Open the explain page on a made-up model.
+
+    No Redis of your own is needed.
+    """
     from service.demo import demonstrate
 
     demonstrate(port, browser=browser)

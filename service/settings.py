@@ -22,6 +22,12 @@ from service.setting_names import check_names
 MOST_CONNECTIONS = 10_000
 LEAST_AT_ONCE = 256 << 10  # bytes of JSON that are read in one go, however small bodies must be
 MAX_EXPLAIN_ROWS = 1000  # to explain a row takes about 100 times as long as to score it
+KINDS = {  # what pydantic says in words of programmers
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+}
 REQUESTS_IN_FLIGHT = 4  # of the largest size, in one worker
 
 
@@ -64,7 +70,7 @@ class Settings(
             fault = error.errors(include_url=False)[0]
             key = str(fault["loc"][0])
             value = without_password(str(fault["input"])) if key == "redis_url" else fault["input"]
-            message = fault["msg"].removeprefix("Value error, ")
+            message = KINDS.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
             raise SettingsError(f"AFM_{key.upper()}: {message} (value {value!r})") from error
 
     @property

@@ -12,6 +12,8 @@ from service.errors import SettingsError
 from service.http.listening import UNIX, bound
 from service.settings import Settings
 
+STOP_SECONDS = 10  # for calls in flight, as requests over HTTP have
+
 
 def artf_host(address: str) -> str:
     """The host of an address as --artf takes it, or a unix socket's whole address."""
@@ -50,7 +52,7 @@ def serving_artf(app: ASGIApp, settings: Settings) -> AbstractAsyncContextManage
         app,
         settings.artf,
         most_bytes=settings.max_body_bytes,
-        stop_seconds=settings.shutdown_seconds,
+        stop_seconds=STOP_SECONDS,
         tls=None if None in files else files,
     )
     return found

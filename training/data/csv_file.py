@@ -18,6 +18,7 @@ _MARKS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 _ESCAPED = rb'\\"[^"\r\n%s]'
 _LARGEST_CELL = 1 << 30
 _NAMELESS = "\0"
+_QUOTES = ": a quote within a cell or without its end; within quotes CSV doubles a quote"
 
 
 def read_csv(data: bytes, path: Path, separator: str) -> pl.DataFrame:
@@ -27,7 +28,7 @@ def read_csv(data: bytes, path: Path, separator: str) -> pl.DataFrame:
     Raises:
         DataError: not UTF-8, a name that stands twice, a row with more or fewer cells than names,
             or quotes that are escaped by a backslash.
-        PolarsError: not a table for another reason.
+        PolarsError: nothing stands in it.
     """
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:200]:
         raise DataError(f"{path}: looks like UTF-16: write it as UTF-8")
@@ -42,7 +43,9 @@ def read_csv(data: bytes, path: Path, separator: str) -> pl.DataFrame:
     except pl.exceptions.ComputeError:
         _check_utf8(data, path)
         _check_widths(data, path, separator, len(names))
-        raise
+        raise DataError(
+            f"{path}: cannot be read as CSV{guess(names, separator) or _QUOTES}"
+        ) from None
     if frame.width != len(names):
         raise DataError(f"{path}: cannot read its header: {len(names)} or {frame.width} names")
     frame.columns = [name or f"{_NAMELESS}{place}" for place, name in enumerate(names)]
@@ -89,10 +92,12 @@ def _check_widths(
     # which records behind the header are blank lines; those are counted among `rows`
     blank: list[int] = []
     row = count = -1
+    names: list[str] = []
     for record in _records(data, separator):
         if row < 0:  # the header, and blank lines before it
             row += bool(record)
             count += bool(record)
+            names = record
             continue
         if not record or (width > 1 and len(record) == 1 and not record[0].strip()):
             blank.append(count)
@@ -102,7 +107,8 @@ def _check_widths(
         count += 1
         if len(record) != width:
             cells = "1 cell" if len(record) == 1 else f"{len(record)} cells"
-            raise DataError(f"{path}: row {row}: {cells}, the header has {width}")
+            hint = guess(names, separator)
+            raise DataError(f"{path}: row {row}: {cells}, the header has {width}{hint}")
     if rows is not None and count != rows:
         raise DataError(f"{path}: {count} rows or {rows}: a quote stands within a cell")
     return blank

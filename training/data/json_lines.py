@@ -37,8 +37,20 @@ def read_json_lines(data: bytes, path: Path, columns: Sequence[str] | None = Non
             raise DataError(f"{path}: row {len(rows) + 1}: not JSON: {error}") from None
         if not isinstance(row, dict):
             raise DataError(f"{path}: row {len(rows) + 1}: not a JSON object")
-        rows.append(_with_candidate(row, f"{path}: row {len(rows) + 1}"))
-    return text_columns(rows, path, columns)
+        rows.append(row)
+    return rows_as_text(rows, path, columns)
+
+
+def rows_as_text(
+    rows: Sequence[dict[str, Any]], path: Path, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """Rows of JSON lines as columns of text, bid requests among them; as `read_json_lines`.
+
+    Raises:
+        DataError: see `read_json_lines`.
+    """
+    found = [_with_candidate(row, f"{path}: row {number}") for number, row in enumerate(rows, 1)]
+    return text_columns(found, path, columns)
 
 
 def _with_candidate(row: dict[str, Any], where: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from model.errors import DataError
 from training.data.csv_file import guess, read_csv
 from training.data.files import PARQUET, Data, as_data, data_files, text_of
 from training.data.json_lines import read_json_lines
+from training.data.nested import flattened
 
 _INDEX = re.compile(r"__index_level_\d+__")
 
@@ -94,7 +95,8 @@ def _read_file(path: Path, separator: str | None, columns: Sequence[str] | None)
         if name.endswith(PARQUET):
             frame = pl.read_parquet(path, hive_partitioning=False)
             # an index of pandas
-            return frame.select(n for n in frame.columns if n and not _INDEX.fullmatch(n))
+            frame = frame.select(n for n in frame.columns if n and not _INDEX.fullmatch(n))
+            return flattened(frame, path, columns)
         text = text_of(path)
         if not text.strip():
             raise DataError(f"{path}: empty file")

@@ -7,11 +7,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from model.errors import DataError
 from model.schema import CategoricalField, Field, MultivalueField, NumericField, Role
 from training.data.json_lines import BID_REQUEST
 from training.data.json_lines import CANDIDATE as CANDIDATE_OF_IT
 from training.data.leaks import leak, strength
 from training.draft.seen_column import SeenColumn
+from training.draft.seen_moments import is_moment
 
 CANDIDATE = frozenset({
     "ad", "ads", "advert", "advertiser", "banner", "bid", "brand", "campaign", "candidate",
@@ -78,8 +80,16 @@ class DraftedFields:
         self._add(found, f"{_summary(column)}; {why}")
 
     def look_at_time(self, cells: pl.Series) -> None:
-        """Draft the parts of the column that says when a row was seen."""
+        """Draft the parts of the column that says when a row was seen.
+
+        Raises:
+            DataError: none of its values is a moment.
+        """
         column = SeenColumn(cells, self._labels.astype(np.float64))
+        if column.moments is None and not any(map(is_moment, cells.drop_nulls().unique())):
+            raise DataError(
+                f"column {cells.name!r} is no time: it needs dates, times in ISO 8601 or Unix times"
+            )
         why, found = self._parts(column, cells.name) or ("", {})
         if column.moments is not None and column.moments.is_text:
             self.time_format = column.moments.format

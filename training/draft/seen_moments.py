@@ -85,6 +85,15 @@ class Moments:
         return found
 
 
+def is_moment(value: str | int | float) -> bool:
+    """Whether a value is a moment by itself, whatever others look like."""
+    try:
+        moment(value)
+    except ValueError:
+        return False
+    return True
+
+
 def seen_moments(known: pl.Series, words: Iterable[str], named: bool) -> Moments | None:
     """The times that the known values of a column are; None where they are none.
 

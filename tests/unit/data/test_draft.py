@@ -269,3 +269,10 @@ def test_a_draft_that_fails_writes_nothing(tmp_path: Path) -> None:
     path.write_text("click,a\n0,x\n1,y\n0,x\n1,y\n")
     with pytest.raises(DataError, match="cannot write there"):
         write_draft(path, "click", tmp_path / "none" / "schema.toml")
+
+
+def test_a_column_that_is_no_time_is_not_taken_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("click,user\n" + "1,bob\n0,al\n" * 5)
+    with pytest.raises(DataError, match="column 'user' is no time: it needs dates, times in ISO"):
+        draft_schema(path, "click", time="user")

@@ -75,6 +75,9 @@ def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
         ("log.csv", b"a,b\n1,2\n\n1\n", "row 2: 1 cell, the header has 2"),
         ("log.csv", b"a,b,a\n1,2,3\n", "column 'a' stands 2 times in the header"),
         ("log.csv", b'a,b\n1,2\n1,"say \\"hi\\""\n', "line 3: a quote after a backslash"),
+        ("log.csv", b'a,b\n1,"x"y\n0,z\n', "cannot be read as CSV: a quote within a cell"),
+        ("log.csv", b'a;b\n1;"x";y\n0;z"w\n', "cannot be read as CSV; .* --separator ';'"),
+        ("log.csv", b'a;b\n1;"x, y"\n', "row 1: 2 cells, the header has 1; .* --separator ';'"),
         ("log.csv", "a,b\n1,2\n".encode("utf-16"), "looks like UTF-16: write it as UTF-8"),
         ("log.csv", "a,b\n1,2\n".encode("utf-16-le"), "looks like UTF-16"),
         ("log.jsonl", b'{"a": 1}\n\n[1]\n', "row 2: not a JSON object"),
@@ -100,6 +103,36 @@ def test_an_unusable_file_gets_one_line_that_names_it(
         read_frame(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_objects_in_parquet_are_columns_by_their_paths_as_those_of_json_lines(
+    tmp_path: Path,
+) -> None:
+    rows = [
+        {
+            "click": 1,
+            "device": {"type": 4, "geo": {"country": "AUT"}},
+            "user": {"data": [{"id": "a"}]},
+        },
+        {"click": 0, "device": None, "user": {"data": []}},
+        {
+            "click": 0,
+            "device": {"type": None, "geo": None},
+            "user": {"data": [{"id": "a"}, {"id": "b"}]},
+        },
+    ]
+    pl.DataFrame(rows).write_parquet(tmp_path / "log.parquet")
+    found = read_frame(tmp_path / "log.parquet")
+    assert found["device.type"].to_list() == [4, None, None]
+    assert found["device.geo.country"].to_list() == ["AUT", None, None]
+    assert found["user.data.id"].to_list() == ['["a"]', "[]", '["a", "b"]']
+    assert found.columns == ["click", "device.type", "device.geo.country", "user.data.id"]
+    wanted = ["user.data.id", "click"]
+    assert read_frame(tmp_path / "log.parquet", wanted).columns == wanted
+    bids = [{"click": 1, "bid_request": {"at": 1, "imp": [{"tagid": "top"}]}}] * 2
+    pl.DataFrame(bids).write_parquet(tmp_path / "bids.parquet")
+    read = read_frame(tmp_path / "bids.parquet", ["tagid", "at"])
+    assert read.rows() == [("top", "1")] * 2
 
 
 def test_a_missing_file_and_a_folder_are_told_apart(tmp_path: Path) -> None:

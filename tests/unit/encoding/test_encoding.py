@@ -390,8 +390,12 @@ def test_a_moment_may_have_a_form_of_its_own() -> None:
     body = '[fields.h]\nkind = "numeric"\nsource = "t"\npart = "hour"\nformat = "%y%m%d%H"\n'
     built = learnt_by(body + 'transform = "none"\n', t=[26110100, "26110123"])
     assert [row_of(built, v, "t")[1] for v in (26110107, "26110107", 26110107.0)] == [[7.0]] * 3
-    with pytest.raises(InputError, match="expected a time of the form %y%m%d%H, got a string"):
+    said = "field 't': expected a time of the form %y%m%d%H, got a string that is none"
+    with pytest.raises(InputError, match=said) as caught:
         row_of(built, "2026-11-01", "t")
+    assert (caught.value.code, caught.value.field) == ("wrong_type", "t")
+    with pytest.raises(InputError, match=r"%y%m%d%H, got a list"):
+        row_of(built, [1], "t")
 
 
 @pytest.mark.parametrize("value", ["soon", True, ["2026-11-28"], float("inf"), 1e30])
@@ -399,9 +403,11 @@ def test_text_that_is_no_moment_is_refused_by_its_field(value: Any) -> None:
     built = learnt_by(
         '[fields.hour]\nkind = "categorical"\nsource = "ts"\npart = "hour"\n', ts=["2026-11-28"]
     )
-    with pytest.raises(InputError, match="field 'hour': expected a date, a time") as caught:
+    with pytest.raises(
+        InputError, match=r"field 'ts': expected a date, an ISO 8601 .* that is none"
+    ) as caught:
         built.encode([{"ts": "2026-11-28"}, {"ts": value}])
-    assert (caught.value.code, caught.value.row, caught.value.field) == ("wrong_type", 1, "hour")
+    assert (caught.value.code, caught.value.row, caught.value.field) == ("wrong_type", 1, "ts")
 
 
 def test_vocabularies_of_earlier_bundles_know_their_values_as_they_are() -> None:

@@ -99,6 +99,21 @@ def test_a_bad_value_is_one_line_that_names_variable_and_value(
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("port", "abc", "AFM_PORT: must be a whole number (value 'abc')"),
+        ("workers", "1.5", "AFM_WORKERS: must be a whole number (value '1.5')"),
+        ("drain_seconds", "long", "AFM_DRAIN_SECONDS: must be a number (value 'long')"),
+        ("access_log", "perhaps", "AFM_ACCESS_LOG: must be true or false (value 'perhaps')"),
+    ],
+)
+def test_a_value_of_another_kind_is_told_in_plain_words(name: str, value: str, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(**{name: value})
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
     "url",
     ["http://me:pw-42@host/", "me:pw-42@host", "redis://:pw-42/x@host:6379", "redis://h:pw-42/0"],
 )
