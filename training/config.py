@@ -24,12 +24,15 @@ NetName = Literal["lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+"]
 NETS: tuple[NetName, ...] = get_args(NetName)  # model.nets has them too, and torch with it
 
 # What the step `fit` is tried with: the penalties on |V|^2 and |w|^2 beside the loss *summed* over
-# the rows trained on, and the dropout of pair vectors. Logs of few values a field want the first,
-# logs of many ids that come seldom the second, logs of ids that come again and again the last.
-TRIED = ((5.0, 0.0, 0.0), (10.0, 3.0, 0.0), (0.5, 0.0, 0.5))
+# the rows trained on, the dropout of pair vectors, and whether there are count classes. Logs of few
+# values a field want the first, logs of many ids that come seldom the second, logs of ids that come
+# again and again the last.
+TRIED = ((5.0, 0.0, 0.0, False), (10.0, 3.0, 0.0, True), (0.5, 0.0, 0.5, False))
 MOST_PENALTY = 5e-4  # however few the rows, where there is no choosing
 FEWEST_TO_CHOOSE = 5000  # rows trained on; of fewer, those held out cannot show which is better
 FFM_ROW, FFM_SIZES = 128, (4, 16)  # floats of a value's vectors, and the K that they may have
+CLASSED_ROW, CLASSED_SIZES = 64, (2, 4)  # the same while its count classes have slots of their own
+FOLDED = 4  # times as long are the vectors when the classes are folded into them
 SMALLEST_BATCH, LARGEST_BATCH, BATCHES = 256, 4096, 200
 SMALLEST_BATCH_RATE = 2e-3  # the learning rate that goes with the smallest batch
 
@@ -63,6 +66,7 @@ class Step(_Part):
     l2_attention: float = Field(default=0.0, ge=0)
     l2_hidden: float = Field(default=0.0, ge=0)
     unknown_rate: float = Field(default=0.02, ge=0, lt=1)  # of the values, fed as unknown ones
+    count_classes: bool | Auto = "auto"  # of FFM, see training/fit/step/count_classes.py
 
     def sized(self, rows: int) -> "SizedStep":
         """With a number for each "auto", for `rows` rows trained on.
@@ -82,6 +86,7 @@ class Step(_Part):
             "l2_embedding": min(TRIED[0][0] / max(rows, 1), MOST_PENALTY),
             "l2_linear": min(TRIED[0][1] / max(rows, 1), MOST_PENALTY),
             "dropout": TRIED[0][2],
+            "count_classes": TRIED[0][3],
         }
         given = {key: value for key, value in self.model_dump().items() if value != "auto"}
         return SizedStep(**found | given)
@@ -93,10 +98,15 @@ class Step(_Part):
         if self.l2_embedding != "auto" or rows < FEWEST_TO_CHOOSE:
             return (self.sized(rows),)
         each = (
-            {"l2_embedding": of_v / rows, "l2_linear": of_w / rows, "dropout": dropout}
-            for of_v, of_w, dropout in TRIED
+            {
+                "l2_embedding": of_v / rows,
+                "l2_linear": of_w / rows,
+                "dropout": dropout,
+                "count_classes": classes,
+            }
+            for of_v, of_w, dropout, classes in TRIED
         )
-        given = {key: getattr(self, key) for key in ("l2_linear", "dropout")}
+        given = {key: getattr(self, key) for key in ("l2_linear", "dropout", "count_classes")}
         kept = {key: value for key, value in given.items() if value != "auto"}
         return tuple(self.model_copy(update=one | kept).sized(rows) for one in each)
 
@@ -109,6 +119,7 @@ class SizedStep(Step):
     dropout: float
     l2_linear: float
     l2_embedding: float
+    count_classes: bool
 
 
 class AFMPlusParts(_Part):
@@ -175,6 +186,11 @@ class Config(_Part):
         least, most = FFM_SIZES
         return min(max(FFM_ROW // fields, least), most)
 
+    def of_classed_ffm(self, fields: int) -> int:
+        """K of FFM for M = `fields` while count classes have slots; FOLDED times it when folded."""
+        least, most = CLASSED_SIZES
+        return min(max(CLASSED_ROW // fields, least), most)
+
     def settled(self, rows: int, fields: int, fit: SizedStep | None = None) -> "Config":
         """With a number for each "auto", for `rows` rows trained on and M = `fields`. `fit`: what
         was chosen for that step; attention has its penalties of V and w and its dropout, where it
@@ -184,7 +200,9 @@ class Config(_Part):
         of_fit = {key: getattr(chosen, key) for key in ("l2_embedding", "l2_linear", "dropout")}
         unsaid = {key: of_fit[key] for key in of_fit if getattr(self.attention, key) == "auto"}
         attention = self.attention.model_copy(update=unsaid).sized(rows)
-        sizes = {"ffm_embedding": self.of_ffm(fields)}
+        folded = self.ffm_embedding == "auto" and chosen.count_classes
+        size = FOLDED * self.of_classed_ffm(fields) if folded else self.of_ffm(fields)
+        sizes = {"ffm_embedding": size}
         return self.model_copy(update={"fit": chosen, "attention": attention, **sizes})
 
     @classmethod

@@ -1,20 +1,22 @@
 """The steps of a fit: the first one's nets, and the one that ends it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from model.encoding import Encoder
 from model.nets import Net, NetSizes, build
-from training.config import Config, SizedStep, Step
+from training.config import FOLDED, Config, SizedStep, Step
 from training.data.examples import Examples
 from training.fit.calibration import apply, calibrate
 from training.fit.step.bias import fit_bias
+from training.fit.step.count_classes import CountClasses
 from training.fit.step.logits import logits
 from training.fit.step.loop import run_step
 from training.fit.step.objective import CLICK, Objective
@@ -73,18 +75,19 @@ class Steps:
         tried = self.config.fit.tried(len(self.train))
         if name == "lr":  # it has no embeddings
             tried = tried[:1]
+        classes = self._classes(name, tried)
         best: tuple[float, FittedStep] | None = None
         states = None
-        for number, step in enumerate(tried, 1):
+        for number, given in enumerate(tried, 1):
+            step = given.model_copy(update={"count_classes": bool(given.count_classes and classes)})
             called = name if number == 1 else f"{name} {number}"
             if len(tried) > 1:
                 self.watcher.tries(called, step)
             if self.moments is not None:
                 self.moments.states = {}
-            net = new_net(name, self.encoder, self.config)
-            with torch.no_grad():
-                net.bias.fill_(self.objective.start(self.train))
-            epochs, interrupted = self._run(called, net, step)
+            net, epochs, interrupted = self._fitted(
+                name, called, step, classes if step.count_classes else None
+            )
             loss = self.loss_as_served(net)
             if best is None or loss < best[0]:
                 named = [replace(epoch, step=name) for epoch in epochs]
@@ -96,6 +99,38 @@ class Steps:
         if self.moments is not None and states is not None:
             self.moments.states = states
         return best[1]._replace(interrupted=interrupted)
+
+    def _classes(self, name: str, tried: Sequence[SizedStep]) -> CountClasses | None:
+        # where a step asks for them, the net can have them, and the log has fields of rare values
+        config = self.config
+        folded = FOLDED * config.of_classed_ffm(len(self.encoder.schema.fields))
+        of_that_size = config.ffm_embedding in ("auto", folded)
+        able = name == "ffm" and of_that_size and config.optimizer == "adam"
+        if not able or not any(step.count_classes for step in tried):
+            return None
+        return CountClasses.of(self.encoder, self.train)
+
+    def _fitted(
+        self, name: str, called: str, step: SizedStep, classes: CountClasses | None
+    ) -> tuple[Net, list[Epoch], bool]:
+        # a new net after a step that its epochs name `called`, its count classes folded
+        if classes is None:
+            net = new_net(name, self.encoder, self.config)
+            self._start_bias(net)
+            return net, *self._run(called, net, step)
+        fields = len(self.encoder.schema.fields)
+        sizes, k = sizes_of(self.config, fields), self.config.of_classed_ffm(fields)
+        net = classes.net(replace(sizes, ffm_embedding=k))
+        self._start_bias(net)
+        epochs, interrupted = self._run(called, net, step, classes=classes)
+        if self.moments is not None:
+            self.moments.states = classes.folded_moments(self.moments.states)
+        folded = classes.folded(net, replace(sizes, ffm_embedding=FOLDED * k))
+        return folded, epochs, interrupted
+
+    def _start_bias(self, net: Net) -> None:
+        with torch.no_grad():
+            net.bias.fill_(self.objective.start(self.train))
 
     def loss_as_served(self, net: Net) -> float:
         """The criterion on the rows held out, of task click with the logits on the line that
@@ -126,23 +161,32 @@ class Steps:
         return self._run(self.config.net, net, step, after_epoch)
 
     def _run(
-        self, name: str, net: Net, step: Step, after_epoch: Callable[[Net], None] | None = None
+        self,
+        name: str,
+        net: Net,
+        step: Step,
+        after_epoch: Callable[[Net], None] | None = None,
+        classes: CountClasses | None = None,
     ) -> tuple[list[Epoch], bool]:
+        drop: Callable[[Tensor], Tensor] = UnknownDrop.of(self.encoder, step.unknown_rate)
+        train, valid = self.train, self.valid
+        if classes is not None:
+            train, valid, drop = classes.fed(train), classes.fed(valid), classes.dropping(drop)
+
         def after(net: Net) -> None:
             if after_epoch is not None:
                 after_epoch(net)
             if self.objective.task == "click":
-                fit_bias(net, self.train, self.valid, self.objective.log_rate)
+                fit_bias(net, train, valid, self.objective.log_rate)
 
-        drop = UnknownDrop.of(self.encoder, step.unknown_rate)
         last = not self.config.warmup_nets or name == self.config.net
         moments = self.moments if last else None
         return run_step(
             name,
             net,
             step,
-            self.train,
-            self.valid,
+            train,
+            valid,
             drop,
             self.watcher,
             self.objective,
@@ -187,12 +231,17 @@ def fit_net(steps: Steps) -> Trained:
 
 def new_net(name: str, encoder: Encoder, config: Config) -> Net:
     """A net of the configured sizes over the encoder's table, as it is before its first step."""
-    settings = NetSizes(
+    sizes = sizes_of(config, len(encoder.schema.fields))
+    return build(name, encoder.rows, encoder.slot_fields, sizes)
+
+
+def sizes_of(config: Config, fields: int) -> NetSizes:
+    """The configured sizes of a net of M = `fields`."""
+    return NetSizes(
         config.embedding,
         config.attention_size,
         config.init_std,
-        config.of_ffm(len(encoder.schema.fields)),
+        config.of_ffm(fields),
         config.hidden,
         **config.afm_plus.model_dump(exclude={"start"}),
     )
-    return build(name, encoder.rows, encoder.slot_fields, settings)

@@ -26,15 +26,16 @@ def test_the_penalty_beside_the_summed_loss_is_the_same_for_every_log() -> None:
 def test_a_setting_that_is_given_stays_and_sized_steps_stay_as_they_are() -> None:
     given = Step(batch=7, learning_rate=0.3, dropout=0.2, l2_linear=0.02, l2_embedding=0.01)
     sized = given.sized(10**6)
-    assert sized.model_dump() == given.model_dump()
+    assert sized.model_dump() == given.model_dump() | {"count_classes": False}
     assert sized.sized(10) == sized
 
 
 def test_several_penalties_are_tried_where_none_is_given_and_rows_are_enough() -> None:
     rows = FEWEST_TO_CHOOSE
     tried = Step().tried(rows)
-    found = [(s.l2_embedding * rows, s.l2_linear * rows, s.dropout) for s in tried]
+    found = [(s.l2_embedding * rows, s.l2_linear * rows, s.dropout, s.count_classes) for s in tried]
     assert found == [pytest.approx(one) for one in TRIED]
+    assert not any(step.count_classes for step in Step(count_classes=False).tried(rows))
     assert [step.dropout for step in Step(dropout=0.1).tried(rows)] == [0.1] * len(TRIED)
     assert [step.l2_linear for step in Step(l2_linear=0.1).tried(rows)] == [0.1] * len(TRIED)
     assert Step().tried(rows - 1) == (Step().sized(rows - 1),)
@@ -60,3 +61,13 @@ def test_the_vectors_of_a_value_of_ffm_are_about_as_many_floats_on_any_number_of
     settled = Config().settled(100, fields)
     assert settled.ffm_embedding == size
     assert settled.settled(10**6, fields) == settled
+
+
+@pytest.mark.parametrize(("fields", "size"), [(1, 4), (16, 4), (24, 2), (400, 2)])
+def test_vectors_with_count_classes_are_four_times_as_long_when_these_are_folded(
+    fields: Any, size: Any
+) -> None:
+    assert Config().of_classed_ffm(fields) == size
+    fit = Step(count_classes=True).sized(100)
+    assert Config().settled(100, fields, fit).ffm_embedding == 4 * size
+    assert Config(ffm_embedding=7).settled(100, fields, fit).ffm_embedding == 7

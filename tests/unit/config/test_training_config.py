@@ -79,6 +79,7 @@ def test_a_value_out_of_range_is_refused_by_its_key(tmp_path: Path, key: Any, va
         "l2_attention": ["-1"],
         "l2_hidden": ["-1"],
         "unknown_rate": ["1", "-0.01"],
+        "count_classes": ['"many"', "8"],
     }.items(),
 )
 def test_a_step_refuses_what_makes_no_sense(
@@ -101,6 +102,7 @@ def test_every_key_of_a_step_is_tried_above() -> None:
     tried = {
         *("epochs", "batch", "learning_rate", "cut", "patience", "dropout", "dropout_hidden"),
         *("l2_linear", "l2_embedding", "l2_attention", "l2_hidden", "unknown_rate"),
+        "count_classes",
     }
     assert tried == Step.model_fields.keys()
 
