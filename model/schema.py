@@ -32,9 +32,8 @@ class _Field(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     role: Role = "context"  # whether an ad request gives it once, or per candidate ad
-    missing: Missing = (
-        "token"  # token: null has its own learned row; absent: the feature is not there
-    )
+    # token: null has its own learned row; absent: the feature is not there
+    missing: Missing = "token"
     source: str | None = Setting(default=None, min_length=1)  # the column; None: the field's name
     null_values: Texts = ()  # what stands for null, beside the empty text; default: the schema's
     private: bool = False  # no page and no file for people names it or shows a value of it
@@ -93,11 +92,9 @@ class _PartField(_Field):
         Raises:
             ValueError: no moment.
         """
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
+        if isinstance(value, bool) or not isinstance(value, str | int | float | None):
             raise ValueError("no moment")
-        if self._moments.text(value) is None:
+        if value is None or self._moments.text(value) is None:
             return None
         assert self.part is not None  # noqa: S101  only such fields are asked
         return part_of(value, self.part, self.format)
@@ -217,9 +214,7 @@ class Schema(BaseModel):
     @model_validator(mode="after")
     def _settings_have_what_they_need(self) -> "Schema":
         if self.task == "ranking" and self.group is None:
-            raise ValueError(
-                "task ranking needs a group: the column that says what is ranked together"
-            )
+            raise ValueError("task ranking needs a group: the column of what is ranked together")
         if self.time_format is not None and self.time is None:
             raise ValueError("a time_format goes with a time: the column that has it")
         if self.targets != "as_given" and self.task != "regression":

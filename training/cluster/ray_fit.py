@@ -1,6 +1,7 @@
 """`afm-train fit --ray`: starts a fit on a Ray cluster, or finds it running, and follows it."""
 
 import hashlib
+import logging
 import time
 from dataclasses import replace
 from typing import Any
@@ -39,13 +40,14 @@ def fit_on_ray(request: FitRequest, address: str, workers: int, watcher: Watcher
 
 
 def _connect(address: str, workers: int) -> None:
-    ray.logger.setLevel("ERROR")
+    logging.getLogger("ray").setLevel(logging.ERROR)
     given: dict[str, Any] = {"num_cpus": workers} if address == LOCAL else {}
     try:
         ray.init(
             address=address,
             namespace=NAMESPACE,
             log_to_driver=False,
+            logging_level=logging.ERROR,
             include_dashboard=False if address == LOCAL else None,
             **given,
         )
