@@ -16,6 +16,7 @@ import pytest
 from app_server import client_of
 from certificates import certificate
 from model.bundle.bundle import Bundle
+from narrowing import not_none
 from own_redis import SYSTEM, own_redis
 from proxy import Proxy
 from service.errors import StoreUnavailable
@@ -83,7 +84,8 @@ def store(secure: Secure) -> Iterator[VersionStore]:
 
 def expected(bundle: Bundle, context: Any) -> Any:
     rows = [{**context, **ad} for ad in ADS]
-    return bundle.read_scorer().predict(bundle.read_encoder().encode(rows)).probabilities.tolist()
+    predicted = bundle.read_scorer().predict(bundle.read_encoder().encode(rows))
+    return not_none(predicted.probabilities).tolist()
 
 
 def test_a_version_is_served_over_tls(
