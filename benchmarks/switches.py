@@ -97,7 +97,6 @@ def _switches(
     stack: ExitStack, temporary: Path, home: Path, bundle: Bundle, before: str | None
 ) -> list[Cell]:
     requests = make_requests(home / "wide/log.parquet", bundle)[ROWS][:BODIES]
-    zipped = [switched.headed(one, "accept-encoding: gzip") for one in requests]
     collector, nobody = stack.enter_context(_collector(temporary)), free_port()
     sent = {"AFM_TRACES": f"http://127.0.0.1:{collector}/v1/traces"}
     lost = {"AFM_TRACES": f"http://127.0.0.1:{nobody}/v1/traces", "AFM_TRACES_SHARE": "1"}
@@ -113,7 +112,6 @@ def _switches(
         "`AFM_PREDICTION_LOG`, 1 % of the requests": (logged, requests),
         "`AFM_PREDICTION_LOG`, all requests": (logged | all_of_it[1], requests),
         "`AFM_ACCESS_LOG=1`": ({"AFM_ACCESS_LOG": "1"}, requests),
-        "gzip of each answer": ({"AFM_GZIP_BYTES": "1"}, zipped),
     }
     publishes = _publish(command("afm-serve"), temporary / "now", bundle)
     ports = {

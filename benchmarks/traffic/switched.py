@@ -1,6 +1,5 @@
 """Requests of one kind in the forms that the service takes, as raw bytes, and their scores."""
 
-import gzip
 import json
 import random
 import sys
@@ -21,12 +20,6 @@ from tensors import as_bytes, as_json
 
 MODEL = "default"
 Rows = list[list[dict[str, Any]]]
-
-
-def headed(request: bytes, *headers: str) -> bytes:
-    """A request with more headers."""
-    line, _, rest = request.partition(b"\r\n")
-    return b"\r\n".join([line, *(header.encode() for header in headers), rest])
 
 
 def posted(path: str, data: bytes, *headers: str) -> bytes:
@@ -86,8 +79,6 @@ def scores(connection: Connection, request: bytes) -> list[float]:
     connection.send(request)
     while (body := connection.receive()) is None:
         pass
-    if body.startswith(b"\x1f\x8b"):
-        body = gzip.decompress(body)
     if not body.startswith(b"{"):
         raise RuntimeError(f"not understood: {body[:100]!r}")
     answer, end = json.JSONDecoder().raw_decode(body.decode("latin-1"))

@@ -24,6 +24,7 @@ def nodes() -> Iterator[Nodes]:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    pytest.importorskip("ray", reason="ray is not installed: make ray")
     path = tmp_path_factory.mktemp("cluster")
     rows = [
         {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
