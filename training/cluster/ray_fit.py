@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import socket
 import time
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from training.state.checkpoint import CheckpointOptions, checkpoint_path
 NAMESPACE = "ctr-afm"
 LOCAL = "local"  # an address
 POLL_SECONDS = 0.5
+REACHED_SECONDS = 5.0
 
 
 def fit_on_ray(request: FitRequest, address: str, workers: int, watcher: Watcher) -> Fitted:
@@ -41,6 +43,7 @@ def fit_on_ray(request: FitRequest, address: str, workers: int, watcher: Watcher
 
 def _connect(address: str, workers: int) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
+    _check_reachable(address)
     given: dict[str, Any] = {"num_cpus": workers} if address == LOCAL else {}
     try:
         ray.init(
@@ -58,6 +61,17 @@ def _connect(address: str, workers: int) -> None:
     if cores < workers:
         ray.shutdown()
         raise ConfigError(f"--workers {workers}: the cluster has {cores} cores, one each is needed")
+
+
+def _check_reachable(address: str) -> None:
+    # Ray itself tries for minutes
+    host, mark, port = address.rpartition(":")
+    if not mark or "://" in address:
+        return
+    try:
+        socket.create_connection((host, int(port)), REACHED_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--ray {address}: no cluster answers there: {error}") from None
 
 
 def _run_of(request: FitRequest, workers: int) -> Any:
