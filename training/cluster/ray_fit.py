@@ -35,8 +35,10 @@ def fit_on_ray(request: FitRequest, address: str, workers: int, watcher: Watcher
         AfmError: what `fit` raises.
     """
     _connect(address, workers)
+    given = request.absolute()
+    name = "fit-" + hashlib.sha256(repr(given).encode()).hexdigest()[:16]
     try:
-        return _follow(_run_of(request.absolute(), workers), watcher)
+        return _follow(_run_of(name, given, workers), name, watcher)
     finally:
         ray.shutdown()
 
@@ -74,9 +76,8 @@ def _check_reachable(address: str) -> None:
         raise ConfigError(f"--ray {address}: no cluster answers there: {error}") from None
 
 
-def _run_of(request: FitRequest, workers: int) -> Any:
+def _run_of(name: str, request: FitRequest, workers: int) -> Any:
     # the actor of this request: the one that runs, or a new one
-    name = "fit-" + hashlib.sha256(repr(request).encode()).hexdigest()[:16]
     try:
         return ray.get_actor(name)
     except ValueError:
@@ -92,13 +93,24 @@ def _run_of(request: FitRequest, workers: int) -> Any:
     return actor.remote(name, replace(request, checkpointing=options), workers)
 
 
-def _follow(run: Any, watcher: Watcher) -> Fitted:
+def _has_ended(name: str) -> bool:
+    # whether Ray will not start it again
+    try:
+        ray.get_actor(name)
+    except ValueError:
+        return True
+    return False
+
+
+def _follow(run: Any, name: str, watcher: Watcher) -> Fitted:
     life, seen = "", 0
     try:
         while True:
             try:
                 news: News = ray.get(run.news.remote(seen))
             except RayError:  # its node was lost: it comes again on another one
+                if _has_ended(name):
+                    raise AfmError("--ray: another command has ended this fit") from None
                 time.sleep(POLL_SECONDS)
                 continue
             if news.life != life:
