@@ -1,5 +1,5 @@
 """Large vocabularies: packed, side by side with the dictionaries that a worker made of them before
-(`publish` still makes dictionaries of fields below PACKED_ABOVE; here it is told to for all).
+(`publish` still makes dictionaries of fields below PACKED_ABOVE; here it packs all).
 
 A table of the bundles of `logs/large_bundle.py`: seconds until a version is loaded and proved, in a
 process of its own, with the packed file still to be fetched and with it there; memory and Redis

@@ -63,9 +63,9 @@ class FitRun:
     def _run(self) -> None:
         try:
             while self._result is None:
-                members = self._start()
+                members, first = self._start()
                 try:
-                    self._share(members)
+                    self._share(members, first)
                 finally:
                     for member in members:
                         ray.kill(member)
@@ -74,8 +74,8 @@ class FitRun:
         if not self._asked.wait(UNASKED_SECONDS):  # nobody follows any more; the bundle is written
             ray.kill(ray.get_runtime_context().current_actor)
 
-    def _start(self) -> list[Any]:
-        # as many as there is room for, one at least
+    def _start(self) -> tuple[list[Any], Any]:
+        # as many as there is room for, one at least; and where the first one is, to be got
         actor = ray.remote(Member).options(num_cpus=1, scheduling_strategy="SPREAD")
         members = [actor.remote(self._name) for _ in range(self._workers)]
         answers = [member.address.remote() for member in members]
@@ -88,12 +88,12 @@ class FitRun:
         for member, answer in zip(members, answers, strict=True):
             if answer not in there:
                 ray.kill(member)
-        return [one for one, answer in zip(members, answers, strict=True) if answer in there]
+        pairs = [pair for pair in zip(members, answers, strict=True) if pair[1] in there]
+        return [member for member, _ in pairs], pairs[0][1]
 
-    def _share(self, members: list[Any]) -> None:
+    def _share(self, members: list[Any], first: Any) -> None:
         # until they are done, the result is known, or one is lost
         try:
-            first = ray.get(members[0].address.remote())
             working = [
                 member.work.remote(self._request, number, len(members), first)
                 for number, member in enumerate(members)

@@ -1,11 +1,10 @@
 """The progress of a fit as data: calls of a watcher in one process, made again in another."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from training.config import SizedStep
-from training.fit.step.watcher import Epoch, Watcher
+from training.fit.step.watcher import Forwarding, Watcher
 
 SECONDS = 0.5  # between two notes of batches
 
@@ -23,7 +22,7 @@ class Note(NamedTuple):
             getattr(watcher, self.name)(*self.given)
 
 
-class Noting(Watcher):
+class Noting(Forwarding):
     """Gives `note` a Note of each call, of batches one every SECONDS."""
 
     def __init__(self, note: Callable[[Note], object]) -> None:
@@ -40,36 +39,8 @@ class Noting(Watcher):
     def begin(self, step: str, batches: int, epochs: int) -> None:
         """See Watcher."""
         self._batches = 0
-        self._note(Note("begin", (step, batches, epochs)))
+        super().begin(step, batches, epochs)
 
-    def epoch(self, epoch: Epoch) -> None:
-        """See Watcher."""
-        self._note(Note("epoch", (epoch,)))
-
-    def tries(self, step: str, settings: SizedStep) -> None:
-        """See Watcher."""
-        self._note(Note("tries", (step, settings)))
-
-    def diverged(self, step: str, number: int, learning_rate: float) -> None:
-        """See Watcher."""
-        self._note(Note("diverged", (step, number, learning_rate)))
-
-    def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:
-        """See Watcher."""
-        self._note(Note("resumed", (step, list(epochs))))
-
-    def said(self, line: str) -> None:
-        """See Watcher."""
-        self._note(Note("said", (line,)))
-
-    def warned(self, line: str) -> None:
-        """See Watcher."""
-        self._note(Note("warned", (line,)))
-
-    def stage(self, what: str) -> None:
-        """See Watcher."""
-        self._note(Note("stage", (what,)))
-
-    def interrupted(self, step: str) -> None:
-        """See Watcher."""
-        self._note(Note("interrupted", (step,)))
+    def forward(self, name: str, *given: Any) -> None:
+        """See Forwarding."""
+        self._note(Note(name, given))

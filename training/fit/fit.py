@@ -107,10 +107,9 @@ def fit_beside(
     keep_optimiser: bool = False,
 ) -> None:
     """Work on the fit of another process of the group, see `training.kernels.group`: the same steps
-    from the same checkpoint, and nothing is written. The parameters are those of `fit`.
+    from the same checkpoint, and nothing is written. The parameters are those of `fit`; that
+    process checks `start`.
     """
-    if start is not None:
-        start.check(schema, config)
     beginning: Beginning = FromScratch() if start is None else FromBundle(start)
     stages = Stages(beginning, config, seed, Watcher(), keep_optimiser)
     material = material_of(beginning, log, valid, test, schema, config, seed)

@@ -1,4 +1,4 @@
-"""A fit with count classes leaves a bundle like any other: gone on with and resumed to the bit."""
+"""A fit with count classes leaves a bundle like any other: continued and resumed to the bit."""
 
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,9 @@
 """What a fit reports while it runs: its epochs, and a watcher that is called with them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from training.config import SizedStep
 
@@ -60,3 +62,51 @@ class Watcher:
 
     def interrupted(self, step: str) -> None:
         """Ctrl-C ended the step; its best epoch is kept."""
+
+
+class Forwarding(Watcher, ABC):
+    """Gives each call to `forward`."""
+
+    @abstractmethod
+    def forward(self, name: str, *given: Any) -> None:
+        """A call of the method `name`, with what it was given."""
+
+    def begin(self, step: str, batches: int, epochs: int) -> None:
+        """See Watcher."""
+        self.forward("begin", step, batches, epochs)
+
+    def batch(self, loss: float) -> None:
+        """See Watcher."""
+        self.forward("batch", loss)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """See Watcher."""
+        self.forward("epoch", epoch)
+
+    def tries(self, step: str, settings: SizedStep) -> None:
+        """See Watcher."""
+        self.forward("tries", step, settings)
+
+    def diverged(self, step: str, number: int, learning_rate: float) -> None:
+        """See Watcher."""
+        self.forward("diverged", step, number, learning_rate)
+
+    def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:
+        """See Watcher."""
+        self.forward("resumed", step, epochs)
+
+    def said(self, line: str) -> None:
+        """See Watcher."""
+        self.forward("said", line)
+
+    def warned(self, line: str) -> None:
+        """See Watcher."""
+        self.forward("warned", line)
+
+    def stage(self, what: str) -> None:
+        """See Watcher."""
+        self.forward("stage", what)
+
+    def interrupted(self, step: str) -> None:
+        """See Watcher."""
+        self.forward("interrupted", step)
