@@ -4,11 +4,13 @@
 (True, False)
 """
 
+import ctypes
 import errno
 import ipaddress
 import os
 import socket
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +20,13 @@ from service.errors import SettingsError
 UNIX = "unix:"
 UNIX_MODE = 0o660  # who serves, and its group: a proxy joins that
 ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # localhost has ::1 where IPv6 is off, too
+SO_ATTACH_FILTER = 26  # Linux, on most architectures; Python has no name for it
+DROP_SYN = (  # classic BPF: its fields are code, jump if true, jump if false, k
+    (0x30, 0, 0, 13),  # load the byte of the TCP flags
+    (0x45, 0, 1, 0x02),  # SYN?
+    (0x06, 0, 0, 0),  # yes: drop the packet
+    (0x06, 0, 0, 0xFFFFFFFF),  # no: keep it
+)
 
 
 def is_local(host: str) -> bool:
@@ -61,6 +70,38 @@ def bound(host: str, port: int) -> Iterator[list[socket.socket]]:
     finally:
         for one in sockets:
             one.close()
+
+
+def end_listening(
+    sockets: list[socket.socket], *, shared: bool, all_end: bool
+) -> list[socket.socket]:
+    """Close listening sockets; return the connections that waited there.
+
+    The kernel resets what waits at a socket when the last process closes it. So all that waits is
+    taken first, and where `all_end`, every process that listens on it, none comes in between.
+    `shared`: several processes do; on a unix socket that others still poll, this is not possible.
+    """
+    accepted: list[socket.socket] = []
+    for one in sockets:
+        if all_end and not (shared and one.family == socket.AF_UNIX):
+            _take_no_more(one)
+        with suppress(OSError):  # no connection waits there any more
+            while True:
+                accepted.append(one.accept()[0])
+        one.close()
+    return accepted
+
+
+def _take_no_more(one: socket.socket) -> None:
+    # a SYN that is dropped comes again after a second, and is refused then
+    with suppress(OSError):  # a sandbox may forbid filters
+        if one.family == socket.AF_UNIX:
+            one.shutdown(socket.SHUT_RD)
+        else:
+            program = b"".join(struct.pack("HBBI", *step) for step in DROP_SYN)
+            held = ctypes.create_string_buffer(program)
+            found = struct.pack("HP", len(DROP_SYN), ctypes.addressof(held))
+            one.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, found)
 
 
 def shown(sockets: list[socket.socket], scheme: str) -> list[str]:

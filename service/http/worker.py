@@ -17,7 +17,7 @@ from types import FrameType
 import structlog
 import uvicorn
 
-from service.http.listening import shown
+from service.http.listening import end_listening, shown
 from service.http.tls import tls_context
 from service.http.wire.connection import Connection
 from service.http.wire.drain import Drain
@@ -106,20 +106,14 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _stop_listening(self) -> None:
-        # the last process that closes a socket resets the connections that wait there: so the
-        # socket is held until they are taken
         held = [one.dup() for one in self._sockets]
         for server in self.servers:
             server.close()
         for one in self._sockets:
             one.close()
         self._sockets = []
-        accepted: list[socket.socket] = []
-        for one in held:
-            with suppress(OSError):  # no connection waits there any more
-                while True:
-                    accepted.append(one.accept()[0])
-            one.close()
+        others_stay = self._drain.begun and not self._drain.unready
+        accepted = end_listening(held, shared=not self._single, all_end=not others_stay)
         loop = asyncio.get_running_loop()
         for one in accepted:
             with suppress(OSError):  # its caller has left

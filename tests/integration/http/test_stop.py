@@ -143,6 +143,9 @@ class Callers:
             except ConnectionRefusedError:
                 self.refused += 1
                 return
+            except OSError as fault:
+                self.faults.append(repr(fault))
+                return
             with found:
                 kept = True
                 while kept and not self.over.is_set():

@@ -2,12 +2,15 @@
 
 import socket
 import stat
+import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from service.errors import SettingsError
-from service.http.listening import bound, is_local, shown
+from service.http.listening import bound, end_listening, is_local, shown
 
 
 def test_a_unix_socket_is_for_user_and_group_and_goes_with_its_process(tmp_path: Path) -> None:
@@ -118,3 +121,54 @@ def test_host_that_is_no_address_is_called_so(host: str) -> None:
 )
 def test_local_is_what_no_other_machine_reaches(host: str, local: bool) -> None:
     assert is_local(host) is local
+
+
+class Busy(socket.socket):
+    """The socket of a process that the machine stops just before the end, while callers come."""
+
+    def close(self) -> None:
+        for caller in self.late:
+            caller.start()
+        time.sleep(0.05)
+        super().close()
+
+    late: Sequence[threading.Thread] = ()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "unix:"])
+def test_no_connection_that_was_made_is_reset_at_the_end(tmp_path: Path, host: str) -> None:
+    """Callers connect all the time: each is answered or refused."""
+    ends: list[str] = []
+
+    def ask() -> None:
+        while True:
+            with socket.socket(opened.family) as caller:
+                caller.settimeout(10)
+                try:
+                    caller.connect(address)
+                    if caller.recv(1) != b"x":
+                        ends.append("closed without an answer")
+                        return
+                except OSError as error:
+                    ends.append(type(error).__name__)
+                    return
+
+    with bound(f"{host}{tmp_path}/afm.sock" if host == "unix:" else host, 0) as (made,):
+        opened = Busy(fileno=made.dup().detach())
+        opened.listen(100)
+        address = opened.getsockname()
+        made.close()
+        callers = [threading.Thread(target=ask) for _ in range(8)]
+        opened.late = callers[4:]
+        for caller in callers[:4]:
+            caller.start()
+        for _ in range(200):
+            with opened.accept()[0] as one:
+                one.sendall(b"x")
+        opened.setblocking(False)
+        for one in end_listening([opened], shared=False, all_end=True):
+            with one:
+                one.sendall(b"x")
+        for caller in callers:
+            caller.join()
+    assert ends == ["ConnectionRefusedError"] * len(callers)
