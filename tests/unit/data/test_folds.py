@@ -7,15 +7,11 @@ import pytest
 
 from model.errors import DataError
 from model.schema import Schema
+from numbered_log import numbered
 from training.data.folds import folds, hold_out_test
 from training.data.log import Log
 
 SCHEMA = Schema.parse('label = "click"\n[fields.row]\nkind = "categorical"\n')
-
-
-def numbered(labels: Any, **more: Any) -> Any:
-    labels = np.asarray(labels, dtype=np.float32)
-    return Log({"row": list(range(len(labels)))}, labels, source="log.csv", **more)
 
 
 def rows(log: Any) -> Any:
