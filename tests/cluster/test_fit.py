@@ -1,29 +1,12 @@
 """`afm-train fit --ray`: the weights of one process, whoever is lost on the way."""
 
-import random
-import time
-from collections.abc import Callable
+import os
+import signal
+import subprocess
 
 import pytest
 
-from ray_nodes import Home, Nodes
-
-LONGEST = 300.0  # seconds of a fit, with what starting again takes on a busy machine
-
-
-def until(condition: Callable[[], bool], said: Callable[[], str]) -> None:
-    deadline = time.monotonic() + LONGEST
-    while not condition():
-        assert time.monotonic() < deadline, said()
-        time.sleep(0.05)
-
-
-def members() -> list[int]:
-    """The processes that share a fit now."""
-    import psutil
-
-    found = psutil.process_iter(["cmdline"])
-    return [one.pid for one in found if (one.info["cmdline"] or [""])[0].startswith("ray::Member")]
+from ray_nodes import LONGEST, Home, Nodes, kill_one, processes, until
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -46,9 +29,7 @@ def test_a_fit_that_loses_a_part_of_it_ends_with_the_same_weights(
     asker = home.start(*given)
     until(lambda: home.said(out).count(" epoch ") >= after, lambda: home.said(out))
     if lost == "member":
-        import psutil
-
-        psutil.Process(random.choice(members())).kill()
+        kill_one("ray::Member")
     elif lost == "node":
         nodes.lose_the_second()
         nodes.add_a_second()
@@ -59,6 +40,29 @@ def test_a_fit_that_loses_a_part_of_it_ends_with_the_same_weights(
     asker.wait(LONGEST)
     until((home.path / out).exists, lambda: home.said(out))
     assert home.weights(out) == home.weights("alone"), home.said(out)
+
+
+def test_a_command_whose_fit_another_one_has_ended_says_so(nodes: Nodes, home: Home) -> None:
+    given = ("shared", "--ray", nodes.address, "--workers", "1")
+    first = home.start(*given)
+    until(lambda: " epoch " in home.said("shared"), lambda: home.said("shared"))
+    stopped("ray::Member", signal.SIGSTOP)  # so that the second one finds the fit
+    error = home.path / "second.said"
+    with error.open("w") as file:
+        second = subprocess.Popen(home.command(*given), stderr=file)
+    until(lambda: " epoch " in error.read_text(), error.read_text)
+    second.send_signal(signal.SIGSTOP)
+    stopped("ray::Member", signal.SIGCONT)
+    assert first.wait(LONGEST) == 0, home.said("shared")
+    second.send_signal(signal.SIGCONT)
+    assert second.wait(60) == 2, error.read_text()
+    assert error.read_text().endswith("--ray: another command has ended this fit\n")
+    assert home.weights("shared") == home.weights("alone")
+
+
+def stopped(title: str, sent: signal.Signals) -> None:
+    for one in processes(title):
+        os.kill(one, sent)
 
 
 def test_a_cluster_that_is_too_small_is_said_to_be_at_once(nodes: Nodes, home: Home) -> None:

@@ -1,13 +1,17 @@
 """A Ray cluster of two nodes on this machine, and fits that are asked of it, for tests."""
 
+import random
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from model.bundle.files import WEIGHTS
 
+LONGEST = 300.0  # seconds of a command, with what starting again takes on a busy machine
 CONFIG = """
 net = "afm+"
 calibration = "platt"
@@ -27,10 +31,13 @@ dropout = 0.2
 
 @dataclass
 class Nodes:
-    """The cluster's `address`, and its second node, which may be lost and replaced."""
+    """The cluster's `address`, and its second node of so many `cores`, which may be lost and
+    replaced.
+    """
 
     cluster: Any
     second: Any
+    cores: int = 1
 
     @property
     def address(self) -> str:
@@ -42,7 +49,7 @@ class Nodes:
 
     def add_a_second(self) -> None:
         """Another one in its place."""
-        self.second = self.cluster.add_node(num_cpus=1)
+        self.second = self.cluster.add_node(num_cpus=self.cores)
 
 
 @dataclass
@@ -75,3 +82,35 @@ class Home:
     def weights(self, out: str) -> bytes:
         """The weights of a bundle."""
         return (self.path / out / WEIGHTS).read_bytes()
+
+    def ask(self, *words: object) -> subprocess.CompletedProcess[str]:
+        """Run another command of `afm-train`."""
+        return subprocess.run(self.words(*words), capture_output=True, text=True, check=False)
+
+    def words(self, *words: object) -> list[str]:
+        """Another command of `afm-train`."""
+        return [sys.executable, "-m", "training.cli", *map(str, words)]
+
+
+def until(condition: Callable[[], bool], said: Callable[[], str]) -> None:
+    """Wait for it."""
+    deadline = time.monotonic() + LONGEST
+    while not condition():
+        assert time.monotonic() < deadline, said()
+        time.sleep(0.05)
+
+
+def processes(title: str) -> list[int]:
+    """The processes of Ray whose title begins so."""
+    import psutil
+
+    found = psutil.process_iter(["cmdline"])
+    return [one.pid for one in found if (one.info["cmdline"] or [""])[0].startswith(title)]
+
+
+def kill_one(title: str) -> None:
+    """Kill one of these processes, once there is one."""
+    import psutil
+
+    until(lambda: bool(processes(title)), lambda: f"no {title}")
+    psutil.Process(random.choice(processes(title))).kill()

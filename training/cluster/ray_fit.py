@@ -1,8 +1,6 @@
 """`afm-train fit --ray`: starts a fit on a Ray cluster, or finds it running, and follows it."""
 
 import hashlib
-import logging
-import socket
 import time
 from dataclasses import replace
 from typing import Any
@@ -11,17 +9,15 @@ import ray
 from ray.exceptions import RayError
 
 from model.bundle.write import check_absent
-from model.errors import AfmError, ConfigError
+from model.errors import AfmError
+from training.cluster.connection import connected
 from training.cluster.fit_run import FitRun, News
 from training.fit.fit import Fitted
 from training.fit.request import FitRequest
 from training.fit.step.watcher import Watcher
 from training.state.checkpoint import CheckpointOptions, checkpoint_path
 
-NAMESPACE = "ctr-afm"
-LOCAL = "local"  # an address
 POLL_SECONDS = 0.5
-REACHED_SECONDS = 5.0
 
 
 def fit_on_ray(request: FitRequest, address: str, workers: int, watcher: Watcher) -> Fitted:
@@ -34,46 +30,10 @@ def fit_on_ray(request: FitRequest, address: str, workers: int, watcher: Watcher
         ConfigError: no cluster answers at `address`, or it has fewer cores.
         AfmError: what `fit` raises.
     """
-    _connect(address, workers)
     given = request.absolute()
     name = "fit-" + hashlib.sha256(repr(given).encode()).hexdigest()[:16]
-    try:
+    with connected(address, workers):
         return _follow(_run_of(name, given, workers), name, watcher)
-    finally:
-        ray.shutdown()
-
-
-def _connect(address: str, workers: int) -> None:
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    _check_reachable(address)
-    given: dict[str, Any] = {"num_cpus": workers} if address == LOCAL else {}
-    try:
-        ray.init(
-            address=address,
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            include_dashboard=False if address == LOCAL else None,
-            **given,
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        line = str(error).strip().splitlines()[0]
-        raise ConfigError(f"--ray {address}: no cluster answers there: {line}") from None
-    cores = int(ray.cluster_resources().get("CPU", 0))
-    if cores < workers:
-        ray.shutdown()
-        raise ConfigError(f"--workers {workers}: the cluster has {cores} cores, one each is needed")
-
-
-def _check_reachable(address: str) -> None:
-    # Ray itself tries for minutes
-    host, mark, port = address.rpartition(":")
-    if not mark or "://" in address:
-        return
-    try:
-        socket.create_connection((host, int(port)), REACHED_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--ray {address}: no cluster answers there: {error}") from None
 
 
 def _run_of(name: str, request: FitRequest, workers: int) -> Any:

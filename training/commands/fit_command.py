@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from model.errors import ConfigError
 from training.commands.options import (
     ConfigFile,
     LogFiles,
@@ -18,6 +17,7 @@ from training.commands.options import (
     at_least,
     rate,
 )
+from training.commands.ray_options import without_ray
 
 if TYPE_CHECKING:
     from training.fit.fit import Fitted
@@ -165,7 +165,7 @@ def _fit_on_ray(request: "FitRequest", address: str, workers: int, watcher: "Wat
     try:
         from training.cluster.ray_fit import fit_on_ray
     except ModuleNotFoundError as error:
-        raise ConfigError(f"--ray needs {error.name}: pip install 'ctr-afm[ray]'") from None
+        raise without_ray(error) from None
     return fit_on_ray(request, address, workers, watcher)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from training.commands.options import (
     print_warnings,
     rate,
 )
+from training.commands.ray_options import Ray, Workers, done_by
 
 
 def evaluate(
@@ -42,13 +44,21 @@ def evaluate(
         ),
     ] = 1.0,
     separator: Separator = None,
+    ray: Ray = None,
+    workers: Workers = None,
 ) -> None:
     """Print the metrics of a bundle on a log, as JSON."""
     from training.evaluation.evaluate import evaluate as evaluate_bundle
     from training.evaluation.evaluate import without_contrast
 
     log = data_given(data, separator)
-    measured = evaluate_bundle(bundle, log, by, bootstrap, negatives_kept)
+    with done_by(ray, workers) as doing:
+        scored = None
+        if ray is not None:
+            from training.shards.score import scored_in_shards
+
+            scored = partial(scored_in_shards, bundle, log.absolute(), doing)
+        measured = evaluate_bundle(bundle, log, by, bootstrap, negatives_kept, scored)
     print(json.dumps(measured))
     print_warnings(measured["warnings"])
     if (said := without_contrast(measured)) is not None:
@@ -58,16 +68,31 @@ def evaluate(
 def predict(
     bundle: BundleFolder,
     data: LogFiles,
-    out: Annotated[Path, Option(metavar="FILE", help="The file to write: .csv or .parquet.")],
+    out: Annotated[
+        Path,
+        Option(
+            metavar="FILE",
+            help="The file to write: .csv or .parquet; with --ray also a folder, without ending.",
+        ),
+    ],
     keep: Annotated[
         list[str] | None,
         Option(metavar="COLUMN", help="A column of DATA to write, too; may be repeated."),
     ] = None,
     separator: Separator = None,
+    ray: Ray = None,
+    workers: Workers = None,
 ) -> None:
     """Write the probabilities or scores of a log's rows, in its order."""
     from training.evaluation.evaluate import predict as predict_log
 
-    rows, warnings = predict_log(bundle, data_given(data, separator), out, keep or [])
+    log = data_given(data, separator)
+    with done_by(ray, workers) as doing:
+        if ray is None:
+            rows, warnings = predict_log(bundle, log, out, keep or [])
+        else:
+            from training.shards.predict import predict_in_shards
+
+            rows, warnings = predict_in_shards(bundle, log.absolute(), out, keep or [], doing)
     print_warnings(warnings)
     print(f"{out}: {rows} rows scored")

@@ -39,6 +39,10 @@ class Data:
         """The name of the first."""
         return self.paths[0].name
 
+    def absolute(self) -> "Data":
+        """With absolute paths, for other processes."""
+        return Data(tuple(path.absolute() for path in self.paths), self.separator)
+
     def __str__(self) -> str:
         more = f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else ""
         return f"{self.paths[0]}{more}"

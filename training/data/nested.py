@@ -2,7 +2,7 @@
 of JSON lines are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -31,6 +31,13 @@ def flattened(frame: pl.DataFrame, path: Path, columns: Sequence[str] | None) ->
             part for name, kind in frame.schema.items() for part in _parts(name, kind)
         )
     return frame if read is None else pl.concat([frame, read], how="horizontal")
+
+
+def has_objects(schema: Mapping[str, pl.DataType]) -> bool:
+    """Whether some column holds objects, so that `flattened` would change the table."""
+    return any(
+        isinstance(kind, pl.Struct) or _has_lists_of_objects(kind) for kind in schema.values()
+    )
 
 
 def _parts(name: str, kind: pl.DataType) -> list[pl.Expr]:

@@ -10,7 +10,7 @@ r"""Reads a click log by its schema.
 {'device': ['ios', 'web']}
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -29,25 +29,32 @@ from training.data.log import Ints, Log
 from training.data.table import Given, Table, bad_cell, label_array, plain, read_table
 
 
-def read_log(path: Given, schema: Schema, *, labelled: bool = True) -> Log:
+def read_log(
+    path: Given,
+    schema: Schema,
+    *,
+    labelled: bool = True,
+    sources: Collection[str] | None = None,
+) -> Log:
     """Read a log by its schema. A blank cell, or NaN in Parquet, is null; cells of text stay as
     they are unless the field is numeric.
 
     `labelled=False` reads only the fields, for scoring: label, weight, group and time may be
-    absent.
+    absent. `sources`: the columns of fields that are read; None for all.
 
     Raises:
         DataError: unreadable, empty, without a column that the schema names, or with a cell that
             its column cannot hold.
     """
-    wanted = [*dict.fromkeys(schema.sources.values())]
+    fields: dict[str, list[Field]] = {}
+    for name, source in schema.sources.items():
+        if sources is None or source in sources:
+            fields.setdefault(source, []).append(schema.fields[name])
+    wanted = [*fields]
     if labelled:
         wanted = [c for c in (schema.label, schema.weight, schema.group, schema.time) if c] + wanted
     table = read_table(path, wanted)
     read, frame, rows = _Columns(table), table.frame, len(table.frame)
-    fields: dict[str, list[Field]] = {}
-    for name, source in schema.sources.items():
-        fields.setdefault(source, []).append(schema.fields[name])
     columns = {}
     for source, of_source in fields.items():
         columns[source] = read.values(source, of_source)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from model.errors import DataError
 from training.data.csv_file import guess, read_csv
-from training.data.files import PARQUET, Data, as_data, data_files, text_of
+from training.data.files import PARQUET, Data, DataFile, as_data, data_files, text_of
 from training.data.json_lines import read_json_lines
 from training.data.nested import flattened
 
@@ -26,17 +26,21 @@ _INDEX = re.compile(r"__index_level_\d+__")
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a log's files, one behind the other. `files`: each with its rows."""
+    """Rows of a log's files, one behind the other. `files`: each with its rows, of which the
+    first's count from `first` on: those before it are not in the table.
+    """
 
     frame: pl.DataFrame
     data: Data
     files: Sequence[tuple[Path, int]]
+    first: int = 0
 
     def __str__(self) -> str:
         return str(self.data)
 
     def at(self, row: int) -> tuple[Path, int]:
         """The file that a row stands in, and which row of it that is, both counted from 0."""
+        row += self.first
         for path, rows in self.files:
             if row < rows:
                 return path, row
@@ -71,11 +75,7 @@ def read_table(path: Given, columns: Sequence[str] | None = None) -> Table:
     files: list[tuple[Path, int]] = []
     frames: list[pl.DataFrame] = []
     for file in data_files(data):
-        frame = _read_file(file.path, data.separator, columns)
-        folders = {name: value for name, value in file.partition.items() if name not in frame}
-        frame = frame.with_columns(
-            pl.lit(value, pl.String).alias(name) for name, value in folders.items()
-        )
+        frame = with_folders(_read_file(file.path, data.separator, columns), file)
         if columns is None and frames and set(frame.columns) != set(frames[0].columns):
             odd = sorted(set(frame.columns) ^ set(frames[0].columns))[0]
             raise DataError(f"{file.path}: column {odd!r} is not in all files")
@@ -85,6 +85,41 @@ def read_table(path: Given, columns: Sequence[str] | None = None) -> Table:
     if not any(rows for _, rows in files):
         raise DataError(f"{data}: no rows, only a header")
     return Table(_joined(frames, data), data, files)
+
+
+def read_file(file: DataFile, data: Data, columns: Sequence[str]) -> pl.DataFrame:
+    """Some columns of one of a log's files.
+
+    Raises:
+        DataError: see `read_table`.
+    """
+    frame = with_folders(_read_file(file.path, data.separator, columns), file)
+    return _selected(frame, columns, file.path, data.separator)
+
+
+def read_rows(file: DataFile, columns: Sequence[str], first: int, rows: int) -> pl.DataFrame:
+    """So many `rows` from `first` on of a Parquet file that has no objects, and nothing more of it.
+
+    Raises:
+        DataError: see `read_table`.
+    """
+    try:
+        scanned = pl.scan_parquet(file.path, hive_partitioning=False)
+        names = scanned.collect_schema().names()
+        # one column at least, whose rows can be counted
+        there = [name for name in names if name in columns] or names[:1]
+        frame = scanned.select(there).slice(first, rows).collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"{file.path}: cannot read it: {_first_line(error)}") from error
+    return _selected(with_folders(frame, file), columns, file.path, None)
+
+
+def with_folders(frame: pl.DataFrame, file: DataFile) -> pl.DataFrame:
+    """With the columns that the file's folders say, where the file itself has none of that name."""
+    folders = {name: value for name, value in file.partition.items() if name not in frame}
+    return frame.with_columns(
+        pl.lit(value, pl.String).alias(name) for name, value in folders.items()
+    )
 
 
 def _read_file(path: Path, separator: str | None, columns: Sequence[str] | None) -> pl.DataFrame:

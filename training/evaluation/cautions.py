@@ -13,7 +13,7 @@ from model.values.scales import Bins
 from model.vocabulary import FieldVocabulary, Vocabulary
 from training.data.leaks import leaks
 from training.data.log import Log
-from training.evaluation.coverage import coverage
+from training.evaluation.coverage import Counts, counts
 
 FEWEST_ROWS = 500  # trained on, below which a net mostly learns chance
 FEWEST_OF_A_CLASS = 30
@@ -62,11 +62,14 @@ def of_vocabularies(schema: Schema, vocabularies: Mapping[str, FieldVocabulary])
 
 def of_values(encoded: Encoded, encoder: Encoder, part: str) -> list[str]:
     """Fields most of whose values in `part`, "the test part" say, training never saw."""
-    shares = {
-        name: found.unknown
-        for name, found in coverage(encoded, encoder).items()
-        if found.unknown is not None and found.unknown > MOSTLY
-    }
+    return of_counts(counts(encoded, encoder), part)
+
+
+def of_counts(found: Mapping[str, Counts], part: str) -> list[str]:
+    """The same, of what the fields have."""
+    covered = {name: of.coverage.unknown for name, of in found.items()}
+    shares = {name: share for name, share in covered.items() if share is not None}
+    shares = {name: share for name, share in shares.items() if share > MOSTLY}
     whole = [name for name, share in shares.items() if share == 1]
     said = []
     if whole:

@@ -1,9 +1,9 @@
 """A published form of a model on a log: `afm-train evaluate` and `predict`, by the serving path."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,8 +19,16 @@ from training.data.log import Log, encode
 from training.data.parts import require_contrast, weigh_negatives
 from training.data.read_log import read_log
 from training.data.table import Given, as_text, name_of, plain, read_table
-from training.evaluation.cautions import of_values
+from training.evaluation.cautions import of_counts, of_values
+from training.evaluation.coverage import Counts, counts
 from training.evaluation.slices import Slice, slices
+
+
+class Scored(NamedTuple):
+    """What B rows are answered with, float32 [B], and what their fields have."""
+
+    predictions: NDArray[np.float32]
+    counts: Mapping[str, Counts]
 
 
 def evaluate(
@@ -29,18 +37,22 @@ def evaluate(
     by: str | None = None,
     resamples: int = RESAMPLES,
     negatives_kept: float = 1.0,
+    scored: Callable[[], Scored] | None = None,
 ) -> dict[str, Any]:
     """Figures of a bundle on a labelled log, with "intervals" where `resamples` is not 0, and with
     "slices" by the values of `by`, a field or another column of the log, each with figures of its
     own; "warnings" are what must not pass in silence. A log that holds the share `negatives_kept`
-    of its negatives is weighed as if it held all.
+    of its negatives is weighed as if it held all. `scored` scores the log elsewhere: then only its
+    labels and what they need are read here.
 
     Raises:
         BundleError, DataError: either cannot be used, the log is of one class, or has no column
             `by`.
     """
     opened = Bundle.open(bundle)
-    log = read_log(data, opened.schema)
+    sources = opened.schema.sources
+    read_here = None if scored is None else [sources[name] for name in sources if name == by]
+    log = read_log(data, opened.schema, sources=read_here)
     task = opened.schema.task
     if task != "regression":
         require_contrast(log, task)
@@ -48,17 +60,21 @@ def evaluate(
         if task != "click":
             raise ConfigError(f"a rate of negatives is for task click, and this is {task}")
         log = weigh_negatives(log, negatives_kept)
-    encoder = opened.read_encoder()
-    encoded = encode(encoder, log)
-    predictions = opened.read_scorer().predict(encoded).predictions
+    predictions, found = _scored(opened, log) if scored is None else scored()
     measured = _measured(log, task, predictions, np.arange(len(log)), resamples)
-    measured["warnings"] = of_values(encoded, encoder, name_of(data))
+    measured["warnings"] = of_counts(found, name_of(data))
     if by is not None:
         measured["slices"] = [
             {"value": part.value, **_measured(log, task, predictions, part.rows, resamples)}
             for part in _parts(by, log, data, opened.schema)
         ]
     return measured
+
+
+def _scored(opened: Bundle, log: Log) -> Scored:
+    encoder = opened.read_encoder()
+    encoded = encode(encoder, log)
+    return Scored(opened.read_scorer().predict(encoded).predictions, counts(encoded, encoder))
 
 
 def _parts(by: str, log: Log, data: Given, schema: Schema) -> list[Slice]:
@@ -124,10 +140,8 @@ def predict(
     if column in keep:
         raise DataError(f"{data}: column {column!r} cannot be kept: the scores have its name")
     given = read_table(data, keep).frame if keep else pl.DataFrame()
-    if out.suffix == ".csv":  # which has no lists
-        lists = [cells for cells in given if cells.dtype.is_nested()]
-        given = given.with_columns(as_text(cells, as_data(data)) for cells in lists)
-    frame = pl.DataFrame([*given, pl.Series(column, scores.predictions.astype(np.float32))])
+    predictions = pl.Series(column, scores.predictions.astype(np.float32))
+    frame = beside(given, predictions, as_data(data), out.suffix)
     scratch = out.with_name(f".{out.name}.partial")
     try:
         frame.write_csv(scratch) if out.suffix == ".csv" else frame.write_parquet(scratch)
@@ -137,3 +151,11 @@ def predict(
             scratch.unlink()
         raise DataError(f"{out}: cannot be written: {reason(error)}") from error
     return len(log), of_values(encoded, encoder, as_data(data).name)
+
+
+def beside(given: pl.DataFrame, scores: pl.Series, data: Data, suffix: str) -> pl.DataFrame:
+    """The scores behind the columns that were `given`, as a file of this suffix can hold them."""
+    if suffix == ".csv":  # which has no lists
+        lists = [cells for cells in given if cells.dtype.is_nested()]
+        given = given.with_columns(as_text(cells, data) for cells in lists)
+    return pl.DataFrame([*given, scores])

@@ -3,7 +3,7 @@ paths can work on it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ class FitRequest:
             if isinstance(given, Path):
                 return given.absolute()
             if isinstance(given, Data):
-                return replace(given, paths=tuple(path.absolute() for path in given.paths))
+                return given.absolute()
             return given
 
         return FitRequest(**{name: there(value) for name, value in vars(self).items()})

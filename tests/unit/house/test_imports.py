@@ -29,11 +29,12 @@ FLOORS = {
         ["report"],
         ["kernels"],
         ["state"],
+        ["shards"],
         ["evaluation"],
         ["draft", "simulate"],
         ["data"],
         ["columns"],
-        ["config"],
+        ["config", "jobs"],
     ],
 }
 

@@ -1,0 +1,1 @@
+"""A log scored in shards, each by a job of its own."""
