@@ -7,8 +7,7 @@ from service.setting_names import OF_CONTAINERS
 from service.settings import Settings
 
 COMPOSE = (Path(__file__).parents[3] / "docker-compose.yml").read_text(encoding="utf-8")
-# where it listens in its container, a Redis of one's own, and gRPC, which no image has
-LEFT_OUT = {"AFM_ARTF", "AFM_HOST", "AFM_REDIS_URL"}
+LEFT_OUT = {"AFM_HOST", "AFM_REDIS_URL"}  # where it listens in its container, a Redis of one's own
 
 
 def test_settings_all_stand_in_the_compose_file() -> None:
