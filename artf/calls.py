@@ -4,12 +4,12 @@ So a call has whatever a request has: limits, deadline, overload, API key, metri
 impression without a score, and a call without an answer in time, have no mutation.
 """
 
-import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any
 
 import grpc
+import msgspec
 from google.protobuf.message import DecodeError
 
 from artf.messages import (
@@ -56,7 +56,7 @@ class Calls:
             return response
         left = _milliseconds(request.tmax, context.time_remaining())
         body = {"bid_request": object_of(request.bid_request), "strict": False}
-        status, found = await self._ask(_encoded(body), _headers(context, left))
+        status, found = await self._ask(msgspec.json.encode(body), _headers(context, left))
         if status == 200:
             if left is None or 1000 * (perf_counter() - begun) <= left:
                 _add(response, request.bid_request.imp, found)
@@ -84,7 +84,7 @@ class Calls:
 
         length = (b"content-length", b"%d" % len(body))
         await self._app({**_SCOPE, "headers": [length, *headers], "state": {}}, receive, send)
-        return status, json.loads(b"".join(parts))
+        return status, msgspec.json.decode(b"".join(parts))
 
 
 _SCOPE = {
@@ -123,16 +123,13 @@ def _headers(context: Any, left: float | None) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def _encoded(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
-
-
 def _add(response: Any, impressions: Any, found: dict[str, Any]) -> None:
     response.metadata.model_version = found["version"]
     # a task without probabilities has nothing that is a metric
+    mutation = RTBResponse().mutations.add(intent=ADD_METRICS, op=OPERATION_ADD)
+    metric = mutation.metrics.metric.add(type=METRIC, vendor=VENDOR)
     for impression, score in zip(impressions, found["probabilities"] or (), strict=False):
         if score is not None and impression.id:
-            mutation = response.mutations.add(
-                intent=ADD_METRICS, op=OPERATION_ADD, path=f"/imp/{impression.id}"
-            )
-            mutation.metrics.metric.add(type=METRIC, value=score, vendor=VENDOR)
+            mutation.path = f"/imp/{impression.id}"
+            metric.value = score
+            response.mutations.append(mutation)  # a copy; to make each anew takes twice as long
