@@ -30,8 +30,8 @@ from model.nets import NetSizes, build
 from training.config import Step
 from training.data.examples import Examples
 from training.fit.malloc import keep_freed_memory
-from training.fit.step.loop import one_epoch
 from training.fit.step.objective import Objective
+from training.fit.step.one_epoch import one_epoch
 from training.fit.step.watcher import Watcher
 from training.kernels.optimisers import optimiser_of, shares_of
 from training.kernels.passes import pass_of

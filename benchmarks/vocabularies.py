@@ -44,7 +44,9 @@ from service.versions.loader import Loader
 from service.versions.publish import PACKED_ABOVE, publish
 
 KINDS = {"dictionaries": 1 << 40, "packed": PACKED_ABOVE}
-MOST_IN_A_DICTIONARY = 2_000_000  # Redis does not take one command of 10^7 values within its timeout
+MOST_IN_A_DICTIONARY = (
+    2_000_000  # Redis does not take one command of 10^7 values within its timeout
+)
 LOOKED_UP = (10_000, 100_000, 1_000_000, 10_000_000)
 ADS = 50
 ROUNDS = 2000

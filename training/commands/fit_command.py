@@ -1,10 +1,12 @@
 """`afm-train fit`: a log to a bundle."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
+from model.errors import ConfigError
 from training.commands.options import (
     ConfigFile,
     LogFiles,
@@ -62,7 +64,7 @@ CheckpointSeconds = Annotated[
     Option(
         parser=at_least("--checkpoint-seconds", float, 0),
         metavar="S",
-        help="Save BUNDLE.checkpoint at most this often; 0: after each epoch.",
+        help="Save BUNDLE.checkpoint at most this often; 0: after each epoch, not within.",
     ),
 ]
 Replay = Annotated[
@@ -78,6 +80,17 @@ KeepOptimiser = Annotated[
 Optimiser = Annotated[
     Path | None,
     Option(metavar="FILE", help="Adam's moments of the bundle --from, to continue with."),
+]
+Stream = Annotated[
+    bool, Option("--stream", help="Read DATA in blocks: for a log larger than memory.")
+]
+Readers = Annotated[
+    int | None,
+    Option(
+        parser=at_least("--readers", int, 1),
+        metavar="N",
+        help="With --stream, how many threads read; the result is the same. Default: 2.",
+    ),
 ]
 Mlflow = Annotated[
     str | None,
@@ -121,6 +134,8 @@ def fit(
     resume: Resume = False,
     checkpoint_seconds: CheckpointSeconds = 30.0,
     separator: Separator = None,
+    stream: Stream = False,
+    readers: Readers = None,
     mlflow: Mlflow = None,
     tensorboard: TensorBoard = None,
     ray: Ray = None,
@@ -147,21 +162,21 @@ def fit(
         optimiser=optimiser,
         keep_optimiser=keep_optimiser,
         checkpointing=CheckpointOptions(resume, checkpoint_seconds),
+        stream=stream,
+        readers=readers,
     )
     checked = request.checked()
     with tracked(mlflow, tensorboard, out.name) as tracking:
-        if ray is None:
-            fitted = checked.fit(tracking.watcher)
-        else:
-            fitted = _fit_on_ray(request, ray, workers, tracking.watcher)
+        on_ray = None if ray is None else _fit_on_ray(request, ray, workers, tracking.watcher)
+        fitted = on_ray or checked.fit(tracking.watcher)
         said = tracking.ended(fitted, out)
-    for line in checked.summary(fitted):
-        print(line)
-    _print_figures(fitted)
+    _print_figures(fitted, checked.summary(fitted))
     print(*said, f"{out}: {fitted.manifest.net}, version {fitted.manifest.version}", sep="\n")
 
 
 def _fit_on_ray(request: "FitRequest", address: str, workers: int, watcher: "Watcher") -> "Fitted":
+    if request.stream:
+        raise ConfigError("--stream: not with --ray")
     try:
         from training.cluster.ray_fit import fit_on_ray
     except ModuleNotFoundError as error:
@@ -169,7 +184,9 @@ def _fit_on_ray(request: "FitRequest", address: str, workers: int, watcher: "Wat
     return fit_on_ray(request, address, workers, watcher)
 
 
-def _print_figures(fitted: "Fitted") -> None:
+def _print_figures(fitted: "Fitted", summary: Sequence[str]) -> None:
+    for line in summary:
+        print(line)
     for part, measured in fitted.manifest.metrics.items():
         shown = "  ".join(
             f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"

@@ -1,21 +1,79 @@
 """Encoded rows as the tensors that a net is fitted on."""
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from model.encoding import Encoded
 from training.data.log import Log
 
+Change = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+class Fed(NamedTuple):
+    """B rows of a batch: `at`, int64 [B], which they are; `ids` and `values` [B, F]."""
+
+    at: Tensor
+    ids: Tensor
+    values: Tensor
+
+
+class TrainRows(ABC):
+    """N encoded rows that a net is fitted on, wherever they are.
+
+    `labels`, `weights`: float32 [N], the weights of mean 1. `groups`: see `Examples`.
+    """
+
+    labels: Tensor
+    weights: Tensor
+    groups: Tensor | None
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.labels)
+
+    @abstractmethod
+    def batches(self, size: int, epoch: int = 1, behind: int = 0) -> Iterator[Fed]:
+        """All rows in random order, `size` a batch, without the first `behind` batches; `epoch`
+        counts from 1.
+        """
+
+    @abstractmethod
+    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The ids and values of all rows in their order, some rows at a time."""
+
+    @abstractmethod
+    def every(self, step: int, most: int | None = None) -> "Examples":
+        """Each `step`-th row from the first on, `most` of them."""
+
+    @abstractmethod
+    def mapped(self, change: Change) -> "TrainRows":
+        """The rows with other ids and values, which `change` makes of any of them."""
+
+    @abstractmethod
+    def digest(self) -> str:
+        """Of all that the rows are."""
+
+    def counts(self, rows: int) -> Tensor:
+        """How often each of the `rows` rows of a table is fed, int64 [V]."""
+        found = torch.zeros(rows, dtype=torch.int64)
+        for ids, values in self.chunks():
+            found += torch.bincount(ids[values != 0], minlength=rows)
+        return found
+
 
 @dataclass(frozen=True)
-class Examples:
-    """N encoded rows with their labels and weights, the weights of mean 1.
+class Examples(TrainRows):
+    """N encoded rows in memory, with their labels and weights, the weights of mean 1.
 
     `groups`: which rows are ranked together, for the task ranking; None for the others.
     """
@@ -39,27 +97,53 @@ class Examples:
         arrays = (encoded.ids, encoded.values, labels, given, *([] if groups is None else [groups]))
         return cls(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batches(self, size: int) -> Iterator[Tensor]:
-        """All rows in random order, `size` a batch; with groups, whole ones, one behind the other,
-        until a batch has `size` rows or more.
+    @override
+    def batches(self, size: int, epoch: int = 1, behind: int = 0) -> Iterator[Fed]:
+        """With groups, whole ones, one behind the other, until a batch has `size` rows or more. The
+        order is drawn at once, by torch's generator.
         """
+        drawn = self._drawn(size)[behind:]
+        return (Fed(at, self.ids[at], self.values[at]) for at in drawn)
+
+    @override
+    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        yield self.ids, self.values
+
+    @override
+    def every(self, step: int, most: int | None = None) -> "Examples":
+        at = slice(0, None if most is None else step * most, step)
+        groups = None if self.groups is None else self.groups[at]
+        return Examples(self.ids[at], self.values[at], self.labels[at], self.weights[at], groups)
+
+    @override
+    def mapped(self, change: Change) -> "Examples":
+        return Examples(*change(self.ids, self.values), self.labels, self.weights, self.groups)
+
+    @override
+    def digest(self) -> str:
+        found = sha256()
+        for tensor in (self.ids, self.values, self.labels, self.weights, self.groups):
+            if tensor is not None:
+                found.update(tensor.numpy().data)
+        return found.hexdigest()
+
+    def _drawn(self, size: int) -> list[Tensor]:
+        # the rows of each batch
         if self.groups is None:
-            yield from torch.split(torch.randperm(len(self)), size)
-            return
+            return list(torch.split(torch.randperm(len(self)), size))
         order, sizes = self._by_group
         starts = sizes.cumsum(0) - sizes
         drawn = torch.randperm(len(sizes))
         counts = sizes[drawn]
         ends = counts.cumsum(0)
         rows = torch.arange(len(self)) + (starts[drawn] - (ends - counts)).repeat_interleave(counts)
+        batches = []
         at = 0
         while at < len(self):
             end = int(ends[min(int(torch.searchsorted(ends, at + size)), len(ends) - 1)])
-            yield order[rows[at:end]]
+            batches.append(order[rows[at:end]])
             at = end
+        return batches
 
     @cached_property
     def _by_group(self) -> tuple[Tensor, Tensor]:

@@ -60,6 +60,13 @@ def leaks(columns: Mapping[str, Cells], labels: NDArray[np.float32]) -> dict[str
     return {name: why for name, why in found.items() if why is not None}
 
 
+def looked_at(count: int) -> NDArray[np.int64]:
+    """The rows of so many that are looked at, ascending: at most MOST_ROWS."""
+    if count <= MOST_ROWS:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(SEED).choice(count, MOST_ROWS, replace=False))
+
+
 def strength(cells: Cells, labels: NDArray[np.float32]) -> float | None:
     """How well a column [B] ranks 0/1 labels [B] by itself: an AUC of .5 or more. None with one
     class.
@@ -80,7 +87,7 @@ def _alone(values: pl.Series, y: Floats) -> float | None:
 def _looked_at(cells: Cells, y: Floats) -> tuple[pl.Series, Floats]:
     # at most MOST_ROWS of them, as numbers where all of them are, else as text
     if len(cells) > MOST_ROWS:
-        rows = np.sort(np.random.default_rng(SEED).choice(len(cells), MOST_ROWS, replace=False))
+        rows = looked_at(len(cells))
         cells = cells[rows] if isinstance(cells, pl.Series) else taken(cells, rows)
         y = y[rows]
     if isinstance(cells, pl.Series) and isinstance(cells.dtype, pl.List):

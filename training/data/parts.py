@@ -6,6 +6,7 @@
 (50, 76)
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NoReturn
 
@@ -52,16 +53,12 @@ def split(log: Log, schema: Schema, *, share: float) -> tuple[Log, Log]:
     Raises:
         DataError: a part would be empty, or of one class (see `require_contrast`).
     """
-    keys, rule = _keys(log, schema, share)
-    while True:
+    keys, first = keys_of(log, schema, share)
+    for rule in wider(first):
         held = rule.holds_out(keys)
         found = _cut(log, schema, held, rule)
-        larger = 2 * rule.share
-        if found is not None and 2 * held.sum() >= share * len(log):
+        if found is not None and are_enough(int(held.sum()), len(log), share):
             return found
-        if larger > MOST_HELD_OUT:
-            break
-        rule = rule.model_copy(update={"share": larger})
     if held.all() or not held.any():
         raise DataError(f"{log.source}: {len(log)} rows cannot be split, {share:g} held out")
     return found if found is not None else _refuse(log, schema, held)
@@ -71,7 +68,7 @@ def without_held_out(log: Log, schema: Schema, *rules: HeldOut | None) -> Log:
     """The rows of a log that none of the rules holds out; a rule of other keys than the schema
     gives holds out nothing here.
     """
-    keys, own = _keys(log, schema, 0.5)
+    keys, own = keys_of(log, schema, 0.5)
     held = np.zeros(len(log), np.bool_)
     for rule in rules:
         if rule is not None and rule.has_keys_of(own):
@@ -79,7 +76,23 @@ def without_held_out(log: Log, schema: Schema, *rules: HeldOut | None) -> Log:
     return log.take(np.flatnonzero(~held)) if held.any() else log
 
 
-def _keys(log: Log, schema: Schema, share: float) -> tuple[Keys, HeldOut]:
+def wider(rule: HeldOut) -> Iterator[HeldOut]:
+    """A rule, and those that hold out twice as much, and so on, to a half at most."""
+    while True:
+        yield rule
+        larger = 2 * rule.share
+        if larger > MOST_HELD_OUT:
+            return
+        rule = rule.model_copy(update={"share": larger})
+
+
+def are_enough(held: int, rows: int, share: float) -> bool:
+    """Whether of `rows` so many are held out that a larger share than `share` is not needed."""
+    return 2 * held >= share * rows
+
+
+def keys_of(log: Log, schema: Schema, share: float) -> tuple[Keys, HeldOut]:
+    """The keys of the rows [B], and the rule that holds out `share` of them."""
     if schema.group is not None and log.group is not None:
         return number_keys(log.group), HeldOut(by="group", columns=[schema.group], share=share)
     if schema.time is not None and log.time is not None:

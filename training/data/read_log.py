@@ -46,19 +46,49 @@ def read_log(
         DataError: unreadable, empty, without a column that the schema names, or with a cell that
             its column cannot hold.
     """
-    fields: dict[str, list[Field]] = {}
-    for name, source in schema.sources.items():
-        if sources is None or source in sources:
-            fields.setdefault(source, []).append(schema.fields[name])
-    wanted = [*fields]
-    if labelled:
-        wanted = [c for c in (schema.label, schema.weight, schema.group, schema.time) if c] + wanted
-    table = read_table(path, wanted)
+    table = read_table(path, columns_of(schema, labelled=labelled, sources=sources))
+    log = rows_of(table, schema, labelled=labelled, sources=sources)
+    if log.weights is not None:
+        require_weight(log.weights, schema, log.source)
+    return log
+
+
+def columns_of(
+    schema: Schema, *, labelled: bool = True, sources: Collection[str] | None = None
+) -> list[str]:
+    """The columns of a log that its schema names; without labels, only those of the fields."""
+    roles = (schema.label, schema.weight, schema.group, schema.time) if labelled else ()
+    return [*(name for name in roles if name), *_fields(schema, sources)]
+
+
+def require_weight(weights: NDArray[np.float32], schema: Schema, source: str) -> None:
+    """Refuse a log whose rows all have the weight 0.
+
+    Raises:
+        DataError: they have.
+    """
+    if not weights.any():
+        raise DataError(f"{source}: weight {schema.weight!r} is 0 in every row")
+
+
+def rows_of(
+    table: Table,
+    schema: Schema,
+    *,
+    labelled: bool = True,
+    sources: Collection[str] | None = None,
+) -> Log:
+    """The rows of a table that has the columns of `columns_of`; those of the fields are dropped
+    from it.
+
+    Raises:
+        DataError: a cell that its column cannot hold.
+    """
     read, frame, rows = _Columns(table), table.frame, len(table.frame)
     columns = {}
-    for source, of_source in fields.items():
+    for source, of_source in _fields(schema, sources).items():
         columns[source] = read.values(source, of_source)
-        if source != schema.time or not labelled:
+        if not labelled or source not in (schema.weight, schema.group, schema.time):
             frame.drop_in_place(source)  # of no more use, and most of the memory
     if not labelled:
         return Log(columns, np.full(rows, np.nan, np.float32), source=str(table))
@@ -70,6 +100,15 @@ def read_log(
         read.times(schema.time, schema.time_format) if schema.time else None,
         str(table),
     )
+
+
+def _fields(schema: Schema, sources: Collection[str] | None) -> dict[str, list[Field]]:
+    # the fields that read each source
+    fields: dict[str, list[Field]] = {}
+    for name, source in schema.sources.items():
+        if sources is None or source in sources:
+            fields.setdefault(source, []).append(schema.fields[name])
+    return fields
 
 
 @dataclass(frozen=True)
@@ -129,8 +168,6 @@ class _Columns:
         numbers = self._present(self._frame[name], "weight")
         if (numbers < 0).any():
             raise self._bad(name, int(np.argmax(numbers < 0)), "a weight cannot be negative")
-        if not numbers.any():
-            raise DataError(f"{self._table}: weight {name!r} is 0 in every row")
         return numbers.astype(np.float32)
 
     def groups(self, name: str) -> Ints:

@@ -70,7 +70,7 @@ def read_table(path: Given, columns: Sequence[str] | None = None) -> Table:
     """
     if isinstance(path, Table):
         first, _ = path.files[0]
-        return replace(path, frame=_selected(path.frame, columns, first, None))
+        return replace(path, frame=selected(path.frame, columns, first, None))
     data = as_data(path)
     files: list[tuple[Path, int]] = []
     frames: list[pl.DataFrame] = []
@@ -80,7 +80,7 @@ def read_table(path: Given, columns: Sequence[str] | None = None) -> Table:
             odd = sorted(set(frame.columns) ^ set(frames[0].columns))[0]
             raise DataError(f"{file.path}: column {odd!r} is not in all files")
         wanted = frames[0].columns if columns is None and frames else columns
-        frames.append(_selected(frame, wanted, file.path, data.separator))
+        frames.append(selected(frame, wanted, file.path, data.separator))
         files.append((file.path, len(frame)))
     if not any(rows for _, rows in files):
         raise DataError(f"{data}: no rows, only a header")
@@ -94,7 +94,7 @@ def read_file(file: DataFile, data: Data, columns: Sequence[str]) -> pl.DataFram
         DataError: see `read_table`.
     """
     frame = with_folders(_read_file(file.path, data.separator, columns), file)
-    return _selected(frame, columns, file.path, data.separator)
+    return selected(frame, columns, file.path, data.separator)
 
 
 def read_rows(file: DataFile, columns: Sequence[str], first: int, rows: int) -> pl.DataFrame:
@@ -111,7 +111,7 @@ def read_rows(file: DataFile, columns: Sequence[str], first: int, rows: int) -> 
         frame = scanned.select(there).slice(first, rows).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{file.path}: cannot read it: {_first_line(error)}") from error
-    return _selected(with_folders(frame, file), columns, file.path, None)
+    return selected(with_folders(frame, file), columns, file.path, None)
 
 
 def with_folders(frame: pl.DataFrame, file: DataFile) -> pl.DataFrame:
@@ -136,7 +136,7 @@ def _read_file(path: Path, separator: str | None, columns: Sequence[str] | None)
         if not text.strip():
             raise DataError(f"{path}: empty file")
         if ".csv" in name or ".tsv" in name:
-            return read_csv(text, path, separator or _separator(path))
+            return read_csv(text, path, separator or separator_of(path))
         return read_json_lines(text, path, columns)
     except pl.exceptions.NoDataError as error:
         raise DataError(f"{path}: empty file") from error
@@ -144,13 +144,19 @@ def _read_file(path: Path, separator: str | None, columns: Sequence[str] | None)
         raise DataError(f"{path}: cannot read it: {_first_line(error)}") from error
 
 
-def _separator(path: Path) -> str:
+def separator_of(path: Path) -> str:
+    """The mark between the cells of a CSV file, by its name."""
     return "\t" if ".tsv" in path.name.lower() else ","
 
 
-def _selected(
+def selected(
     frame: pl.DataFrame, columns: Sequence[str] | None, path: Path, separator: str | None
 ) -> pl.DataFrame:
+    """Some columns of a file's table, all of them for None.
+
+    Raises:
+        DataError: one is not there.
+    """
     wanted = frame.columns if columns is None else list(dict.fromkeys(columns))
     _require(frame, wanted, path, separator)
     return frame.select(wanted)
@@ -171,7 +177,7 @@ def _require(frame: pl.DataFrame, names: Iterable[str], path: Path, separator: s
         if name not in frame.columns:
             hint = ""
             if not path.name.lower().endswith(PARQUET):
-                hint = guess(frame.columns, separator or _separator(path))
+                hint = guess(frame.columns, separator or separator_of(path))
             there = _shown(frame.columns)
             raise DataError(f"{path}: no column {name!r}; there are {there}{hint}")
 

@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from model.encoding import Encoded, Encoder
 from model.schema import Schema
 from model.values.ids import FIRST
@@ -22,12 +25,15 @@ MOSTLY = 0.5  # of a field's values unknown, from which it is said
 MOST_NAMED = 8  # fields in a line
 
 
-def of_rows(train: Log, task: str) -> list[str]:
-    """Too few rows to train on, and columns that give the label away."""
+def of_rows(train: Log, task: str, labels: NDArray[np.float32] | None = None) -> list[str]:
+    """Too few rows to train on, and columns that give the label away. `labels`: of all rows, where
+    `train` are only those that are looked at for leaks.
+    """
+    given = train.labels if labels is None else labels
     if task != "click":
-        return _few(len(train), [])
-    classes = [int((train.labels == label).sum()) for label in (1, 0)]
-    said = _few(len(train), classes)
+        return _few(len(given), [])
+    classes = [int((given == label).sum()) for label in (1, 0)]
+    said = _few(len(given), classes)
     for name, why in leaks(train.columns, train.labels).items():
         said.append(
             f"LEAK: column {name!r}: {why}. If it is known only after the click, the net is of no "

@@ -23,6 +23,7 @@ from model.schema import Schema
 from model.scorer import Scorer
 from model.values.values import Row, Value
 from model.vocabulary import FieldVocabulary, to_bytes
+from training.data.examples import TrainRows
 from training.data.log import Log
 from training.data.schema_text import schema_text
 from training.export.onnx_graphs import check_parity, edge_cases, export
@@ -42,7 +43,7 @@ def pack(
     calibration: Calibration | None,
     parts: Mapping[str, tuple[Encoded, Log]],
     training: Mapping[str, Any],
-    train: Encoded,
+    train: TrainRows,
     validation: Log | None = None,
     warnings: Sequence[str] = (),
     held_out: HeldOut | None = None,
@@ -58,7 +59,7 @@ def pack(
         parts: "valid" and perhaps "test", encoded rows with their log; their metrics go into the
             manifest, and the first rows of "valid" are golden rows.
         training: facts of the fit, for the manifest and the report.
-        train: the encoded training rows, for the report.
+        train: the training rows, for the report.
         validation: the rows held out that the bundle keeps, or None.
         warnings: one line each, for the manifest and the report.
         held_out: the rule of what the net was never trained on.

@@ -1,7 +1,7 @@
 """`afm-train fit`: logs and a schema in, a bundle out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,19 +9,21 @@ from model.bundle.write import new_bundle
 from model.manifest import Manifest
 from model.schema import Schema
 from training.config import Config
+from training.data.files import Data
 from training.data.log import Log
 from training.data.parts import sample
 from training.data.schema_text import schema_text
 from training.export.pack import pack
 from training.fit.beginnings import Beginning, FromBundle, FromScratch
 from training.fit.findings import Findings, findings_of
-from training.fit.material import Material, material_of
+from training.fit.material import Material, material_of, streamed_material
 from training.fit.step.watcher import Epoch, Watcher
 from training.fit.steps import Steps, Trained
 from training.kernels import group
 from training.state.adam_moments import Moments, moments_path
 from training.state.checkpoint import Checkpoint, CheckpointOptions, checkpoint_path, digest
 from training.state.warm_start import WarmStart
+from training.stream.encode_log import encoded_log
 
 
 @dataclass(frozen=True)
@@ -77,21 +79,36 @@ def fit(
         start.check(schema, config)
     beginning: Beginning = FromScratch() if start is None else FromBundle(start)
     stages = Stages(beginning, config, seed, watcher, keep_optimiser)
-    with new_bundle(out) as directory:  # first: an `out` that exists must not cost a fit
-        material = material_of(beginning, log, valid, test, schema, config, seed)
-        checkpoint = None
-        if checkpointing is not None:
-            inputs = stages.inputs(material)
-            checkpoint = Checkpoint(checkpoint_path(out), inputs, checkpointing)
-        moments = stages.moments(material)
-        trained = stages.train(material, checkpoint, moments)
-        group.leave()  # what follows is one process's work
-        findings = findings_of(trained, material, beginning, config, seed, watcher)
-        manifest, parity = stages.pack(directory, material, trained, findings)
-    if checkpoint is not None:
-        checkpoint.remove()
-    notes = findings.notes + stages.leave_moments(moments, out, manifest.version)
-    return Fitted(manifest, trained.epochs, parity, trained.interrupted, notes)
+    return stages.all(
+        lambda: material_of(beginning, log, valid, test, schema, config, seed), out, checkpointing
+    )
+
+
+def fit_streamed(
+    data: Data,
+    valid: Log | None,
+    test: Log | None,
+    schema: Schema,
+    config: Config,
+    out: Path,
+    seed: int,
+    watcher: Watcher,
+    readers: int,
+    checkpointing: CheckpointOptions | None = None,
+    *,
+    keep_optimiser: bool = False,
+) -> Fitted:
+    """Fit a net to a log that need not fit into memory, read by so many threads, which do not
+    change the result; the other parameters, and what is raised, are those of `fit`.
+    """
+    stages = Stages(FromScratch(), config, seed, watcher, keep_optimiser)
+
+    def material() -> Material:
+        share = config.valid_share if valid is None else None
+        log = encoded_log(data, schema, share, readers, watcher.said)
+        return streamed_material(log, valid, test, config, seed, readers)
+
+    return stages.all(material, out, checkpointing)
 
 
 def fit_beside(
@@ -128,6 +145,31 @@ class Stages:
     seed: int
     watcher: Watcher
     keep_optimiser: bool
+
+    def all(
+        self,
+        material: Callable[[], Material],
+        out: Path,
+        checkpointing: CheckpointOptions | None,
+    ) -> Fitted:
+        """All stages, one after the other; see `fit`."""
+        with new_bundle(out) as directory:  # first: an `out` that exists must not cost a fit
+            made = material()
+            checkpoint = None
+            if checkpointing is not None:
+                inputs = self.inputs(made)
+                checkpoint = Checkpoint(checkpoint_path(out), inputs, checkpointing)
+            moments = self.moments(made)
+            trained = self.train(made, checkpoint, moments)
+            group.leave()  # what follows is one process's work
+            findings = findings_of(
+                trained, made, self.beginning, self.config, self.seed, self.watcher
+            )
+            manifest, parity = self.pack(directory, made, trained, findings)
+        if checkpoint is not None:
+            checkpoint.remove()
+        notes = findings.notes + self.leave_moments(moments, out, manifest.version)
+        return Fitted(manifest, trained.epochs, parity, trained.interrupted, notes)
 
     def inputs(self, material: Material) -> dict[str, str]:
         """What decides how the fit goes: a checkpoint of other inputs is not resumed."""
@@ -172,7 +214,7 @@ class Stages:
             findings.calibration,
             material.rows.parts,
             findings.training,
-            material.rows.fed,
+            material.rows.seen,
             sample(valid, count, self.seed) if count else None,
             [*material.warnings, *findings.warnings],
             self.beginning.held_out(valid.held_out),

@@ -1,7 +1,7 @@
 """What a fit is made of: the parts of its logs, the vocabularies, and the encoded rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -11,7 +11,18 @@ from model.vocabulary import FieldVocabulary
 from training.config import Config
 from training.data.log import Log
 from training.fit.beginnings import Beginning
-from training.fit.prepare import Parts, Rows, cautions_before, encode_rows, prepare, sampled
+from training.fit.prepare import (
+    Parts,
+    Rows,
+    cautions_before,
+    encode_rows,
+    prepare,
+    rows_beside,
+    sampled,
+    weighed,
+)
+from training.stream.encoded_log import EncodedLog
+from training.stream.shards import Shards
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,27 @@ class Material:
         return self.encoder.schema
 
 
+def streamed_material(
+    log: EncodedLog, valid: Log | None, test: Log | None, config: Config, seed: int, readers: int
+) -> Material:
+    """The material of a log on disk; `valid` in place of the rows that it holds out. Torch is
+    seeded.
+
+    Raises:
+        ConfigError: a rate of negatives for a task that has none.
+        DataError: a part that cannot be judged on.
+    """
+    schema = log.schema
+    if valid is None:
+        valid = replace(log.held_out(), held_out=log.rule)
+    parts = weighed(log.looked_at(), valid, test, schema, config)
+    _seed(seed)
+    seen = Shards(log, seed, readers)
+    rows = rows_beside(seen, log.encoder, parts.valid, parts.test, schema.task)
+    warnings = cautions_before(parts, log.vocabularies, rows, seen.labels.numpy())
+    return Material(parts, 0, log.vocabularies, rows, warnings)
+
+
 def material_of(
     beginning: Beginning,
     log: Log,
@@ -58,8 +90,12 @@ def material_of(
     given = beginning.rows(parts.train, schema, parts.valid.held_out, seed)
     train = sampled(given, config, seed)
     vocabularies = beginning.vocabularies(schema, parts.train, train, config, seed)
-    torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True)
+    _seed(seed)
     rows = encode_rows(Encoder(schema, vocabularies), train, parts.valid, parts.test, schema.task)
     warnings = cautions_before(parts, vocabularies, rows)
     return Material(parts, len(given) - len(parts.train), vocabularies, rows, warnings)
+
+
+def _seed(seed: int) -> None:
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True)

@@ -6,12 +6,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from model.encoding import Encoded, Encoder
 from model.schema import Schema
 from model.vocabulary import FieldVocabulary
 from training.columns.learn import learnt
 from training.config import Config
-from training.data.examples import Examples, examples
+from training.data.examples import Examples, TrainRows, examples
 from training.data.log import Log, encode
 from training.data.parts import require_contrast, sample_negatives, split, weigh_negatives
 from training.evaluation import cautions
@@ -20,7 +23,8 @@ from training.fit.step.objective import Objective, objective_of
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a log: `train` before negatives are sampled; `valid` and perhaps `test` weighed
+    """The parts of a log: `train` before negatives are sampled, of a log on disk only the rows that
+    are looked at; `valid` and perhaps `test` weighed
     as the log would count if it held all of its negatives.
     """
 
@@ -37,14 +41,23 @@ def prepare(log: Log, valid: Log | None, test: Log | None, schema: Schema, confi
         ConfigError: a rate of negatives for a task that has none.
         DataError: a log or a part that cannot be trained or judged on.
     """
-    objective = objective_of(config, schema)
+    objective_of(config, schema)  # what is refused is refused first
     log, valid = held_out(log, valid, schema, config)
+    return weighed(log, valid, test, schema, config)
+
+
+def weighed(log: Log, valid: Log, test: Log | None, schema: Schema, config: Config) -> Parts:
+    """The parts of a fit, those that are judged on weighed.
+
+    Raises:
+        ConfigError, DataError: see `prepare`.
+    """
     require_contrast(valid, schema.task, "the part held out")
     if test is not None and schema.task != "regression":
         require_contrast(test, schema.task, "the test part")
-    weighed = weigh_negatives(valid, config.negatives_kept)
-    judged = None if test is None else weigh_negatives(test, config.negatives_kept)
-    return Parts(objective, log, weighed, judged)
+    kept = config.negatives_kept
+    tested = None if test is None else weigh_negatives(test, kept)
+    return Parts(objective_of(config, schema), log, weigh_negatives(valid, kept), tested)
 
 
 def held_out(log: Log, valid: Log | None, schema: Schema, config: Config) -> tuple[Log, Log]:
@@ -66,14 +79,12 @@ def vocabularies_of(schema: Schema, train: Log) -> dict[str, FieldVocabulary]:
 
 @dataclass(frozen=True)
 class Rows:
-    """Encoded rows of a fit: `fed` are the training rows, `seen` the same with their labels,
-    `parts` the rows judged on ("valid", perhaps "test") with their logs, `held_out` those of
-    "valid" with their labels.
+    """Encoded rows of a fit: `seen` are the training rows, `parts` the rows judged on ("valid",
+    perhaps "test") with their logs, `held_out` those of "valid" with their labels.
     """
 
     encoder: Encoder
-    fed: Encoded
-    seen: Examples
+    seen: TrainRows
     parts: Mapping[str, tuple[Encoded, Log]]
     held_out: Examples
 
@@ -84,19 +95,32 @@ def encode_rows(encoder: Encoder, train: Log, valid: Log, test: Log | None, task
     Raises:
         DataError: a value that its field cannot hold.
     """
+    return rows_beside(examples(encode(encoder, train), train, task), encoder, valid, test, task)
+
+
+def rows_beside(seen: TrainRows, encoder: Encoder, valid: Log, test: Log | None, task: str) -> Rows:
+    """The same of training rows that are encoded already.
+
+    Raises:
+        DataError: see `encode_rows`.
+    """
     parts = {"valid": (encode(encoder, valid), valid)}
     if test is not None:
         parts["test"] = (encode(encoder, test), test)
-    fed = encode(encoder, train)
-    return Rows(encoder, fed, examples(fed, train, task), parts, examples(*parts["valid"], task))
+    return Rows(encoder, seen, parts, examples(*parts["valid"], task))
 
 
 def cautions_before(
-    parts: Parts, vocabularies: Mapping[str, FieldVocabulary], rows: Rows
+    parts: Parts,
+    vocabularies: Mapping[str, FieldVocabulary],
+    rows: Rows,
+    labels: NDArray[np.float32] | None = None,
 ) -> list[str]:
-    """What is to be said of a log before the first epoch, a line each."""
+    """What is to be said of a log before the first epoch, a line each; `labels`: of all training
+    rows, where `parts` has only some of them.
+    """
     schema = rows.encoder.schema
-    said = cautions.of_rows(parts.train, schema.task)
+    said = cautions.of_rows(parts.train, schema.task, labels)
     said += cautions.of_vocabularies(schema, vocabularies)
     for part, (encoded, _) in rows.parts.items():
         said += cautions.of_values(encoded, rows.encoder, f"the {part} part")

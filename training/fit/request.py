@@ -14,11 +14,13 @@ from training.data.files import Data, data_of
 from training.data.folds import hold_out_test
 from training.data.log import Log
 from training.data.read_log import read_log
-from training.fit.fit import Fitted, fit, fit_beside
+from training.fit.fit import Fitted, fit, fit_beside, fit_streamed
 from training.fit.malloc import keep_freed_memory
 from training.fit.step.watcher import Watcher
 from training.state.checkpoint import CheckpointOptions
 from training.state.warm_start import REPLAY_SHARE, WarmStart, completed
+
+READERS = 2  # of a log that is streamed
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class FitRequest:
     optimiser: Path | None = None
     keep_optimiser: bool = False
     checkpointing: CheckpointOptions = field(default_factory=CheckpointOptions)
+    stream: bool = False
+    readers: int | None = None
 
     def checked(self) -> "CheckedRequest":
         """With its small files read: what can be refused before the logs are read is refused.
@@ -54,10 +58,13 @@ class FitRequest:
         schema = Schema.load(self.schema).without(self.drop_field)
         if self.test_share is not None and (self.test is not None or self.test_share == 1):
             raise ConfigError("--test-share: a number below 1, and not beside --test")
+        self._check_stream(schema)
         start = self._warm_start(schema)
         config = self._settings(start)
         if start is not None:
             start.check(schema, config)
+        if self.stream and config.negatives_rate != 1:
+            raise ConfigError("--stream: not with a rate of negatives below 1")
         return CheckedRequest(self, schema, config, start)
 
     def absolute(self) -> "FitRequest":
@@ -71,6 +78,18 @@ class FitRequest:
             return given
 
         return FitRequest(**{name: there(value) for name, value in vars(self).items()})
+
+    def _check_stream(self, schema: Schema) -> None:
+        if not self.stream:
+            if self.readers is not None:
+                raise ConfigError("--readers: goes with --stream")
+            return
+        if self.start is not None:
+            raise ConfigError("--stream: not with --from")
+        if self.test_share is not None:
+            raise ConfigError("--stream: not with --test-share; give the rows as --test TEST_LOG")
+        if schema.task == "ranking":
+            raise ConfigError("--stream: not for task ranking, whose groups are not kept together")
 
     def _warm_start(self, schema: Schema) -> WarmStart | None:
         if self.start is None and self.replay is not None:
@@ -111,6 +130,8 @@ class CheckedRequest:
 
     def fit(self, watcher: Watcher) -> Fitted:
         """Read the logs and fit; see `training.fit.fit.fit`."""
+        if self.request.stream:
+            return self._fit_streamed(watcher)
         asked, (log, valid, test) = self.request, self._logs()
         return fit(
             log,
@@ -122,6 +143,22 @@ class CheckedRequest:
             asked.seed,
             watcher,
             self.start,
+            asked.checkpointing,
+            keep_optimiser=asked.keep_optimiser,
+        )
+
+    def _fit_streamed(self, watcher: Watcher) -> Fitted:
+        asked = self.request
+        return fit_streamed(
+            asked.data,
+            _read(asked.valid, self.schema),
+            _read(asked.test, self.schema),
+            self.schema,
+            self.config,
+            asked.out,
+            asked.seed,
+            watcher,
+            asked.readers or READERS,
             asked.checkpointing,
             keep_optimiser=asked.keep_optimiser,
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 from model.encoding import Encoder
 from model.nets import Net, NetSizes, build
 from training.config import FOLDED, Config, SizedStep, Step
-from training.data.examples import Examples
+from training.data.examples import Examples, TrainRows
 from training.fit.calibration import apply, calibrate
 from training.fit.step.bias import fit_bias
 from training.fit.step.count_classes import CountClasses
@@ -25,7 +25,7 @@ from training.fit.step.watcher import Epoch, Watcher
 from training.state.adam_moments import Moments
 from training.state.checkpoint import Checkpoint
 
-SAMPLE = slice(0, 1000)  # rows that set the scales attention starts with
+SAMPLE = 1000  # rows that set the scales attention starts with
 
 
 class Trained(NamedTuple):
@@ -60,7 +60,7 @@ class Steps:
 
     config: Config
     encoder: Encoder
-    train: Examples
+    train: TrainRows
     valid: Examples
     watcher: Watcher
     objective: Objective = CLICK
@@ -222,7 +222,8 @@ def fit_net(steps: Steps) -> Trained:
     assert best is not None  # noqa: S101  there is a first step
     _, base, fitted, first = best
     net = new_net(config.net, steps.encoder, config)
-    net.start_from(fitted.net, train.ids[SAMPLE], train.values[SAMPLE])
+    some = train.every(1, SAMPLE)
+    net.start_from(fitted.net, some.ids, some.values)
     if not interrupted:
         more, interrupted = steps.last(net, after=fitted.step)
         epochs += more

@@ -11,17 +11,17 @@ from model.nets import Net
 from model.nets.net import TABLES
 from model.schema import NumericField
 from model.values.ids import FIRST, MISSING, UNKNOWN
-from training.data.examples import Examples
+from training.data.examples import TrainRows
 
 
-def fill_untrained_rows(net: Net, encoder: Encoder, train: Examples, *, unknown_fed: bool) -> None:
+def fill_untrained_rows(net: Net, encoder: Encoder, train: TrainRows, *, unknown_fed: bool) -> None:
     """Set the never-fed rows of each field, in place.
 
     unknown: the mean of the field's values, each as often as it was seen. missing, and a bucket
     without a value: the unknown row, as nothing is known of them; a number that is missing adds
     nothing. `unknown_fed`: whether training fed values as unknown ones, beside those that are.
     """
-    fed = torch.bincount(train.ids[train.values != 0], minlength=encoder.rows).double()
+    fed = train.counts(encoder.rows).double()
     tables = [p for name, p in net.named_parameters() if name in TABLES]
     offsets = dict(zip(encoder.schema.slots, encoder.offsets.tolist(), strict=True))
     ends = [*list(offsets.values())[1:], encoder.rows]

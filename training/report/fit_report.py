@@ -18,9 +18,10 @@ from model.metrics.ranked_rows import NAMES
 from model.scorer import Scorer
 from model.values.ids import FIRST
 from model.vocabulary import FieldVocabulary
+from training.data.examples import TrainRows
 from training.data.log import Log
 from training.evaluation.baseline import baseline_words
-from training.evaluation.coverage import Coverage, coverage
+from training.evaluation.coverage import Coverage, added, counts, coverage
 from training.report.importance_section import importance_section
 from training.report.labels import HEADLINE, LABELS, flat
 from training.report.learning_section import (
@@ -47,7 +48,7 @@ from training.report.score_sections import Scored, calibration_section, ranking_
 class Fit:
     """What a report shows: a fitted net, its data and how it was fitted.
 
-    `train` are the encoded training rows; `parts` "valid" and perhaps "test", with their `metrics`;
+    `train` are the training rows; `parts` "valid" and perhaps "test", with their `metrics`;
     `training` has the seed, the configuration and the epochs; `warnings` are said first.
     """
 
@@ -56,7 +57,7 @@ class Fit:
     encoder: Encoder
     vocabularies: Mapping[str, FieldVocabulary]
     scorer: Scorer
-    train: Encoded
+    train: TrainRows
     parts: Mapping[str, tuple[Encoded, Log]]
     metrics: Mapping[str, Metrics]
     training: Mapping[str, Any]
@@ -157,16 +158,19 @@ def _figures_section(fit: Fit, scored: Mapping[str, Scored]) -> Markup:
 
 
 def _coverage_section(fit: Fit) -> Markup:
-    parts = {"train": fit.train, **{name: encoded for name, (encoded, _) in fit.parts.items()}}
-    found = {name: coverage(encoded, fit.encoder) for name, encoded in parts.items()}
+    chunks = (Encoded(ids.numpy(), values.numpy()) for ids, values in fit.train.chunks())
+    trained = added(counts(chunk, fit.encoder) for chunk in chunks)
+    found = {"train": {name: of.coverage for name, of in trained.items()}}
+    for name, (encoded, _) in fit.parts.items():
+        found[name] = coverage(encoded, fit.encoder)
     head: list[object] = ["field", "kind", "known values"]
-    head += [joined([name, element("small", what)], " ") for what in _RATES for name in parts]
+    head += [joined([name, element("small", what)], " ") for what in _RATES for name in found]
     rows = [
         [
             name,
             f"{described.kind}, {described.role}",
             fit.vocabularies[name].size - FIRST,
-            *(_rate_cell(found[part][name], what) for what in _RATES for part in parts),
+            *(_rate_cell(found[part][name], what) for what in _RATES for part in found),
         ]
         for name, described in fit.encoder.schema.fields.items()
     ]

@@ -21,7 +21,7 @@ from model.errors import AfmError, ConfigError
 from model.files.whole_file import whole_file
 from model.schema import Schema
 from training.config import Config
-from training.data.examples import Examples
+from training.data.examples import Examples, TrainRows
 from training.data.log import Log
 from training.fit.prepare import (
     cautions_before,
@@ -168,7 +168,7 @@ def _write_results(out: Path, tuned: Tuned, config: Config, settings: dict[str, 
 class _Search:
     config: Config
     encoder: Encoder
-    train: Examples
+    train: TrainRows
     valid: Examples
     seed: int
     trials: int | None

@@ -1,5 +1,5 @@
-"""What a killed fit is resumed from: where its steps stood after an epoch, in a file beside the
-bundle that it was to write.
+"""What a killed fit is resumed from: where its steps stood after an epoch, or within one, in a file
+beside the bundle that it was to write.
 
 A step that is resumed does to the bit what it would have done: the state holds the parameters,
 Adam's moments and learning rate, the best epoch so far and the random numbers to come. What lies
@@ -23,12 +23,14 @@ from torch import Tensor
 
 from model.errors import BundleError, ConfigError, reason
 from model.files.whole_file import whole_file
-from training.data.examples import Examples
+from training.data.examples import TrainRows
+
+MOST_TIME = 0.05  # of an epoch, that writing may take
 
 
 class CheckpointOptions(NamedTuple):
     """How a fit is kept: `resume` continues what an earlier one left, if it left anything;
-    its state is written at most every `seconds`.
+    its state is written at most every `seconds`, within an epoch as well; 0: after each epoch.
     """
 
     resume: bool = False
@@ -39,7 +41,9 @@ class CheckpointOptions(NamedTuple):
 class StepState:
     """A step after some `epochs`, each as a dict. `random`: the state of torch's generator.
 
-    A step that is done has its best epoch as `net`, and none of the rest, which is `run_step`'s.
+    `within`: how far the next epoch is, see `SoFar`, where it has begun; `diverged`: how many
+    attempts at it were in vain. A step that is done has its best epoch as `net`, and none of the
+    rest, which is `run_step`'s.
     """
 
     net: dict[str, Tensor]
@@ -50,6 +54,8 @@ class StepState:
     best_loss: float = 0.0
     without_gain: int = 0
     moments: dict[str, dict[str, Tensor]] | None = None  # of the best epoch, where they are kept
+    within: dict[str, Any] | None = None
+    diverged: int = 0
 
 
 class Checkpoint:
@@ -63,6 +69,7 @@ class Checkpoint:
         self._inputs = dict(inputs)
         self._seconds = how.seconds
         self._written_at = time.monotonic()
+        self._took = 0.0  # the last writing, in seconds
         self._steps: dict[str, StepState] = {}
         if how.resume and path.exists():
             self._steps = self._read()
@@ -75,6 +82,12 @@ class Checkpoint:
     def is_due(self) -> bool:
         """Whether enough time has passed to write a state."""
         return time.monotonic() - self._written_at >= self._seconds
+
+    @property
+    def is_due_within(self) -> bool:
+        """The same of an epoch that is being run, where writing takes a small part of the time."""
+        passed = time.monotonic() - self._written_at
+        return 0 < self._seconds <= passed and passed >= self._took / MOST_TIME
 
     def keep(self, step: str, state: StepState) -> None:
         """Write where a running step stands.
@@ -94,6 +107,7 @@ class Checkpoint:
 
     def _write(self, steps: Mapping[str, StepState]) -> None:
         states = {name: vars(state) for name, state in steps.items()}
+        began = time.monotonic()
         try:
             with whole_file(self._path) as file:
                 torch.save({"inputs": self._inputs, "steps": states}, file)
@@ -101,6 +115,7 @@ class Checkpoint:
             why = reason(error) if isinstance(error, OSError) else "the disk may be full"
             raise BundleError(f"{self._path}: cannot be written: {why}") from error
         self._written_at = time.monotonic()
+        self._took = self._written_at - began
 
     def _read(self) -> dict[str, StepState]:
         if not zipfile.is_zipfile(self._path):  # torch.save's files are
@@ -131,11 +146,6 @@ def checkpoint_path(out: Path) -> Path:
     return out.with_name(f"{out.name}.checkpoint")
 
 
-def digest(*parts: Examples) -> str:
+def digest(*parts: TrainRows) -> str:
     """A digest of encoded rows with their labels and weights."""
-    found = hashlib.sha256()
-    for part in parts:
-        for tensor in (part.ids, part.values, part.labels, part.weights, part.groups):
-            if tensor is not None:
-                found.update(tensor.numpy().data)
-    return found.hexdigest()
+    return hashlib.sha256(" ".join(part.digest() for part in parts).encode()).hexdigest()

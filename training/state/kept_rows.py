@@ -9,7 +9,7 @@ from model.encoding import Encoder
 from model.nets import Net
 from model.nets.net import TABLES
 from model.values.ids import UNKNOWN
-from training.data.examples import Examples
+from training.data.examples import TrainRows
 
 
 class KeptRows:
@@ -21,9 +21,8 @@ class KeptRows:
     forgotten by night.
     """
 
-    def __init__(self, net: Net, encoder: Encoder, train: Examples, *, unknown_fed: bool) -> None:
-        fed = torch.zeros(encoder.rows, dtype=torch.bool)
-        fed[train.ids[train.values != 0]] = True
+    def __init__(self, net: Net, encoder: Encoder, train: TrainRows, *, unknown_fed: bool) -> None:
+        fed = train.counts(encoder.rows) > 0
         if unknown_fed:
             fed[torch.from_numpy((encoder.offsets + UNKNOWN)[encoder.droppable])] = True
         self.rows = torch.nonzero(~fed).squeeze(1)

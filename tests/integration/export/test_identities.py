@@ -79,9 +79,9 @@ class Made:
 
     def bundle(self, directory: Any, net: Any, name: Any, calibration: Any = None) -> Any:
         directory.mkdir()
-        encoded, _ = self.examples()
+        encoded, rows = self.examples()
         parts = {"valid": (encoded, self.log)}
-        how: Any = calibration, parts, {"epochs": []}, encoded
+        how: Any = calibration, parts, {"epochs": []}, rows
         pack(directory, net, name, self.vocabularies, self.encoder, *how)
         return Bundle.open(directory)
 

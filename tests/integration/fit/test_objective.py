@@ -34,7 +34,7 @@ def rows(count: Any = 600, seed: Any = 0, task: Any = "click", weights: Any = No
 def test_batches_of_groups_hold_every_row_once_and_never_cut_a_group() -> None:
     torch.manual_seed(0)
     examples = rows()
-    batches = list(examples.batches(50))
+    batches = [fed.at for fed in examples.batches(50)]
     assert sorted(torch.cat(batches).tolist()) == list(range(600))
     for batch in batches:
         groups = examples.groups[batch]
@@ -49,7 +49,7 @@ def test_batches_of_groups_are_drawn_anew_each_time_and_by_the_seed() -> None:
 
     def first(seed: Any) -> Any:
         torch.manual_seed(seed)
-        return [next(iter(examples.batches(50))).tolist() for _ in range(2)]
+        return [next(examples.batches(50)).at.tolist() for _ in range(2)]
 
     assert first(1) == first(1)
     assert first(1)[0] != first(1)[1]
@@ -58,7 +58,7 @@ def test_batches_of_groups_are_drawn_anew_each_time_and_by_the_seed() -> None:
 def test_a_group_larger_than_a_batch_is_a_batch() -> None:
     encoded = Encoded(np.zeros((9, F), np.int64), np.ones((9, F), np.float32))
     examples = Examples.of(encoded, np.zeros(9, np.float32), None, np.repeat([0, 1], [2, 7]))
-    assert sorted(map(len, examples.batches(2))) == [2, 7]
+    assert sorted(len(fed.at) for fed in examples.batches(2)) == [2, 7]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ FLOORS = {
         ["shards"],
         ["evaluation"],
         ["draft", "simulate"],
+        ["stream"],
         ["data"],
         ["columns"],
         ["config", "jobs"],

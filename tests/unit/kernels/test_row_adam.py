@@ -140,8 +140,8 @@ def test_the_share_of_steps_is_what_random_batches_show() -> None:
     share = shares_of(uses_of(rows, drop, 40), 4000, 16)
     used = torch.zeros(40)
     for _ in range(8):
-        for at in rows.batches(16):
-            fed = drop(ids[at])[values[at] != 0]
+        for _, some, x in rows.batches(16):
+            fed = drop(some)[x != 0]
             used += torch.bincount(fed, minlength=40).clamp(max=1)
     # 2000 steps: a deviation of at most .011
     assert (used / 2000 - share)[share > 0.01].abs().max() < 0.05

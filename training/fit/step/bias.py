@@ -12,21 +12,20 @@ import torch
 from numpy.typing import NDArray
 
 from model.nets import Net
-from training.data.examples import Examples
+from training.data.examples import Examples, TrainRows
 from training.fit.newton import logistic_factors
 from training.fit.step.logits import logits
 
 MOST_ROWS = 200_000  # of training; more would not move the bias
 
 
-def fit_bias(net: Net, train: Examples, valid: Examples, log_rate: float = 0.0) -> float:
+def fit_bias(net: Net, train: TrainRows, valid: Examples, log_rate: float = 0.0) -> float:
     """Shift the bias of a net with task click, in place, such that its probabilities sum up to the
     clicks of both parts, by weight; returns the shift.
 
     `log_rate`: what the logits of `valid` are to be corrected by, see `Objective`.
     """
-    rows = slice(None, None, -(-len(train) // MOST_ROWS))
-    some = Examples(train.ids[rows], train.values[rows], train.labels[rows], train.weights[rows])
+    some = train.every(-(-len(train) // MOST_ROWS))
     x = np.concatenate([logits(net, some), logits(net, valid) + log_rate]).astype(np.float64)
     labels, weights = (
         torch.cat([getattr(part, name) for part in (some, valid)]).double().numpy()

@@ -11,7 +11,7 @@ explanations know nothing of the classes, and a value's terms hold those of its 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -21,9 +21,10 @@ from model.encoding import Encoder
 from model.nets import FFM, Net, NetSizes, build
 from model.schema import CategoricalField
 from model.values.ids import FIRST, UNKNOWN
-from training.data.examples import Examples
+from training.data.examples import TrainRows
 
 State = dict[str, Tensor]  # of one parameter, by Adam's names
+Rows = TypeVar("Rows", bound=TrainRows)
 
 RARE = 32  # a value that was trained on less often is rare
 LEAST_RARE = 0.3  # the share of rare values, unknown ones among them, of a field that has classes
@@ -47,9 +48,9 @@ class CountClasses:
     rows: int
 
     @classmethod
-    def of(cls, encoder: Encoder, train: Examples) -> "CountClasses | None":
+    def of(cls, encoder: Encoder, train: TrainRows) -> "CountClasses | None":
         """The classes by the rows trained on; None where no field has many rare values."""
-        fed = torch.bincount(train.ids[train.values != 0], minlength=encoder.rows)
+        fed = train.counts(encoder.rows)
         slot_fields = encoder.slot_fields
         starts = dict(zip(slot_fields, encoder.offsets.tolist(), strict=True))
         ends = dict(zip(starts, [*list(starts.values())[1:], encoder.rows], strict=True))
@@ -77,13 +78,15 @@ class CountClasses:
         slots = torch.tensor([slot_fields.index(number) for number in chosen])
         return cls(encoder, slots, places, torch.from_numpy(fields), classes, rows)
 
-    def fed(self, examples: Examples) -> Examples:
+    def fed(self, rows: Rows) -> Rows:
         """The rows with the slots of the classes behind the others; a class is there with its
         value.
         """
-        values = torch.cat([examples.values, examples.values[:, self.slots]], 1)
-        ids = self._with_classes(examples.ids)
-        return Examples(ids, values, examples.labels, examples.weights, examples.groups)
+
+        def change(ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+            return self._with_classes(ids), torch.cat([values, values[:, self.slots]], 1)
+
+        return cast(Rows, rows.mapped(change))
 
     def dropping(self, drop: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         """`drop` of the encoder's slots, and the classes of what it leaves."""

@@ -11,15 +11,16 @@ from torch import Tensor
 
 from model.nets import Net
 from training.config import Step
-from training.data.examples import Examples
+from training.data.examples import Examples, TrainRows
 from training.fit.step.best_epoch import BestEpoch
 from training.fit.step.logits import logits
 from training.fit.step.objective import CLICK, Objective
+from training.fit.step.one_epoch import SoFar, one_epoch
 from training.fit.step.unknown_drop import uses_of
 from training.fit.step.watcher import Epoch, Watcher
 from training.kernels.compiled import announcing
 from training.kernels.optimisers import optimiser_of, shares_of
-from training.kernels.passes import Pass, pass_of
+from training.kernels.passes import pass_of
 from training.state.adam_moments import Moments
 from training.state.checkpoint import Checkpoint, StepState
 
@@ -30,7 +31,7 @@ def run_step(
     name: str,
     net: Net,
     step: Step,
-    train: Examples,
+    train: TrainRows,
     valid: Examples,
     drop: Callable[[Tensor], Tensor],
     watcher: Watcher,
@@ -72,7 +73,7 @@ def run_step(
         return run.epochs, False
     try:
         while run.goes_on:
-            finite = run.epoch(valid, after_epoch)
+            finite = run.epoch(valid, after_epoch, lambda: _keep_within(run, checkpoint, name))
             if checkpoint is not None and finite and run.is_patient and checkpoint.is_due:
                 checkpoint.keep(name, run.state())
     except KeyboardInterrupt:
@@ -85,6 +86,11 @@ def run_step(
     return run.epochs, False
 
 
+def _keep_within(run: "StepRun", checkpoint: Checkpoint | None, name: str) -> None:
+    if checkpoint is not None and checkpoint.is_due_within:
+        checkpoint.keep(name, run.state())
+
+
 class StepRun:
     """A step between two of its epochs; the parameters are those of `run_step`."""
 
@@ -93,7 +99,7 @@ class StepRun:
         name: str,
         net: Net,
         step: Step,
-        train: Examples,
+        train: TrainRows,
         drop: Callable[[Tensor], Tensor],
         watcher: Watcher,
         objective: Objective,
@@ -115,6 +121,7 @@ class StepRun:
             dropout.set_rate(getattr(self._sized, key))
         self._pass = pass_of(net, kernels=kernels, row_wise=lazy)
         self._attempts = self._diverged = 0
+        self._so_far: SoFar | None = None  # of the epoch that is being run
         self.epochs: list[Epoch] = []
         watcher.begin(name, -(-len(train) // self._sized.batch), step.epochs)
 
@@ -128,9 +135,17 @@ class StepRun:
         """Whether another epoch follows."""
         return self._attempts < self._step.epochs and self.is_patient
 
-    def epoch(self, valid: Examples, after_epoch: Callable[[Net], None] | None) -> bool:
-        """Run an epoch and judge it on `valid`; returns whether its losses are finite."""
+    def epoch(
+        self,
+        valid: Examples,
+        after_epoch: Callable[[Net], None] | None,
+        after_batch: Callable[[], None],
+    ) -> bool:
+        """Run an epoch, or the rest of one, and judge it on `valid`; returns whether its losses are
+        finite.
+        """
         self._attempts += 1
+        self._so_far = self._so_far or SoFar(torch.get_rng_state())
         began = time.perf_counter()
         with announcing(self._watcher.said):
             train_loss = one_epoch(
@@ -142,7 +157,11 @@ class StepRun:
                 self._drop,
                 self._watcher,
                 self._objective,
+                self._attempts,
+                self._so_far,
+                after_batch,
             )
+        self._so_far = None
         if after_epoch is not None:
             after_epoch(self._net)
         scores = logits(self._net, valid)
@@ -190,7 +209,9 @@ class StepRun:
         if kept is None:
             return False
         self.epochs = [Epoch(**epoch) for epoch in kept.epochs]
+        self._diverged = kept.diverged
         self._attempts = len(self.epochs) + sum(epoch.diverged for epoch in self.epochs)
+        self._attempts += self._diverged
         self._net.load_state_dict(kept.net)
         torch.set_rng_state(kept.random)
         self._watcher.resumed(self._name, self.epochs)
@@ -201,6 +222,10 @@ class StepRun:
         self._optimiser.load_state_dict(kept.optimiser)
         self._best.loss, self._best.state = kept.best_loss, kept.best
         self._best.without_gain = kept.without_gain
+        if kept.within is not None:
+            self._so_far = SoFar(**kept.within)
+            rows = f"behind {self._so_far.rows:,} of {len(self._train):,} rows"
+            self._watcher.said(f"{self._name} epoch {self._attempts + 1}: continues {rows}")
         return False
 
     def state(self) -> StepState:
@@ -217,28 +242,7 @@ class StepRun:
 
     def _state(self, *running: Any) -> StepState:
         epochs = list(map(asdict, self.epochs))
-        return StepState(self._net.state_dict(), epochs, torch.get_rng_state(), *running)
-
-
-def one_epoch(
-    net: Net,
-    by_pass: Pass,
-    optimiser: torch.optim.Optimizer,
-    size: int,
-    train: Examples,
-    drop: Callable[[Tensor], Tensor],
-    watcher: Watcher,
-    objective: Objective,
-) -> float:
-    """Feed all rows once, in batches of `size`; returns their mean loss."""
-    net.train()
-    total, seen = 0.0, 0
-    for rows in train.batches(size):
-        optimiser.zero_grad(set_to_none=True)
-        judged = objective.judged(train, rows)
-        loss = by_pass(drop(train.ids[rows]), train.values[rows], judged)
-        optimiser.step()
-        total += loss * len(rows)
-        seen += len(rows)
-        watcher.batch(total / seen)
-    return total / seen
+        state = StepState(self._net.state_dict(), epochs, torch.get_rng_state(), *running)
+        if self._so_far is None:
+            return state
+        return replace(state, within=dict(vars(self._so_far)), diverged=self._diverged)

@@ -21,7 +21,7 @@ from model.metrics.group_metrics import group_figures
 from model.metrics.metrics import auc, logloss
 from model.schema import Schema
 from training.config import Config
-from training.data.examples import Examples
+from training.data.examples import Examples, TrainRows
 from training.fit.step import losses
 from training.kernels.passes import Judged
 
@@ -49,14 +49,14 @@ class Objective:
         ranking = f"{self.ranking} loss"
         return {"click": "logloss", "regression": "mean squared error"}.get(self.task, ranking)
 
-    def start(self, train: Examples) -> float:
+    def start(self, train: TrainRows) -> float:
         """The bias to begin with: what the best constant would be."""
         if self.task == "ranking":
             return 0.0  # no order tells of it
         mean = float((train.labels * train.weights).mean())
         return float(np.log(mean / (1 - mean))) if self.task == "click" else mean
 
-    def loss(self, scores: Tensor, rows: Examples, at: Tensor) -> Tensor:
+    def loss(self, scores: Tensor, rows: TrainRows, at: Tensor) -> Tensor:
         """Of the `scores` of the rows `at`, which must be whole groups, one behind the other, for
         task ranking.
         """
@@ -68,7 +68,7 @@ class Objective:
         assert rows.groups is not None  # noqa: S101  whoever ranks gives them
         return losses.RANKING[self.ranking](scores, labels, weights, rows.groups[at])
 
-    def judged(self, rows: Examples, at: Tensor) -> Judged:
+    def judged(self, rows: TrainRows, at: Tensor) -> Judged:
         """What a pass over the rows `at` needs to know of `loss`."""
         of_scores = partial(self.loss, rows=rows, at=at)
         return Judged(self.task, rows.labels[at], rows.weights[at], of_scores)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model.encoding import Encoder
 from model.values.ids import FIRST, UNKNOWN
-from training.data.examples import Examples
+from training.data.examples import TrainRows
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,16 @@ class UnknownDrop:
         return torch.where(drop, self.rows, ids)
 
 
-def uses_of(train: Examples, drop: Callable[[Tensor], Tensor], rows: int) -> Tensor:
+def uses_of(train: TrainRows, drop: Callable[[Tensor], Tensor], rows: int) -> Tensor:
     """How often an epoch is expected to feed each of the `rows` of the tables, float64 [V]."""
-    present = train.values != 0
-    uses = torch.bincount(train.ids[present], minlength=rows).double()
+    uses = train.counts(rows).double()
     if isinstance(drop, UnknownDrop) and drop.rate:
-        known = present & (train.ids >= drop.first)
-        uses -= drop.rate * torch.bincount(train.ids[known], minlength=rows)
-        uses.index_add_(0, drop.rows, drop.rate * known.sum(0, dtype=torch.float64))
+        known = torch.zeros_like(uses)
+        dropped = torch.zeros(len(drop.rows), dtype=torch.float64)
+        for ids, values in train.chunks():
+            some = (values != 0) & (ids >= drop.first)
+            known += torch.bincount(ids[some], minlength=rows)
+            dropped += some.sum(0)
+        uses -= drop.rate * known
+        uses.index_add_(0, drop.rows, drop.rate * dropped)
     return uses

@@ -1,0 +1,258 @@
+"""A log encoded block by block is what the same log is in memory: vocabularies, rows, ids."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from model.encoding import Encoder
+from model.errors import DataError
+from model.schema import Schema
+from training.config import Config
+from training.data.files import Data
+from training.data.leaks import leaks
+from training.data.log import encode
+from training.data.read_log import read_log
+from training.fit.prepare import held_out, vocabularies_of
+from training.stream import blocks, counts, numbers, pieces
+from training.stream.encode_log import encoded_log
+from training.stream.encoded_log import EncodedLog
+
+SCHEMA = """
+label = "click"
+weight = "worth"
+null_values = ["none"]
+[fields.device]
+kind = "categorical"
+min_count = 3
+[fields.user]
+kind = "categorical"
+missing = "absent"
+[fields.yes]
+kind = "categorical"
+[fields.page]
+kind = "categorical"
+buckets = 50
+[fields.tags]
+kind = "multivalue"
+max_values = 2
+[fields.price]
+kind = "numeric"
+transform = "log1p"
+[fields.floor]
+kind = "numeric"
+transform = "quantile"
+bins = 5
+missing = "absent"
+[fields.age]
+kind = "numeric"
+[fields.hour]
+kind = "categorical"
+source = "at"
+part = "hour"
+[fields.day]
+kind = "numeric"
+source = "at"
+part = "weekday"
+"""
+
+
+@pytest.fixture(autouse=True)
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks, files and counts so small that a short log has many of them."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(blocks, "TEXT_BYTES", 5000)
+    monkeypatch.setattr(blocks, "ROWS", 100)
+    monkeypatch.setattr(pieces, "ROWS", 70)
+    monkeypatch.setattr(counts, "PENDING", 40)
+    monkeypatch.setattr("training.stream.first_pass.MOST_HELD", 300)
+
+
+def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(seed)
+
+    def some(value: Any, share: float = 0.1) -> Any:
+        return None if rng.random() < share else value
+
+    return [
+        {
+            "click": int(rng.random() < 0.3),
+            "worth": float(rng.integers(0, 4)),
+            "device": some(str(rng.choice(["ios", 'an "odd" one', "two\nlines", "none", "7.0"]))),
+            "user": some(int(rng.integers(2000))),
+            "yes": some(
+                str(
+                    rng.choice(["Yes", "yes", "TRUE", "no", "maybe"], p=[0.4, 0.3, 0.1, 0.19, 0.01])
+                )
+            ),
+            "page": f"/p{rng.integers(500)}",
+            "tags": some("|".join(map(str, rng.choice(["a", "b", "c", "é"], rng.integers(0, 4))))),
+            "price": some(round(float(rng.gamma(2, 3)), 2)),
+            "floor": some(int(rng.integers(9))),
+            "age": some(float(rng.normal(40, 9))),
+            "at": f"2026-11-{1 + rng.integers(28):02d}T{rng.integers(24):02d}:00:00Z",
+        }
+        for _ in range(count)
+    ]
+
+
+def written(folder: Path, kind: str, given: list[dict[str, Any]]) -> Data:
+    folder.mkdir()
+    frame = pl.DataFrame(given, infer_schema_length=None)
+    text = frame.write_csv()
+    lines = "".join(
+        json.dumps({key: value for key, value in row.items() if value is not None}) + "\n"
+        for row in given
+    )
+    if kind == "csv":
+        (folder / "log.csv").write_text("\ufeff\n" + text)
+    elif kind == "csv.gz":
+        (folder / "log.csv.gz").write_bytes(gzip.compress(text.encode()))
+    elif kind == "jsonl":
+        (folder / "log.jsonl").write_text(lines)
+    elif kind == "csv.zst":
+        frame.write_csv(folder / "log.csv.zst", compression="zstd")
+    else:  # several files, in which a column has several types, and one is that of the folders
+        for number, part in enumerate((frame[:900], frame[900:])):
+            (folder / f"yes={number}").mkdir()
+            user = pl.col("user").cast(pl.String) if number else pl.col("user")
+            at = pl.col("at") if number else pl.col("at").str.to_datetime(time_zone="UTC")
+            part.drop("yes").with_columns(user, at).write_parquet(
+                folder / f"yes={number}" / "part.parquet", row_group_size=333
+            )
+    return Data((folder,))
+
+
+def same(found: EncodedLog, data: Data, schema: Schema) -> None:
+    """Everything in the folder is what the log in memory has."""
+    train, valid = held_out(read_log(data, schema), None, schema, Config())
+    known = vocabularies_of(schema, train)
+    assert found.rule == valid.held_out
+    assert dict(found.vocabularies) == known
+    whole = encode(Encoder(schema, known), train)
+    packed = np.fromfile(found.rows, np.int32).reshape(len(found), -1)
+    ids, values = found.slots.unpack(packed)
+    assert len(found) == len(train)
+    np.testing.assert_array_equal(ids, whole.ids)
+    assert values.tobytes() == whole.values.tobytes()
+    np.testing.assert_array_equal(found.labels().numpy(), train.labels)
+    if train.weights is not None:
+        expected = train.weights / train.weights.mean()
+        np.testing.assert_array_equal(found.weights().numpy(), expected)
+    held = found.held_out()
+    # a column of several types is text in memory, and stays as it is in a block
+    assert {name: list(map(str, cells)) for name, cells in held.columns.items()} == {
+        name: list(map(str, cells)) for name, cells in valid.columns.items()
+    }
+    for part in ("labels", "weights", "group", "time"):
+        np.testing.assert_array_equal(getattr(held, part), getattr(valid, part))
+    seen = found.looked_at()
+    assert leaks(seen.columns, seen.labels) == leaks(train.columns, train.labels)
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "csv.zst", "jsonl", "parquet"])
+@pytest.mark.parametrize("readers", [1, 3])
+def test_a_log_of_any_kind_is_encoded_as_in_memory(tmp_path: Path, kind: str, readers: int) -> None:
+    schema = Schema.parse(SCHEMA)
+    data = written(tmp_path / "log", kind, rows(2000))
+    same(encoded_log(data, schema, 0.1, readers, lambda _: None), data, schema)
+
+
+@pytest.mark.parametrize(("by", "count"), [("group", 1500), ("time", 1500), ("", 12), ("", 40)])
+def test_the_same_rows_are_held_out(tmp_path: Path, by: str, count: int) -> None:
+    text = SCHEMA.replace(
+        'weight = "worth"', f'{by} = "{"user" if by == "group" else "at"}"' if by else ""
+    )
+    schema = Schema.parse(text)
+    given = [row | {"user": row["user"] or 0} for row in rows(count, seed=3)]
+    data = written(tmp_path / "log", "csv", given)
+    same(encoded_log(data, schema, 0.1, 2, lambda _: None), data, schema)
+
+
+def test_nothing_is_held_out_of_a_log_beside_given_rows(tmp_path: Path) -> None:
+    schema = Schema.parse(SCHEMA)
+    data = written(tmp_path / "log", "csv", rows(300))
+    found = encoded_log(data, schema, None, 2, lambda _: None)
+    assert len(found) == 300
+    assert found.rule is None
+    assert len(found.held_out()) == 0
+    assert dict(found.vocabularies) == vocabularies_of(schema, read_log(data, schema))
+
+
+def test_a_log_is_read_once_and_again_when_it_or_the_schema_changes(tmp_path: Path) -> None:
+    schema = Schema.parse(SCHEMA)
+    data = written(tmp_path / "log", "csv", rows(300))
+    said: list[str] = []
+    first = encoded_log(data, schema, 0.1, 2, said.append)
+    assert any("first pass: 300 rows" in line for line in said)
+    said.clear()
+    assert encoded_log(data, schema, 0.1, 1, said.append).folder == first.folder
+    assert not any("pass" in line for line in said)
+    other = Schema.parse(SCHEMA.replace("min_count = 3", "min_count = 4"))
+    assert encoded_log(data, other, 0.1, 1, said.append).folder != first.folder
+    with (tmp_path / "log" / "log.csv").open("a") as file:
+        file.write("0,1,ios,1,no,/p1,a,1,1,1,2026-11-01T00:00:00Z\n")
+    assert encoded_log(data, schema, 0.1, 1, said.append).folder != first.folder
+    assert all(path.is_dir() and "." not in path.name for path in first.folder.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        (("/p", "/p"), None),
+        (("price", "cost"), "no column 'price'"),
+        (("2026-11-", "2026-13-"), "expected a moment"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_bad_log_is_refused_and_leaves_nothing(
+    tmp_path: Path, kind: str, change: tuple[str, str], wanted: str | None
+) -> None:
+    schema = Schema.parse(SCHEMA)
+    data = written(tmp_path / "log", kind, rows(400))
+    path = tmp_path / "log" / f"log.{kind}"
+    text = path.read_text()
+    path.write_text(text.replace(*change))
+    if wanted is None:
+        encoded_log(data, schema, 0.1, 2, lambda _: None)
+        return
+    with pytest.raises(DataError, match=wanted):
+        encoded_log(data, schema, 0.1, 2, lambda _: None)
+    assert list((tmp_path / "cache" / "ctr-afm" / "logs").iterdir()) == []
+
+
+def test_a_bad_cell_is_named_from_behind_the_rows_before_it(tmp_path: Path) -> None:
+    schema = Schema.parse(SCHEMA)
+    data = written(tmp_path / "log", "parquet", rows(1000))
+    path = tmp_path / "log" / "yes=0" / "part.parquet"
+    frame = pl.read_parquet(path)
+    frame = frame.with_columns(pl.col("click").set_sorted())
+    bad = pl.Series("click", [*frame["click"][:250], 7, *frame["click"][251:]])
+    frame.with_columns(bad).write_parquet(path)
+    with pytest.raises(DataError, match=r"row 51: a label .*counted from behind row 200"):
+        encoded_log(data, schema, 0.1, 3, lambda _: None)
+
+
+def test_more_numbers_than_are_held_give_nearly_the_same_bins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = Schema.parse(SCHEMA)
+    drawn = np.random.default_rng(1).normal(size=50_000)
+    monkeypatch.setattr(numbers, "MOST_EXACT", 5_000)
+    for name in ("price", "floor", "age"):
+        field = schema.fields[name]
+        assert field.kind == "numeric"
+        exact, some = (numbers.Numbers(field, tmp_path / f"{name}-{n}") for n in range(2))
+        for part in np.array_split(drawn, 7):
+            some.add(part)
+        exact.add(drawn[:5000])
+        found = some.learnt()
+        if name == "floor":
+            places = np.searchsorted(np.sort(drawn), found.edges) / len(drawn)  # type: ignore[union-attr]  # bins
+            assert np.abs(places - np.arange(1, 5) / 5).max() < 0.023
+        else:
+            assert (found.low, found.high) == (drawn.min(), drawn.max())  # type: ignore[union-attr]  # a scale

@@ -1,0 +1,70 @@
+"""One epoch: all rows fed once, or the rest of them where it was begun before."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model.nets import Net
+from training.data.examples import TrainRows
+from training.fit.step.objective import Objective
+from training.fit.step.watcher import Watcher
+from training.kernels.passes import Pass
+
+
+@dataclass
+class SoFar:
+    """How far an epoch is. `began`: torch's generator before it. `batches`: of the batches done
+    their number, the sum of their rows' losses, and their rows.
+    """
+
+    began: Tensor
+    batches: int = 0
+    total: float = 0.0
+    rows: int = 0
+
+    def add(self, loss: float, rows: int) -> None:
+        """A batch is done, with this mean loss."""
+        self.batches += 1
+        self.total += loss * rows
+        self.rows += rows
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of the rows."""
+        return self.total / self.rows
+
+
+def one_epoch(
+    net: Net,
+    by_pass: Pass,
+    optimiser: torch.optim.Optimizer,
+    size: int,
+    train: TrainRows,
+    drop: Callable[[Tensor], Tensor],
+    watcher: Watcher,
+    objective: Objective,
+    number: int = 1,
+    so_far: SoFar | None = None,
+    after_batch: Callable[[], None] = lambda: None,
+) -> float:
+    """Feed all rows once, in batches of `size`, in the order of epoch `number`; returns their mean
+    loss. An epoch that is `so_far` goes on behind its batches.
+    """
+    net.train()
+    now = torch.get_rng_state()
+    so_far = so_far or SoFar(now)
+    torch.set_rng_state(so_far.began)
+    batches = train.batches(size, number, so_far.batches)
+    if so_far.batches:
+        torch.set_rng_state(now)
+    for fed in batches:
+        optimiser.zero_grad(set_to_none=True)
+        judged = objective.judged(train, fed.at)
+        loss = by_pass(drop(fed.ids), fed.values, judged)
+        optimiser.step()
+        so_far.add(loss, len(fed.at))
+        watcher.batch(so_far.loss)
+        after_batch()
+    return so_far.loss

@@ -1,0 +1,180 @@
+"""The files of a log in blocks of rows, in their order: no file is in memory whole, but one that is
+packed as .zst. A block is read by the reader of whole files, so that it means what it means there.
+"""
+
+import gzip
+import io
+import zlib
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import polars as pl
+
+from model.errors import DataError, reason
+from training.data.csv_file import read_csv
+from training.data.files import PARQUET, Data, DataFile, data_files, text_of
+from training.data.json_lines import read_json_lines
+from training.data.nested import flattened
+from training.data.table import Table, selected, separator_of, with_folders
+
+TEXT_BYTES = 1 << 23  # of a block of text
+ROWS = 1 << 16  # of a block of Parquet
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of one file, as `frame` reads them: the `columns` of a log, without those that no
+    row of the block has. `size`: bytes of the file, about.
+    """
+
+    file: DataFile
+    data: Data
+    columns: Sequence[str]
+    size: float
+    frame: Callable[[], pl.DataFrame]
+
+    def table(self) -> tuple[Table, frozenset[str]]:
+        """The rows, and which columns were not found; they are null.
+
+        Raises:
+            DataError: the rows cannot be read.
+        """
+        try:
+            frame = self.frame()
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"{self.file.path}: cannot read it: {error}") from error
+        frame = with_folders(frame, self.file)
+        absent = frozenset(self.columns) - frozenset(frame.columns)
+        if not _may_lack(self.file.path):
+            frame = selected(frame, self.columns, self.file.path, self.data.separator)
+        frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in sorted(absent))
+        rows = frame.select(list(dict.fromkeys(self.columns)))
+        return Table(rows, self.data, [(self.file.path, len(rows))]), absent
+
+
+def blocks_of(data: Data, columns: Sequence[str]) -> Iterator[Block]:
+    """The blocks of all files.
+
+    Raises:
+        DataError: nothing there, a file of an unknown kind, or one that cannot be read.
+    """
+    for file in data_files(data):
+        try:
+            for size, frame in _of_file(file.path, data.separator, columns):
+                yield Block(file, data, columns, size, frame)
+        except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
+            why = reason(error) if isinstance(error, OSError) else str(error).split("\n")[0]
+            raise DataError(f"{file.path}: cannot read it: {why}") from error
+
+
+def _may_lack(path: Path) -> bool:
+    # whether a block may have no row with a column that another block of the file has
+    return not (".csv" in path.name.lower() or ".tsv" in path.name.lower())
+
+
+Read = tuple[float, Callable[[], pl.DataFrame]]
+
+
+def _of_file(path: Path, separator: str | None, columns: Sequence[str]) -> Iterator[Read]:
+    name = path.name.lower()
+    size = path.stat().st_size
+    if size == 0:
+        raise DataError(f"{path}: empty file")
+    if name.endswith(PARQUET):
+        yield from _of_parquet(path, size, columns)
+        return
+    is_csv = ".csv" in name or ".tsv" in name
+    with _opened(path) as file:
+        pieces = _records(file) if is_csv else _lines(file)
+        header, is_empty, came = b"", True, 0
+        for piece in pieces:
+            read = file.tell() if not name.endswith((".gz", ".zst")) else 0
+            share, came = float(max(read - came, 0)), read
+            is_empty = is_empty and not piece.strip()
+            if is_csv and not header:
+                header, piece = _header(piece)
+            yield share, _reader(path, header + piece, separator, columns, is_csv=is_csv)
+    if is_empty:
+        raise DataError(f"{path}: empty file")
+
+
+def _reader(
+    path: Path, text: bytes, separator: str | None, columns: Sequence[str], *, is_csv: bool
+) -> Callable[[], pl.DataFrame]:
+    if is_csv:
+        return lambda: read_csv(text, path, separator or separator_of(path))
+    return lambda: read_json_lines(text, path, columns)
+
+
+def _of_parquet(path: Path, size: int, columns: Sequence[str]) -> Iterator[Read]:
+    names = list(pl.read_parquet_schema(path))
+    flat = [name for name in columns if name in names]
+    wanted = flat if len(flat) == len(columns) else [name for name in names if name]
+    scan = pl.scan_parquet(path, hive_partitioning=False)
+    rows = int(scan.select(pl.len()).collect().item())
+
+    def part(start: int) -> pl.DataFrame:
+        return flattened(scan.select(wanted).slice(start, ROWS).collect(), path, columns)
+
+    for start in range(0, max(rows, 1), ROWS):
+        share = size * min(ROWS, rows - start) / max(rows, 1)
+        yield share, lambda start=start: part(start)  # type: ignore[misc]  # its own start
+
+
+def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
+    name = path.name.lower()
+    if name.endswith(".gz"):
+        return gzip.open(path)
+    return io.BytesIO(text_of(path)) if name.endswith(".zst") else path.open("rb")
+
+
+def _lines(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
+    # whole lines
+    rest = b""
+    while data := file.read(TEXT_BYTES):
+        whole, end, after = data.rpartition(b"\n")
+        if end:
+            yield rest + whole + end
+            rest = after
+        else:
+            rest += data
+    if rest:
+        yield rest
+
+
+def _records(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
+    # whole records of CSV: a line end within quotes ends none
+    rest = b""
+    while data := file.read(TEXT_BYTES):
+        rest += data
+        end = _last_end(rest)
+        if end:
+            yield rest[:end]
+            rest = rest[end:]
+    if rest:
+        yield rest
+
+
+def _last_end(text: bytes) -> int:
+    # behind the last line end with an even number of quotes before it; 0 where there is none
+    quotes, end = text.count(b'"'), len(text)
+    while (at := text.rfind(b"\n", 0, end)) >= 0:
+        quotes -= text.count(b'"', at, end)
+        if quotes % 2 == 0:
+            return at + 1
+        end = at
+    return 0
+
+
+def _header(text: bytes) -> tuple[bytes, bytes]:
+    # the first record that is not blank, and what follows
+    at = 0
+    while (end := text.find(b"\n", at) + 1) > 0:
+        head = text[:end]
+        if head.removeprefix(BOM_UTF8).strip() and head.count(b'"') % 2 == 0:
+            return head, text[end:]
+        at = end
+    return text, b""

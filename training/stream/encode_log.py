@@ -1,0 +1,151 @@
+"""Logs into the cache: two passes, or none where an earlier fit has left what they would make."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from model.bundle.files import vocabulary_file
+from model.encoding import Encoder
+from model.errors import DataError, reason
+from model.schema import Schema
+from model.vocabulary import to_bytes
+from training.data.files import Data, data_files
+from training.data.leaks import looked_at
+from training.data.log import encode
+from training.data.parts import keys_of
+from training.data.read_log import columns_of, rows_of
+from training.data.schema_text import schema_text
+from training.data.table import Table
+from training.stream.by_block import by_block
+from training.stream.encoded_log import (
+    ABOUT,
+    HELD_OUT,
+    LABELS,
+    LOOKED_AT,
+    ROWS,
+    WEIGHTS,
+    EncodedLog,
+    cache_home,
+)
+from training.stream.first_pass import Survey, survey
+from training.stream.pieces import Pieces
+from training.stream.slots import Slots
+
+Say = Callable[[str], None]
+Found = tuple[pl.DataFrame, pl.DataFrame]  # of a block: rows held out, and rows looked at
+
+
+def encoded_log(
+    data: Data, schema: Schema, share: float | None, readers: int, say: Say
+) -> EncodedLog:
+    """A log, of whose rows about `share` are held out, None: none; read by so many threads. `say`:
+    for lines about the progress.
+
+    Raises:
+        DataError: the log cannot be read or trained on, or the cache cannot be written.
+    """
+    say("digest of the log")
+    try:
+        folder = cache_home() / _key(data, schema, share)
+        found = EncodedLog(folder, schema, str(data))
+        if folder.exists():
+            say(f"encoded rows of an earlier fit: {folder}")
+            return found
+        aside = folder.with_name(f".{folder.name}.{os.getpid()}")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        try:
+            _write(aside, data, schema, share, readers, say)
+            aside.rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    except (OSError, RuntimeError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        raise DataError(f"{data}: its encoded rows cannot be written: {why}") from error
+    return found
+
+
+def _key(data: Data, schema: Schema, share: float | None) -> str:
+    files = []
+    for file in data_files(data):
+        with file.path.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        files.append([file.path.suffixes, dict(file.partition), digest])
+    given = [version("ctr-afm"), schema_text(schema), share, data.separator, files]
+    return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:32]
+
+
+def _write(
+    folder: Path, data: Data, schema: Schema, share: float | None, readers: int, say: Say
+) -> None:
+    scratch = folder / "scratch"
+    found = survey(data, schema, share, readers, scratch, say)
+    shutil.rmtree(scratch)
+    (folder / "vocabulary").mkdir()
+    for name, vocabulary in found.vocabularies.items():
+        (folder / vocabulary_file(name)).write_bytes(to_bytes(vocabulary))
+    with _Writer(folder, schema, found) as writer:
+        kept = Pieces(folder / HELD_OUT), Pieces(folder / LOOKED_AT)
+        columns = columns_of(schema)
+        for rows in by_block(writer.write, data, columns, readers, "second pass", say):
+            for pieces, frame in zip(kept, rows, strict=True):
+                pieces.add(frame)
+        for pieces in kept:
+            pieces.end()
+    rule = None if found.rule is None else found.rule.model_dump()
+    (folder / ABOUT).write_text(json.dumps({"rows": found.rows, "held_out": rule}))
+
+
+class _Writer:
+    # writes the rows of blocks to their places, by any number of threads
+
+    def __init__(self, folder: Path, schema: Schema, found: Survey) -> None:
+        self._schema, self._found = schema, found
+        self._encoder = Encoder(schema, found.vocabularies)
+        self._slots = Slots.of(self._encoder, found.vocabularies)
+        numbers = sorted(found.kept)
+        starts = np.cumsum([0, *(found.kept[number] for number in numbers)])
+        self._starts = dict(zip(numbers, starts.tolist(), strict=False))
+        self._looked = looked_at(found.rows)
+        names = [ROWS, LABELS, *([WEIGHTS] if schema.weight else [])]
+        self._files = {name: (folder / name).open("wb") for name in names}
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def write(self, number: int, table: Table) -> Found:
+        frame = table.frame.clone()  # reading takes its columns away
+        log = rows_of(table, self._schema)
+        held = np.zeros(len(log), np.bool_)
+        if (rule := self._found.rule) is not None:
+            held = rule.holds_out(keys_of(log, self._schema, rule.share)[0])
+        rows = np.flatnonzero(~held)
+        train = log.take(rows) if held.any() else log
+        start = self._starts[number]
+        self._put(ROWS, start, self._slots.pack(encode(self._encoder, train)))
+        self._put(LABELS, start, train.labels)
+        if train.weights is not None:
+            self._put(WEIGHTS, start, train.weights)
+        first, last = np.searchsorted(self._looked, [start, start + len(rows)])
+        return frame.filter(held), frame[rows[self._looked[first:last] - start]]
+
+    def _put(self, name: str, start: int, array: NDArray[np.int32] | NDArray[np.float32]) -> None:
+        if not len(array):
+            return
+        data = np.ascontiguousarray(array).data.cast("B")
+        at = start * (len(data) // len(array))
+        while data:  # a write may take a part
+            written = os.pwrite(self._files[name].fileno(), data, at)
+            data, at = data[written:], at + written
