@@ -55,6 +55,11 @@ class Costs(NamedTuple):
 # AFM at a million values, from a run of this script; see benchmarks/README.md
 COSTS = Costs(forward_backward=54e-6, update=14.9e-6, bytes_per_second=1.0e9)
 
+# at a million values: rows of the tables that a batch of 8,192 uses, for each of its own rows; and
+# seconds to copy one of them out of a table, and into another (on a busy machine)
+TOUCHED = 273_600 / 8192
+COPIED_OUT, COPIED_IN = 0.045e-6, 0.052e-6
+
 
 def wire_bytes(rows: int, members: int, fields: int = FIELDS, size: int = K) -> float:
     """What a process takes from the others in a step: the slopes of their rows' vectors and linear
@@ -67,6 +72,20 @@ def step_seconds(costs: Costs, rows: int, members: int) -> float:
     """What a step of `rows` takes that so many processes share, each on one core."""
     taken = wire_bytes(rows, members) / costs.bytes_per_second
     return rows * (costs.forward_backward / members + costs.update) + taken
+
+
+def step_seconds_of_owned_rows(costs: Costs, rows: int, members: int, moments: bool) -> float:
+    """The same if each process updated a part of the tables' rows and sent them to the others, with
+    Adam's two `moments` of them or without.
+    """
+    if members == 1:
+        return step_seconds(costs, rows, members)
+    copies = 3 if moments else 1
+    touched = rows * TOUCHED
+    taken = copies * touched * (1 - 1 / members) * (K + 1) * NUMBER / costs.bytes_per_second
+    copied = copies * touched * (COPIED_OUT / members + COPIED_IN * (1 - 1 / members))
+    step = rows * (costs.forward_backward + costs.update) / members
+    return step + wire_bytes(rows, members) / costs.bytes_per_second + taken + copied
 
 
 def of_one(options: argparse.Namespace, first: str, number: int, members: int) -> Measured:
@@ -177,16 +196,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def show_plan(rows: int = 8192) -> None:
     """Print what the model says of more processes, and of 10^9 rows."""
-    print("| processes | samples/s | times as fast | hours for 10^9 rows | MB/s taken by each |")
-    print("|---|---|---|---|---|")
+    print(
+        "| processes | samples/s | times as fast | hours for 10^9 rows | MB/s taken by each | "
+        "times as fast with rows owned | with moments sent too |"
+    )
+    print("|---|---|---|---|---|---|---|")
     alone = step_seconds(COSTS, rows, 1)
     for members in (1, 2, 4, 8, 16, 32):
         seconds = step_seconds(COSTS, rows, members)
         taken = wire_bytes(rows, members) / seconds / 1e6
         hours = 1e9 / (rows / seconds) / 3600
+        owned, sent = (
+            alone / step_seconds_of_owned_rows(COSTS, rows, members, moments)
+            for moments in (False, True)
+        )
         print(
             f"| {members} | {rows / seconds:,.0f} | {alone / seconds:.1f} | {hours:.1f} | "
-            f"{taken:,.0f} |"
+            f"{taken:,.0f} | {owned:.1f} | {sent:.1f} |"
         )
 
 

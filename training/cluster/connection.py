@@ -17,8 +17,8 @@ REACHED_SECONDS = 5.0
 
 
 @contextmanager
-def connected(address: str, workers: int | None) -> Iterator[int]:
-    """With the cluster at `address`, and how many cores it has; `local` starts one of `workers`
+def connected(address: str, workers: int | None) -> Iterator[None]:
+    """With the cluster at `address`; `local` starts one of `workers`
     cores on this machine, or of all that it has. What Ray says of lost processes goes to stderr: it
     would stand among the results of a command.
 
@@ -27,12 +27,13 @@ def connected(address: str, workers: int | None) -> Iterator[int]:
     """
     with redirect_stdout(sys.stderr):
         try:
-            yield _connect(address, workers)
+            _connect(address, workers)
+            yield
         finally:
             ray.shutdown()
 
 
-def _connect(address: str, workers: int | None) -> int:
+def _connect(address: str, workers: int | None) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     _check_reachable(address)
     given: dict[str, Any] = {"num_cpus": workers} if address == LOCAL and workers else {}
@@ -53,7 +54,6 @@ def _connect(address: str, workers: int | None) -> int:
         raise ConfigError(
             f"--workers {workers or 1}: the cluster has {cores} cores, one each is needed"
         )
-    return cores
 
 
 def _check_reachable(address: str) -> None:

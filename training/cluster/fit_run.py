@@ -33,12 +33,13 @@ class News(NamedTuple):
 
 
 class FitRun:
-    """The actor of one fit, called `name`. Where its node is lost, Ray starts it on another, and it
-    begins anew with what the checkpoint has.
+    """The actor of one fit, called `name`, of so many `workers` with `memory` bytes each. Where its
+    node is lost, Ray starts it on another, and it begins anew with what the checkpoint has.
     """
 
-    def __init__(self, name: str, request: FitRequest, workers: int) -> None:
-        self._name, self._request, self._workers = name, request, workers
+    def __init__(self, name: str, request: FitRequest, workers: int, memory: int) -> None:
+        self._name, self._request = name, request
+        self._workers, self._memory = workers, memory
         self._life = ray.get_runtime_context().get_worker_id()
         self._notes: list[Note] = []
         self._result: Result | None = None
@@ -76,7 +77,9 @@ class FitRun:
 
     def _start(self) -> tuple[list[Any], Any]:
         # as many as there is room for, one at least; and where the first one is, to be got
-        actor = ray.remote(Member).options(num_cpus=1, scheduling_strategy="SPREAD")
+        actor = ray.remote(Member).options(
+            num_cpus=1, memory=self._memory, scheduling_strategy="SPREAD"
+        )
         members = [actor.remote(self._name) for _ in range(self._workers)]
         answers = [member.address.remote() for member in members]
         ray.wait(answers, num_returns=len(answers), timeout=START_SECONDS)

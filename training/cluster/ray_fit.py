@@ -10,8 +10,10 @@ from ray.exceptions import RayError
 
 from model.bundle.write import check_absent
 from model.errors import AfmError
+from model.schema import Schema
 from training.cluster.connection import connected
 from training.cluster.fit_run import FitRun, News
+from training.cluster.placement import check_room, of_member
 from training.fit.fit import Fitted
 from training.fit.request import FitRequest
 from training.fit.step.watcher import Watcher
@@ -33,10 +35,14 @@ def fit_on_ray(request: FitRequest, address: str, workers: int, watcher: Watcher
     given = request.absolute()
     name = "fit-" + hashlib.sha256(repr(given).encode()).hexdigest()[:16]
     with connected(address, workers):
-        return _follow(_run_of(name, given, workers), name, watcher)
+        memory = of_member(
+            given.data, len(Schema.load(given.schema).without(given.drop_field).fields)
+        )
+        check_room(workers, memory)
+        return _follow(_run_of(name, given, workers, memory), name, watcher)
 
 
-def _run_of(name: str, request: FitRequest, workers: int) -> Any:
+def _run_of(name: str, request: FitRequest, workers: int, memory: int) -> Any:
     # the actor of this request: the one that runs, or a new one
     try:
         return ray.get_actor(name)
@@ -50,7 +56,7 @@ def _run_of(name: str, request: FitRequest, workers: int) -> Any:
     actor = ray.remote(FitRun).options(
         name=name, lifetime="detached", num_cpus=0, max_restarts=-1, max_concurrency=4
     )
-    return actor.remote(name, replace(request, checkpointing=options), workers)
+    return actor.remote(name, replace(request, checkpointing=options), workers, memory)
 
 
 def _has_ended(name: str) -> bool:

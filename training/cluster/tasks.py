@@ -12,6 +12,7 @@ from ray.exceptions import RayError
 
 from model.errors import AfmError
 from training.cluster.connection import connected
+from training.cluster.placement import check_room, of_task
 from training.jobs import Doing
 
 LOST = 20  # times that one task is begun again: then it is the job that ends its process
@@ -24,27 +25,33 @@ class _Ended(NamedTuple):
 
 @contextmanager
 def ray_tasks(address: str, workers: int | None) -> Iterator[Doing]:
-    """What does jobs on the cluster at `address`, on so many cores or on all that it has.
+    """What does jobs on the cluster at `address`, on so many cores or on all that it has. It raises
+    ConfigError where no machine has the memory for a job.
 
     Raises:
         ConfigError: see `connected`.
     """
-    with connected(address, workers) as cores:
-        yield _Tasks(workers or cores)
+    with connected(address, workers):
+        yield _Tasks(workers)
 
 
 class _Tasks:
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int | None) -> None:
         self._workers = workers
 
     def __call__(
         self, work: Callable[[Any, Any], Any], shared: Any, jobs: Iterable[Any]
     ) -> Iterator[tuple[int, Any]]:
-        task = ray.remote(_done).options(num_cpus=1, max_retries=LOST, scheduling_strategy="SPREAD")
         given, waiting = ray.put(shared), enumerate(jobs)
+        memory = of_task(given)
+        most = self._workers or check_room(None, memory)
+        check_room(most, memory)
+        task = ray.remote(_done).options(
+            num_cpus=1, memory=memory, max_retries=LOST, scheduling_strategy="SPREAD"
+        )
         running: dict[Any, int] = {}
         while True:
-            while len(running) < self._workers and (job := next(waiting, None)) is not None:
+            while len(running) < most and (job := next(waiting, None)) is not None:
                 running[task.remote(work, given, job[1])] = job[0]
             if not running:
                 return

@@ -6,6 +6,7 @@ from typing import Annotated
 from typer import Option
 
 from training.commands import options
+from training.commands.ray_options import Ray, Workers, done_by
 
 
 def compare(
@@ -29,19 +30,24 @@ def compare(
     test: options.TestFiles = None,
     config: options.ConfigFile = None,
     separator: options.Separator = None,
+    ray: Ray = None,
+    workers: Workers = None,
 ) -> None:
     """Compare nets on one split, each fitted with several seeds."""
     from training.compare.compare import compare as compare_nets
     from training.compare.compare_report import printed
     from training.fit.step.progress import watcher
+    from training.fit.step.watcher import Watcher
 
     numbers = [options.seed("--seeds")(text) for text in seeds.split(",")]
     names = [name.strip() for name in nets.split(",")]
     fields, settings, log = options.fit_inputs(data, schema, config, None, separator)
     held_out = options.optional_log(valid, fields, separator)
     tested = options.optional_log(test, fields, separator)
-    how = settings, names, numbers, out, watcher(), options.print_progress, against
-    compared = compare_nets(log, held_out, tested, fields, *how)
+    shown = watcher() if ray is None else Watcher()  # many fits at once show no progress
+    how = settings, names, numbers, out, shown, options.print_progress, against
+    with done_by(ray, workers) as doing:
+        compared = compare_nets(log, held_out, tested, fields, *how, doing)
     print(printed(compared))
     print(f"{out}: report.html, results.json and {len(compared.runs)} bundles")
 
@@ -92,6 +98,17 @@ def tune(
     seed: options.Seed = 1,
     config: options.ConfigFile = None,
     separator: options.Separator = None,
+    together: Annotated[
+        int,
+        Option(
+            "--round",
+            parser=options.at_least("--round", int, 1),
+            metavar="N",
+            help="Trials of a round: drawn from what the rounds before came to.",
+        ),
+    ] = 5,
+    ray: Ray = None,
+    workers: Workers = None,
 ) -> None:
     """Search for the settings of a net."""
     from training.search.tune import BEST, REPORT
@@ -100,11 +117,14 @@ def tune(
 
     fields, settings, log = options.fit_inputs(data, schema, config, net, separator)
     held_out = options.optional_log(valid, fields, separator)
-    tuned = search(
-        *(log, held_out, fields, settings, out, seed, trials, minutes),
-        ended=lambda trial: options.print_progress(format_trial(trial)),
-        warned=lambda line: options.print_warnings([line]),
-    )
+    with done_by(ray, workers) as doing:
+        tuned = search(
+            *(log, held_out, fields, settings, out, seed, trials, minutes),
+            ended=lambda trial: options.print_progress(format_trial(trial)),
+            warned=lambda line: options.print_warnings([line]),
+            size=together,
+            doing=doing,
+        )
     print(printed(tuned))
     if tuned.interrupted:
         options.print_progress("interrupted: run the same command again to continue")

@@ -1,13 +1,14 @@
 """`afm-train compare`: several nets, each with several seeds, on one split of one log."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from model.bundle.bundle import Bundle
 from model.bundle.write import new_bundle
 from model.errors import ConfigError
-from model.metrics.bootstrap import resample
+from model.metrics.bootstrap import Resampled, resample
 from model.nets import NETS
 from model.schema import Schema
 from training.compare.compare_report import comparison_report
@@ -20,7 +21,9 @@ from training.fit.fit import fit
 from training.fit.prepare import held_out
 from training.fit.step.objective import objective_of
 from training.fit.step.watcher import Watcher
+from training.jobs import Doing, here
 from training.report.score_sections import Scored
+from training.state.checkpoint import CheckpointOptions
 
 
 def compare(
@@ -35,6 +38,7 @@ def compare(
     watcher: Watcher,
     began: Callable[[str], None],
     against: str | None = None,
+    doing: Doing = here,
 ) -> Comparison:
     """Fit several nets and seeds on one split, and write a bundle NET-SEED of each, results.json
     and report.html: all of it, or nothing.
@@ -51,6 +55,7 @@ def compare(
         watcher: sees every epoch.
         began: called with the name of each run.
         against: "lightgbm" is fitted on the same split, and stands beside the nets.
+        doing: does the runs; where it is not this process, it sees the same folders.
 
     Raises:
         ConfigError: an unknown net, or one given twice, or a seed; see `require_peer`.
@@ -65,15 +70,10 @@ def compare(
         train, valid = held_out(log, valid, schema, config)
         part, judged = ("valid", valid) if test is None else ("test", test)
         judged = weigh_negatives(judged, config.negatives_kept)
-        runs = []
-        for net in nets:
-            for seed in seeds:
-                began(f"{net}, seed {seed}")
-                chosen = config.model_copy(update={"net": net})
-                place = directory / f"{net}-{seed}"
-                if fit(train, valid, test, schema, chosen, place, seed, watcher).interrupted:
-                    raise KeyboardInterrupt
-                runs.append(_judged(net, seed, Bundle.open(place), part, judged))
+        split = _Split(
+            train, valid, test, schema, config, directory.absolute(), watcher, part, judged
+        )
+        runs = split.runs([(net, seed) for net in nets for seed in seeds], doing, began)
         sizes = {"train": len(train), "valid": len(valid), "test": 0 if test is None else len(test)}
         peer = None
         if against is not None:
@@ -104,8 +104,51 @@ def _check(nets: Sequence[str], seeds: Sequence[int], against: str | None, schem
         require_peer(against, schema.task)
 
 
-def _judged(net: str, seed: int, bundle: Bundle, part: str, log: Log) -> Run:
+@dataclass(frozen=True)
+class _Split:
+    # what all runs share; they are judged on the rows `judged`, called `part`
+    train: Log
+    valid: Log
+    test: Log | None
+    schema: Schema
+    config: Config
+    directory: Path
+    watcher: Watcher
+    part: str
+    judged: Log
+
+    def place(self, net: str, seed: int) -> Path:
+        return self.directory / f"{net}-{seed}"
+
+    def runs(
+        self, asked: Sequence[tuple[str, int]], doing: Doing, began: Callable[[str], None]
+    ) -> list[Run]:
+        found = dict(doing(_fitted, self, _announced(asked, began)))
+        return [
+            Run(net, seed, Bundle.open(self.place(net, seed)), *found[number])
+            for number, (net, seed) in enumerate(asked)
+        ]
+
+
+def _announced(
+    asked: Sequence[tuple[str, int]], began: Callable[[str], None]
+) -> Iterator[tuple[str, int]]:
+    for net, seed in asked:
+        began(f"{net}, seed {seed}")
+        yield net, seed
+
+
+def _fitted(split: _Split, run: tuple[str, int]) -> tuple[Scored, Resampled]:
+    net, seed = run
+    place = split.place(net, seed)
+    if not place.exists():  # else by a job that was lost after it
+        chosen = split.config.model_copy(update={"net": net})
+        parts = split.train, split.valid, split.test, split.schema
+        kept = CheckpointOptions(resume=True)
+        fitted = fit(*parts, chosen, place, seed, split.watcher, checkpointing=kept)
+        if fitted.interrupted:
+            raise KeyboardInterrupt
+    bundle, log, task = Bundle.open(place), split.judged, split.schema.task
     predictions = bundle.read_scorer().predict(encode(bundle.read_encoder(), log)).predictions
-    task = bundle.schema.task
     resampled = resample(log.labels, predictions, log.weights, log.group, task=task)
-    return Run(net, seed, bundle, Scored.of(part, log, predictions, task), resampled)
+    return Scored.of(split.part, log, predictions, task), resampled

@@ -1,31 +1,31 @@
-"""The trials of one search, in a SQLite file through Optuna: drawn, reported, ended, resumed.
+"""The trials of one search that have ended, in a SQLite file through Optuna.
 
-A draw depends on the seed, on how many trials have ended and on what they came to, and on nothing
-that a process remembers. So a search that was killed is resumed as if it had not been: the trial
-that it left running is drawn again, with the same parameters.
+They are drawn in rounds: a draw depends on the seed, on the trial's number and on what the rounds
+before came to, and on nothing that a process remembers. So a search that was killed is resumed as
+if it had not been, and is the same one on however many machines.
 """
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.pruners import MedianPruner
-from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from model.errors import ConfigError, reason
 from model.files.file_locks import open_lock, take
 from training.config import Config
 from training.search.space import Parameters, Space
+from training.search.trial import Outcome, Trial
 
 NAME = "tune"  # of the study in its file
 ENDED = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}
-SETTINGS, SEEN = "settings", "seen"  # attributes of the study, and of a trial
+SETTINGS, NUMBER, SEEN = "settings", "number", "seen"  # attributes of the study, and of a trial
 
 
 @dataclass(frozen=True)
@@ -60,20 +60,16 @@ class Tuned:
 
 
 class Trials:
-    """All trials of one search."""
+    """All trials of one search, by their numbers from 0 on. `size`: how many a round has."""
 
-    def __init__(self, study: optuna.Study, space: Space, first: Parameters, seed: int) -> None:
-        self._study, self._space, self._first, self._seed = study, space, first, seed
-        for left in study.get_trials(states=(TrialState.RUNNING,)):
-            # by a run that was ended; the next draw is the same again
-            study.tell(left.number, state=TrialState.FAIL)
+    def __init__(self, study: optuna.Study, space: Space, size: int) -> None:
+        self._study, self._space, self._size = study, space, size
 
     def ended(self) -> list[Ended]:
         """Those that have ended, in their order, counted from 1."""
-        found = self._study.get_trials(deepcopy=False, states=tuple(ENDED))
         return [
             Ended(
-                number,
+                number + 1,
                 ENDED[trial.state],
                 dict(trial.params),
                 trial.user_attrs[SEEN]["loss"],
@@ -81,28 +77,43 @@ class Trials:
                 trial.user_attrs[SEEN]["seconds"],
                 tuple(value for _, value in sorted(trial.intermediate_values.items())),
             )
-            for number, trial in enumerate(found, 1)
+            for number, trial in self._found().items()
         ]
 
-    def begin(self) -> optuna.Trial:
-        """The next one, with its parameters drawn."""
-        count = len(self._study.get_trials(deepcopy=False, states=tuple(ENDED)))
-        # anew for each trial: a sampler kept would remember draws that a killed run has lost
-        seed = (self._seed * 1_000_003 + count) % 2**32  # the most that Optuna takes
-        self._study.sampler = TPESampler(seed=seed)
-        if count == 0 and not self._study.get_trials(states=(TrialState.WAITING,)):
-            self._study.enqueue_trial(self._first)
-        return self._study.ask(self._space)
+    def round(self, most: int | None) -> list[Trial]:
+        """The trials of the first round that has not ended which are still to be fitted; none where
+        the search has its `most`.
+        """
+        found = self._found()
+        next_one = next(number for number in count() if number not in found)
+        start = next_one - next_one % self._size
+        numbers = range(start, start + self._size)
+        earlier = [trial for number, trial in found.items() if number < start]
+        return [
+            Trial(number, earlier)
+            for number in numbers
+            if number not in found and (most is None or number < most)
+        ]
 
-    def end(
-        self, trial: optuna.Trial, loss: float, auc: float | None, seconds: float, *, pruned: bool
-    ) -> None:
-        """What a trial came to."""
-        trial.set_user_attr(SEEN, {"loss": loss, "auc": auc, "seconds": seconds})
-        if pruned:
-            self._study.tell(trial, state=TrialState.PRUNED)
-        else:
-            self._study.tell(trial, loss)
+    def end(self, number: int, came_to: Outcome) -> None:
+        """Keep what a trial came to."""
+        seen = {"loss": came_to.loss, "auc": came_to.auc, "seconds": came_to.seconds}
+        self._study.add_trial(
+            create_trial(
+                state=TrialState.PRUNED if came_to.is_pruned else TrialState.COMPLETE,
+                value=None if came_to.is_pruned else came_to.loss,
+                params=came_to.parameters,
+                distributions=self._space,
+                user_attrs={NUMBER: number, SEEN: seen},
+                intermediate_values=dict(enumerate(came_to.curve, 1)),
+            )
+        )
+
+    def _found(self) -> dict[int, FrozenTrial]:
+        # an earlier version of this package kept them without numbers, in their order
+        found = self._study.get_trials(deepcopy=False, states=tuple(ENDED))
+        numbered = {trial.user_attrs.get(NUMBER, at): trial for at, trial in enumerate(found)}
+        return dict(sorted(numbered.items()))
 
 
 def best_of(ended: list[Ended]) -> Ended | None:
@@ -113,10 +124,10 @@ def best_of(ended: list[Ended]) -> Ended | None:
 
 @contextmanager
 def open_trials(
-    path: Path, settings: Mapping[str, Any], space: Space, first: Parameters, seed: int
+    path: Path, settings: Mapping[str, Any], space: Space, size: int
 ) -> Iterator[Trials]:
     """The trials in the file at `path`, which is made if it is not there. `settings` (of JSON's
-    kinds) are what trials must share to be compared; `first` are the parameters of the first.
+    kinds) are what trials must share to be compared, `size` how many trials a round has.
 
     Raises:
         ConfigError: the file is of other settings, in use, not one of trials, or out of reach.
@@ -132,15 +143,15 @@ def open_trials(
                 study_name=NAME,
                 storage=storage,
                 direction="minimize",
-                pruner=MedianPruner(n_startup_trials=4, n_warmup_steps=3),
                 load_if_exists=True,
             )
             begun = study.user_attrs.get(SETTINGS)
             if begun is None:
                 study.set_user_attr(SETTINGS, dict(settings))
             else:
-                _check(path, begun, settings)
-            yield Trials(study, space, first, seed)
+                # an earlier version drew each trial from all before it
+                _check(path, {"round": 1} | begun, settings)
+            yield Trials(study, space, size)
         finally:
             storage.remove_session()
             storage.engine.dispose()

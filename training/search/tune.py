@@ -8,20 +8,17 @@ criterion on the rows held out, before calibration.
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import optuna
-import torch
-
 from model.encoding import Encoder
-from model.errors import AfmError, ConfigError
+from model.errors import ConfigError
 from model.files.whole_file import whole_file
 from model.schema import Schema
 from training.config import Config
-from training.data.examples import Examples, TrainRows
 from training.data.log import Log
 from training.fit.prepare import (
     cautions_before,
@@ -30,48 +27,15 @@ from training.fit.prepare import (
     sampled,
     vocabularies_of,
 )
-from training.fit.step.logits import logits
-from training.fit.step.objective import objective_of
-from training.fit.step.watcher import Epoch, Watcher
-from training.fit.steps import Steps, fit_net
-from training.search.space import configured, default_parameters, space
+from training.jobs import Doing, here
+from training.search.space import configured, space
+from training.search.trial import Search, Trial, run_trial, running
 from training.search.trials import Ended, Trials, Tuned, best_of, open_trials
 from training.search.tune_report import tune_report
-from training.state.checkpoint import Checkpoint, CheckpointOptions, digest
+from training.state.checkpoint import digest
 
 TRIALS, TABLE, BEST, REPORT = "trials.sqlite", "trials.json", "best.toml", "report.html"
-RUNNING = "trial.checkpoint"  # where the trial stands that a run was ended in
-KEPT_EVERY = 30.0  # seconds
-
-
-class _Pruner(Watcher):
-    # reports each epoch to a trial, ends it when it is behind, and interrupts it at the deadline, a
-    # moment of time.monotonic; after `most` epochs there is nothing to be saved by ending it
-
-    def __init__(self, trial: optuna.Trial, deadline: float, most: int) -> None:
-        self._trial, self._deadline, self._most = trial, deadline, most
-        self._epochs = 0
-        self.lowest = float("inf")
-        self.seconds = 0.0
-
-    def batch(self, loss: float) -> None:  # noqa: ARG002  a watcher's
-        if time.monotonic() > self._deadline:
-            raise KeyboardInterrupt  # as if somebody had looked at the clock
-
-    def epoch(self, epoch: Epoch) -> None:
-        self._report(epoch)
-        if self._epochs < self._most and self._trial.should_prune():
-            raise optuna.TrialPruned
-
-    def resumed(self, step: str, epochs: Sequence[Epoch]) -> None:  # noqa: ARG002  a watcher's
-        for epoch in epochs:
-            self._report(epoch)
-
-    def _report(self, epoch: Epoch) -> None:
-        self._epochs += 1
-        self.lowest = min(self.lowest, epoch.valid_loss)
-        self.seconds += epoch.seconds
-        self._trial.report(self.lowest, self._epochs)
+ROUND = 5  # trials
 
 
 def tune(
@@ -85,6 +49,8 @@ def tune(
     minutes: float | None,
     ended: Callable[[Ended], None],
     warned: Callable[[str], None],
+    size: int = ROUND,
+    doing: Doing = here,
 ) -> Tuned:
     """Search for settings. Where `out` holds a search of the same settings and rows, it is resumed,
     inside the trial that was interrupted. Writes trials.sqlite, trials.json, report.html and, with
@@ -101,6 +67,8 @@ def tune(
         minutes: how long this run takes; None for no limit. One of both must be given.
         ended: called with each trial that ended.
         warned: called with each line that `fit` would warn by.
+        size: how many trials a round has, which are drawn together.
+        doing: fits the trials of a round.
 
     Raises:
         ConfigError: no budget, or `out` holds a search of other settings or rows.
@@ -118,12 +86,10 @@ def tune(
         warned(caution)
     rows, held_out = encoded.seen, encoded.held_out
     counts = [len(parts.train), len(parts.valid)]
-    settings = _settings(config, seed, schema, counts, digest(rows, held_out))
-    with open_trials(
-        out / TRIALS, settings, space(config), default_parameters(config), seed
-    ) as found:
-        search = _Search(config, encoder, rows, held_out, seed, trials, deadline, out / RUNNING)
-        interrupted = search.run(found, ended)
+    settings = _settings(config, seed, schema, counts, digest(rows, held_out), size)
+    search = Search(config, encoder, rows, held_out, seed, out.absolute(), deadline)
+    with open_trials(out / TRIALS, settings, space(config), size) as found:
+        interrupted = _Rounds(search, trials, doing, ended).run(found)
         of_all = found.ended()
     best = best_of(of_all)
     winner = None if best is None else configured(config, best.parameters)
@@ -134,17 +100,17 @@ def tune(
 
 
 def _deadline(trials: int | None, minutes: float | None) -> float:
-    # a moment of time.monotonic
+    # a moment of time.time(), which machines share
     if trials is None and minutes is None:
         raise ConfigError("a budget is needed: --trials or --minutes")
     for option, given in (("--trials", trials), ("--minutes", minutes)):
         if given is not None and not given > 0:
             raise ConfigError(f"{option} {given:g}: must be above 0")
-    return time.monotonic() + 60 * (float("inf") if minutes is None else minutes)
+    return time.time() + 60 * (float("inf") if minutes is None else minutes)
 
 
 def _settings(
-    config: Config, seed: int, schema: Schema, rows: list[int], digest: str
+    config: Config, seed: int, schema: Schema, rows: list[int], digest: str, size: int
 ) -> dict[str, Any]:
     # what all trials of a search share: under other settings it is not resumed
     return {
@@ -154,6 +120,7 @@ def _settings(
         "configuration": config.model_dump(mode="json"),
         "rows": rows,
         "log": digest[:16],
+        "round": size,
     }
 
 
@@ -165,58 +132,41 @@ def _write_results(out: Path, tuned: Tuned, config: Config, settings: dict[str, 
 
 
 @dataclass(frozen=True)
-class _Search:
-    config: Config
-    encoder: Encoder
-    train: TrainRows
-    valid: Examples
-    seed: int
-    trials: int | None
-    deadline: float
-    running: Path
+class _Rounds:
+    # the rounds of a search, until it has its `trials` or its time is over
 
-    def run(self, found: Trials, ended: Callable[[Ended], None]) -> bool:
+    search: Search
+    trials: int | None
+    doing: Doing
+    ended: Callable[[Ended], None]
+
+    def run(self, found: Trials) -> bool:
         # whether it was interrupted
         try:
-            while self.trials is None or len(found.ended()) < self.trials:
-                if time.monotonic() > self.deadline:
-                    return False
-                if self._trial(found):
+            while (due := found.round(self.trials)) and self._is_time:
+                if not self._round(found, due):
                     return True
-                ended(found.ended()[-1])
-        except KeyboardInterrupt:  # between two trials, or within the bookkeeping of one
+        except KeyboardInterrupt:
             return True
         return False
 
-    def _trial(self, found: Trials) -> bool:
-        # whether it was interrupted: then the next run draws it again, and resumes it
-        trial = found.begin()
-        chosen = configured(self.config, trial.params)
-        objective = objective_of(chosen, self.encoder.schema)
-        most = len(chosen.warmup_nets) * chosen.fit.epochs + chosen.final_step.epochs
-        watcher = _Pruner(trial, self.deadline, most)
-        checkpoint = _checkpoint(self.running, {"trial": f"{len(found.ended())} {trial.params}"})
-        torch.manual_seed(self.seed)
-        torch.use_deterministic_algorithms(True)
-        steps = Steps(chosen, self.encoder, self.train, self.valid, watcher, objective, checkpoint)
-        try:
-            trained = fit_net(steps)
-        except optuna.TrialPruned:
-            found.end(trial, watcher.lowest, None, watcher.seconds, pruned=True)
-        else:
-            if trained.interrupted:
-                return True
-            judged = objective.judge(logits(trained.net, self.valid), self.valid)
-            found.end(trial, judged.loss, judged.auc, watcher.seconds, pruned=False)
-        checkpoint.remove()
-        return False
+    @property
+    def _is_time(self) -> bool:
+        return time.time() <= self.search.deadline
 
-
-def _checkpoint(path: Path, inputs: dict[str, str]) -> Checkpoint:
-    try:
-        return Checkpoint(path, inputs, CheckpointOptions(resume=True, seconds=KEPT_EVERY))
-    except AfmError:  # damaged, or of a trial that was ended just before the run was
-        return Checkpoint(path, inputs, CheckpointOptions(seconds=KEPT_EVERY))
+    def _round(self, found: Trials, due: list[Trial]) -> bool:
+        # whether none was interrupted
+        whole = True
+        in_time = takewhile(lambda _: self._is_time, due)
+        for at, came_to in self.doing(run_trial, self.search, in_time):
+            number = due[at].number
+            if came_to is None:
+                whole = False
+                continue
+            found.end(number, came_to)
+            running(self.search.out, number).unlink(missing_ok=True)
+            self.ended(next(one for one in found.ended() if one.number == number + 1))
+        return whole
 
 
 def _as_json(tuned: Tuned) -> dict[str, Any]:

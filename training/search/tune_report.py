@@ -66,9 +66,9 @@ def _words(tuned: Tuned) -> list[str]:
         return ["No trial was completed yet."]
     best, first = tuned.best, tuned.trials[0]
     said = [f"Best: trial {best.number}, {tuned.criterion} {best.loss:.5f}."]
-    if best.number == first.number:
+    if best.number == 1:
         said.append("It is the configuration that the search began with: no draw beat it.")
-    elif first.state == "complete":
+    elif first.number == 1 and first.state == "complete":  # it may still be fitted
         said.append(
             f"The configuration that the search began with has {first.loss:.5f}: "
             f"{first.loss - best.loss:.5f} were gained."

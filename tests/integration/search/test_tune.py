@@ -20,7 +20,7 @@ from narrowing import not_none
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
 from training.config import Config
-from training.search.tune import RUNNING
+from training.search.trial import running
 
 FAST = """
 net = "fm"
@@ -185,7 +185,7 @@ class Clock:
     def __init__(self, looks: Any) -> None:
         self._looks = looks
 
-    def monotonic(self) -> Any:
+    def time(self) -> Any:
         self._looks -= 1
         return 0.0 if self._looks > 0 else 3600.0
 
@@ -193,31 +193,33 @@ class Clock:
 def test_a_trial_that_outlasts_the_minutes_is_cut_and_gone_on_with(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.search.tune.KEPT_EVERY", 0.0)
+    monkeypatch.setattr("training.search.trial.KEPT_EVERY", 0.0)
     assert tune(home, "--trials", 1, out="whole") == 0
     (whole,) = trials(home, "whole")
     capsys.readouterr()
     with monkeypatch.context() as patched:
-        patched.setattr("training.search.tune.time", Clock(looks=20))  # seven batches an epoch
+        clock = Clock(looks=20)  # seven batches an epoch
+        patched.setattr("training.search.tune.time", clock)
+        patched.setattr("training.search.trial.time", clock)
         assert tune(home, "--trials", 1, "--minutes", 1) == 0
     assert trials(home) == []
     assert "interrupted: run the same command again to continue" in capsys.readouterr().err
-    kept = torch.load(home / "tuned" / RUNNING)
+    kept = torch.load(running(home / "tuned", 0))
     assert len(kept["steps"]["fm"]["epochs"]) == 2
     kept["steps"]["fm"]["epochs"][0]["valid_loss"] = 99.0  # a mark that a new trial would not have
-    torch.save(kept, home / "tuned" / RUNNING)
+    torch.save(kept, running(home / "tuned", 0))
     assert tune(home, "--trials", 1) == 0
     (trial,) = trials(home)
     assert trial["curve"][0] == 99.0
     assert trial["curve"][1:] == whole["curve"][1:]
     assert trial["loss"] == whole["loss"]
-    assert not (home / "tuned" / RUNNING).exists()
+    assert not running(home / "tuned", 0).exists()
 
 
 @pytest.mark.parametrize("left", ["damaged", "of another trial"])
 def test_trial_that_a_run_left_and_that_cannot_be_used_does_no_harm(home: Path, left: str) -> None:
     (home / "tuned").mkdir()
-    path = home / "tuned" / RUNNING
+    path = running(home / "tuned", 0)
     if left == "damaged":
         path.write_bytes(b"\x00" * 100)
     else:
