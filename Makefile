@@ -62,7 +62,7 @@ clients: $(INSTALLED) ## real clients and proxies against the service; INSTALL=1
 	@[ -z "$(INSTALL)" ] || tests/clients/install.sh
 	@$(BIN)/python -m pytest -m clients -n 1 $(or $(TESTS),tests/clients)
 
-ray: $(INSTALLED) ## fits on a Ray cluster of two nodes on this machine; installs Ray
+ray: $(INSTALLED) ## fits, scores and searches on a Ray cluster of two nodes on this machine; installs Ray
 	@$(PIP) -r tests/cluster/requirements.txt
 	@$(BIN)/python -m pytest -n 1 tests/cluster
 
