@@ -80,9 +80,14 @@ def text_number(text: str) -> int:
     return _hash(text) >> 1
 
 
-def value_hashes(name: str, column: Column) -> Keys:
-    """A hash of each value of a column and of the column's name; 0 of null."""
-    known: dict[tuple[type, Any], int] = {}
+Known = dict[tuple[type, Any], int]  # the hashes of values by their types, as True is 1 in a dict
+
+
+def value_hashes(name: str, column: Column, known: Known | None = None) -> Keys:
+    """A hash of each value of a column and of the column's name; 0 of null. `known`: hashes of
+    values of this column, which are not computed again, and more of which are put there.
+    """
+    known = {} if known is None else known
     found = np.zeros(len(column), np.uint64)
     for at, value in enumerate(column):
         if value is None or value == "":
@@ -90,10 +95,11 @@ def value_hashes(name: str, column: Column) -> Keys:
         if isinstance(value, list | tuple):
             found[at] = _hash(f"{name}\n{_list_text(value)}") if value else 0
             continue
-        key = (value.__class__, value)  # as True is 1 in a dict
-        if key not in known:
-            known[key] = _hash(f"{name}\n{canonical(value)}")
-        found[at] = known[key]
+        key = (value.__class__, value)
+        hashed = known.get(key)
+        if hashed is None:
+            hashed = known[key] = _hash(f"{name}\n{canonical(value)}")
+        found[at] = hashed
     return found
 
 

@@ -36,10 +36,10 @@ class Noting(Forwarding):
             self._note(Note("batch", (loss,), self._batches))
             self._batches, self._noted_at = 0, time.monotonic()
 
-    def begin(self, step: str, batches: int, epochs: int) -> None:
+    def begin(self, step: str, batches: int, epochs: int, rows: int) -> None:
         """See Watcher."""
         self._batches = 0
-        super().begin(step, batches, epochs)
+        super().begin(step, batches, epochs, rows)
 
     def forward(self, name: str, *given: Any) -> None:
         """See Forwarding."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from model.errors import DataError
 from model.held_out import HeldOut, Keys, number_keys
 from model.schema import Schema
-from training.columns.keys import column_keys
+from training.columns.keys import KnownHashes, column_keys
 from training.data.log import Ints, Log
 
 MOST_HELD_OUT = 0.5
@@ -91,13 +91,17 @@ def are_enough(held: int, rows: int, share: float) -> bool:
     return 2 * held >= share * rows
 
 
-def keys_of(log: Log, schema: Schema, share: float) -> tuple[Keys, HeldOut]:
-    """The keys of the rows [B], and the rule that holds out `share` of them."""
+def keys_of(
+    log: Log, schema: Schema, share: float, known: KnownHashes | None = None
+) -> tuple[Keys, HeldOut]:
+    """The keys of the rows [B], and the rule that holds out `share` of them. `known`: hashes of
+    values of other rows of the log.
+    """
     if schema.group is not None and log.group is not None:
         return number_keys(log.group), HeldOut(by="group", columns=[schema.group], share=share)
     if schema.time is not None and log.time is not None:
         return number_keys(log.time), HeldOut(by="time", columns=[schema.time], share=share)
-    keys = column_keys(log.columns, len(log))
+    keys = column_keys(log.columns, len(log), known)
     return keys, HeldOut(by="fields", columns=sorted(log.columns), share=share)
 
 

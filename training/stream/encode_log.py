@@ -17,6 +17,7 @@ from model.encoding import Encoder
 from model.errors import DataError, reason
 from model.schema import Schema
 from model.vocabulary import to_bytes
+from training.columns.keys import KnownHashes
 from training.data.files import Data, data_files
 from training.data.leaks import looked_at
 from training.data.log import encode
@@ -115,6 +116,7 @@ class _Writer:
         starts = np.cumsum([0, *(found.kept[number] for number in numbers)])
         self._starts = dict(zip(numbers, starts.tolist(), strict=False))
         self._looked = looked_at(found.rows)
+        self._hashes = KnownHashes()
         names = [ROWS, LABELS, *([WEIGHTS] if schema.weight else [])]
         self._files = {name: (folder / name).open("wb") for name in names}
 
@@ -130,7 +132,8 @@ class _Writer:
         log = rows_of(table, self._schema)
         held = np.zeros(len(log), np.bool_)
         if (rule := self._found.rule) is not None:
-            held = rule.holds_out(keys_of(log, self._schema, rule.share)[0])
+            keys, _ = keys_of(log, self._schema, rule.share, self._hashes)
+            held = rule.holds_out(keys)
         rows = np.flatnonzero(~held)
         train = log.take(rows) if held.any() else log
         start = self._starts[number]

@@ -13,6 +13,7 @@ from model.errors import DataError
 from model.held_out import HeldOut
 from model.schema import NumericField, Schema
 from model.vocabulary import FieldVocabulary
+from training.columns.keys import KnownHashes
 from training.columns.learn import numbers_of
 from training.data.files import Data
 from training.data.log import Log
@@ -107,13 +108,14 @@ def partial_seen(schema: Schema, share: float | None, rule: int) -> Callable[[in
     """What is done with a block: the values of the rows that the rule number `rule` of those that
     `share` gives does not hold out.
     """
+    hashes = KnownHashes()
 
     def seen(number: int, table: Table) -> _Seen:
         log = rows_of(table, schema)
         rules: list[HeldOut] = []
         held = [np.zeros(len(log), np.bool_)]
         if share is not None:
-            keys, first = keys_of(log, schema, share)
+            keys, first = keys_of(log, schema, share, hashes)
             rules = list(wider(first))
             held = [one.holds_out(keys) for one in rules]
         parts = [(_Part.of(log.labels[~one]), _Part.of(log.labels[one])) for one in held]

@@ -94,11 +94,22 @@ def test_a_bar_shows_loss_and_auc_and_leaves_the_lines() -> None:
     assert re.search(r"loss .*0\.\d{4}.* auc", shown)
 
 
+def test_a_long_epoch_leaves_lines_with_its_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.fit.step.progress.SECONDS", 0.0)
+    watcher: Any = _Lines(console(terminal=False))
+    watcher.begin("fm", 4, 2, 1000)
+    for _ in range(4):
+        watcher.batch(0.5)
+    lines = watcher.console.file.getvalue().splitlines()
+    assert len(lines) == 4
+    assert re.fullmatch(r"fm epoch  1  25%  loss 0\.5000  [\d,]+ rows/s, 0 s left", lines[0])
+
+
 def test_a_bar_starts_anew_with_each_step() -> None:
     watcher: Any = _Bar(console(terminal=True))
-    watcher.begin("fm", 10, 2)
+    watcher.begin("fm", 10, 2, 1000)
     watcher.batch(0.5)
-    watcher.begin("afm", 5, 2)
+    watcher.begin("afm", 5, 2, 500)
     (task,) = watcher._progress.tasks
     watcher.stage("the report")
     assert (task.description, task.completed, task.total) == ("afm", 0, 10)

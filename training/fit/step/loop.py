@@ -123,7 +123,8 @@ class StepRun:
         self._attempts = self._diverged = 0
         self._so_far: SoFar | None = None  # of the epoch that is being run
         self.epochs: list[Epoch] = []
-        watcher.begin(name, -(-len(train) // self._sized.batch), step.epochs)
+        batches = -(-len(train) // self._sized.batch)
+        watcher.begin(name, batches, step.epochs, len(train))
 
     @property
     def is_patient(self) -> bool:

@@ -31,8 +31,8 @@ class Epoch:
 class Watcher:
     """Is called with the progress of a fit; this one does nothing with it."""
 
-    def begin(self, step: str, batches: int, epochs: int) -> None:
-        """A step begins, of at most `epochs` epochs of `batches` batches."""
+    def begin(self, step: str, batches: int, epochs: int, rows: int) -> None:
+        """A step begins, of at most `epochs` epochs of `batches` batches, which are `rows` rows."""
 
     def batch(self, loss: float) -> None:
         """A batch is done, at this running mean loss."""
@@ -71,9 +71,9 @@ class Forwarding(Watcher, ABC):
     def forward(self, name: str, *given: Any) -> None:
         """A call of the method `name`, with what it was given."""
 
-    def begin(self, step: str, batches: int, epochs: int) -> None:
+    def begin(self, step: str, batches: int, epochs: int, rows: int) -> None:
         """See Watcher."""
-        self.forward("begin", step, batches, epochs)
+        self.forward("begin", step, batches, epochs, rows)
 
     def batch(self, loss: float) -> None:
         """See Watcher."""
