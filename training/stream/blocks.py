@@ -27,13 +27,15 @@ ROWS = 1 << 16  # of a block of Parquet
 @dataclass(frozen=True)
 class Block:
     """Some rows of one file, as `frame` reads them: the `columns` of a log, without those that no
-    row of the block has. `size`: bytes of the file, about.
+    row of the block has. `size`: bytes of the file, about. `first`: which row of the file is the
+    block's first, counted from 0; None where that is not known.
     """
 
     file: DataFile
     data: Data
     columns: Sequence[str]
     size: float
+    first: int | None
     frame: Callable[[], pl.DataFrame]
 
     def table(self) -> tuple[Table, frozenset[str]]:
@@ -52,7 +54,8 @@ class Block:
             frame = selected(frame, self.columns, self.file.path, self.data.separator)
         frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in sorted(absent))
         rows = frame.select(list(dict.fromkeys(self.columns)))
-        return Table(rows, self.data, [(self.file.path, len(rows))]), absent
+        first = self.first or 0
+        return Table(rows, self.data, [(self.file.path, first + len(rows))], first), absent
 
 
 def blocks_of(data: Data, columns: Sequence[str]) -> Iterator[Block]:
@@ -63,8 +66,8 @@ def blocks_of(data: Data, columns: Sequence[str]) -> Iterator[Block]:
     """
     for file in data_files(data):
         try:
-            for size, frame in _of_file(file.path, data.separator, columns):
-                yield Block(file, data, columns, size, frame)
+            for size, first, frame in _of_file(file.path, data.separator, columns):
+                yield Block(file, data, columns, size, first, frame)
         except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
             why = reason(error) if isinstance(error, OSError) else str(error).split("\n")[0]
             raise DataError(f"{file.path}: cannot read it: {why}") from error
@@ -75,7 +78,7 @@ def _may_lack(path: Path) -> bool:
     return not (".csv" in path.name.lower() or ".tsv" in path.name.lower())
 
 
-Read = tuple[float, Callable[[], pl.DataFrame]]
+Read = tuple[float, int | None, Callable[[], pl.DataFrame]]
 
 
 def _of_file(path: Path, separator: str | None, columns: Sequence[str]) -> Iterator[Read]:
@@ -96,7 +99,8 @@ def _of_file(path: Path, separator: str | None, columns: Sequence[str]) -> Itera
             is_empty = is_empty and not piece.strip()
             if is_csv and not header:
                 header, piece = _header(piece)
-            yield share, _reader(path, header + piece, separator, columns, is_csv=is_csv)
+            read_piece = _reader(path, header + piece, separator, columns, is_csv=is_csv)
+            yield share, None, read_piece
     if is_empty:
         raise DataError(f"{path}: empty file")
 
@@ -121,7 +125,7 @@ def _of_parquet(path: Path, size: int, columns: Sequence[str]) -> Iterator[Read]
 
     for start in range(0, max(rows, 1), ROWS):
         share = size * min(ROWS, rows - start) / max(rows, 1)
-        yield share, lambda start=start: part(start)  # type: ignore[misc]  # its own start
+        yield share, start, lambda start=start: part(start)  # type: ignore[misc]  # its own start
 
 
 def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:

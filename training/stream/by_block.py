@@ -39,7 +39,7 @@ def by_block(
 
     Raises:
         DataError: a file or a block that cannot be read, a column that a file lacks, or no row; a
-            row in it counts from 1 in its file, or from behind a row that is named.
+            row in it counts from 1 in its file, or in text from behind a row that is named.
     """
 
     def done(numbered: tuple[int, Block]) -> _Done[Result]:
@@ -80,7 +80,8 @@ class _File:
 
     def add(self, one: _Done[Result]) -> None:
         if one.error is not None:
-            behind = f" (rows counted from behind row {self._rows:,})" if self._rows else ""
+            counted = self._rows and one.block.first is None
+            behind = f" (rows counted from behind row {self._rows:,})" if counted else ""
             raise DataError(f"{one.error}{behind}") from one.error
         self._rows += one.rows
         self._absent = one.absent if self._absent is None else self._absent & one.absent

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Callable
+from glob import escape
 from importlib.metadata import version
 from pathlib import Path
 
@@ -60,18 +62,39 @@ def encoded_log(
         if folder.exists():
             say(f"encoded rows of an earlier fit: {folder}")
             return found
-        aside = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove_unfinished(folder)
+        aside = folder.with_name(f"{_unfinished(folder)}{os.getpid()}")
         aside.mkdir(parents=True)
         try:
             _write(aside, data, schema, share, readers, say)
-            aside.rename(folder)
+            if not folder.exists():  # which another fit may have written meanwhile
+                aside.rename(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     except (OSError, RuntimeError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
         raise DataError(f"{data}: its encoded rows cannot be written: {why}") from error
     return found
+
+
+def _remove_unfinished(folder: Path) -> None:
+    # what fits of this machine have left that were killed while they wrote it
+    begin = _unfinished(folder)
+    for aside in folder.parent.glob(f"{escape(begin)}*"):
+        process = int(aside.name.removeprefix(begin))
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            shutil.rmtree(aside, ignore_errors=True)
+        except PermissionError:
+            continue
+        if process == os.getpid():  # a container's numbers come again
+            shutil.rmtree(aside)
+
+
+def _unfinished(folder: Path) -> str:
+    # how the names begin that folders have before they are whole, ending with a process's number
+    return f".{folder.name}.{platform.node()}."
 
 
 def _key(data: Data, schema: Schema, share: float | None) -> str:

@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import os
+import platform
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +229,22 @@ def test_a_bad_log_is_refused_and_leaves_nothing(
     assert list((tmp_path / "cache" / "ctr-afm" / "logs").iterdir()) == []
 
 
-def test_a_bad_cell_is_named_from_behind_the_rows_before_it(tmp_path: Path) -> None:
+def test_what_a_killed_fit_left_is_removed(tmp_path: Path) -> None:
+    schema = Schema.parse(SCHEMA)
+    data = written(tmp_path / "log", "csv", rows(300))
+    first = encoded_log(data, schema, 0.1, 2, lambda _: None).folder
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    begin = f".{first.name}.{platform.node()}."
+    first.rename(first.with_name(f"{begin}{ended.pid}"))
+    for process in (os.getpid(), os.getppid()):
+        first.with_name(f"{begin}{process}").mkdir()
+    assert encoded_log(data, schema, 0.1, 2, lambda _: None).folder == first
+    there = {path.name for path in first.parent.iterdir()}
+    assert there == {first.name, f"{begin}{os.getppid()}"}
+
+
+def test_a_bad_cell_is_named_by_its_row(tmp_path: Path) -> None:
     schema = Schema.parse(SCHEMA)
     data = written(tmp_path / "log", "parquet", rows(1000))
     path = tmp_path / "log" / "yes=0" / "part.parquet"
@@ -233,8 +252,21 @@ def test_a_bad_cell_is_named_from_behind_the_rows_before_it(tmp_path: Path) -> N
     frame = frame.with_columns(pl.col("click").set_sorted())
     bad = pl.Series("click", [*frame["click"][:250], 7, *frame["click"][251:]])
     frame.with_columns(bad).write_parquet(path)
-    with pytest.raises(DataError, match=r"row 51: a label .*counted from behind row 200"):
+    with pytest.raises(DataError, match=r"row 251: a label .*got 7$"):
         encoded_log(data, schema, 0.1, 3, lambda _: None)
+
+
+def test_a_bad_cell_in_text_is_named_from_behind_the_rows_before_it(tmp_path: Path) -> None:
+    schema = Schema.parse(SCHEMA)
+    given = rows(400)
+    given[250]["click"] = 7
+    data = written(tmp_path / "log", "csv", given)
+    with pytest.raises(DataError, match=r"got '7' \(rows counted from behind row \d+\)$") as found:
+        encoded_log(data, schema, 0.1, 3, lambda _: None)
+    row, before = (
+        int(re.findall(rf"{word} (\d+)", str(found.value))[-1]) for word in (", row", "behind row")
+    )
+    assert row + before == 251
 
 
 def test_more_numbers_than_are_held_give_nearly_the_same_bins(
