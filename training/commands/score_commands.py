@@ -19,6 +19,11 @@ from training.commands.options import (
 )
 from training.commands.ray_options import Ray, Workers, done_by
 
+Stream = Annotated[
+    bool,
+    Option("--stream", help="Score DATA in shards, one at a time: for a log larger than memory."),
+]
+
 
 def evaluate(
     bundle: BundleFolder,
@@ -46,6 +51,7 @@ def evaluate(
     separator: Separator = None,
     ray: Ray = None,
     workers: Workers = None,
+    stream: Stream = False,
 ) -> None:
     """Print the metrics of a bundle on a log, as JSON."""
     from training.evaluation.evaluate import evaluate as evaluate_bundle
@@ -54,7 +60,7 @@ def evaluate(
     log = data_given(data, separator)
     with done_by(ray, workers) as doing:
         scored = None
-        if ray is not None:
+        if stream or ray is not None:
             from training.shards.score import scored_in_shards
 
             scored = partial(scored_in_shards, bundle, log.absolute(), doing)
@@ -72,7 +78,7 @@ def predict(
         Path,
         Option(
             metavar="FILE",
-            help="The file to write: .csv or .parquet; with --ray also a folder, without ending.",
+            help="The file to write: .csv or .parquet; or with --ray or --stream a folder.",
         ),
     ],
     keep: Annotated[
@@ -82,13 +88,14 @@ def predict(
     separator: Separator = None,
     ray: Ray = None,
     workers: Workers = None,
+    stream: Stream = False,
 ) -> None:
     """Write the probabilities or scores of a log's rows, in its order."""
     from training.evaluation.evaluate import predict as predict_log
 
     log = data_given(data, separator)
     with done_by(ray, workers) as doing:
-        if ray is None:
+        if ray is None and not stream:
             rows, warnings = predict_log(bundle, log, out, keep or [])
         else:
             from training.shards.predict import predict_in_shards

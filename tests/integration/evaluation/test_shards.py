@@ -11,6 +11,7 @@ import pytest
 from model.bundle.bundle import Bundle
 from model.errors import AfmError, DataError
 from tiny import tiny_rows
+from training.cli import main
 from training.data.files import Data
 from training.evaluation.evaluate import evaluate, predict
 from training.jobs import here
@@ -220,3 +221,20 @@ def test_columns_of_folders_and_of_objects_are_read_of_shards_too(tmp_path: Path
     found = [shard.table().frame for shard in shards(Data((tmp_path / "n.parquet",)), ["o.ad"], 50)]
     assert pl.concat(found)["o.ad"].to_list() == frame(70)["ad"].to_list()
     assert [len(one) for one in found] == [50, 20]
+
+
+def test_the_commands_stream_to_the_same_scores_and_figures(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = list(map(str, write_logs(tmp_path)["mixed"].paths))
+    whole, stream = tmp_path / "whole.parquet", tmp_path / "stream.parquet"
+    words = ["predict", str(bundle.directory), *paths, "--keep", KEEP[0], "--out"]
+    assert main([*words, str(whole)]) == 0
+    assert main([*words, str(stream), "--stream"]) == 0
+    assert pl.read_parquet(stream).equals(pl.read_parquet(whole))
+    capsys.readouterr()
+    figures = []
+    for more in ([], ["--stream"]):
+        assert main(["evaluate", str(bundle.directory), *paths, "--bootstrap", "5", *more]) == 0
+        figures.append(capsys.readouterr().out)
+    assert figures[0] == figures[1]
