@@ -64,14 +64,15 @@ def encoded_log(
             return found
         _remove_unfinished(folder)
         aside = folder.with_name(f"{_unfinished(folder)}{os.getpid()}")
-        aside.mkdir(parents=True)
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        aside.mkdir(mode=0o700)  # rows of the log are in it
         try:
             _write(aside, data, schema, share, readers, say)
             if not folder.exists():  # which another fit may have written meanwhile
                 aside.rename(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, pl.exceptions.PolarsError) as error:  # a full disk is any
         why = reason(error) if isinstance(error, OSError) else str(error)
         raise DataError(f"{data}: its encoded rows cannot be written: {why}") from error
     return found

@@ -5,7 +5,9 @@ import json
 import os
 import platform
 import re
+import resource
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +194,7 @@ def test_a_log_is_read_once_and_again_when_it_or_the_schema_changes(tmp_path: Pa
     data = written(tmp_path / "log", "csv", rows(300))
     said: list[str] = []
     first = encoded_log(data, schema, 0.1, 2, said.append)
+    assert first.folder.stat().st_mode & 0o777 == 0o700
     assert any("first pass: 300 rows" in line for line in said)
     said.clear()
     assert encoded_log(data, schema, 0.1, 1, said.append).folder == first.folder
@@ -288,3 +291,21 @@ def test_more_numbers_than_are_held_give_nearly_the_same_bins(
             assert np.abs(places - np.arange(1, 5) / 5).max() < 0.023
         else:
             assert (found.low, found.high) == (drawn.min(), drawn.max())  # type: ignore[union-attr]  # a scale
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
+    data = written(tmp_path / "log", "csv", rows(2000))
+    (tmp_path / "schema.toml").write_text(SCHEMA)
+    size = 20_000
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    words = ["fit", str(data.paths[0]), "--schema", str(tmp_path / "schema.toml"), "--stream"]
+    command = [sys.executable, "-m", "training.cli", *words, "--out", str(tmp_path / "bundle")]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, preexec_fn=limited
+    )
+    assert ended.returncode == 2
+    assert "its encoded rows cannot be written" in ended.stderr.splitlines()[-1]
+    assert list((tmp_path / "cache" / "ctr-afm" / "logs").iterdir()) == []
