@@ -21,6 +21,7 @@ from training.data.nested import flattened
 from training.data.table import Table, selected, separator_of, with_folders
 
 TEXT_BYTES = 1 << 23  # of a block of text
+LONGEST = 16  # such blocks that one record of CSV may take
 ROWS = 1 << 16  # of a block of Parquet
 
 
@@ -68,7 +69,7 @@ def blocks_of(data: Data, columns: Sequence[str]) -> Iterator[Block]:
         try:
             for size, first, frame in _of_file(file.path, data.separator, columns):
                 yield Block(file, data, columns, size, first, frame)
-        except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
+        except (pl.exceptions.PolarsError, OSError, EOFError, ValueError, zlib.error) as error:
             why = reason(error) if isinstance(error, OSError) else str(error).split("\n")[0]
             raise DataError(f"{file.path}: cannot read it: {why}") from error
 
@@ -158,6 +159,8 @@ def _records(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
         if end:
             yield rest[:end]
             rest = rest[end:]
+        elif len(rest) > LONGEST * TEXT_BYTES:
+            raise ValueError("a quote without its end")
     if rest:
         yield rest
 

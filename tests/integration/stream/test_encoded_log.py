@@ -232,6 +232,16 @@ def test_a_bad_log_is_refused_and_leaves_nothing(
     assert list((tmp_path / "cache" / "ctr-afm" / "logs").iterdir()) == []
 
 
+def test_a_quote_without_its_end_is_refused_before_all_is_read(tmp_path: Path) -> None:
+    schema = Schema.parse(SCHEMA)
+    data = written(tmp_path / "log", "csv", [row | {"device": "ios"} for row in rows(3000)])
+    path = tmp_path / "log" / "log.csv"
+    head, first, rest = path.read_text().removeprefix("\ufeff\n").split("\n", 2)
+    path.write_text(f'{head}\n{first}\n"{rest}')
+    with pytest.raises(DataError, match="cannot read it: a quote without its end"):
+        encoded_log(data, schema, 0.1, 2, lambda _: None)
+
+
 def test_what_a_killed_fit_left_is_removed(tmp_path: Path) -> None:
     schema = Schema.parse(SCHEMA)
     data = written(tmp_path / "log", "csv", rows(300))
