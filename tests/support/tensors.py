@@ -10,6 +10,7 @@ import numpy as np
 
 LENGTH = "inference-header-content-length"
 INFER = "/v2/models/ads/infer"
+DEVICE = {"name": "device", "datatype": "BYTES", "shape": [2], "data": ["ios", "web"]}
 Row = Mapping[str, Any]
 
 

@@ -46,3 +46,8 @@ def tiny_rows(rows: int = 600, seed: int = 0) -> list[dict[str, Any]]:
             }
         )
     return drawn
+
+
+def unlabelled_rows(rows: int, seed: int = 0) -> list[dict[str, Any]]:
+    """The same rows as a caller of the service has them."""
+    return [{name: row[name] for name in row if name != "click"} for row in tiny_rows(rows, seed)]

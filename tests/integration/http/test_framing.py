@@ -1,22 +1,15 @@
 """Where a request ends is beyond doubt: raw bytes to a running `afm-serve` that asks for keys."""
 
-import json
-import re
-import socket
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from commands import Commands
-from model.bundle.bundle import Bundle
-from service.http.access.api_keys import make_key
-from streams import MOST_BODY, Asked, streams
+from raw_connection import BODY, Caller, is_scored
+from streams import Asked, streams
 
-BODY = json.dumps({"instances": [{"device": "ios", "ad": "a1"}] * 2}).encode()
 SMUGGLED = b"GET /model HTTP/1.1\r\nhost: x\r\n\r\n"
 UPGRADES = [
     "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n",
@@ -31,84 +24,10 @@ BODIES = {
 }
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Bundle) -> Iterator[Any]:
-    commands = Commands(tmp_path_factory.mktemp("framing"))
-    keys = commands.home / "keys"
-    served_keys = {right: make_key(keys, right, [right]) for right in ("predict", "admin")}
-    commands.publish(tiny_bundle.directory)
-    with commands.serving(AFM_API_KEYS=str(keys), AFM_MAX_BODY_BYTES=str(MOST_BODY)) as served:
-        running: Any = served
-        running.wait_until("/readyz", lambda answer: answer.status_code == 200)
-        running.keys = served_keys
-        yield running
-
-
-@pytest.fixture
-def head(served: Any) -> Any:
-    def made(
-        *more: Any,
-        method: Any = "POST",
-        path: Any = "/predict",
-        kind: Any = "application/json",
-        key: Any = "predict",
-    ) -> Any:
-        lines = [f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n"]
-        lines += [f"x-api-key: {served.keys.get(key, 'afm_guessed')}\r\n", *more, "\r\n"]
-        return "".join(lines).encode()
-
-    return made
-
-
-class Caller:
-    """A connection, and the answers that have come on it."""
-
-    def __init__(self, served: Any) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", served.port), 10)
-        self.got = b""
-
-    def send(self, *parts: Any) -> None:
-        for part in parts:
-            self.socket.sendall(part)
-            time.sleep(0.01)
-
-    def answer(self) -> Any:
-        """The next one's status and body; None when the connection has ended before it."""
-        while b"\r\n\r\n" not in self.got:
-            if not self._more():
-                assert not self.got
-                return None
-        head, _, self.got = self.got.partition(b"\r\n\r\n")
-        self.head = head.decode().lower()
-        length = re.search(r"content-length: (\d+)", self.head)
-        size = int(length[1]) if length else 0
-        while len(self.got) < size:
-            assert self._more()
-        body, self.got = self.got[:size], self.got[size:]
-        return int(head.split()[1]), json.loads(body) if body else None
-
-    def _more(self) -> Any:
-        part = self.socket.recv(1 << 16)
-        self.got += part
-        return bool(part)
-
-
-@pytest.fixture
-def caller(served: Any) -> Iterator[Any]:
-    found = Caller(served)
-    yield found
-    found.socket.close()
-
-
-def is_scored(answer: Any) -> Any:
-    assert answer is not None
-    return answer[0] == 200 and len(answer[1]["probabilities"]) == 2
-
-
 @pytest.mark.parametrize("framing", BODIES)
 @pytest.mark.parametrize("upgrade", UPGRADES)
 def test_an_upgrade_is_ignored_wherever_head_and_body_are_split(
-    served: Any, head: Any, caller: Any, upgrade: Any, framing: Any
+    keyed: Any, head: Any, caller: Any, upgrade: Any, framing: Any
 ) -> None:
     length, body = BODIES[framing]
     whole = head(upgrade, length) + body
@@ -122,7 +41,7 @@ def test_an_upgrade_is_ignored_wherever_head_and_body_are_split(
     caller.send(b"GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n")
     assert caller.answer() == (200, {"status": "alive"})
     assert caller.answer() is None
-    assert "pgrade" not in served.log.read_text()
+    assert "pgrade" not in keyed.log.read_text()
 
 
 def test_an_upgrade_byte_by_byte_is_ignored(head: Any, caller: Any) -> None:
@@ -292,57 +211,16 @@ def test_a_refusal_at_the_socket_has_a_phrase_and_a_date(caller: Any) -> None:
     assert "\r\nconnection: close" in caller.head
 
 
-def test_another_version_of_http_is_505(caller: Any) -> None:
-    caller.send(b"GET /healthz HTTP/2.0\r\n\r\n")
-    status, problem = caller.answer()
-    assert (status, problem["code"]) == (505, "http_version_not_supported")
-    assert caller.answer() is None
-
-
-@pytest.mark.parametrize("split", [3, 18, 24])
-def test_http_2_is_sent_away_in_its_own_terms(caller: Any, split: int) -> None:
-    data = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0" * 3
-    caller.send(data[:split], data[split:], b"\0\0\0\4\0\0\0\0\0")
-    got = b""
-    while part := caller.socket.recv(1 << 16):
-        got += part
-    assert got.startswith(b"\0\0\0\x04\0\0\0\0\0")  # SETTINGS
-    length, kind = int.from_bytes(got[9:12]), got[12]
-    assert (length + 18, kind) == (len(got), 7)  # GOAWAY, to the end
-    assert int.from_bytes(got[22:26]) == 0xD  # HTTP_1_1_REQUIRED
-
-
-def test_keep_alive_of_http_1_0_is_honoured_where_it_is_asked_for(head: Any, caller: Any) -> None:
-    old = head(f"content-length: {len(BODY)}\r\n", "connection: keep-alive\r\n")
-    for _ in range(3):
-        caller.send(old.replace(b"HTTP/1.1", b"HTTP/1.0") + BODY)
-        assert is_scored(caller.answer())
-        assert "\r\nconnection: keep-alive" in caller.head
-    caller.send(b"GET /healthz HTTP/1.0\r\nexpect: 100-continue\r\n\r\n")
-    assert caller.answer()[0] == 200
-    assert caller.answer() is None
-
-
-@pytest.mark.parametrize("value", ["keep-alive, close", "Close , keep-alive"])
-def test_close_of_http_1_0_wins_over_keep_alive(value: str, head: Any, caller: Any) -> None:
-    old = head(f"content-length: {len(BODY)}\r\n", f"connection: {value}\r\n")
-    caller.send(old.replace(b"HTTP/1.1", b"HTTP/1.0") + BODY)
-    assert is_scored(caller.answer())
-    assert caller.answer() is None
-
-
-def test_a_pipelining_caller_that_leaves_writes_no_line(
-    served: Any, head: Any, caller: Any
-) -> None:
-    before = len(served.log.read_text().splitlines())
+def test_a_pipelining_caller_that_leaves_writes_no_line(keyed: Any, head: Any, caller: Any) -> None:
+    before = len(keyed.log.read_text().splitlines())
     for _ in range(20):
-        leaving = Caller(served)
+        leaving = Caller(keyed)
         leaving.socket.sendall((head(f"content-length: {len(BODY)}\r\n") + BODY) * 10)
         leaving.answer()
         leaving.socket.close()
     caller.send(b"GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n")
     assert caller.answer()[0] == 200
-    assert served.log.read_text().splitlines()[before:] == []
+    assert keyed.log.read_text().splitlines()[before:] == []
 
 
 def test_a_byte_order_mark_is_ignored(head: Any, caller: Any) -> None:
@@ -381,5 +259,5 @@ def test_a_body_of_another_type_is_refused_by_what_was_sent(
 
 @settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(cases=st.lists(streams(), min_size=8, max_size=8))
-def test_streams_are_answered_as_a_plain_parser_reads_them(served: Any, cases: Any) -> None:
-    assert Asked(served.port, served.keys).differences(cases) == []
+def test_streams_are_answered_as_a_plain_parser_reads_them(keyed: Any, cases: Any) -> None:
+    assert Asked(keyed.port, keyed.keys).differences(cases) == []

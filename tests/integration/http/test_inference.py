@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import pytest
 from app_server import client_of
 from documented import fits
 from model.bundle.bundle import Bundle
-from service.http.access.api_keys import make_key
 from service.http.inference.documented import (
     InferenceAnswer,
     InferenceError,
@@ -27,13 +25,12 @@ from service.http.inference.documented import (
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
 from service.versions.publish import publish
-from tensors import INFER, LENGTH, as_bytes, as_json, columns_of, tensors
-from tiny import tiny_rows
+from tensors import DEVICE, INFER, LENGTH, as_bytes, as_json, columns_of, tensors
+from tiny import unlabelled_rows
 
-ROWS = [{key: row[key] for key in row if key != "click"} for row in tiny_rows(1000, seed=5)]
+ROWS = unlabelled_rows(1000, seed=5)
 COLUMNS = columns_of(ROWS)
 DEADLINE = "deadline_passed"
-DEVICE = {"name": "device", "datatype": "BYTES", "shape": [2], "data": ["ios", "web"]}
 
 
 @pytest.fixture(scope="module")
@@ -222,33 +219,6 @@ def test_a_deadline_in_the_header_counts_too(client: httpx.Client) -> None:
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_passed")
 
 
-def test_attention_has_the_row_limit_and_the_right_of_explain(
-    redis_url: str, tmp_path: Path, tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore
-) -> None:
-    publish(tiny_bundle.directory, store, bundles)
-    keys = {right: make_key(tmp_path / "keys", right, [right]) for right in ("predict", "admin")}
-    both = make_key(tmp_path / "keys", "both", ["predict", "explain"])
-    with client_of(redis_url, tmp_path, api_keys=tmp_path / "keys", max_rows=5000) as client:
-
-        def status(key: Any, request: Any, path: Any = INFER) -> Any:
-            headers = {} if key is None else {"authorization": f"Bearer {key}"}
-            answer = client.post(path, json=request, headers=headers)
-            assert answer.status_code == 200 or answer.json()["error"]
-            return answer.status_code
-
-        attention = as_json([DEVICE], ["attention"])
-        assert status(None, attention) == 401
-        assert status(keys["admin"], as_json([DEVICE])) == 403
-        assert status(keys["predict"], as_json([DEVICE])) == 200
-        assert status(keys["predict"], attention) == 403
-        assert status(both, attention) == 200
-        many = {**DEVICE, "shape": [1001], "data": ["ios"] * 1001}
-        assert status(both, as_json([many])) == 200
-        assert status(both, as_json([many], ["attention"])) == 413
-        assert client.get("/v2/health/ready").status_code == 200
-        assert client.get("/v2/models/ads").status_code == 401
-
-
 def test_answers_and_rows_are_counted_under_one_path(served: Callable[..., httpx.Client]) -> None:
     client = served()
     client.post(INFER, json=as_json([DEVICE]))
@@ -261,30 +231,6 @@ def test_answers_and_rows_are_counted_under_one_path(served: Callable[..., httpx
     assert f"afm_rows_total{{{label}}} 2.0" in text
     assert 'afm_requests_total{route="/v2/models/{model}",status="404"} 1.0' in text
     assert "nobody" not in text
-
-
-def test_what_is_too_much_beside_others_is_refused(
-    redis_url: str, tmp_path: Path, tiny_bundle: Bundle, store: VersionStore, bundles: BundleStore
-) -> None:
-    publish(tiny_bundle.directory, store, bundles)
-    with client_of(redis_url, tmp_path, max_rows_in_flight=1) as client:
-        statuses, bodies = [], []
-
-        def ask() -> None:
-            for _ in range(20):
-                answer = client.post(INFER, json=as_json(COLUMNS))
-                statuses.append(answer.status_code)
-                bodies.append(answer)
-
-        threads = [threading.Thread(target=ask) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert set(statuses) == {200, 429}
-    refused = next(one for one in bodies if one.status_code == 429)
-    assert refused.json()["error"]
-    assert int(refused.headers["retry-after-ms"]) > 0
 
 
 def test_a_task_without_probabilities_has_scores(

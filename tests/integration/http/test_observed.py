@@ -21,14 +21,13 @@ from service.scoring.answers import ExplainAnswer
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
 from service.versions.publish import publish
-from tensors import INFER, as_json
-from tiny import tiny_rows
+from tensors import DEVICE, INFER, as_json
+from tiny import unlabelled_rows
 from until import until
 
 STAGES = ["decode", "wait", "encode", "score", "write"]
-ROWS = [{key: row[key] for key in row if key != "click"} for row in tiny_rows(250, seed=5)]
+ROWS = unlabelled_rows(250, seed=5)
 BODY = {"instances": ROWS}
-DEVICE = {"name": "device", "datatype": "BYTES", "shape": [2], "data": ["ios", "web"]}
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 

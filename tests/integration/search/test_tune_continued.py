@@ -1,0 +1,132 @@
+"""A search that ended early, by itself or by force, goes on where it was."""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from narrowing import not_none
+from training.search.trial import running
+from tuning import FAST, arguments, trials, tune
+
+
+def test_a_search_goes_on_as_if_it_had_not_ended(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune(home, "--trials", 7, out="whole") == 0
+    assert tune(home, "--trials", 3) == 0
+    capsys.readouterr()
+    assert tune(home, "--trials", 7) == 0
+    assert len(re.findall("^trial ", capsys.readouterr().err, flags=re.MULTILINE)) == 4
+    assert trials(home) == trials(home, "whole")
+
+
+def test_tune_resumes_without_repeating_trials(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune(home, "--trials", 2) == 0
+    before = trials(home)
+    capsys.readouterr()
+    assert tune(home, "--trials", 2) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "best.toml: trial" in printed.out
+    assert trials(home) == before
+
+
+def begun(path: Any) -> Any:
+    """How many trials have begun, in a file that another process writes."""
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+            return connection.execute("select count(*) from trials").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 0)])
+def test_a_search_that_was_ended_in_a_trial_goes_on_with_that_trial(
+    home: Path, sent: Any, status: int
+) -> None:
+    long = FAST.replace("epochs = 4", "epochs = 30\npatience = 30")
+    (home / "fast.toml").write_text(long)
+    assert tune(home, "--trials", 5, out="whole") == 0
+    command = [sys.executable, "-m", "training.cli", *arguments(home, "--trials", 5)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 90
+        while begun(home / "tuned" / "trials.sqlite") < 3:
+            assert time.monotonic() < deadline
+            assert process.poll() is None, not_none(process.stderr).read()
+            time.sleep(0.01)
+        os.kill(process.pid, sent)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == status
+    if sent == signal.SIGINT:
+        assert b"interrupted: run the same command again to continue" in said
+        assert (home / "tuned" / "report.html").exists()
+    assert tune(home, "--trials", 5) == 0
+    assert trials(home) == trials(home, "whole")
+
+
+def test_a_budget_of_minutes_ends_a_search(home: Path) -> None:
+    assert tune(home, "--minutes", 0.06) == 0
+    first = len(trials(home))
+    assert first >= 1
+    assert tune(home, "--minutes", 0.06) == 0
+    assert len(trials(home)) > first
+
+
+class Clock:
+    """Stands still until it was looked at so often, then an hour has passed."""
+
+    def __init__(self, looks: Any) -> None:
+        self._looks = looks
+
+    def time(self) -> Any:
+        self._looks -= 1
+        return 0.0 if self._looks > 0 else 3600.0
+
+
+def test_a_trial_that_outlasts_the_minutes_is_cut_and_gone_on_with(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.search.trial.KEPT_EVERY", 0.0)
+    assert tune(home, "--trials", 1, out="whole") == 0
+    (whole,) = trials(home, "whole")
+    capsys.readouterr()
+    with monkeypatch.context() as patched:
+        clock = Clock(looks=20)  # seven batches an epoch
+        patched.setattr("training.search.tune.time", clock)
+        patched.setattr("training.search.trial.time", clock)
+        assert tune(home, "--trials", 1, "--minutes", 1) == 0
+    assert trials(home) == []
+    assert "interrupted: run the same command again to continue" in capsys.readouterr().err
+    kept = torch.load(running(home / "tuned", 0))
+    assert len(kept["steps"]["fm"]["epochs"]) == 2
+    kept["steps"]["fm"]["epochs"][0]["valid_loss"] = 99.0  # a mark that a new trial would not have
+    torch.save(kept, running(home / "tuned", 0))
+    assert tune(home, "--trials", 1) == 0
+    (trial,) = trials(home)
+    assert trial["curve"][0] == 99.0
+    assert trial["curve"][1:] == whole["curve"][1:]
+    assert trial["loss"] == whole["loss"]
+    assert not running(home / "tuned", 0).exists()
+
+
+@pytest.mark.parametrize("left", ["damaged", "of another trial"])
+def test_trial_that_a_run_left_and_that_cannot_be_used_does_no_harm(home: Path, left: str) -> None:
+    (home / "tuned").mkdir()
+    path = running(home / "tuned", 0)
+    if left == "damaged":
+        path.write_bytes(b"\x00" * 100)
+    else:
+        torch.save({"inputs": {"trial": "7"}, "steps": {}}, path)
+    assert tune(home, "--trials", 1) == 0
+    assert not path.exists()
