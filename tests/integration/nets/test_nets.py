@@ -1,6 +1,5 @@
 """The nets against the slow and obvious form of their papers' equations."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,135 +9,13 @@ from torch.nn import functional
 
 from model.nets import AFM, NETS, AFMPlus, Net, NetSizes, build
 from model.nets.afm import masked_softmax
-from model.nets.dropout import Dropout
 from model.pairs import pair_slots
 from narrowing import not_none
+from nested_loops import by_nested_loops
+from random_nets import FIELDS, B, F, K, P, T, V, random_net, random_rows
 
-V, F, K, T, B = 40, 6, 5, 4, 9
-P = F * (F - 1) // 2
-FIELDS = [0, 1, 2, 2, 3, 4]  # the third field has two slots
 ADDITIVE = [name for name in NETS if name != "nfm"]
 WITH_ATTENTION = ["afm", "afm+"]
-
-
-def random_net(name: Any, fields: Any = FIELDS, seed: Any = 0) -> Any:
-    torch.manual_seed(seed)
-    settings = NetSizes(embedding=K, attention=T, ffm_embedding=3, hidden=(7, 4))
-    net = build(name, V, fields, settings).eval()
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.normal_(std=0.7)
-    return net
-
-
-def random_rows(slots: Any = F, absent: Any = 0.3, seed: Any = 1) -> Any:
-    generator = torch.Generator().manual_seed(seed)
-    ids = torch.randint(0, V, (B, slots), generator=generator)
-    values = torch.randn(B, slots, generator=generator)
-    values[torch.rand(B, slots, generator=generator) < absent] = 0.0
-    return ids, values
-
-
-def numbers(net: Any) -> Any:
-    """The parameters in float64."""
-    return {name: p.detach().double().numpy() for name, p in net.named_parameters()}
-
-
-def present_pairs(values: Any) -> Any:
-    present = [i for i in range(len(values)) if values[i] != 0]
-    return [(i, j) for at, i in enumerate(present) for j in present[at + 1 :]]
-
-
-def field_pair(i: Any, j: Any) -> Any:
-    """The place of a pair of slots in the list (0, 0), (0, 1), (1, 1), (0, 2) .. of field pairs."""
-    fields = sorted((FIELDS[i], FIELDS[j]))
-    return [(low, high) for high in range(5) for low in range(high + 1)].index(tuple(fields))
-
-
-def softmax(scores: Any) -> Any:
-    total = sum(math.exp(score) for score in scores.values())
-    return {pair: math.exp(score) / total for pair, score in scores.items()}
-
-
-def vectors_of(number: Any, ids: Any, values: Any) -> Any:
-    """e_ij of each pair that is present."""
-    v = [number["embedding"][row] * float(x) for row, x in zip(ids, values, strict=True)]
-    return {(i, j): v[i] * v[j] for i, j in present_pairs(values)}
-
-
-def attention_scores(number: Any, vectors: Any) -> Any:
-    return {
-        pair: float(
-            number["h"] @ np.maximum(number["attention.weight"] @ e + number["attention.bias"], 0)
-        )
-        for pair, e in vectors.items()
-    }
-
-
-def fm(number: Any, ids: Any, values: Any) -> Any:
-    return {pair: e.sum() for pair, e in vectors_of(number, ids, values).items()}, {}
-
-
-def fwfm(number: Any, ids: Any, values: Any) -> Any:
-    products, _ = fm(number, ids, values)
-    return {
-        pair: number["field_weights"][field_pair(*pair)] * c for pair, c in products.items()
-    }, {}
-
-
-def ffm(number: Any, ids: Any, values: Any) -> Any:
-    terms = {}
-    for i, j in present_pairs(values):
-        of_i, of_j = (number["embedding"][ids[s]].reshape(5, 3) for s in (i, j))
-        product = of_i[FIELDS[j]] @ of_j[FIELDS[i]]
-        terms[i, j] = product * float(values[i]) * float(values[j])
-    return terms, {}
-
-
-def nfm(number: Any, ids: Any, values: Any) -> Any:
-    z = sum(vectors_of(number, ids, values).values(), np.zeros(K))
-    for layer in (0, 1):
-        z = np.maximum(number[f"hidden.{layer}.weight"] @ z + number[f"hidden.{layer}.bias"], 0)
-    return {"all": number["h"] @ z}, {}
-
-
-def afm(number: Any, ids: Any, values: Any) -> Any:
-    vectors = vectors_of(number, ids, values)
-    attention = softmax(attention_scores(number, vectors))
-    return {pair: a * (number["p"] @ vectors[pair]) for pair, a in attention.items()}, attention
-
-
-def afm_plus(number: Any, ids: Any, values: Any) -> Any:
-    vectors = vectors_of(number, ids, values)
-    scores = {
-        pair: score + number["field_scores"][field_pair(*pair)]
-        for pair, score in attention_scores(number, vectors).items()
-    }
-    attention = softmax(scores)
-    terms = {
-        pair: len(vectors)
-        * a
-        * number["field_weights"][field_pair(*pair)]
-        * (number["p"] @ vectors[pair])
-        for pair, a in attention.items()
-    }
-    return terms, attention
-
-
-LOOPS = {"fm": fm, "fwfm": fwfm, "ffm": ffm, "nfm": nfm, "afm": afm, "afm+": afm_plus}
-
-
-def by_nested_loops(name: Any, net: Any, ids: Any, values: Any) -> Any:
-    """Logit, contributions and attention of one row by the paper's equation in float64, pair by
-    pair, over only the present features.
-    """
-    number = numbers(net)
-    logit = float(number["bias"][0])
-    logit += sum(float(number["linear"][i, 0]) * float(x) for i, x in zip(ids, values, strict=True))
-    if name == "lr":
-        return logit, {}, {}
-    terms, attention = LOOPS[name](number, ids, values)
-    return logit + sum(terms.values()), terms, attention
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -385,27 +262,3 @@ def test_a_part_of_afm_plus_that_is_switched_off_is_not_fitted(part: str, parame
     net = build("afm+", V, FIELDS, NetSizes(**off))
     still = {name for name, p in net.named_parameters() if not p.requires_grad}
     assert still == parameters
-
-
-def test_dropout_keeps_the_mean_and_drops_its_share() -> None:
-    torch.manual_seed(0)
-    dropout = Dropout(0.25).train()
-    dropped = dropout(torch.ones(1000, 333))
-    assert float((dropped == 0).float().mean()) == pytest.approx(0.25, abs=0.005)
-    assert float(dropped.mean()) == pytest.approx(1.0, abs=0.005)
-    assert dropped.max() == pytest.approx(1 / 0.75)
-
-
-def test_dropout_does_nothing_outside_training_or_at_rate_zero() -> None:
-    x = torch.randn(3, 5)
-    assert Dropout(0.5).eval()(x) is x
-    assert Dropout(0.0).train()(x) is x
-
-
-def test_dropout_drops_elements_independently() -> None:
-    torch.manual_seed(0)
-    kept = (Dropout(0.5).train()(torch.ones(4096, 64)) != 0).double()
-    shares = kept.mean(0)
-    assert shares.sub(0.5).abs().max() < 0.05, "each of the eight bytes of a draw must be fair"
-    neighbours = np.corrcoef(kept[:, :-1].flatten(), kept[:, 1:].flatten())[0, 1]
-    assert abs(neighbours) < 0.01

@@ -1,87 +1,22 @@
-"""`afm-train fit --from`: a bundle is fitted further, on newer rows."""
+"""A bundle is fitted further on newer rows: what it starts from, learns, replays and tells."""
 
-import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
-import polars as pl
 import pytest
 import torch
 
-from bundle_parts import probabilities_of, values_of
-from commands import Commands
 from model.bundle.bundle import Bundle
 from model.bundle.files import WEIGHTS
-from model.nets.net import TABLES
-from model.values.ids import FIRST, MISSING, UNKNOWN
-from model.values.scales import Scaler
-from model.vocabulary import Vocabulary
-from tiny import TINY_SCHEMA, tiny_rows
-from training.cli import main
-from training.config import NETS, Config, Step
-from training.data.log import Log
+from tiny import tiny_rows
+from training.config import NETS, Config
 from training.data.parts import without_held_out
-from training.fit.fit import fit
 from training.fit.step.watcher import Epoch, Watcher
 from training.fit.steps import new_net
 from training.state.warm_start import WarmStart, completed
-
-STEP = Step(epochs=2, batch=128, learning_rate=0.02)
-STILL = Step(epochs=0)
-
-
-def newer_rows(seed: Any = 7) -> Any:
-    """Rows of a later day: two new ads and a new device, each often, and an ad seen once. Nobody
-    uses a tablet or likes golf.
-    """
-    rows = tiny_rows(seed=seed)
-    for number, row in enumerate(rows):
-        if number % 5 == 0:
-            row["ad"] = ("a-new", "b-new")[number % 2]
-        if number % 7 == 0:
-            row["device"] = "glasses"
-        row["interests"] = [liked for liked in row["interests"] or () if liked != "golf"] or None
-    rows[3]["ad"] = "seen once"
-    return rows
-
-
-def as_log(rows: Any, schema: Any) -> Any:
-    columns = {name: [row[name] for row in rows] for name in schema.fields}
-    return Log(columns, np.array([row["click"] for row in rows], np.float32))
-
-
-def go_on(
-    bundle: Any,
-    out: Any,
-    rows: Any,
-    step: Any = STILL,
-    watcher: Any = None,
-    replay: Any = None,
-    share: Any = 0.2,
-) -> Any:
-    """`rows` are both trained on and held out, so that all of them count as training rows."""
-    schema = bundle.schema
-    start = WarmStart.open(bundle.directory).with_replay(replay, share)
-    net = bundle.manifest.net
-    config = Config(net=net, embedding=4, attention_size=4, fit=step, attention=step)
-    log = as_log(rows, schema)
-    fit(log, log, None, schema, config, out, 1, watcher or Watcher(), start)
-    return Bundle.open(out)
-
-
-def scores(bundle: Any, rows: Any) -> Any:
-    fields = [{name: row[name] for name in bundle.schema.fields} for row in rows]
-    return bundle.read_scorer().predict(bundle.read_encoder().encode(fields))
-
-
-def table_row(bundle: Any, table: Any, field: Any, number: Any) -> Any:
-    """One row of a table by its id within the field."""
-    first = bundle.read_encoder().offsets[bundle.schema.slots.index(field)]
-    return WarmStart.open(bundle.directory).parameters[table][first + number].tolist()
+from warm_starts import STEP, as_log, go_on, newer_rows, scores
 
 
 @pytest.mark.parametrize("net", NETS)
@@ -112,41 +47,6 @@ def test_a_bundle_has_every_parameter_of_its_net_to_the_bit(
     assert logit.tolist() == pytest.approx(expected.tolist(), abs=1e-6)
 
 
-def test_known_values_keep_their_ids_and_new_ones_stand_behind_them(
-    make_bundle: Callable[..., Bundle], tmp_path: Path
-) -> None:
-    old = make_bundle("fm")
-    newer = go_on(old, tmp_path / "new", newer_rows())
-    new = newer.read_vocabularies()
-    learnt = [name for name, known in new.items() if isinstance(known, Vocabulary)]
-    grown = {name: values_of(newer, name) for name in learnt}
-    for name, known in old.read_vocabularies().items():
-        if isinstance(known, Scaler):
-            assert new[name] == known
-        else:
-            assert grown[name][: len(values_of(old, name))] == values_of(old, name)
-    added = {
-        name: grown[name][len(values_of(old, name)) :]
-        for name, known in old.read_vocabularies().items()
-        if not isinstance(known, Scaler)
-    }
-    assert added == {"device": ("glasses",), "hour": (), "interests": (), "ad": ("a-new", "b-new")}
-
-
-@pytest.mark.parametrize("net", ["lr", "ffm", "afm+"])
-def test_a_new_value_starts_from_the_trained_unknown_row(
-    make_bundle: Callable[..., Bundle], tmp_path: Path, net: str
-) -> None:
-    old = make_bundle(net)
-    new = go_on(old, tmp_path / "new", newer_rows())
-    ads = new.read_vocabularies()["ad"].values
-    for table in TABLES[: 1 if net == "lr" else 2]:
-        unknown = table_row(old, table, "ad", UNKNOWN)
-        assert any(unknown), "it must be trained for this test to mean anything"
-        for value in ("a-new", "b-new"):
-            assert table_row(new, table, "ad", FIRST + ads.index(value)) == unknown
-
-
 @pytest.mark.parametrize("net", NETS)
 def test_its_last_step_alone_is_fitted_and_it_learns(
     make_bundle: Callable[..., Bundle], tmp_path: Path, net: Any
@@ -168,33 +68,6 @@ def test_its_last_step_alone_is_fitted_and_it_learns(
         return -np.where(clicks, np.log(p), np.log1p(-p)).mean()
 
     assert loss(new) < loss(old)
-
-
-def test_a_row_that_the_new_log_does_not_feed_stays_to_the_bit_whatever_its_penalty(
-    make_bundle: Callable[..., Bundle], tmp_path: Path
-) -> None:
-    old = make_bundle("fm")
-    strong = STEP.model_copy(update={"l2_embedding": 0.01, "l2_linear": 0.01})
-    new = go_on(old, tmp_path / "new", newer_rows(), strong)
-    golf = FIRST + values_of(old, "interests").index("golf")
-    food = FIRST + values_of(old, "interests").index("food")
-    for table in TABLES:
-        assert table_row(new, table, "interests", golf) == table_row(old, table, "interests", golf)
-        assert table_row(new, table, "interests", food) != table_row(old, table, "interests", food)
-        # nobody's device is null, in either log, yet this row holds what training settled it at
-        kept = table_row(old, table, "device", MISSING)
-        assert table_row(new, table, "device", MISSING) == kept
-
-
-def test_without_dropped_values_and_without_unknown_ones_their_row_stays_too(
-    make_bundle: Callable[..., Bundle], tmp_path: Path
-) -> None:
-    old = make_bundle("fm")
-    for rate, stays in ((0.0, True), (0.2, False)):
-        step = STEP.model_copy(update={"unknown_rate": rate})
-        new = go_on(old, tmp_path / f"new-{rate}", newer_rows(), step)
-        row = table_row(new, "embedding", "interests", UNKNOWN)
-        assert (row == table_row(old, "embedding", "interests", UNKNOWN)) is stays
 
 
 def test_calibration_is_fitted_anew(make_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
@@ -307,178 +180,6 @@ def test_a_fit_from_a_bundle_repeats_to_the_bit(
         for out in ("one", "two")
     ]
     assert digests[0] == digests[1]
-
-
-# As a user calls it.
-
-CONFIG = "embedding = 4\nattention_size = 4\n[fit]\nepochs = 1\n[attention]\nepochs = 1\n"
-
-
-def write_csv(path: Any, rows: Any) -> None:
-    cells = [
-        {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
-        for row in rows
-    ]
-    pl.DataFrame(cells, infer_schema_length=None).write_csv(path)
-
-
-@pytest.fixture
-def home(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Any:
-    write_csv(tmp_path / "old.csv", tiny_rows())
-    write_csv(tmp_path / "log.csv", newer_rows())
-    (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
-    shutil.copytree(make_bundle("afm").directory, tmp_path / "yesterday")
-    return tmp_path
-
-
-def fit_command(home: Any, *more: Any) -> Any:
-    """`fit` of log.csv from the bundle yesterday to one today."""
-    options = ["--schema", "schema.toml", "--from", "yesterday", "--out", "today"]
-    words = [word if word.startswith("--") else home / word for word in ["log.csv", *options]]
-    return main(["fit", *map(str, [*words, *more])])
-
-
-def test_the_command_says_what_it_went_on_with_and_what_grew(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    yesterday = Bundle.open(home / "yesterday")
-    assert fit_command(home, "--replay", home / "old.csv") == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"from: afm, version {yesterday.version}; only its last step, attention"
-    assert said[1] == f"replayed: 135 rows of {home / 'old.csv'}"
-    assert said[2] == "grown: device 3 + 1, hour 24 + 0, interests 4 + 0, ad 12 + 2"
-    assert said[4].startswith("today's afm ")
-    assert f"of version {yesterday.version}" in said[4]
-    today = Bundle.open(home / "today")
-    # without --config, the bundle's own: three epochs at most, K = 4
-    assert today.manifest.training["config"] == yesterday.manifest.training["config"]
-    assert {epoch["step"] for epoch in today.manifest.training["epochs"]} == {"afm"}
-
-
-def refused(home: Any, capsys: pytest.CaptureFixture[str], code: Any, *says: Any) -> None:
-    printed = capsys.readouterr()
-    assert code == 2
-    assert printed.out == ""
-    assert printed.err.count("\n") == 1, printed.err
-    assert printed.err.startswith("afm-train: ")
-    for part in says:
-        assert part in printed.err
-    assert not [path for path in home.iterdir() if path.name == "today" or path.name[0] == "."]
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        (["--net", "fm"], "holds the net afm, and the configuration asks for fm"),
-        (["--replay-share", "0.3"], "--replay-share: goes with --replay"),
-        (["--replay", "old.csv", "--replay-share", "1"], "--replay-share 1: must lie between"),
-        (["--replay", "none.csv"], "none.csv: no such file"),
-    ],
-)
-def test_an_option_that_cannot_be_used_costs_one_line(
-    home: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
-) -> None:
-    options = [str(home / word) if word.endswith(".csv") else word for word in options]
-    refused(home, capsys, fit_command(home, *options), says)
-
-
-def test_replay_without_a_bundle_costs_one_line(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = [
-        "--schema",
-        home / "schema.toml",
-        "--out",
-        home / "today",
-        "--replay",
-        home / "old.csv",
-    ]
-    code = main(["fit", *map(str, [home / "log.csv", *words])])
-    refused(home, capsys, code, "--replay: goes with --from")
-
-
-@pytest.mark.parametrize(
-    ("config", "says"),
-    [
-        ('net = "fm"\n' + CONFIG, "holds the net afm, and the configuration asks for fm"),
-        (CONFIG.replace("embedding = 4", "embedding = 5"), "embedding is of shape"),
-        (CONFIG.replace("attention_size = 4", "attention_size = 5"), "parameter h is of"),
-    ],
-)
-def test_a_configuration_of_another_net_or_size_costs_one_line(
-    home: Path, capsys: pytest.CaptureFixture[str], config: Any, says: str
-) -> None:
-    (home / "config.toml").write_text(config)
-    code = fit_command(home, "--config", home / "config.toml")
-    refused(home, capsys, code, str(home / "yesterday"), says)
-
-
-HOUR = '[fields.hour]\nkind = "categorical"\nmissing = "absent"\n'
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        (HOUR, '[fields.hour]\nkind = "numeric"\n', "'hour': kind is categorical there, numeric"),
-        (HOUR, '[fields.hour]\nkind = "categorical"\n', "'hour': missing is absent there, token"),
-        (HOUR, "", "'hour': only the bundle has it"),
-        (HOUR, HOUR + '[fields.site]\nkind = "numeric"\n', "'site': only the schema has it"),
-        ("max_values = 3", "max_values = 4", "'interests': max_values is 3 there, 4"),
-        ('"log1p"', '"none"', "'price': transform is log1p there, none"),
-        ('label = "click"\n', 'label = "click"\ntask = "regression"\n', "its task is click"),
-    ],
-)
-def test_a_schema_that_encodes_otherwise_costs_one_line(
-    home: Path, capsys: pytest.CaptureFixture[str], old: Any, new: Any, says: str
-) -> None:
-    assert old in TINY_SCHEMA
-    (home / "schema.toml").write_text(TINY_SCHEMA.replace(old, new))
-    refused(home, capsys, fit_command(home), str(home / "yesterday"), says)
-
-
-def test_fields_in_another_order_cost_one_line(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    text = TINY_SCHEMA.replace(HOUR, "") + HOUR
-    (home / "schema.toml").write_text(text)
-    refused(home, capsys, fit_command(home), "another order")
-
-
-def test_settings_that_change_no_row_of_the_table_may_differ(home: Path) -> None:
-    text = TINY_SCHEMA.replace('role = "candidate"', 'role = "candidate"\nmin_count = 40', 1)
-    (home / "schema.toml").write_text(text)
-    assert fit_command(home) == 0
-    # the bundle's ads stay, and of the new ones each has 60 rows, or 54 without those held out
-    assert len(values_of(Bundle.open(home / "today"), "ad")) == 14
-
-
-def test_an_out_that_exists_is_left_as_it_is(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (home / "today").mkdir()
-    assert fit_command(home) == 2
-    assert "exists already" in capsys.readouterr().err
-    assert list((home / "today").iterdir()) == []
-
-
-def _serves(version: str, answer: httpx.Response) -> bool:
-    return bool(answer.json()["version"] == version)
-
-
-def test_a_running_service_goes_from_yesterday_to_today(home: Path, commands: Commands) -> None:
-    rows = [{"device": "glasses", "ad": ad, "price": 2.0} for ad in ("a1", "a-new", "never")]
-    assert fit_command(home) == 0
-    with commands.serving() as served:
-        for day in ("yesterday", "today"):
-            version = commands.publish(home / day)
-            served.wait_until("/readyz", lambda answer: answer.status_code == 200)
-            served.wait_until("/model", partial(_serves, version))
-            answer = httpx.post(served.url + "/predict", json={"instances": rows}).json()
-            bundle = Bundle.open(home / day)
-            expected = probabilities_of(bundle, rows)
-            assert answer["probabilities"] == expected.tolist()
-    known, grown, never = bundle.read_encoder().encode(rows).ids[:, -2].tolist()
-    assert len({known, grown, never}) == 3, "a value of today has a row of its own"
 
 
 def test_a_configuration_that_names_no_net_goes_on_with_the_bundles(

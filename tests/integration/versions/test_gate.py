@@ -1,80 +1,27 @@
 """The gate before a publish: what passes, what is refused, what is said. Real Redis and graphs."""
 
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from commands import Commands
+from judged_bundles import log, made
 from model.bundle.bundle import Bundle
-from model.bundle.files import VALIDATION
-from model.bundle.labelled_rows import LabelledRows
-from model.errors import BundleError
-from model.schema import Schema
 from service.errors import GateError
 from service.store.bundle_store import BundleStore
 from service.store.version_store import VersionStore
 from service.versions.gate.publish_gate import PublishGate
 from service.versions.publish import publish
-from tiny import TINY_SCHEMA, tiny_rows
-from training.config import Config, Step
-from training.data.log import Log
-from training.fit.fit import fit
-from training.fit.step.watcher import Watcher
-
-STEP = Step(epochs=4, batch=128, learning_rate=0.02)
-
-
-def log(rows: Any = 3000, seed: Any = 5, schema: Any = TINY_SCHEMA, **change: Any) -> Any:
-    drawn = tiny_rows(rows, seed)
-    names = Schema.parse(schema).fields
-    columns = {name: [row[name] for row in drawn] for name in names}
-    return Log(columns, np.array([row["click"] for row in drawn], np.float32), **change)
-
-
-def made(out: Any, schema: Any = TINY_SCHEMA, data: Any = None, **settings: Any) -> Any:
-    config = Config.model_validate(
-        {"net": "fm", "embedding": 4, "fit": STEP, "valid_share": 0.3, **settings}
-    )
-    fit(data or log(), None, None, Schema.parse(schema), config, out, 1, Watcher())
-    return Bundle.open(out)
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return tmp_path_factory.mktemp("gate")
-
-
-@pytest.fixture(scope="module")
-def good(home: Path) -> Any:
-    return made(home / "good")
-
-
-@pytest.fixture(scope="module")
-def constant(home: Path) -> Any:
-    """A net that was not fitted: it gives every row the click rate."""
-    return made(home / "constant", fit=Step(epochs=0))
+from tiny import TINY_SCHEMA
+from training.config import Step
 
 
 @pytest.fixture(scope="module")
 def tenth(home: Path) -> Any:
     """Thinks that nine of ten negatives were left out of the log, which is not so."""
     return made(home / "tenth", negatives_kept=0.1)
-
-
-@pytest.fixture(scope="module")
-def fresh(home: Path) -> Any:
-    """Newer labelled rows in a file."""
-    drawn = tiny_rows(2000, seed=9)
-    raw = [{k: v for k, v in row.items() if k != "click"} for row in drawn]
-    labels = np.array([float(row["click"]) for row in drawn])
-    path = home / "fresh.jsonl"
-    path.write_bytes(LabelledRows(raw, labels, np.ones(len(raw))).dumps())
-    return path
 
 
 def test_a_first_bundle_is_judged_by_its_calibration_alone(
@@ -148,53 +95,6 @@ def test_the_bounds_of_calibration_are_the_settings(
 ) -> None:
     done = publish(tenth.directory, store, bundles, gate=PublishGate(calibration=100, rows=fresh))
     assert not done.faults
-
-
-def test_a_file_of_rows_is_compared_on_instead(
-    good: Any, constant: Any, fresh: Any, store: VersionStore, bundles: BundleStore
-) -> None:
-    publish(constant.directory, store, bundles)
-    done = publish(good.directory, store, bundles, gate=PublishGate(rows=fresh))
-    assert all("2000 rows)" in line for line in done.saw)
-    rows = LabelledRows.parse(fresh.read_bytes(), "fresh")
-    ours = (
-        good.read_scorer()
-        .predict(good.read_encoder().encode(rows.rows))
-        .probabilities.astype(float)
-    )
-    loss = -np.log(np.where(rows.labels == 1, ours, 1 - ours)).mean()
-    assert f"logloss {loss:.5f}" in done.saw[1]
-
-
-def test_the_rows_kept_are_rows_held_out_with_their_labels(good: Any) -> None:
-    rows = good.read_validation()
-    held = good.manifest.metrics["valid"]
-    assert (len(rows), int(rows.labels.sum())) == (held["rows"], held["positives"])
-    scored = good.read_scorer().predict(good.read_encoder().encode(rows.rows)).probabilities
-    loss = -np.log(np.where(rows.labels == 1, scored, 1 - scored)).mean()
-    assert loss == pytest.approx(held["logloss"], rel=1e-5)
-
-
-def test_as_many_rows_are_kept_as_are_configured(home: Path) -> None:
-    assert len(made(home / "few", validation_rows=50).read_validation()) == 50
-
-
-def test_weights_are_kept_with_their_rows(home: Path) -> None:
-    weights = np.linspace(0.5, 2, 3000).astype(np.float32)
-    kept = made(home / "weighed", data=log(weights=weights)).read_validation()
-    assert set(np.unique(kept.weights)) <= set(weights.astype(float))
-    assert len(np.unique(kept.weights)) > 100
-
-
-def test_a_bundle_without_rows_passes_with_a_word(
-    home: Path, good: Any, store: VersionStore, bundles: BundleStore
-) -> None:
-    bare = made(home / "bare", validation_rows=0)
-    assert bare.read_validation() is None
-    assert VALIDATION not in bare.manifest.files
-    publish(good.directory, store, bundles)
-    done = publish(bare.directory, store, bundles, gate=PublishGate())
-    assert done.saw == ["not compared: the bundle holds no validation rows; give --on FILE"]
 
 
 def test_an_active_version_that_cannot_be_opened_does_not_stop_its_successor(
@@ -274,50 +174,6 @@ def test_an_active_version_that_cannot_read_the_rows_is_said_to(
     )
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        (None, "cannot be read"),
-        ("", "no labelled row"),
-        ('{"row": {"price": "high"}, "label": 1}', "row 1: "),
-        ("a,b\n1,2", "line 1: not a labelled row"),
-    ],
-)
-def test_a_file_that_holds_no_rows_of_this_schema_is_refused(
-    good: Any,
-    store: VersionStore,
-    bundles: BundleStore,
-    tmp_path: Path,
-    text: str | None,
-    says: str,
-) -> None:
-    path = tmp_path / "rows.jsonl"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(BundleError, match=says):
-        publish(good.directory, store, bundles, gate=PublishGate(rows=path))
-    assert store.active() is None
-
-
-def test_too_few_clicks_to_judge_by_are_told(
-    good: Any, store: VersionStore, bundles: BundleStore, tmp_path: Path
-) -> None:
-    path = tmp_path / "rows.jsonl"
-    path.write_text('{"row": {"ad": "a1"}, "label": 0}\n' * 5)
-    (line,) = publish(good.directory, store, bundles, gate=PublishGate(rows=path)).saw
-    assert line == "calibration: not known, too few clicks in 5 rows"
-
-
-def test_a_forged_sample_is_refused_before_anything_is_compared(
-    good: Any, store: VersionStore, bundles: BundleStore, tmp_path: Path
-) -> None:
-    copied = shutil.copytree(good.directory, tmp_path / "copied")
-    path = copied / VALIDATION
-    path.write_bytes(path.read_bytes().replace(b'"label": 0', b'"label": 1', 1))
-    with pytest.raises(BundleError, match=r"validation\.jsonl: damaged"):
-        publish(copied, store, bundles, gate=PublishGate())
-
-
 def test_the_command_refuses_with_2_and_force_says_although_what(
     commands: Commands, good: Any, constant: Any, fresh: Any, tenth: Any
 ) -> None:
@@ -335,8 +191,3 @@ def test_the_command_refuses_with_2_and_force_says_although_what(
     on = commands.run("publish", str(tenth.directory), "--on", str(fresh), **bounds)
     assert on.returncode == 2
     assert "allowed is 0.952 to 1.050" in on.stderr
-
-
-def test_bundle_keeps_its_validation_rows_as_plain_json_lines(good: Any) -> None:
-    lines = (good.directory / VALIDATION).read_text().splitlines()
-    assert all(json.loads(line)["row"].keys() == good.schema.fields.keys() for line in lines)

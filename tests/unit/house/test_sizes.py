@@ -12,6 +12,9 @@ FILES = sorted(
     for folder in ("service", "model", "training", "ctr_afm", "artf", "benchmarks")
     for path in (ROOT / folder).rglob("*.py")
 )
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+# each has one stack of containers, and each of its tests continues where the one before ended
+ONE_STACK = ("tests/e2e/test_compose.py", "tests/e2e/test_operations.py")
 
 
 def definitions(kinds: tuple[Any, ...], most: int) -> set[str]:
@@ -33,8 +36,11 @@ def test_classes_have_at_most_200_lines() -> None:
 
 
 def test_files_have_at_most_300_lines() -> None:
-    sizes = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
-    assert [str(path.relative_to(ROOT)) for path, size in sizes.items() if size > 300] == []
+    sizes = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in (*FILES, *TESTS)
+    }
+    assert {name for name, size in sizes.items() if size > 300} == set(ONE_STACK)
 
 
 @pytest.mark.parametrize("package", ["service", "model", "training", "ctr_afm", "artf"])
