@@ -1,7 +1,5 @@
 """A log encoded block by block is what the same log is in memory: vocabularies, rows, ids."""
 
-import gzip
-import json
 import os
 import platform
 import re
@@ -9,7 +7,6 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,44 +24,7 @@ from training.fit.prepare import held_out, vocabularies_of
 from training.stream import blocks, counts, numbers, pieces
 from training.stream.encode_log import encoded_log
 from training.stream.encoded_log import EncodedLog
-
-SCHEMA = """
-label = "click"
-weight = "worth"
-null_values = ["none"]
-[fields.device]
-kind = "categorical"
-min_count = 3
-[fields.user]
-kind = "categorical"
-missing = "absent"
-[fields.yes]
-kind = "categorical"
-[fields.page]
-kind = "categorical"
-buckets = 50
-[fields.tags]
-kind = "multivalue"
-max_values = 2
-[fields.price]
-kind = "numeric"
-transform = "log1p"
-[fields.floor]
-kind = "numeric"
-transform = "quantile"
-bins = 5
-missing = "absent"
-[fields.age]
-kind = "numeric"
-[fields.hour]
-kind = "categorical"
-source = "at"
-part = "hour"
-[fields.day]
-kind = "numeric"
-source = "at"
-part = "weekday"
-"""
+from written_log import SCHEMA, rows, written
 
 
 @pytest.fixture(autouse=True)
@@ -76,61 +36,6 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "ROWS", 70)
     monkeypatch.setattr(counts, "PENDING", 40)
     monkeypatch.setattr("training.stream.first_pass.MOST_HELD", 300)
-
-
-def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
-    rng = np.random.default_rng(seed)
-
-    def some(value: Any, share: float = 0.1) -> Any:
-        return None if rng.random() < share else value
-
-    return [
-        {
-            "click": int(rng.random() < 0.3),
-            "worth": float(rng.integers(0, 4)),
-            "device": some(str(rng.choice(["ios", 'an "odd" one', "two\nlines", "none", "7.0"]))),
-            "user": some(int(rng.integers(2000))),
-            "yes": some(
-                str(
-                    rng.choice(["Yes", "yes", "TRUE", "no", "maybe"], p=[0.4, 0.3, 0.1, 0.19, 0.01])
-                )
-            ),
-            "page": f"/p{rng.integers(500)}",
-            "tags": some("|".join(map(str, rng.choice(["a", "b", "c", "é"], rng.integers(0, 4))))),
-            "price": some(round(float(rng.gamma(2, 3)), 2)),
-            "floor": some(int(rng.integers(9))),
-            "age": some(float(rng.normal(40, 9))),
-            "at": f"2026-11-{1 + rng.integers(28):02d}T{rng.integers(24):02d}:00:00Z",
-        }
-        for _ in range(count)
-    ]
-
-
-def written(folder: Path, kind: str, given: list[dict[str, Any]]) -> Data:
-    folder.mkdir()
-    frame = pl.DataFrame(given, infer_schema_length=None)
-    text = frame.write_csv()
-    lines = "".join(
-        json.dumps({key: value for key, value in row.items() if value is not None}) + "\n"
-        for row in given
-    )
-    if kind == "csv":
-        (folder / "log.csv").write_text("\ufeff\n" + text)
-    elif kind == "csv.gz":
-        (folder / "log.csv.gz").write_bytes(gzip.compress(text.encode()))
-    elif kind == "jsonl":
-        (folder / "log.jsonl").write_text(lines)
-    elif kind == "csv.zst":
-        frame.write_csv(folder / "log.csv.zst", compression="zstd")
-    else:  # several files, in which a column has several types, and one is that of the folders
-        for number, part in enumerate((frame[:900], frame[900:])):
-            (folder / f"yes={number}").mkdir()
-            user = pl.col("user").cast(pl.String) if number else pl.col("user")
-            at = pl.col("at") if number else pl.col("at").str.to_datetime(time_zone="UTC")
-            part.drop("yes").with_columns(user, at).write_parquet(
-                folder / f"yes={number}" / "part.parquet", row_group_size=333
-            )
-    return Data((folder,))
 
 
 def same(found: EncodedLog, data: Data, schema: Schema) -> None:
