@@ -8,7 +8,7 @@ True
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,11 +23,27 @@ Auto = Literal["auto"]
 NetName = Literal["lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+"]
 NETS: tuple[NetName, ...] = get_args(NetName)  # model.nets has them too, and torch with it
 
-# What the step `fit` is tried with: the penalties on |V|^2 and |w|^2 beside the loss *summed* over
-# the rows trained on, the dropout of pair vectors, and whether there are count classes. Logs of few
-# values a field want the first, logs of many ids that come seldom the second, logs of ids that come
-# again and again the last.
-TRIED = ((5.0, 0.0, 0.0, False), (10.0, 3.0, 0.0, True), (0.5, 0.0, 0.5, False))
+
+class Trial(NamedTuple):
+    """What the step `fit` is tried with: the penalties on |V|^2 and |w|^2 beside the loss *summed*
+    over the rows trained on, the dropout of pair vectors, whether there are count classes, and by
+    what the learning rate that goes with the batch is multiplied.
+    """
+
+    l2_embedding: float
+    l2_linear: float = 0.0
+    dropout: float = 0.0
+    count_classes: bool = False
+    rate: float = 1.0
+
+
+# Logs of few values a field want the first, logs of many ids that come seldom the second, logs of
+# ids that come again and again the last: dropout is noise enough for the larger steps.
+TRIED = (
+    Trial(l2_embedding=5.0),
+    Trial(l2_embedding=10.0, l2_linear=3.0, count_classes=True),
+    Trial(l2_embedding=0.2, dropout=0.5, rate=2.0),
+)
 MOST_PENALTY = 5e-4  # however few the rows, where there is no choosing
 FEWEST_TO_CHOOSE = 5000  # rows trained on; of fewer, those held out cannot show which is better
 FFM_ROW, FFM_SIZES = 128, (4, 16)  # floats of a value's vectors, and the K that they may have
@@ -83,10 +99,10 @@ class Step(_Part):
         found = {
             "batch": batch,
             "learning_rate": SMALLEST_BATCH_RATE * (batch / SMALLEST_BATCH) ** 0.5,
-            "l2_embedding": min(TRIED[0][0] / max(rows, 1), MOST_PENALTY),
-            "l2_linear": min(TRIED[0][1] / max(rows, 1), MOST_PENALTY),
-            "dropout": TRIED[0][2],
-            "count_classes": TRIED[0][3],
+            "l2_embedding": min(TRIED[0].l2_embedding / max(rows, 1), MOST_PENALTY),
+            "l2_linear": min(TRIED[0].l2_linear / max(rows, 1), MOST_PENALTY),
+            "dropout": TRIED[0].dropout,
+            "count_classes": TRIED[0].count_classes,
         }
         given = {key: value for key, value in self.model_dump().items() if value != "auto"}
         return SizedStep(**found | given)
@@ -97,17 +113,19 @@ class Step(_Part):
         """
         if self.l2_embedding != "auto" or rows < FEWEST_TO_CHOOSE:
             return (self.sized(rows),)
+        rate = self.sized(rows).learning_rate
         each = (
             {
-                "l2_embedding": of_v / rows,
-                "l2_linear": of_w / rows,
-                "dropout": dropout,
-                "count_classes": classes,
+                "learning_rate": rate * trial.rate,
+                "l2_embedding": trial.l2_embedding / rows,
+                "l2_linear": trial.l2_linear / rows,
+                "dropout": trial.dropout,
+                "count_classes": trial.count_classes,
             }
-            for of_v, of_w, dropout, classes in TRIED
+            for trial in TRIED
         )
-        given = {key: getattr(self, key) for key in ("l2_linear", "dropout", "count_classes")}
-        kept = {key: value for key, value in given.items() if value != "auto"}
+        given = ("learning_rate", "l2_linear", "dropout", "count_classes")
+        kept = {key: getattr(self, key) for key in given if getattr(self, key) != "auto"}
         return tuple(self.model_copy(update=one | kept).sized(rows) for one in each)
 
 

@@ -32,6 +32,7 @@ class World(NamedTuple):
 
 
 PLAIN = World()
+RARE = 0.0505 / 30 + 0.0005 * 29 / 30  # a click of `rare_clicks`
 
 
 def simulate_world(rows: int, seed: int, unseen: float, world: World) -> Simulation:
@@ -78,11 +79,13 @@ def _launch(drawn: Impressions, rng: np.random.Generator, day: Ints, share: floa
             drawn.ids[moved][early] = drawn.ids[moved][others]
 
 
-def rare_clicks(seed: int, rows: int = 60_000) -> pl.DataFrame:
-    """Clicks of .0005, but .0505 on ten of 300 sites; the 300 ads mean nothing."""
+def rare_clicks(seed: int, rows: int = 60_000, rate: float = RARE) -> pl.DataFrame:
+    """Clicks of .0005, but .0505 on ten of 300 sites, RARE in all; the 300 ads mean nothing. Of
+    another `rate` in all, both are as many times as often.
+    """
     rng = np.random.default_rng(seed)
     site, ad = rng.integers(0, 300, rows), rng.integers(0, 300, rows)
-    chance = np.where(site < 10, 0.0505, 0.0005)
+    chance = np.where(site < 10, 0.0505, 0.0005) * rate / RARE
     return _table(rng, chance, site=_names("s", site), ad=_names("a", ad))
 
 

@@ -177,7 +177,7 @@ def test_of_the_settings_tried_those_for_rare_ids_have_classes() -> None:
     encoder, rows = log_of(FEWEST_TO_CHOOSE)
     torch.manual_seed(1)
     trained = fit_net(Steps(Config(fit=Step(epochs=1)), encoder, rows, rows, Seen()))
-    assert seen == [classes for *_, classes in TRIED] == [False, True, False]
+    assert seen == [trial.count_classes for trial in TRIED] == [False, True, False]
     assert trained.step is not None
     classed = trained.net.sizes["embedding"] == FOLDED_SIZE
     assert classed == trained.step.count_classes

@@ -33,8 +33,19 @@ def test_a_setting_that_is_given_stays_and_sized_steps_stay_as_they_are() -> Non
 def test_several_penalties_are_tried_where_none_is_given_and_rows_are_enough() -> None:
     rows = FEWEST_TO_CHOOSE
     tried = Step().tried(rows)
-    found = [(s.l2_embedding * rows, s.l2_linear * rows, s.dropout, s.count_classes) for s in tried]
+    own = Step().sized(rows).learning_rate
+    found = [
+        (
+            step.l2_embedding * rows,
+            step.l2_linear * rows,
+            step.dropout,
+            step.count_classes,
+            step.learning_rate / own,
+        )
+        for step in tried
+    ]
     assert found == [pytest.approx(one) for one in TRIED]
+    assert [step.learning_rate for step in Step(learning_rate=0.1).tried(rows)] == [0.1] * 3
     assert not any(step.count_classes for step in Step(count_classes=False).tried(rows))
     assert [step.dropout for step in Step(dropout=0.1).tried(rows)] == [0.1] * len(TRIED)
     assert [step.l2_linear for step in Step(l2_linear=0.1).tried(rows)] == [0.1] * len(TRIED)

@@ -60,7 +60,8 @@ class _Lines(Watcher):
     def tries(self, step: str, settings: SizedStep) -> None:
         self.console.print(
             f"{step}: tried with l2_embedding {settings.l2_embedding:.2g}, "
-            f"l2_linear {settings.l2_linear:.2g}, dropout {settings.dropout:g}"
+            f"l2_linear {settings.l2_linear:.2g}, dropout {settings.dropout:g}, "
+            f"learning_rate {settings.learning_rate:.2g}"
             + (", count classes" if settings.count_classes else ""),
             highlight=False,
         )
