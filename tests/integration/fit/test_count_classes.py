@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model.encoding import Encoder
-from model.nets import NetSizes
+from model.nets import Net, NetSizes
 from model.schema import Schema
 from model.values.ids import FIRST, UNKNOWN
 from model.vocabulary import fit_vocabulary
@@ -179,8 +179,21 @@ def test_of_the_settings_tried_those_for_rare_ids_have_classes() -> None:
     trained = fit_net(Steps(Config(fit=Step(epochs=1)), encoder, rows, rows, Seen()))
     assert seen == [trial.count_classes for trial in TRIED] == [False, True, False]
     assert trained.step is not None
-    classed = trained.net.sizes["embedding"] == FOLDED_SIZE
-    assert classed == trained.step.count_classes
+    assert _has_classes(trained.net) == trained.step.count_classes
+
+
+def test_a_net_fitted_without_classes_is_seen_to_have_none() -> None:
+    encoder, rows = log_of(FEWEST_TO_CHOOSE)
+    for count_classes in (True, False):
+        net = trained_on(encoder, rows, config_with(count_classes=count_classes, epochs=1)).net
+        assert _has_classes(net) is count_classes
+
+
+def _has_classes(net: Net) -> bool:
+    # the last K of a folded vector are those of the classes, which many values have in common
+    table = dict(net.named_parameters())["embedding"].view(len(net.linear), len(SCHEMA.fields), -1)
+    of_class = table[:, :, -CLASSED_SIZE:].flatten(1)
+    return len(torch.unique(of_class, dim=0)) < len(of_class) / 2
 
 
 def test_moments_that_are_kept_are_the_folded_nets() -> None:

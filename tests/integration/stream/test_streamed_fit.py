@@ -253,7 +253,7 @@ def test_a_fit_killed_again_and_again_ends_with_the_same_weights(home: Path) -> 
     while not (home / "bundle").exists():
         more = "--resume", "--checkpoint-seconds", 0.001, "--readers", 1 + kills % 3
         process = subprocess.Popen(command("bundle", *more), stderr=subprocess.PIPE)
-        if kills < 4:
+        if kills < 3:
             said = not_none(process.stderr)
             while b"epoch" not in said.readline() and process.poll() is None:
                 pass
