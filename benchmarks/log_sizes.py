@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from logs.wide_log import write_wide_log
+from processes.apart import apart
 from results import circumstances, keep, say, table
 
 CONFIG = """
@@ -74,7 +75,7 @@ def main() -> None:
     for rows in map(int, args.rows.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder)
-            write_wide_log(home, rows=rows)
+            apart(write_wide_log, home, rows=rows)
             (home / "config.toml").write_text(CONFIG)
             for name, program in programs.items():
                 for command, words in commands(home, program, name).items():

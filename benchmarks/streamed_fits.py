@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import polars as pl
 from logs.wide_log import write_wide_log
+from processes.apart import apart
 from results import circumstances, keep, say, table
 
 DRAWN = 1_000_000  # rows of one file
@@ -98,7 +99,7 @@ def main() -> None:
     for rows in (WARM_UP, *map(int, args.rows.split(","))):
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder)
-            write_log(home, rows)
+            apart(write_log, home, rows)
             env = {**os.environ, "XDG_CACHE_HOME": str(home / "cache")}
             env.setdefault("NUMBA_CACHE_DIR", str(Path.home() / ".cache" / "ctr-afm" / "kernels"))
             for name, more in (
