@@ -19,12 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import polars as pl
 from ray.cluster_utils import Cluster
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/support"))  # whose fits are the tests'
-from ray_nodes import CONFIG, LONGEST, Home, Nodes, processes, until
-from tiny import TINY_SCHEMA, tiny_rows
+from ray_nodes import LONGEST, Home, Nodes, processes, until
 
 LOST = ("member", "node", "command", "ctrl-c")
 CORES = (1, 2)  # of the two nodes: three processes have room
@@ -89,22 +87,6 @@ def survived(nodes: Nodes, home: Home, out: str, kill: Kill) -> bool:
     return same
 
 
-def made_home(folder: Path) -> Home:
-    """A log in a folder, and what one process fits of it."""
-    rows = [
-        {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
-        for row in tiny_rows(2000)
-    ]
-    pl.DataFrame(rows, infer_schema_length=None).write_csv(folder / "log.csv")
-    (folder / "schema.toml").write_text(TINY_SCHEMA)
-    (folder / "config.toml").write_text(CONFIG)
-    home = Home(folder)
-    ended = home.run("alone")
-    if ended.returncode:
-        raise SystemExit(ended.stderr)
-    return home
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Kill; the exit status is 1 where a fit had other weights."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -113,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="of the epochs of a fit")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        home = made_home(Path(folder))
+        home = Home.made(Path(folder))
         head = {"num_cpus": CORES[0], "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args=head)
         nodes = Nodes(cluster, cluster.add_node(num_cpus=CORES[1]), CORES[1])

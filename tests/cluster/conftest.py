@@ -4,11 +4,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
 import pytest
 
-from ray_nodes import CONFIG, Home, Nodes
-from tiny import TINY_SCHEMA, tiny_rows
+from ray_nodes import Home, Nodes
 
 
 @pytest.fixture(scope="session")
@@ -26,17 +24,7 @@ def nodes() -> Iterator[Nodes]:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     pytest.importorskip("ray", reason="ray is not installed: make ray")
     path = tmp_path_factory.mktemp("cluster")
-    rows = [
-        {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
-        for row in tiny_rows(2000)
-    ]
-    pl.DataFrame(rows, infer_schema_length=None).write_csv(path / "log.csv")
-    (path / "schema.toml").write_text(TINY_SCHEMA)
-    (path / "config.toml").write_text(CONFIG)
-    found = Home(path)
-    ended = found.run("alone")
-    assert ended.returncode == 0, ended.stderr
-    return found
+    return Home.made(path)
 
 
 @pytest.fixture(autouse=True)

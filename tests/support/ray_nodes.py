@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fit_calls import write_csv
 from model.bundle.files import WEIGHTS
+from tiny import TINY_SCHEMA, tiny_rows
 
 LONGEST = 300.0  # seconds of a command, with what starting again takes on a busy machine
 CONFIG = """
@@ -57,6 +59,17 @@ class Home:
     """A folder with a log, and the bundle that one process fitted of it."""
 
     path: Path
+
+    @classmethod
+    def made(cls, path: Path) -> "Home":
+        """With a log, and what one process fits of it."""
+        write_csv(path / "log.csv", tiny_rows(2000))
+        (path / "schema.toml").write_text(TINY_SCHEMA)
+        (path / "config.toml").write_text(CONFIG)
+        home = cls(path)
+        ended = home.run("alone")
+        assert ended.returncode == 0, ended.stderr
+        return home
 
     def command(self, out: str, *more: str) -> list[str]:
         """`afm-train fit` of the log."""

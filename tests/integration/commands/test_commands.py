@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 
 from commands import Commands
+from fit_calls import write_csv
 from model.bundle.bundle import Bundle
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
@@ -19,11 +19,7 @@ SEEDED = {"fit": "--seed", "tune": "--seed", "compare": "--seeds", "simulate": "
 
 @pytest.fixture
 def home(tmp_path: Path) -> Any:
-    rows = [
-        {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
-        for row in tiny_rows(300)
-    ]
-    pl.DataFrame(rows, infer_schema_length=None).write_csv(tmp_path / "log.csv")
+    write_csv(tmp_path / "log.csv", tiny_rows(300))
     (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
     (tmp_path / "fast.toml").write_text('net = "lr"\n[fit]\nepochs = 1\n')
     return tmp_path

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 
 from bundle_parts import probabilities_of
+from fit_calls import write_csv
 from interrupted import interrupted
 from model.bundle.bundle import Bundle
 from model.metrics.bootstrap import differences, resample
@@ -27,13 +27,6 @@ learning_rate = 0.02
 epochs = 1
 batch = 128
 """
-
-
-def write_csv(path: Any, rows: Any) -> None:
-    cells = [
-        {name: "|".join(v) if isinstance(v, list) else v for name, v in row.items()} for row in rows
-    ]
-    pl.DataFrame(cells, infer_schema_length=None).write_csv(path)
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 import torch
 from rich.console import Console
 
+from fit_calls import write_csv
 from model.nets import NetSizes, build
 from narrowing import not_none
 from tiny import TINY_SCHEMA, tiny_rows
@@ -119,11 +119,7 @@ def test_a_bar_starts_anew_with_each_step() -> None:
 def test_the_command_writes_control_codes_to_a_terminal_alone(
     tmp_path: Path, terminal: bool
 ) -> None:
-    rows = [
-        {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
-        for row in tiny_rows(300)
-    ]
-    pl.DataFrame(rows, infer_schema_length=None).write_csv(tmp_path / "log.csv")
+    write_csv(tmp_path / "log.csv", tiny_rows(300))
     (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
     (tmp_path / "fast.toml").write_text("[fit]\nepochs = 2\n")
     command = [sys.executable, "-m", "training.cli", "fit", "log.csv", "--schema", "schema.toml"]

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 import torch
 
+from fit_calls import write_csv
 from model.bundle.bundle import Bundle
 from model.bundle.files import WEIGHTS
 from narrowing import not_none
@@ -39,11 +39,7 @@ dropout = 0.2
 
 @pytest.fixture
 def home(tmp_path: Path) -> Any:
-    rows = [
-        {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
-        for row in tiny_rows(2000)  # so many that the first epochs gain
-    ]
-    pl.DataFrame(rows, infer_schema_length=None).write_csv(tmp_path / "log.csv")
+    write_csv(tmp_path / "log.csv", tiny_rows(2000))  # so many that the first epochs gain
     (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
     (tmp_path / "config.toml").write_text(CONFIG)
     return tmp_path

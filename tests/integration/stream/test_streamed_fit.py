@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 import torch
 
+from fit_calls import write_csv
 from model.bundle.bundle import Bundle
 from model.bundle.files import GOLDEN, SCHEMA, VALIDATION, WEIGHTS
 from model.schema import Schema
@@ -48,11 +49,7 @@ SMALL = {"SHARD": 150, "MIXED": 3}  # so small that a short log has many of them
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(Path.home() / ".cache" / "ctr-afm" / "kernels"))
-    rows = [
-        {name: "|".join(value) if isinstance(value, list) else value for name, value in row.items()}
-        for row in tiny_rows(2000)
-    ]
-    pl.DataFrame(rows, infer_schema_length=None).write_csv(tmp_path / "log.csv")
+    write_csv(tmp_path / "log.csv", tiny_rows(2000))
     (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
     (tmp_path / "config.toml").write_text(CONFIG)
     return tmp_path
