@@ -18,9 +18,9 @@ REACHED_SECONDS = 5.0
 
 @contextmanager
 def connected(address: str, workers: int | None) -> Iterator[None]:
-    """With the cluster at `address`; `local` starts one of `workers`
-    cores on this machine, or of all that it has. What Ray says of lost processes goes to stderr: it
-    would stand among the results of a command.
+    """With the cluster at `address`; `local` starts one of `workers` cores on this machine, or of
+    all that it has. What Ray says of lost processes goes to stderr: it would stand among the
+    results of a command.
 
     Raises:
         ConfigError: no cluster answers there, or it has fewer cores than `workers`.

@@ -7,7 +7,7 @@ import polars as pl
 import ray
 
 from model.errors import ConfigError
-from training.data.files import PARQUET, Data, data_files
+from training.data.files import Data, data_files, is_parquet, parquet_rows
 
 MB = 1 << 20
 PROCESS = 400 * MB  # torch, polars and Ray, before they do anything (measured: 380)
@@ -27,13 +27,13 @@ def of_member(log: Data, fields: int) -> int:
     """Bytes that a process takes at least which works on a fit of a log; of files of text, whose
     rows are not known before they are read, without the rows.
     """
-    parquet = [f.path for f in data_files(log) if f.path.name.lower().endswith(PARQUET)]
+    parquet = [file.path for file in data_files(log) if is_parquet(file.path)]
     return PROCESS + CELL * fields * sum(map(_rows, parquet))
 
 
 def _rows(path: Path) -> int:
     try:
-        return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+        return parquet_rows(path)
     except (pl.exceptions.PolarsError, OSError):
         return 0  # whoever reads it says why it cannot be read
 

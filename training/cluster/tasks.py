@@ -44,8 +44,8 @@ class _Tasks:
     ) -> Iterator[tuple[int, Any]]:
         given, waiting = ray.put(shared), enumerate(jobs)
         memory = of_task(given)
-        most = self._workers or check_room(None, memory)
-        check_room(most, memory)
+        room = check_room(self._workers, memory)
+        most = self._workers or room
         task = ray.remote(_done).options(
             num_cpus=1, memory=memory, max_retries=LOST, scheduling_strategy="SPREAD"
         )

@@ -56,6 +56,31 @@ class DataFile:
     partition: Mapping[str, str | None] = field(default_factory=dict)
 
 
+def is_csv(path: Path) -> bool:
+    """Whether its name says that cells are separated by a mark; it may be packed."""
+    name = path.name.lower()
+    return ".csv" in name or ".tsv" in name
+
+
+def separator_of(path: Path) -> str:
+    """The mark between the cells of a CSV file, by its name."""
+    return "\t" if ".tsv" in path.name.lower() else ","
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether its name says that it is Parquet."""
+    return path.name.lower().endswith(PARQUET)
+
+
+def parquet_rows(path: Path) -> int:
+    """How many rows a file of Parquet says that it has.
+
+    Raises:
+        OSError, PolarsError: it cannot be read.
+    """
+    return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+
+
 def data_of(paths: Sequence[Path] | None, separator: str | None) -> Data | None:
     """What a command was given, None of nothing; a separator may be written as \\t.
 

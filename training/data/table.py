@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 
 from model.errors import DataError
 from training.data.csv_file import guess, read_csv
-from training.data.files import PARQUET, Data, DataFile, as_data, data_files, text_of
+from training.data.files import (
+    Data,
+    DataFile,
+    as_data,
+    data_files,
+    is_csv,
+    is_parquet,
+    separator_of,
+    text_of,
+)
 from training.data.json_lines import read_json_lines
 from training.data.nested import flattened
 
@@ -123,11 +132,10 @@ def with_folders(frame: pl.DataFrame, file: DataFile) -> pl.DataFrame:
 
 
 def _read_file(path: Path, separator: str | None, columns: Sequence[str] | None) -> pl.DataFrame:
-    name = path.name.lower()
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path}: empty file")
-        if name.endswith(PARQUET):
+        if is_parquet(path):
             frame = pl.read_parquet(path, hive_partitioning=False)
             # an index of pandas
             frame = frame.select(n for n in frame.columns if n and not _INDEX.fullmatch(n))
@@ -135,18 +143,13 @@ def _read_file(path: Path, separator: str | None, columns: Sequence[str] | None)
         text = text_of(path)
         if not text.strip():
             raise DataError(f"{path}: empty file")
-        if ".csv" in name or ".tsv" in name:
+        if is_csv(path):
             return read_csv(text, path, separator or separator_of(path))
         return read_json_lines(text, path, columns)
     except pl.exceptions.NoDataError as error:
         raise DataError(f"{path}: empty file") from error
     except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot read it: {_first_line(error)}") from error
-
-
-def separator_of(path: Path) -> str:
-    """The mark between the cells of a CSV file, by its name."""
-    return "\t" if ".tsv" in path.name.lower() else ","
 
 
 def selected(
@@ -176,7 +179,7 @@ def _require(frame: pl.DataFrame, names: Iterable[str], path: Path, separator: s
     for name in names:
         if name not in frame.columns:
             hint = ""
-            if not path.name.lower().endswith(PARQUET):
+            if not is_parquet(path):
                 hint = guess(frame.columns, separator or separator_of(path))
             there = _shown(frame.columns)
             raise DataError(f"{path}: no column {name!r}; there are {there}{hint}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from model.errors import DataError
-from training.data.files import PARQUET, Data, DataFile, data_files
+from training.data.files import Data, DataFile, data_files, is_parquet, parquet_rows
 from training.data.nested import has_objects
 from training.data.table import Table, as_text, read_file, read_rows, with_folders
 
@@ -68,7 +68,7 @@ def shards(data: Data, columns: Sequence[str], rows: int) -> Iterator[Shard]:
     number = there = 0
     for file in files:
         frame = None if _is_read_by_rows(file) else read_file(file, data, wanted)
-        of_file = _rows(file) if frame is None else len(frame)
+        of_file = parquet_rows(file.path) if frame is None else len(frame)
         first = 0
         while first < of_file:
             taken = min(rows - there, of_file - first)
@@ -95,7 +95,7 @@ def _mixed(files: Sequence[DataFile], data: Data, wanted: Sequence[str]) -> froz
 
 def _kinds(file: DataFile, data: Data, wanted: Sequence[str]) -> dict[str, pl.DataType]:
     # a file of text has nothing but text, which is not said
-    if not file.path.name.lower().endswith(PARQUET):
+    if not is_parquet(file.path):
         return {}
     if not _is_read_by_rows(file):
         return dict(read_file(file, data, wanted).schema)
@@ -103,14 +103,9 @@ def _kinds(file: DataFile, data: Data, wanted: Sequence[str]) -> dict[str, pl.Da
 
 
 def _is_read_by_rows(file: DataFile) -> bool:
-    if not file.path.name.lower().endswith(PARQUET):
+    if not is_parquet(file.path):
         return False
     try:
         return not has_objects(pl.read_parquet_schema(file.path))
     except (pl.exceptions.PolarsError, OSError):
         return False  # whoever reads it says why it cannot be read
-
-
-def _rows(file: DataFile) -> int:
-    rows: int = pl.scan_parquet(file.path).select(pl.len()).collect().item()
-    return rows

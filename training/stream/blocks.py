@@ -15,10 +15,19 @@ import polars as pl
 
 from model.errors import DataError, reason
 from training.data.csv_file import read_csv
-from training.data.files import PARQUET, Data, DataFile, data_files, text_of
+from training.data.files import (
+    Data,
+    DataFile,
+    data_files,
+    is_csv,
+    is_parquet,
+    parquet_rows,
+    separator_of,
+    text_of,
+)
 from training.data.json_lines import read_json_lines
 from training.data.nested import flattened
-from training.data.table import Table, selected, separator_of, with_folders
+from training.data.table import Table, selected, with_folders
 
 TEXT_BYTES = 1 << 23  # of a block of text
 LONGEST = 16  # such blocks that one record of CSV may take
@@ -51,7 +60,7 @@ class Block:
             raise DataError(f"{self.file.path}: cannot read it: {error}") from error
         frame = with_folders(frame, self.file)
         absent = frozenset(self.columns) - frozenset(frame.columns)
-        if not _may_lack(self.file.path):
+        if is_csv(self.file.path):
             frame = selected(frame, self.columns, self.file.path, self.data.separator)
         frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in sorted(absent))
         rows = frame.select(list(dict.fromkeys(self.columns)))
@@ -74,11 +83,6 @@ def blocks_of(data: Data, columns: Sequence[str]) -> Iterator[Block]:
             raise DataError(f"{file.path}: cannot read it: {why}") from error
 
 
-def _may_lack(path: Path) -> bool:
-    # whether a block may have no row with a column that another block of the file has
-    return not (".csv" in path.name.lower() or ".tsv" in path.name.lower())
-
-
 Read = tuple[float, int | None, Callable[[], pl.DataFrame]]
 
 
@@ -87,29 +91,29 @@ def _of_file(path: Path, separator: str | None, columns: Sequence[str]) -> Itera
     size = path.stat().st_size
     if size == 0:
         raise DataError(f"{path}: empty file")
-    if name.endswith(PARQUET):
+    if is_parquet(path):
         yield from _of_parquet(path, size, columns)
         return
-    is_csv = ".csv" in name or ".tsv" in name
+    of_cells = is_csv(path)
     with _opened(path) as file:
-        pieces = _records(file) if is_csv else _lines(file)
+        pieces = _records(file) if of_cells else _lines(file)
         header, is_empty, came = b"", True, 0
         for piece in pieces:
             read = file.tell() if not name.endswith((".gz", ".zst")) else 0
             share, came = float(max(read - came, 0)), read
             is_empty = is_empty and not piece.strip()
-            if is_csv and not header:
+            if of_cells and not header:
                 header, piece = _header(piece)
-            read_piece = _reader(path, header + piece, separator, columns, is_csv=is_csv)
+            read_piece = _reader(path, header + piece, separator, columns)
             yield share, None, read_piece
     if is_empty:
         raise DataError(f"{path}: empty file")
 
 
 def _reader(
-    path: Path, text: bytes, separator: str | None, columns: Sequence[str], *, is_csv: bool
+    path: Path, text: bytes, separator: str | None, columns: Sequence[str]
 ) -> Callable[[], pl.DataFrame]:
-    if is_csv:
+    if is_csv(path):
         return lambda: read_csv(text, path, separator or separator_of(path))
     return lambda: read_json_lines(text, path, columns)
 
@@ -119,7 +123,7 @@ def _of_parquet(path: Path, size: int, columns: Sequence[str]) -> Iterator[Read]
     flat = [name for name in columns if name in names]
     wanted = flat if len(flat) == len(columns) else [name for name in names if name]
     scan = pl.scan_parquet(path, hive_partitioning=False)
-    rows = int(scan.select(pl.len()).collect().item())
+    rows = parquet_rows(path)
 
     def part(start: int) -> pl.DataFrame:
         return flattened(scan.select(wanted).slice(start, ROWS).collect(), path, columns)

@@ -50,7 +50,8 @@ def one_epoch(
     after_batch: Callable[[], None] = lambda: None,
 ) -> float:
     """Feed all rows once, in batches of `size`, in the order of epoch `number`; returns their mean
-    loss. An epoch that is `so_far` goes on behind its batches.
+    loss. Where `so_far` says that some batches are
+    done, the epoch continues after them.
     """
     net.train()
     now = torch.get_rng_state()
