@@ -98,12 +98,15 @@ e2e: $(INSTALLED) ## the tests of the containers; they are skipped where no cont
 	@$(BIN)/python -m pytest -p no:xdist -m e2e -rP $(or $(TESTS),tests/e2e)
 
 # The containers (docs/containers.md). SCALE=2: so many replicas behind a balancer.
+ifdef SCALE
+$(if $(shell printf %s '$(SCALE)' | grep -xE '[1-9]|1[0-6]'),,$(error SCALE=$(SCALE): 1 to 16 replicas))
+endif
 up: ## docker compose up, when it is new enough and every AFM_* variable is known; SCALE=2 for replicas
 	@sh docker/check.sh
 ifdef SCALE
-	@AFM_SERVICE_PORT=0 AFM_REPLICAS=$(SCALE) docker compose --profile scale up -d --build --wait
+	@AFM_SERVICE_PORT=0 AFM_REPLICAS=$(SCALE) docker compose --profile scale up -d --build --wait || sh docker/why.sh
 else
-	@docker compose up -d --build --wait
+	@docker compose up -d --build --wait || sh docker/why.sh
 endif
 
 down: ## docker compose down; the volumes stay
@@ -114,7 +117,8 @@ logs: ## the logs of the containers, and what they add
 
 ps: ## the containers, and the bundles that were refused
 	@docker compose --profile scale ps -a
-	@docker compose exec -T publisher sh -c 'grep -H . /var/lib/afm/handover/refused/*/REFUSED.txt 2>/dev/null || true'
+	@[ -z "$$(docker compose ps -q --status running publisher)" ] || docker compose exec -T publisher \
+	  sh -c 'grep -H . /var/lib/afm/handover/refused/*/REFUSED.txt 2>/dev/null || true'
 
 upgrade: ## new images into running containers, one replica after the other
 	@sh docker/upgrade.sh
@@ -138,6 +142,7 @@ rotate: ## new passwords for the users of Redis, without a restart
 	@docker compose exec -T redis sh /usr/local/share/afm/rotate-logins.sh
 
 key: ## an API key into the folder AFM_API_KEYS: NAME=shop RIGHTS=predict
+	@[ -d "$(AFM_API_KEYS)" ] || { echo "make key: AFM_API_KEYS='$(AFM_API_KEYS)' is to be a folder, as in: make key AFM_API_KEYS=./keys NAME=shop" >&2; exit 2; }
 	@docker compose run --rm -T --no-deps --user "$$(id -u):$$(id -g)" -v "$$(realpath $(AFM_API_KEYS)):/keys" \
 	  -e AFM_API_KEYS=/keys publisher afm-serve key $(NAME) --rights $(or $(RIGHTS),predict)
 	@chmod a+r $(AFM_API_KEYS)/keys

@@ -22,6 +22,9 @@ save)
   for part in redis bundles; do mv "$folder/$part.tar.part" "$folder/$part.tar"; done
   ;;
 restore)
+  for part in redis bundles; do
+    [ -r "$folder/$part.tar" ] || { echo "backup.sh: $folder/$part.tar cannot be read: a back-up has redis.tar and bundles.tar" >&2; exit 2; }
+  done
   for place in redis:/data publisher:/var/lib/afm/bundles; do
     found=$(docker compose run --rm -T --no-deps "${place%%:*}" find "${place#*:}" -mindepth 1 | head -1)
     [ -z "$found" ] || { echo "backup.sh: ${place#*:} is not empty ($found): docker compose down -v first" >&2; exit 2; }

@@ -31,7 +31,11 @@ finish() { # MODEL
 fit() { # NAME ARGUMENTS...: into a folder beside, so that no half of a bundle is ever seen
   name=$1; shift
   rm -rf "$handover"/.fit.*
-  afm-train fit "$@" --out "$handover/.fit.$$"
+  afm-train fit "$@" --out "$handover/.fit.$$" || {
+    status=$?
+    [ "$status" != 137 ] || say "the fit was killed, as it needs more memory than AFM_TRAINER_MEMORY gives it" >&2
+    exit "$status"
+  }
   exec 9> "$handover/.lock" # no publisher reads what is replaced here
   flock 9
   mkdir -p "$handover/$name" # a trace of a model, which a fit that failed does not leave

@@ -75,6 +75,14 @@ def test_up_with_a_bad_log_fails_with_its_reason_and_the_service_stays(
     assert stack.get("/healthz")
 
 
+def test_a_fit_without_enough_memory_says_so(stack: Stack, logs: Path) -> None:
+    answer = stack.compose(
+        *("run", "--rm", "-T", "trainer"), AFM_TRAINER_MEMORY="100m", **write_log(logs)
+    )
+    assert answer.returncode == 137
+    assert "needs more memory than AFM_TRAINER_MEMORY gives it" in answer.stderr
+
+
 def test_up_reaches_an_answered_predict_of_the_example(stack: Stack) -> None:
     stack.up()
     answer = stack.post("/predict", a_request(stack.get("/model")))

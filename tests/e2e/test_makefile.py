@@ -95,3 +95,20 @@ def test_a_python_that_is_too_old_is_refused_before_anything_is_made(house: Path
     assert said.returncode == 2
     assert "Python 3.11, 3.12 or 3.13 is needed" in said.stderr
     assert not (house / ".venv").exists()
+
+
+def test_a_key_without_a_folder_for_it_and_a_number_of_replicas_that_is_none_are_refused() -> None:
+    for wrong in ((), ("AFM_API_KEYS=no-such",)):
+        said = make("key", "NAME=shop", *wrong, cwd=ROOT)
+        assert said.returncode == 2
+        assert "is to be a folder, as in: make key AFM_API_KEYS=./keys NAME=shop" in said.stderr
+    for replicas in ("two", "0", "17"):
+        said = make("-n", "up", f"SCALE={replicas}", cwd=ROOT)
+        assert f"SCALE={replicas}: 1 to 16 replicas" in said.stderr
+
+
+def test_a_restore_from_what_is_no_backup_begins_nothing(tmp_path: Path) -> None:
+    (tmp_path / "redis.tar").touch()
+    said = make("restore", f"FROM={tmp_path}", cwd=ROOT)
+    assert said.returncode == 2
+    assert f"{tmp_path}/bundles.tar cannot be read" in said.stderr

@@ -90,10 +90,38 @@ def test_make_up_refuses_a_compose_that_is_too_old(stack: Stack, tmp_path: Path)
     assert "docker compose 2.23.3 is too old: 2.24" in up.stderr
 
 
-def test_make_up_names_a_setting_that_nobody_reads(stack: Stack) -> None:
-    up = stack.make("up", AFM_WORKER="2")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("AFM_WORKER", "there is no such setting; is it AFM_WORKERS?"),
+        ("AFM_LOGLEVEL", "there is no such setting; is it AFM_LOG_LEVEL?"),
+        ("AFM_workers", "there is no such setting; is it AFM_WORKERS?"),
+        ("AFM_HTTP2", "there is no such setting"),
+        ("AFM_REDIS_URL", "the containers have a Redis of their own"),
+        ("AFM_HOST", "AFM_BIND names the address"),
+    ],
+)
+def test_make_up_names_a_setting_that_nobody_reads(stack: Stack, name: str, said: str) -> None:
+    up = stack.make("up", **{name: "2"})
     assert up.returncode == 2
-    assert "AFM_WORKER: there is no such setting; is it AFM_WORKERS?" in up.stderr
+    assert f"{name}: {said}" in up.stderr
+
+
+def test_make_up_refuses_more_cores_than_there_are_before_a_container_is_replaced(
+    stack: Stack,
+) -> None:
+    up, before = stack.make("up", AFM_CPUS="4000"), stack.containers("service")
+    assert "a container would get 4000 cores and the engine has" in up.stderr
+    assert (up.returncode, stack.containers("service")) == (2, before)
+
+
+def test_make_up_says_why_a_container_is_not_well(stack: Stack) -> None:
+    up = stack.make("up", AFM_MAX_ROWS="many")
+    assert up.returncode == 2
+    assert "AFM_MAX_ROWS: must be a whole number" in up.stderr
+    assert "trainer-1" not in up.stderr.rpartition("is unhealthy")[2]
+    again = stack.make("up")
+    assert again.returncode == 0, again.stderr[-4000:]
 
 
 def test_make_ps_and_make_logs_show_every_container(stack: Stack) -> None:
