@@ -3,6 +3,6 @@
 # names only the container.
 cd "$(dirname "$0")/.."
 docker compose --profile scale ps -a --format '{{.Service}} {{.ExitCode}} {{.State}} {{.Health}}' |
-  awk '$3 != "running" && $3 != "created" && $2 != 0 || $4 == "unhealthy" { print $1 }' | sort -u |
+  awk '$3 == "exited" && $2 != 0 || $3 == "restarting" || $4 == "starting" || $4 == "unhealthy" { print $1 }' | sort -u |
   while read -r service; do docker compose --profile scale logs --no-color --tail 2 "$service" >&2; done
 exit 2

@@ -98,7 +98,7 @@ def test_make_up_refuses_a_compose_that_is_too_old(stack: Stack, tmp_path: Path)
         ("AFM_workers", "there is no such setting; is it AFM_WORKERS?"),
         ("AFM_HTTP2", "there is no such setting"),
         ("AFM_REDIS_URL", "the containers have a Redis of their own"),
-        ("AFM_HOST", "AFM_BIND names the address"),
+        ("AFM_HOST", "in containers AFM_BIND names the address"),
     ],
 )
 def test_make_up_names_a_setting_that_nobody_reads(stack: Stack, name: str, said: str) -> None:
@@ -116,12 +116,10 @@ def test_make_up_refuses_more_cores_than_there_are_before_a_container_is_replace
 
 
 def test_make_up_says_why_a_container_is_not_well(stack: Stack) -> None:
-    up = stack.make("up", AFM_MAX_ROWS="many")
-    assert up.returncode == 2
+    up, again = stack.make("up", AFM_MAX_ROWS="many"), stack.make("up")
+    assert (up.returncode, again.returncode) == (2, 0)
     assert "AFM_MAX_ROWS: must be a whole number" in up.stderr
     assert "trainer-1" not in up.stderr.rpartition("is unhealthy")[2]
-    again = stack.make("up")
-    assert again.returncode == 0, again.stderr[-4000:]
 
 
 def test_make_ps_and_make_logs_show_every_container(stack: Stack) -> None:

@@ -104,11 +104,12 @@ def test_docker_command_names_options_and_services_that_exist(
     commands.add_parser("down").add_argument("-v", action="store_true")
     kill, run = commands.add_parser("kill"), commands.add_parser("run")
     kill.add_argument("-s", choices=["HUP", "USR2"])
-    run.add_argument("--rm", action="store_true")
+    for option in ("--rm", "-T", "--no-deps"):
+        run.add_argument(option, action="store_true")
     for command in (up, kill, run):
         at_least = "?" if command is up else 1
         command.add_argument("service", nargs=at_least, choices=sorted(COMPOSE_SERVICES))
-    run.add_argument("container_command", nargs="*")
+    run.add_argument("container_command", nargs=argparse.REMAINDER)
     parser.parse_args(given[1:])
 
 
