@@ -1,73 +1,26 @@
-"""What an operator does to a running stack by `make`, in the order of a week.
-
-One stack with API keys for the whole file: each test continues where the one before ended.
+"""What an operator does to a running stack by `make`, in the order of a week: each test continues
+where the one before ended.
 """
 
-import json
 import os
 import signal
-import socket
-import ssl
 import subprocess
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from certificates import certificate
-from compose_stack import ROOT, UP_SECONDS, Stack, docker, say, write_log
-from steady_callers import asked, versions
+from compose_stack import ROOT, UP_SECONDS, Stack, say, write_log
+from stack_callers import ROWS, asked_all_the_while, new_key, status
+from steady_callers import versions
 from until import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(UP_SECONDS + 300)]
-ROWS = {"context": {"colour": "a"}, "candidates": [{"size": "a"}, {"size": "b"}]}
 THOUSAND: dict[str, Any] = {
     "context": {"colour": "a"},
     "candidates": [{"size": size} for size in ["a", "b", "c", "d", None] * 200],
 }
-STORE_MB = 16  # of the disk that the bundle store is on, which gets full
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("operations")
-    made.chmod(0o755)
-    return made
-
-
-@pytest.fixture(scope="module")
-def stack(new_stack: Callable[..., Stack], folder: Path) -> Iterator[Stack]:
-    (folder / "keys").mkdir()
-    keys = str(folder / "keys")
-    project = new_stack(AFM_API_KEYS=keys, AFM_MAX_WAIT_MS="9000", **write_log(folder))
-    disk = f"size={STORE_MB}m,uid=10001,gid=10001"
-    labels = [f"com.docker.compose.project={project.name}", "com.docker.compose.volume=bundles"]
-    docker(
-        *("volume", "create", *(part for label in labels for part in ("--label", label))),
-        *("-o", "type=tmpfs", "-o", "device=tmpfs", "-o", f"o={disk}", f"{project.name}_bundles"),
-    )
-    yield project
-    project.down()
-
-
-def asked_all_the_while(stack: Stack) -> AbstractContextManager[Counter[str]]:
-    return asked(f"{stack.url}/predict", ROWS, stack.callers)
-
-
-def new_key(stack: Stack, name: str) -> str:
-    made = stack.make("key", f"NAME={name}", "RIGHTS=predict,admin")
-    assert made.returncode == 0, made.stderr
-    return made.stdout.strip()
-
-
-def status(stack: Stack, key: str) -> int:
-    how = {**stack.callers, "headers": {"x-api-key": key}}
-    return httpx.post(f"{stack.url}/predict", json=ROWS, **how).status_code
 
 
 # --- up
@@ -293,103 +246,3 @@ def test_make_backup_down_restore_and_up_give_the_same_scores_to_the_bit(
     say(f"restored and answered after {time.monotonic() - started:.1f} s")
     assert stack.serve("versions").stdout == listed
     assert "nothing to train" in stack.logs("trainer")
-
-
-# --- stop, TLS, upgrade
-
-
-def test_a_request_in_flight_is_answered_by_a_service_that_stops(stack: Stack) -> None:
-    body = json.dumps(ROWS).encode()
-    key = stack.callers["headers"]["x-api-key"]
-    head = (
-        f"POST /predict HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
-    with socket.create_connection(("127.0.0.1", stack.port), timeout=30) as caller:
-        caller.sendall(head.encode() + body[:1])
-        stopping = subprocess.Popen(
-            ["docker", "compose", "stop", "service"],
-            cwd=ROOT,
-            env={**os.environ, **stack.environment},
-            stderr=subprocess.DEVNULL,
-        )
-        time.sleep(11.5)  # longer than the ten seconds that an engine gives who asks for none
-        caller.sendall(body[1:])
-        assert caller.recv(100).startswith(b"HTTP/1.1 200 ")
-    assert stopping.wait(60) == 0
-    assert stack.inspect("service")["State"]["ExitCode"] == 0
-
-
-def test_certificates_of_a_folder_are_served_and_renewed_without_a_restart(
-    stack: Stack, folder: Path
-) -> None:
-    stack.settings.update(AFM_TLS=str(folder / "tls"), AFM_WORKERS="2")
-    stack.callers["verify"] = old = renewed(folder / "tls")
-    stack.up()
-    assert len(stack.post("/predict", ROWS)["probabilities"]) == 2
-    with pytest.raises(httpx.HTTPError):
-        httpx.get(f"http://127.0.0.1:{stack.port}/readyz", trust_env=False)
-    before = stack.containers("service")
-    stack.callers["verify"] = new = renewed(folder / "tls")
-    assert not answers(stack)
-    stack.compose("kill", "-s", "HUP", "service")
-    until(lambda: answers(stack), seconds=60)
-    stack.callers["verify"] = old
-    until(lambda: not answers(stack), seconds=60)
-    stack.callers["verify"] = new
-    assert stack.containers("service") == before
-    assert stack.make("retrain").returncode == 0  # the publisher asks the service by HTTPS, too
-
-
-def renewed(folder: Path) -> ssl.SSLContext:
-    """Put a new certificate into the folder; who trusts it and no other one."""
-    folder.mkdir(exist_ok=True)
-    trusted, key = certificate(folder, "tls")
-    key.chmod(0o644)
-    return ssl.create_default_context(cafile=str(trusted))
-
-
-def answers(stack: Stack) -> bool:
-    try:
-        return stack.ask("/readyz").status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-def test_balancer_serves_the_certificates_of_the_folder_renews_them_and_is_there_in_an_upgrade(
-    stack: Stack,
-) -> None:
-    up = stack.make("up", "SCALE=2")
-    assert up.returncode == 0, up.stderr[-4000:] + stack.logs("balancer")
-    assert len(stack.containers("service")) == 2
-    version = stack.get("/readyz")["version"]
-    with asked_all_the_while(stack) as found:
-        done = stack.make("upgrade")
-    assert done.returncode == 0, done.stderr
-    assert versions(found) == [version]
-    old = stack.callers["verify"]
-    stack.callers["verify"] = renewed(Path(stack.settings["AFM_TLS"]))
-    assert not answers(stack)
-    stack.compose("--profile", "scale", "kill", "-s", "USR2", "balancer")
-    until(lambda: answers(stack))
-    stack.callers["verify"] = old
-    assert not answers(stack)
-
-
-# --- what the images hold
-
-
-@pytest.mark.skipif(not (ROOT / ".venv").exists(), reason="`make` makes its tools in .venv")
-def test_make_sbom_lists_what_the_image_installs(stack: Stack) -> None:
-    made = stack.make("sbom")
-    assert made.returncode == 0, made.stderr
-    listed = json.loads((ROOT / "dist/service.cdx.json").read_text())
-    assert listed["bomFormat"] == "CycloneDX"
-    system = {o["name"] for o in listed["components"] if o["purl"].startswith("pkg:deb/debian/")}
-    assert {"libc6", "base-files"} <= system
-    found = {one["name"] for one in listed["components"]} - system
-    assert {"onnxruntime", "fastapi", "redis"} <= found
-    licences = (ROOT / "dist/service-licences.csv").read_text().splitlines()
-    assert licences[0] == "name,version,licence"
-    assert len(licences) > len(found)
-    assert not [line for line in licences if line.endswith("not stated")]

@@ -1,0 +1,1 @@
+"""One stack of containers, which the tests here share."""

@@ -1,0 +1,1 @@
+"""One stack of containers with API keys, which the tests here share."""
