@@ -6,6 +6,8 @@ machines follows from it (docs/scale.md).
     python benchmarks/many_processes.py --plan         the tables of docs/scale.md, from COSTS
 
 Both run in turns, and end with the same weights, which is checked. F = 39 fields, K = T = 16.
+--cpu-time counts the processor time of a process and not the clock's, for a machine that others
+use: then nothing is known of how long one waits for another.
 """
 
 import argparse
@@ -17,75 +19,82 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from training_speed import FIELDS, K, Product, drawn, part
+from numpy.typing import NDArray
+from training_speed import FIELDS, K, Product, drawn
 
 from training.fit.malloc import keep_freed_memory
+from training.fit.step.objective import Objective
+from training.fit.step.one_epoch import one_epoch
+from training.fit.step.watcher import Watcher
 from training.kernels import group
+from training.kernels.owned_rows import Uses, fetch, handed_over
 
 NUMBER = 4  # bytes of a float32
 
 
 class Measured(NamedTuple):
-    """Of a process, in seconds: `whole` a step, of it the `update`, which each process does of all
-    rows, and an `exchange` of slopes by itself; `weights`: a digest.
+    """Of a process, in seconds: `whole` a step, of it the `update`; by themselves, the `exchange`
+    of a step, finding out which rows are `owned` by whom, and the gathering of the tables after an
+    `epoch`. `weights`: a digest.
     """
 
     whole: float
     update: float
     exchange: float
+    owned: float
+    epoch: float
     weights: str
 
 
 class Costs(NamedTuple):
-    """Of one core, in seconds a row: of the pass and of the update; and `bytes_per_second` that one
-    process takes from others.
+    """Of one core, in seconds a row: of the pass, of the update, and of finding out who owns what,
+    which each process does for all rows; and `bytes_per_second` that one process takes from others,
+    with what it copies for it.
     """
 
     forward_backward: float
     update: float
+    owned: float
     bytes_per_second: float
 
 
 # AFM at a million values, from a run of this script; see benchmarks/README.md
-COSTS = Costs(forward_backward=54e-6, update=14.9e-6, bytes_per_second=1.0e9)
-
-# at a million values: rows of the tables that a batch of 8,192 uses, for each of its own rows; and
-# seconds to copy one of them out of a table, and into another (on a busy machine)
-TOUCHED = 273_600 / 8192
-COPIED_OUT, COPIED_IN = 0.045e-6, 0.052e-6
+COSTS = Costs(forward_backward=54e-6, update=14.9e-6, owned=0.3e-6, bytes_per_second=0.5e9)
 
 
 def wire_bytes(rows: int, members: int, fields: int = FIELDS, size: int = K) -> float:
-    """What a process takes from the others in a step: the slopes of their rows' vectors and linear
-    weights, and their scores.
+    """What a process takes from the others in a step: the rows of the tables that its part of the
+    batch uses, the slopes of those that it owns, and scores.
     """
-    return rows * (1 - 1 / members) * (fields * (size + 1) + 1) * NUMBER
+    others = 1 - 1 / members
+    return rows * others * (2 / members * fields * (size + 1) + 1) * NUMBER
 
 
 def step_seconds(costs: Costs, rows: int, members: int) -> float:
     """What a step of `rows` takes that so many processes share, each on one core."""
-    taken = wire_bytes(rows, members) / costs.bytes_per_second
-    return rows * (costs.forward_backward / members + costs.update) + taken
-
-
-def step_seconds_of_owned_rows(costs: Costs, rows: int, members: int, moments: bool) -> float:
-    """The same if each process updated a part of the tables' rows and sent them to the others, with
-    Adam's two `moments` of them or without.
-    """
+    seconds = rows * (costs.forward_backward + costs.update) / members
     if members == 1:
-        return step_seconds(costs, rows, members)
-    copies = 3 if moments else 1
-    touched = rows * TOUCHED
-    taken = copies * touched * (1 - 1 / members) * (K + 1) * NUMBER / costs.bytes_per_second
-    copied = copies * touched * (COPIED_OUT / members + COPIED_IN * (1 - 1 / members))
-    step = rows * (costs.forward_backward + costs.update) / members
-    return step + wire_bytes(rows, members) / costs.bytes_per_second + taken + copied
+        return seconds
+    taken = wire_bytes(rows, members) / costs.bytes_per_second
+    return seconds + rows * costs.owned + taken
+
+
+class Marks(Watcher):
+    """When each batch was done."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.at: list[float] = []
+
+    def batch(self, loss: float) -> None:  # noqa: ARG002  a watcher's
+        """See Watcher."""
+        self.at.append(self.clock())
 
 
 def of_one(options: argparse.Namespace, first: str, number: int, members: int) -> Measured:
@@ -96,35 +105,48 @@ def of_one(options: argparse.Namespace, first: str, number: int, members: int) -
     rows, sizes = drawn(int(options.values), options.batch * (options.batches + 1))
     product = Product(options.net, rows, sum(sizes), options.batch, 0.0).ready(after=True)
     step, seconds = product.optimiser.step, []
+    clock = time.process_time if options.cpu_time else time.perf_counter
 
     def timed() -> None:
-        began = time.perf_counter()
+        began = clock()
         step()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(clock() - began)
 
     product.optimiser.step = timed  # type: ignore[method-assign, assignment]  # a stopwatch
-    whole = []
+    marks = Marks(clock)
+    parts = product.net, product.by_pass, product.optimiser, options.batch
     with group.joined(first, number, members, timedelta(seconds=300)):
-        for batch in range(options.batches + 1):
-            some = part(rows, batch * options.batch, (batch + 1) * options.batch)
-            began = time.perf_counter()
-            product.epoch(some)
-            whole.append(time.perf_counter() - began)
-        exchanged = _exchange_seconds(options.batch, members)
+        one_epoch(*parts, rows, lambda ids: ids, marks, Objective())
+        gathered = clock() - marks.at[-1]
+        ids = rows.ids[: options.batch].numpy()
+        beside = _exchange_seconds(product, ids, clock) if members > 1 else (0.0, 0.0)
     found = hashlib.sha256()
     for parameter in product.net.state_dict().values():
         found.update(parameter.numpy().data)
-    steps, updates = statistics.median(whole[1:]), statistics.median(seconds[1:])
-    return Measured(steps, updates, exchanged, found.hexdigest())
+    steps = statistics.median(np.diff(marks.at).tolist())
+    return Measured(steps, statistics.median(seconds[1:]), *beside, gathered, found.hexdigest())
 
 
-def _exchange_seconds(rows: int, members: int) -> float:
-    slopes, seconds = np.zeros((rows, FIELDS, K + 1), np.float32), []
+def _exchange_seconds(
+    product: Product, ids: NDArray[np.int64], clock: Callable[[], float]
+) -> tuple[float, float]:
+    rows, slots = ids.shape
+    ends = [rows * part // group.members() * slots for part in range(group.members() + 1)]
+    tables = [product.net.get_parameter(name).detach().numpy() for name in ("embedding", "linear")]
+    slopes = [np.zeros((rows * slots, table.shape[1]), table.dtype) for table in tables]
+    exchanges, scans = [], []
     for _ in range(5):
-        began = time.perf_counter()
-        group.complete([slopes], [rows * part // members for part in range(members + 1)])
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds)
+        group.agreed(True)  # together
+        began = clock()
+        uses = Uses.of(ids.reshape(-1), ends)
+        assert len(uses.owned)
+        scanned = clock()
+        fetch(uses, *tables)
+        for each in slopes:
+            handed_over(uses, each)
+        exchanges.append(clock() - scanned)
+        scans.append(scanned - began)
+    return statistics.median(exchanges), statistics.median(scans)
 
 
 def of_all(members: int, given: Sequence[str]) -> Measured:
@@ -157,6 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=8192)
     parser.add_argument("--batches", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cpu-time", action="store_true")
     parser.add_argument("--plan", action="store_true")
     parser.add_argument("--member", nargs=3, help=argparse.SUPPRESS)
     given = sys.argv[1:] if arguments is None else list(arguments)
@@ -176,10 +199,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise RuntimeError("two processes end with other weights than one")
     one, pair = (statistics.median(each.whole for each in runs) for runs in (alone, two))
     update = statistics.median(each.update for each in alone)
-    exchange = statistics.median(each.exchange for each in two)
+    exchange, owned, epoch = (
+        statistics.median(getattr(each, name) for each in two)
+        for name in ("exchange", "owned", "epoch")
+    )
     rows = options.batch
     per_second = wire_bytes(rows, 2) / exchange
-    costs = Costs((one - update) / rows, update / rows, per_second)
+    costs = Costs((one - update) / rows, update / rows, owned / rows, per_second)
     print("| net | values | processes | samples/s | times as fast | the plan says | bytes taken |")
     print("|---|---|---|---|---|---|---|")
     for members, seconds in ((1, one), (2, pair)):
@@ -189,30 +215,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{one / seconds:.2f} | {said:.2f} | {wire_bytes(rows, members):,.0f} |"
         )
     print(
-        f"a row: pass {1e6 * costs.forward_backward:.1f} us, update {1e6 * costs.update:.1f} us; "
-        f"exchange: {per_second / 1e6:,.0f} MB/s"
+        f"a row: pass {1e6 * costs.forward_backward:.1f} us, update {1e6 * costs.update:.1f} us, "
+        f"owners {1e6 * costs.owned:.2f} us; exchange: {per_second / 1e6:,.0f} MB/s; "
+        f"gathering after an epoch: {1e3 * epoch:,.0f} ms"
     )
 
 
 def show_plan(rows: int = 8192) -> None:
     """Print what the model says of more processes, and of 10^9 rows."""
-    print(
-        "| processes | samples/s | times as fast | hours for 10^9 rows | MB/s taken by each | "
-        "times as fast with rows owned | with moments sent too |"
-    )
-    print("|---|---|---|---|---|---|---|")
+    print("| processes | samples/s | times as fast | hours for 10^9 rows | MB/s taken by each |")
+    print("|---|---|---|---|---|")
     alone = step_seconds(COSTS, rows, 1)
     for members in (1, 2, 4, 8, 16, 32):
         seconds = step_seconds(COSTS, rows, members)
         taken = wire_bytes(rows, members) / seconds / 1e6
         hours = 1e9 / (rows / seconds) / 3600
-        owned, sent = (
-            alone / step_seconds_of_owned_rows(COSTS, rows, members, moments)
-            for moments in (False, True)
-        )
         print(
             f"| {members} | {rows / seconds:,.0f} | {alone / seconds:.1f} | {hours:.1f} | "
-            f"{taken:,.0f} | {owned:.1f} | {sent:.1f} |"
+            f"{taken:,.0f} |"
         )
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -17,6 +18,22 @@ def test_weights_are_those_of_one_process(nodes: Nodes, home: Home, workers: int
     assert home.weights(out) == home.weights("alone")
     assert "afm+ epoch  1" in ended.stderr
     assert "parity:" in ended.stdout
+
+
+@pytest.mark.parametrize("seed", ["1", "2", "4", "5"])  # and 3, of the others
+def test_weights_of_any_seed_are_those_of_one_process(nodes: Nodes, home: Home, seed: str) -> None:
+    alone, by_two = f"alone-{seed}", f"by-two-{seed}"
+    assert home.run(alone, "--seed", seed).returncode == 0
+    ended = home.run(by_two, "--seed", seed, "--ray", nodes.address, "--workers", "2")
+    assert ended.returncode == 0, ended.stderr
+    assert home.weights(by_two) == home.weights(alone) != home.weights("alone")
+
+
+def test_a_process_is_there_before_it_has_imported_what_a_fit_needs() -> None:
+    pytest.importorskip("ray", reason="ray is not installed: make ray")
+    said = "import sys, training.cluster.fit_run; print('torch' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert ended.stdout == "False\n"
 
 
 @pytest.mark.parametrize("lost", ["member", "node", "asker"])

@@ -17,6 +17,7 @@ LONGEST = 300.0  # seconds of a command, with what starting again takes on a bus
 CONFIG = """
 net = "afm+"
 calibration = "platt"
+optimizer = "lazy_adam"
 embedding = 4
 attention_size = 4
 [fit]

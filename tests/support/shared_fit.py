@@ -1,10 +1,14 @@
-"""Steps of nets as one process of a group, for tests: prints each net's weights as a digest."""
+"""Steps of nets as one process of a group, for tests: prints each net's weights as a digest. With a
+file for a checkpoint, a step that continues from it, with its moments.
+"""
 
 import hashlib
 import json
+import math
 import os
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +22,8 @@ from training.fit.step.loop import run_step
 from training.fit.step.objective import Objective
 from training.fit.step.watcher import Watcher
 from training.kernels import group
+from training.state.adam_moments import Moments
+from training.state.checkpoint import Checkpoint, CheckpointOptions
 
 NETS = [("lr", False), ("fm", True), ("ffm", True), ("afm", False), ("afm+", True), ("nfm", False)]
 V, F = 500, 5
@@ -50,35 +56,66 @@ def unchanged(ids: Tensor) -> Tensor:
     return ids
 
 
-def weights(name: str, watcher: Watcher, *, lazy: bool, task: str) -> str:
-    """The digest of a net's weights after a step."""
+def weights(
+    name: str,
+    watcher: Watcher,
+    lazy: bool,
+    task: str,
+    checkpoint: Checkpoint | None = None,
+    moments: Moments | None = None,
+) -> str:
+    """The digest of a net's weights after a step, and of the moments where they are kept."""
     torch.manual_seed(0)
     net = build(name, V, range(F), NetSizes(embedding=5, attention=3, init_std=0.1))
     step = Step(epochs=2, batch=300, learning_rate=0.01, dropout=0.2 if "afm" in name else 0.0)
     rows = examples(1500, 0), examples(700, 1)
-    run_step("step", net, step, *rows, unchanged, watcher, Objective(task), lazy=lazy)
-    return hashlib.sha256(b"".join(_bytes(p) for p in net.state_dict().values())).hexdigest()
+    run_step(
+        "step",
+        net,
+        step,
+        *rows,
+        unchanged,
+        watcher,
+        Objective(task),
+        checkpoint=checkpoint,
+        moments=moments,
+        lazy=lazy,
+    )
+    found = [*net.state_dict().values()]
+    for state in moments.states.values() if moments else ():
+        found += state.values()
+    return hashlib.sha256(b"".join(map(_bytes, found))).hexdigest()
 
 
 def _bytes(parameter: Tensor) -> bytes:
     return parameter.numpy().tobytes()
 
 
-def main(first: str, number: int, members: int, ends: int) -> None:
+def of_all(watcher: Watcher) -> dict[str, str]:
+    """The digests of each net's weights."""
+    kinds = [*((name, lazy, "click") for name, lazy in NETS), ("fm", True, "ranking")]
+    return {
+        f"{name} {lazy} {task}": weights(name, watcher, lazy, task) for name, lazy, task in kinds
+    }
+
+
+def continued(path: Path, number: int, watcher: Watcher) -> dict[str, str]:
+    """The same of one net that goes on from a checkpoint, which the first member writes."""
+    often = CheckpointOptions(resume=True, seconds=math.inf if number else 1e-9)
+    kept = Checkpoint(path, {}, often)
+    return {"afm+": weights("afm+", watcher, True, "click", kept, Moments())}
+
+
+def main(first: str, number: int, members: int, ends: int, path: Path | None) -> None:
     """Fit; `ends`: the member that ends itself in its third batch, or -1."""
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     watcher = EndsItself(3) if ends == number else Watcher()
     with group.joined(first, number, members, timedelta(seconds=60)):
-        found = {
-            f"{name} {lazy} {task}": weights(name, watcher, lazy=lazy, task=task)
-            for name, lazy, task in [
-                *((name, lazy, "click") for name, lazy in NETS),
-                ("fm", True, "ranking"),
-            ]
-        }
+        found = continued(path, number, watcher) if path else of_all(watcher)
     sys.stdout.write(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:]))
+    counts = int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    main(sys.argv[1], *counts, Path(sys.argv[5]) if sys.argv[5:] else None)

@@ -15,7 +15,6 @@ from ray.exceptions import RayError
 
 from training.cluster.member import Member, Result
 from training.cluster.progress_notes import Note
-from training.fit.request import FitRequest
 
 START_SECONDS = 60.0  # for all members; then those that are there begin
 AGAIN_SECONDS = 1.0
@@ -35,9 +34,10 @@ class News(NamedTuple):
 class FitRun:
     """The actor of one fit, called `name`, of so many `workers` with `memory` bytes each. Where its
     node is lost, Ray starts it on another, and it begins anew with what the checkpoint has.
+    `request`: a pickled FitRequest, which would have this process import torch before the others.
     """
 
-    def __init__(self, name: str, request: FitRequest, workers: int, memory: int) -> None:
+    def __init__(self, name: str, request: bytes, workers: int, memory: int) -> None:
         self._name, self._request = name, request
         self._workers, self._memory = workers, memory
         self._life = ray.get_runtime_context().get_worker_id()
@@ -97,6 +97,8 @@ class FitRun:
     def _share(self, members: list[Any], first: Any) -> None:
         # until they are done, the result is known, or one is lost
         try:
+            # on a slow machine one takes much longer than another, however long; then they meet
+            ray.get([member.prepare.remote() for member in members])
             working = [
                 member.work.remote(self._request, number, len(members), first)
                 for number, member in enumerate(members)

@@ -1,6 +1,7 @@
 """`afm-train fit --ray`: starts a fit on a Ray cluster, or finds it running, and follows it."""
 
 import hashlib
+import pickle
 import time
 from dataclasses import replace
 from typing import Any
@@ -56,7 +57,8 @@ def _run_of(name: str, request: FitRequest, workers: int, memory: int) -> Any:
     actor = ray.remote(FitRun).options(
         name=name, lifetime="detached", num_cpus=0, max_restarts=-1, max_concurrency=4
     )
-    return actor.remote(name, replace(request, checkpointing=options), workers, memory)
+    pickled = pickle.dumps(replace(request, checkpointing=options))
+    return actor.remote(name, pickled, workers, memory)
 
 
 def _has_ended(name: str) -> bool:
@@ -94,4 +96,5 @@ def _follow(run: Any, name: str, watcher: Watcher) -> Fitted:
     ray.kill(run)
     if news.result.fitted is None:
         raise AfmError(news.result.error)
-    return news.result.fitted
+    fitted: Fitted = pickle.loads(news.result.fitted)  # noqa: S301  of the fit asked for
+    return fitted

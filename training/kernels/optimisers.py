@@ -25,6 +25,14 @@ def optimiser_of(
     return RowAdam(groups, learning_rate, tables)
 
 
+def gather_moments(optimiser: torch.optim.Optimizer) -> None:
+    """Have the moments of all rows of the tables, where processes that share the fit have divided
+    them.
+    """
+    if isinstance(optimiser, RowAdam):
+        optimiser.gather()
+
+
 def shares_of(uses: Tensor, rows: int, batch: int) -> Tensor:
     """What share of the steps uses each row of a table that `uses` [V] of N `rows` hold."""
     chance = (uses / rows).clamp(max=1)

@@ -20,6 +20,7 @@ from training.kernels.batch import GIVEN, LOGISTIC, SQUARED, Batch, Found, Table
 from training.kernels.block import Pairs, new_work
 from training.kernels.compiled import LANES, can_compile, on_all_cores
 from training.kernels.lanes import UNROLLED, Floats
+from training.kernels.owned_rows import Uses, fetch, gather, handed_over
 from training.kernels.products import product_blocks
 from training.kernels.rows import add_rows
 
@@ -45,6 +46,9 @@ class Pass(Protocol):
     def __call__(self, ids: Tensor, values: Tensor, judged: Judged) -> float:
         """The loss of rows `ids`, `values` [B, F]. Dropout is drawn by torch's generator."""
 
+    def gather(self) -> None:
+        """Have the whole tables, where processes that share the fit have divided them."""
+
 
 @dataclass(frozen=True)
 class PlainPass:
@@ -58,10 +62,14 @@ class PlainPass:
         loss.backward()
         return float(loss.detach())
 
+    def gather(self) -> None:
+        """See `Pass`."""
+
 
 class KernelPass(ABC):
     """By a kernel. `row_wise`: whether the slopes of the tables are left as sparse tensors, a row
-    each time that one is used, duplicates and all; else as tensors of the tables' shapes.
+    each time that one is used, duplicates and all; else as tensors of the tables' shapes. Row-wise,
+    processes that share the fit divide the tables, see training/kernels/owned_rows.py.
     """
 
     def __init__(self, net: EmbeddingNet, *, row_wise: bool) -> None:
@@ -84,6 +92,9 @@ class KernelPass(ABC):
         """See `Pass`."""
         dtype = self.net.bias.dtype
         fed = ids.contiguous().numpy(), values.to(dtype).contiguous().numpy()
+        uses = self._uses(fed[0])
+        if uses is not None:
+            fetch(uses, _array(self.net.embedding), _array(self.net.linear))
         labels, weights = (each.to(dtype).numpy() for each in (judged.labels, judged.weights))
         loss = LOSSES.get(judged.task, GIVEN)
         given, share = np.zeros_like(labels), 1 / len(labels)
@@ -96,9 +107,22 @@ class KernelPass(ABC):
             given, share = slopes.numpy(), 1.0
         batch = Batch(*fed, labels, weights, given, loss, share, *drawn, back=True)
         found = self._run(batch)
-        self._leave(batch, found)
+        self._leave(batch, found, uses)
         with torch.no_grad():
             return float(judged.loss(torch.from_numpy(found.scores)))
+
+    def gather(self) -> None:
+        """See `Pass`."""
+        if self.row_wise and group.is_shared():
+            for table in (self.net.embedding, self.net.linear):
+                gather(_array(table))
+
+    def _uses(self, ids: NDArray[np.int64]) -> Uses | None:
+        # where rows have owners
+        if not (self.row_wise and group.is_shared()):
+            return None
+        rows, slots = ids.shape
+        return Uses.of(ids.reshape(-1), [end * slots for end in _row_ends(rows)])
 
     def _run(self, batch: Batch) -> Found:
         tables = Tables(*map(_array, (self.net.embedding, self.net.linear, self.net.bias)))
@@ -117,17 +141,20 @@ class KernelPass(ABC):
         parts = max(min(torch.get_num_threads(), last - first), 1)
         ends = [first + (last - first) * part // parts for part in range(parts + 1)]
         on_all_cores(lambda part: work(ends[part], ends[part + 1]), range(parts))
-        group.complete([found.bias, *self.by_block()], shares)
-        of_rows = [found.scores, found.linear, found.embedding]
-        group.complete(
-            of_rows if batch.back else of_rows[:1], [min(end * LANES, rows) for end in shares]
-        )
+        of_rows = [found.scores]
+        if batch.back and not self.row_wise:
+            of_rows += [found.linear, found.embedding]
+        by_block = [(each, shares) for each in (found.bias, *self.by_block())]
+        group.complete([*by_block, *((each, _row_ends(rows)) for each in of_rows)])
         return found
 
-    def _leave(self, batch: Batch, found: Found) -> None:
+    def _leave(self, batch: Batch, found: Found, uses: Uses | None) -> None:
         ids = batch.ids.reshape(-1)
-        self._leave_table(self.net.embedding, ids, found.embedding.reshape(len(ids), -1))
-        self._leave_table(self.net.linear, ids, found.linear.reshape(len(ids), 1))
+        by_use = [found.embedding.reshape(len(ids), -1), found.linear.reshape(len(ids), 1)]
+        if uses is not None:
+            ids, by_use = uses.owned, [handed_over(uses, slopes) for slopes in by_use]
+        self._leave_table(self.net.embedding, ids, by_use[0])
+        self._leave_table(self.net.linear, ids, by_use[1])
         slopes = self.slopes() | {"bias": found.bias.sum(keepdims=True)}
         for name, slope in slopes.items():
             parameter = self.net.get_parameter(name)
@@ -269,6 +296,11 @@ def pass_of(net: Net, *, kernels: bool = True, row_wise: bool = False) -> Pass:
         return PlainPass(net)
     made: Pass = kernel(net, row_wise=row_wise)
     return made
+
+
+def _row_ends(rows: int) -> list[int]:
+    # where the parts of a batch end, which are whole blocks
+    return [min(end * LANES, rows) for end in group.ends(-(-rows // LANES))]
 
 
 def padded(array: Floats) -> Floats:

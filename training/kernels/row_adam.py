@@ -14,6 +14,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from training.kernels.compiled import can_compile, on_all_cores
+from training.kernels.group import is_shared
+from training.kernels.owned_rows import gather
 from training.kernels.rows import adam_rows
 
 
@@ -33,6 +35,13 @@ class RowAdam(torch.optim.Adam):
         self._decays = {
             table: (decays[id(table)] / share).to(table.dtype) for table, share in shares.items()
         }
+
+    def gather(self) -> None:
+        """Have the moments of all rows, where processes that share the fit have divided them."""
+        for table in self._decays:
+            if is_shared() and table in self.state:
+                for name in ("exp_avg", "exp_avg_sq"):
+                    gather(self.state[table][name].numpy())
 
     @override
     @torch.no_grad()

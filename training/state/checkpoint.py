@@ -10,6 +10,7 @@ between two steps is computed again, since it depends on nothing else.
 """
 
 import hashlib
+import math
 import pickle
 import time
 import zipfile
@@ -30,7 +31,8 @@ MOST_TIME = 0.05  # of an epoch, that writing may take
 
 class CheckpointOptions(NamedTuple):
     """How a fit is kept: `resume` continues what an earlier one left, if it left anything;
-    its state is written at most every `seconds`, within an epoch as well; 0: after each epoch.
+    its state is written at most every `seconds`, within an epoch as well; 0: after each epoch;
+    infinite: never.
     """
 
     resume: bool = False
@@ -90,12 +92,13 @@ class Checkpoint:
         return 0 < self._seconds <= passed and passed >= self._took / MOST_TIME
 
     def keep(self, step: str, state: StepState) -> None:
-        """Write where a running step stands.
+        """Write where a running step stands, if anything is written at all.
 
         Raises:
             BundleError: it cannot be written.
         """
-        self._write(self._steps | {step: state})
+        if math.isfinite(self._seconds):
+            self._write(self._steps | {step: state})
 
     def finish(self, step: str, state: StepState) -> None:
         """Note how a step ended; the next writing has it."""

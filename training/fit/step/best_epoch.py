@@ -10,6 +10,7 @@ from model.nets import Net
 from training.data.examples import Examples
 from training.fit.step.logits import logits
 from training.fit.step.objective import Objective
+from training.kernels.optimisers import gather_moments
 from training.state.adam_moments import Moments
 
 
@@ -39,6 +40,7 @@ class BestEpoch:
         self.loss, self.state = loss, copy.deepcopy(self._net.state_dict())
         self.without_gain = 0
         if self.moments is not None:
+            gather_moments(optimiser)
             self.moments.capture(self._net, optimiser)
         return True
 

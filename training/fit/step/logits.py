@@ -21,5 +21,5 @@ def logits(net: Net, examples: Examples) -> NDArray[np.float32]:
         for chunk in range(*group.own(chunks)):
             some = slice(chunk * SCORED_AT_ONCE, (chunk + 1) * SCORED_AT_ONCE)
             scored[some] = net(examples.ids[some], examples.values[some]).numpy()
-    group.complete([scored], [min(end * SCORED_AT_ONCE, rows) for end in chunks])
+    group.complete([(scored, [min(end * SCORED_AT_ONCE, rows) for end in chunks])])
     return scored

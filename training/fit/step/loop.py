@@ -18,8 +18,9 @@ from training.fit.step.objective import CLICK, Objective
 from training.fit.step.one_epoch import SoFar, one_epoch
 from training.fit.step.unknown_drop import uses_of
 from training.fit.step.watcher import Epoch, Watcher
+from training.kernels import group
 from training.kernels.compiled import announcing
-from training.kernels.optimisers import optimiser_of, shares_of
+from training.kernels.optimisers import gather_moments, optimiser_of, shares_of
 from training.kernels.passes import pass_of
 from training.state.adam_moments import Moments
 from training.state.checkpoint import Checkpoint, StepState
@@ -74,8 +75,8 @@ def run_step(
     try:
         while run.goes_on:
             finite = run.epoch(valid, after_epoch, lambda: _keep_within(run, checkpoint, name))
-            if checkpoint is not None and finite and run.is_patient and checkpoint.is_due:
-                checkpoint.keep(name, run.state())
+            if checkpoint is not None and finite and run.is_patient:
+                _keep_if(checkpoint.is_due, run, checkpoint, name)
     except KeyboardInterrupt:
         watcher.interrupted(name)
         return run.epochs, True
@@ -87,7 +88,13 @@ def run_step(
 
 
 def _keep_within(run: "StepRun", checkpoint: Checkpoint | None, name: str) -> None:
-    if checkpoint is not None and checkpoint.is_due_within:
+    if checkpoint is not None:
+        _keep_if(checkpoint.is_due_within, run, checkpoint, name)
+
+
+def _keep_if(is_due: bool, run: "StepRun", checkpoint: Checkpoint, name: str) -> None:
+    # processes that share the fit have to agree: each has a part of the state
+    if group.agreed(is_due):
         checkpoint.keep(name, run.state())
 
 
@@ -230,7 +237,9 @@ class StepRun:
         return False
 
     def state(self) -> StepState:
-        """What the step is resumed from."""
+        """What the step is resumed from. All processes that share the fit call it, or none."""
+        self._pass.gather()
+        gather_moments(self._optimiser)
         best = self._best
         moments = None if best.moments is None else best.moments.states
         optimiser = self._optimiser.state_dict()

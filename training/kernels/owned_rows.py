@@ -1,0 +1,190 @@
+"""Rows of the tables that are divided among the processes that share a fit.
+
+Each row has one owner, by the hash of its id: only that process adds up the row's slopes and moves
+it on, with Adam's moments of it. For a batch, each process is first given the rows that its part
+uses (`fetch`); afterwards it gives the slopes to their owners (`handed_over`). Both are by use, a
+row each time that it is used, in the order of the batch: so an owner adds up in the order of a
+single process, whose weights are these to the bit. Between two calls of `gather` a row is
+up to date only at its owner, and where it was fetched.
+
+>>> owners = owners_of(np.arange(6), 2)
+>>> len(owners), int(owners.max())
+(6, 1)
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.kernels import group
+from training.kernels.compiled import compiled
+from training.kernels.lanes import Floats
+from training.kernels.rows import GOLDEN
+
+GATHERED = 1 << 20  # rows of a table that are looked at together
+
+
+class Uses(NamedTuple):
+    """The N uses of the tables' rows in a batch: `ids` [N], the `owners` [N] of these rows, and how
+    many uses of those of the part of process p are owned by process q, `counts` [p, q]; the part of
+    this one is from `first` to before `last`.
+    """
+
+    ids: NDArray[np.int64]
+    owners: NDArray[np.uint16]
+    counts: NDArray[np.int64]
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, ids: NDArray[np.int64], ends: Sequence[int]) -> "Uses":
+        """Of ids [N], where process n works on those from ends[n] to before ends[n + 1]."""
+        members = len(ends) - 1
+        owners = owners_of(ids, members)
+        parts = [np.bincount(owners[one:other], minlength=members) for one, other in pairwise(ends)]
+        return cls(ids, owners, np.stack(parts), *group.own(ends))
+
+    @property
+    def owned(self) -> NDArray[np.int64]:
+        """The ids of the uses of this process's rows, in their order."""
+        found: NDArray[np.int64] = self.ids[self.owners == group.number()]
+        return found
+
+
+def owners_of(ids: NDArray[np.int64], members: int) -> NDArray[np.uint16]:
+    """The process, of so many, that owns each of the rows `ids` [N] of a table."""
+    found = np.empty(len(ids), np.uint16)
+    set_owners(ids, members, found)
+    return found
+
+
+def fetch(uses: Uses, embedding: Floats, linear: Floats) -> None:
+    """Bring the rows of the tables [V, K] and [V, 1] up to date that this process's part uses.
+
+    Raises:
+        MemberLostError: another process has ended.
+    """
+    own = group.number()
+    given, taken = uses.counts[:, own].copy(), uses.counts[own].copy()
+    given[own] = taken[own] = 0
+    sent = np.empty((given.sum(), embedding.shape[1] + 1), embedding.dtype)
+    of_uses = uses.ids, uses.owners, uses.first, uses.last, own, embedding, linear
+    copy_out(*of_uses, sent)
+    copy_in(*of_uses, starts(taken), group.exchanged(sent, given, taken))
+
+
+def handed_over(uses: Uses, slopes: Floats) -> Floats:
+    """The slopes of all uses of the rows that this process owns, in the order of `owned`, of
+    `slopes` [N, K], where this process's part is filled in.
+
+    Raises:
+        MemberLostError: another process has ended.
+    """
+    own = group.number()
+    given, taken = uses.counts[own], uses.counts[:, own]
+    sent = np.empty((uses.last - uses.first, slopes.shape[1]), slopes.dtype)
+    sort_by_owner(uses.owners, uses.first, uses.last, starts(given), slopes, sent)
+    return group.exchanged(sent, given, taken)
+
+
+def gather(table: Floats) -> None:
+    """Have the whole of a table [V, K] or [V], of which each process has its own rows.
+
+    Raises:
+        MemberLostError: another process has ended.
+    """
+    for at in range(0, len(table), GATHERED):
+        some = table[at : at + GATHERED]
+        owners = owners_of(np.arange(at, at + len(some)), group.members())
+        order = np.argsort(owners, kind="stable")
+        counts = np.bincount(owners, minlength=group.members())
+        by_owner = some[order]
+        group.complete([(by_owner, [0, *np.cumsum(counts).tolist()])])
+        some[order] = by_owner
+
+
+def starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each of so many things in a row begins."""
+    found: NDArray[np.int64] = np.cumsum(counts) - counts
+    return found
+
+
+@compiled
+def set_owners(ids: NDArray[np.int64], members: int, owners: NDArray[np.uint16]) -> None:
+    """See `owners_of`. The bits of the hash are others than those that divide the rows of a process
+    among its threads.
+    """
+    for n in range(len(ids)):
+        mixed = (np.uint64(ids[n]) * np.uint64(GOLDEN)) >> np.uint64(32)
+        owners[n] = ((mixed & np.uint64(0xFFFF)) * np.uint64(members)) >> np.uint64(16)
+
+
+@compiled
+def copy_out(
+    ids: NDArray[np.int64],
+    owners: NDArray[np.uint16],
+    first: int,
+    last: int,
+    own: int,
+    embedding: Floats,
+    linear: Floats,
+    out: Floats,
+) -> None:
+    """Into `out` [n, K + 1] the rows that this process owns of the uses of the others' parts."""
+    at, width = 0, embedding.shape[1]
+    for n in range(len(ids)):
+        if owners[n] != own or first <= n < last:
+            continue
+        row = embedding[ids[n]]
+        for k in range(width):
+            out[at, k] = row[k]
+        out[at, width] = linear[ids[n], 0]
+        at += 1
+
+
+@compiled
+def copy_in(
+    ids: NDArray[np.int64],
+    owners: NDArray[np.uint16],
+    first: int,
+    last: int,
+    own: int,
+    embedding: Floats,
+    linear: Floats,
+    places: NDArray[np.int64],
+    given: Floats,
+) -> None:
+    """The rows `given` [n, K + 1], where those of owner p begin at places[p], into the tables."""
+    width = embedding.shape[1]
+    for n in range(first, last):
+        owner = owners[n]
+        if owner == own:
+            continue
+        at = places[owner]
+        row = embedding[ids[n]]
+        for k in range(width):
+            row[k] = given[at, k]
+        linear[ids[n], 0] = given[at, width]
+        places[owner] = at + 1
+
+
+@compiled
+def sort_by_owner(
+    owners: NDArray[np.uint16],
+    first: int,
+    last: int,
+    places: NDArray[np.int64],
+    slopes: Floats,
+    out: Floats,
+) -> None:
+    """Into `out` the slopes of the uses of this process's part, those of owner p from places[p] on,
+    each in their order.
+    """
+    for n in range(first, last):
+        at = places[owners[n]]
+        for k in range(slopes.shape[1]):
+            out[at, k] = slopes[n, k]
+        places[owners[n]] = at + 1
