@@ -33,7 +33,7 @@ from training.fit.step.objective import Objective
 from training.fit.step.one_epoch import one_epoch
 from training.fit.step.watcher import Watcher
 from training.kernels import group
-from training.kernels.owned_rows import Uses, fetch, handed_over
+from training.kernels.owned_rows import fetch, handed_over, uses_of
 
 NUMBER = 4  # bytes of a float32
 
@@ -65,7 +65,7 @@ class Costs(NamedTuple):
 
 
 # AFM at a million values, from a run of this script; see benchmarks/README.md
-COSTS = Costs(forward_backward=54e-6, update=14.9e-6, owned=0.3e-6, bytes_per_second=0.5e9)
+COSTS = Costs(forward_backward=56e-6, update=14.5e-6, owned=0.5e-6, bytes_per_second=0.55e9)
 
 
 def wire_bytes(rows: int, members: int, fields: int = FIELDS, size: int = K) -> float:
@@ -131,14 +131,14 @@ def _exchange_seconds(
     product: Product, ids: NDArray[np.int64], clock: Callable[[], float]
 ) -> tuple[float, float]:
     rows, slots = ids.shape
-    ends = [rows * part // group.members() * slots for part in range(group.members() + 1)]
     tables = [product.net.get_parameter(name).detach().numpy() for name in ("embedding", "linear")]
     slopes = [np.zeros((rows * slots, table.shape[1]), table.dtype) for table in tables]
     exchanges, scans = [], []
     for _ in range(5):
         group.agreed(True)  # together
         began = clock()
-        uses = Uses.of(ids.reshape(-1), ends)
+        uses = uses_of(ids)
+        assert uses is not None
         assert len(uses.owned)
         scanned = clock()
         fetch(uses, *tables)

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import ray
 from ray.exceptions import RayError
 
-from training.cluster.member import Member, Result
-from training.cluster.progress_notes import Note
+from training.cluster.member import Member
+from training.cluster.progress_notes import Note, Result
 
 START_SECONDS = 60.0  # for all members; then those that are there begin
 AGAIN_SECONDS = 1.0

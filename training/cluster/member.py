@@ -5,16 +5,10 @@ before: so whether the cluster has a core for it is known as soon as there is a 
 """
 
 import socket
-from typing import NamedTuple
 
 import ray
 
-
-class Result(NamedTuple):
-    """What a fit came to: a pickled Fitted, or the `error` that ended it."""
-
-    fitted: bytes | None
-    error: str = ""
+from training.cluster.progress_notes import Result
 
 
 class Member:

@@ -11,8 +11,7 @@ import torch
 
 from model.bundle.bundle import Bundle
 from model.errors import AfmError
-from training.cluster.member import Result
-from training.cluster.progress_notes import Note, Noting
+from training.cluster.progress_notes import Note, Noting, Result
 from training.fit.fit import Fitted
 from training.fit.request import FitRequest
 from training.fit.step.watcher import Epoch

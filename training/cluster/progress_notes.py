@@ -1,4 +1,6 @@
-"""The progress of a fit as data: calls of a watcher in one process, made again in another."""
+"""The progress of a fit as data: calls of a watcher in one process, made again in another; and what
+it came to.
+"""
 
 import time
 from collections.abc import Callable
@@ -20,6 +22,13 @@ class Note(NamedTuple):
         """Make the call."""
         for _ in range(self.times):
             getattr(watcher, self.name)(*self.given)
+
+
+class Result(NamedTuple):
+    """What a fit came to: a pickled Fitted, or the `error` that ended it."""
+
+    fitted: bytes | None
+    error: str = ""
 
 
 class Noting(Forwarding):

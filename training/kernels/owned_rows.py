@@ -12,7 +12,6 @@ up to date only at its owner, and where it was fetched.
 (6, 1)
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.kernels import group
-from training.kernels.compiled import compiled
+from training.kernels.compiled import LANES, compiled
 from training.kernels.lanes import Floats
 from training.kernels.rows import GOLDEN
 
@@ -39,19 +38,27 @@ class Uses(NamedTuple):
     first: int
     last: int
 
-    @classmethod
-    def of(cls, ids: NDArray[np.int64], ends: Sequence[int]) -> "Uses":
-        """Of ids [N], where process n works on those from ends[n] to before ends[n + 1]."""
-        members = len(ends) - 1
-        owners = owners_of(ids, members)
-        parts = [np.bincount(owners[one:other], minlength=members) for one, other in pairwise(ends)]
-        return cls(ids, owners, np.stack(parts), *group.own(ends))
-
     @property
     def owned(self) -> NDArray[np.int64]:
         """The ids of the uses of this process's rows, in their order."""
         found: NDArray[np.int64] = self.ids[self.owners == group.number()]
         return found
+
+
+def row_ends(rows: int) -> list[int]:
+    """Where the processes' parts of a batch of so many rows end, which are whole blocks."""
+    return [min(end * LANES, rows) for end in group.ends(-(-rows // LANES))]
+
+
+def uses_of(ids: NDArray[np.int64]) -> Uses | None:
+    """Of a batch of `ids` [B, F]; None where no other process shares the fit."""
+    if not group.is_shared():
+        return None
+    (rows, slots), members = ids.shape, group.members()
+    ids, ends = ids.reshape(-1), [end * slots for end in row_ends(rows)]
+    owners = owners_of(ids, members)
+    parts = [np.bincount(owners[one:other], minlength=members) for one, other in pairwise(ends)]
+    return Uses(ids, owners, np.stack(parts), *group.own(ends))
 
 
 def owners_of(ids: NDArray[np.int64], members: int) -> NDArray[np.uint16]:
@@ -90,20 +97,23 @@ def handed_over(uses: Uses, slopes: Floats) -> Floats:
     return group.exchanged(sent, given, taken)
 
 
-def gather(table: Floats) -> None:
-    """Have the whole of a table [V, K] or [V], of which each process has its own rows.
+def gather(*tables: Floats) -> None:
+    """Have the whole of tables [V, K], of which each process that shares the fit has its own rows.
 
     Raises:
         MemberLostError: another process has ended.
     """
-    for at in range(0, len(table), GATHERED):
-        some = table[at : at + GATHERED]
-        owners = owners_of(np.arange(at, at + len(some)), group.members())
-        order = np.argsort(owners, kind="stable")
-        counts = np.bincount(owners, minlength=group.members())
-        by_owner = some[order]
-        group.complete([(by_owner, [0, *np.cumsum(counts).tolist()])])
-        some[order] = by_owner
+    if not group.is_shared():
+        return
+    for table in tables:
+        for at in range(0, len(table), GATHERED):
+            some = table[at : at + GATHERED]
+            owners = owners_of(np.arange(at, at + len(some)), group.members())
+            order = np.argsort(owners, kind="stable")
+            counts = np.bincount(owners, minlength=group.members())
+            by_owner = some[order]
+            group.complete([(by_owner, [0, *np.cumsum(counts).tolist()])])
+            some[order] = by_owner
 
 
 def starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:

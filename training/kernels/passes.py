@@ -18,9 +18,9 @@ from training.kernels import group
 from training.kernels.attention import Attention, attention_blocks
 from training.kernels.batch import GIVEN, LOGISTIC, SQUARED, Batch, Found, Tables
 from training.kernels.block import Pairs, new_work
-from training.kernels.compiled import LANES, can_compile, on_all_cores
+from training.kernels.compiled import can_compile, on_all_cores
 from training.kernels.lanes import UNROLLED, Floats
-from training.kernels.owned_rows import Uses, fetch, gather, handed_over
+from training.kernels.owned_rows import Uses, fetch, gather, handed_over, row_ends, uses_of
 from training.kernels.products import product_blocks
 from training.kernels.rows import add_rows
 
@@ -68,8 +68,8 @@ class PlainPass:
 
 class KernelPass(ABC):
     """By a kernel. `row_wise`: whether the slopes of the tables are left as sparse tensors, a row
-    each time that one is used, duplicates and all; else as tensors of the tables' shapes. Row-wise,
-    processes that share the fit divide the tables, see training/kernels/owned_rows.py.
+    each time that one is used, duplicates and all, and processes that share the fit divide the
+    tables (training/kernels/owned_rows.py); else as tensors of the tables' shapes.
     """
 
     def __init__(self, net: EmbeddingNet, *, row_wise: bool) -> None:
@@ -92,7 +92,7 @@ class KernelPass(ABC):
         """See `Pass`."""
         dtype = self.net.bias.dtype
         fed = ids.contiguous().numpy(), values.to(dtype).contiguous().numpy()
-        uses = self._uses(fed[0])
+        uses = uses_of(fed[0]) if self.row_wise else None
         if uses is not None:
             fetch(uses, _array(self.net.embedding), _array(self.net.linear))
         labels, weights = (each.to(dtype).numpy() for each in (judged.labels, judged.weights))
@@ -113,16 +113,8 @@ class KernelPass(ABC):
 
     def gather(self) -> None:
         """See `Pass`."""
-        if self.row_wise and group.is_shared():
-            for table in (self.net.embedding, self.net.linear):
-                gather(_array(table))
-
-    def _uses(self, ids: NDArray[np.int64]) -> Uses | None:
-        # where rows have owners
-        if not (self.row_wise and group.is_shared()):
-            return None
-        rows, slots = ids.shape
-        return Uses.of(ids.reshape(-1), [end * slots for end in _row_ends(rows)])
+        if self.row_wise:
+            gather(_array(self.net.embedding), _array(self.net.linear))
 
     def _run(self, batch: Batch) -> Found:
         tables = Tables(*map(_array, (self.net.embedding, self.net.linear, self.net.bias)))
@@ -145,7 +137,7 @@ class KernelPass(ABC):
         if batch.back and not self.row_wise:
             of_rows += [found.linear, found.embedding]
         by_block = [(each, shares) for each in (found.bias, *self.by_block())]
-        group.complete([*by_block, *((each, _row_ends(rows)) for each in of_rows)])
+        group.complete([*by_block, *((each, row_ends(rows)) for each in of_rows)])
         return found
 
     def _leave(self, batch: Batch, found: Found, uses: Uses | None) -> None:
@@ -296,11 +288,6 @@ def pass_of(net: Net, *, kernels: bool = True, row_wise: bool = False) -> Pass:
         return PlainPass(net)
     made: Pass = kernel(net, row_wise=row_wise)
     return made
-
-
-def _row_ends(rows: int) -> list[int]:
-    # where the parts of a batch end, which are whole blocks
-    return [min(end * LANES, rows) for end in group.ends(-(-rows // LANES))]
 
 
 def padded(array: Floats) -> Floats:

@@ -14,7 +14,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from training.kernels.compiled import can_compile, on_all_cores
-from training.kernels.group import is_shared
 from training.kernels.owned_rows import gather
 from training.kernels.rows import adam_rows
 
@@ -39,9 +38,8 @@ class RowAdam(torch.optim.Adam):
     def gather(self) -> None:
         """Have the moments of all rows, where processes that share the fit have divided them."""
         for table in self._decays:
-            if is_shared() and table in self.state:
-                for name in ("exp_avg", "exp_avg_sq"):
-                    gather(self.state[table][name].numpy())
+            if table in self.state:
+                gather(*(self.state[table][name].numpy() for name in ("exp_avg", "exp_avg_sq")))
 
     @override
     @torch.no_grad()
