@@ -38,7 +38,8 @@ class Trial(NamedTuple):
 
 
 # Logs of few values a field want the first, logs of many ids that come seldom the second, logs of
-# ids that come again and again the last: dropout is noise enough for the larger steps.
+# ids that come again and again the last: dropout is noise enough for the larger steps. Where the
+# rows held out show no difference beyond chance the first is kept, see `training.fit.steps`.
 TRIED = (
     Trial(l2_embedding=5.0),
     Trial(l2_embedding=10.0, l2_linear=3.0, count_classes=True),
@@ -66,7 +67,7 @@ class Step(_Part):
     rows, as the paper has it, multiply by n. A net without a part has no penalty on it.
 
     "auto" is by the number n of rows trained on, see `sized`; the penalties of V and w are then
-    what has the lowest loss on the rows held out, of a few pairs, see `tried`.
+    chosen by the loss on the rows held out, of a few pairs, see `tried`.
     """
 
     epochs: int = Field(default=60, ge=0)  # at most; 0 leaves the step out
@@ -108,8 +109,8 @@ class Step(_Part):
         return SizedStep(**found | given)
 
     def tried(self, rows: int) -> tuple["SizedStep", ...]:
-        """The steps of which the one with the lowest loss on the rows held out is kept: one for
-        each of TRIED where `l2_embedding` is "auto" and `rows` are enough to choose, else one.
+        """The steps of which one is kept by the loss on the rows held out: one for each of TRIED
+        where `l2_embedding` is "auto" and `rows` are enough to choose, else one.
         """
         if self.l2_embedding != "auto" or rows < FEWEST_TO_CHOOSE:
             return (self.sized(rows),)

@@ -66,7 +66,7 @@ def calibrate(
         share = weights / weights.sum()
         losses = {name: float(share @ of_rows) for name, of_rows in each.items()}
         best = min(losses, key=losses.__getitem__)
-        kind = next(name for name in FITS if _as_good(each[name], each[best], share))
+        kind = next(name for name in FITS if as_good(each[name], each[best], share))
     chosen = FITS[kind](x, labels, weights)
     return Calibrated(chosen.model_copy(update={"rate": rate}), kind, losses)
 
@@ -188,8 +188,10 @@ def _held_out_losses(
     return losses
 
 
-def _as_good(losses: Floats, best: Floats, share: Floats) -> bool:
-    # whether the mean of these is within one standard error of the best one's
+def as_good(losses: Floats, best: Floats, share: Floats) -> bool:
+    """Whether the mean of these losses [B] lies within one standard error of that of `best` [B],
+    the error being that of the rows' differences. `share` [B]: the rows' weights, of sum 1.
+    """
     behind = losses - best
     mean = share @ behind
     return bool(mean <= np.sqrt((share**2) @ (behind - mean) ** 2))

@@ -14,7 +14,7 @@ from model.encoding import Encoder
 from model.nets import Net, NetSizes, build
 from training.config import FOLDED, Config, SizedStep, Step
 from training.data.examples import Examples, TrainRows
-from training.fit.calibration import apply, calibrate
+from training.fit.calibration import apply, as_good, calibrate
 from training.fit.step.bias import fit_bias
 from training.fit.step.count_classes import CountClasses
 from training.fit.step.logits import logits
@@ -50,6 +50,25 @@ class FittedStep(NamedTuple):
     step: SizedStep
 
 
+class Served(NamedTuple):
+    """The criterion of a net on the rows held out, as it will be served, and what each of them adds
+    to it, [N]; None where rows have no loss of their own.
+    """
+
+    loss: float
+    each: NDArray[np.float64] | None
+
+    def is_better(self, kept: "Served", weights: NDArray[np.float64]) -> bool:
+        """Whether it is lower than that of `kept` by more than one standard error of the rows'
+        differences; by anything, where rows have no loss of their own.
+        """
+        if not self.loss < kept.loss:
+            return False
+        if self.each is None or kept.each is None:
+            return True
+        return not as_good(kept.each, self.each, weights / weights.sum())
+
+
 @dataclass(frozen=True)
 class Steps:
     """What the steps of a fit share.
@@ -69,14 +88,18 @@ class Steps:
 
     def first(self, name: str) -> FittedStep:
         """The step `fit` of a net of its own; see `run_step`. Where several settings are tried, all
-        begin alike, and the one with the lowest loss, calibrated, is kept; Ctrl-C ends the trying
-        too.
+        begin alike, those with count classes first where the log has them. One replaces the one
+        kept before it where its loss, calibrated, is lower by more than chance makes of the rows
+        held out: of settings that seem equally good the first are kept. Ctrl-C ends the trying too.
         """
         tried = self.config.fit.tried(len(self.train))
         if name == "lr":  # it has no embeddings
             tried = tried[:1]
         classes = self._classes(name, tried)
-        best: tuple[float, FittedStep] | None = None
+        if classes is not None:
+            tried = tuple(sorted(tried, key=lambda step: not step.count_classes))
+        weights = self.valid.weights.double().numpy()
+        best: tuple[Served, FittedStep] | None = None
         states = None
         for number, given in enumerate(tried, 1):
             step = given.model_copy(update={"count_classes": bool(given.count_classes and classes)})
@@ -88,10 +111,10 @@ class Steps:
             net, epochs, interrupted = self._fitted(
                 name, called, step, classes if step.count_classes else None
             )
-            loss = self.loss_as_served(net)
-            if best is None or loss < best[0]:
+            served = self.as_served(net)
+            if best is None or served.is_better(best[0], weights):
                 named = [replace(epoch, step=name) for epoch in epochs]
-                best = loss, FittedStep(net, named, interrupted, step)
+                best = served, FittedStep(net, named, interrupted, step)
                 states = None if self.moments is None else self.moments.states
             if interrupted:
                 break
@@ -132,7 +155,7 @@ class Steps:
         with torch.no_grad():
             net.bias.fill_(self.objective.start(self.train))
 
-    def loss_as_served(self, net: Net) -> float:
+    def as_served(self, net: Net) -> Served:
         """The criterion on the rows held out, of task click with the logits on the line that
         calibration will put them on. A penalty on w makes them too small where clicks are rare: as
         they are, they would hide which settings rank best.
@@ -145,7 +168,8 @@ class Steps:
             log_rate, x = self.objective.log_rate, scores.astype(np.float64)
             line = calibrate(x, labels, weights, "platt", math.exp(log_rate)).calibration
             scores = (apply(line, x) - log_rate).astype(np.float32)
-        return self.objective.judge(scores, self.valid).loss
+        each = self.objective.each_row(scores, self.valid)
+        return Served(self.objective.judge(scores, self.valid).loss, each)
 
     def last(
         self,

@@ -9,6 +9,7 @@ import torch
 from model.encoding import Encoded
 from model.metrics.metrics import metrics
 from model.nets import NetSizes, build
+from narrowing import not_none
 from training.config import Step
 from training.data.examples import Examples
 from training.fit.step.logits import logits
@@ -118,3 +119,15 @@ def test_ranking_is_judged_within_groups_whatever_the_order_of_the_rows(ranking:
     assert one.auc == pytest.approx(two.auc)
     grouped = metrics(valid.labels.numpy(), scores, None, valid.groups.numpy(), "ranking")
     assert one.auc == pytest.approx(grouped["gauc"])
+
+
+@pytest.mark.parametrize("task", ["click", "regression"])
+def test_what_each_row_adds_has_the_criterion_as_its_mean(task: str) -> None:
+    weights = np.random.default_rng(3).random(600).astype(np.float32)
+    some = rows(task=task, weights=weights)
+    scores = np.random.default_rng(4).normal(size=600).astype(np.float32)
+    objective = Objective(task, log_rate=np.log(0.3) if task == "click" else 0.0)
+    each = not_none(objective.each_row(scores, some))
+    found = np.average(each, weights=some.weights.numpy())
+    assert found == pytest.approx(objective.judge(scores, some).loss, rel=1e-6)
+    assert Objective("ranking").each_row(scores, some) is None

@@ -19,6 +19,7 @@ from torch import Tensor
 from model.errors import ConfigError
 from model.metrics.group_metrics import group_figures
 from model.metrics.metrics import auc, logloss
+from model.metrics.ranked_rows import row_losses
 from model.schema import Schema
 from training.config import Config
 from training.data.examples import Examples, TrainRows
@@ -88,6 +89,19 @@ class Objective:
         loss = float(self.loss(torch.from_numpy(scores)[order], valid, order))
         figures = group_figures(labels, scores, weights, valid.groups.numpy())
         return Criterion(loss, figures.mean("gauc"))
+
+    def each_row(self, scores: NDArray[np.float32], valid: Examples) -> NDArray[np.float64] | None:
+        """What the criterion of scores [N] is the weighted mean of, [N]; None for task ranking,
+        where whole groups have a loss.
+        """
+        labels = valid.labels.double().numpy()
+        if self.task == "click":
+            corrected = torch.from_numpy(scores).double() + self.log_rate
+            return row_losses(labels, corrected.sigmoid().numpy())
+        if self.task == "regression":
+            squares: NDArray[np.float64] = (scores - labels) ** 2
+            return squares
+        return None
 
 
 CLICK = Objective()
