@@ -46,8 +46,9 @@ def simulated(seeds: Sequence[int], rows: int, name: NetName) -> None:
         ours = runs[name]
         best, low = truth["best"]["auc"], runs["lr"]["auc"]
         found = differences([runs["fm"].resampled], [ours.resampled])
-        terms = pair_terms(ours.scorer, sample(ours.encoded, seed))
-        tried = pair_terms(ours.scorer, sample(ours.encoded, seed, 1000))
+        tested, slots = examples(ours.encoded, test), len(schema.slots)
+        terms = pair_terms(ours.scorer, sample(tested, slots, seed))
+        tried = pair_terms(ours.scorer, sample(tested, slots, seed, 1000))
         if terms is None or tried is None or (removed := faithfulness(tried, seed)) is None:
             raise SystemExit(f"{name} has no pair terms here")
         fields = list(schema.fields)

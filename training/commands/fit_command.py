@@ -11,9 +11,11 @@ from training.commands.options import (
     ConfigFile,
     LogFiles,
     Net,
+    Readers,
     SchemaFile,
     Seed,
     Separator,
+    Stream,
     TestFiles,
     ValidFiles,
     at_least,
@@ -23,7 +25,7 @@ from training.commands.ray_options import without_ray
 
 if TYPE_CHECKING:
     from training.fit.fit import Fitted
-    from training.fit.request import FitRequest
+    from training.fit.request import CheckedRequest
     from training.fit.step.watcher import Watcher
 
 Out = Annotated[Path, Option(metavar="BUNDLE", help="The bundle to write.")]
@@ -81,15 +83,11 @@ Optimiser = Annotated[
     Path | None,
     Option(metavar="FILE", help="Adam's moments of the bundle --from, to continue with."),
 ]
-Stream = Annotated[
-    bool, Option("--stream", help="Read DATA in blocks: for a log larger than memory.")
-]
-Readers = Annotated[
-    int | None,
+OnePass = Annotated[
+    bool,
     Option(
-        parser=at_least("--readers", int, 1),
-        metavar="N",
-        help="With --stream, how many threads read; the result is the same. Default: 2.",
+        "--one-pass",
+        help="With --stream: one epoch in DATA's order, each row scored before it is trained on.",
     ),
 ]
 Mlflow = Annotated[
@@ -136,6 +134,7 @@ def fit(
     separator: Separator = None,
     stream: Stream = False,
     readers: Readers = None,
+    one_pass: OnePass = False,
     mlflow: Mlflow = None,
     tensorboard: TensorBoard = None,
     ray: Ray = None,
@@ -164,24 +163,28 @@ def fit(
         checkpointing=CheckpointOptions(resume, checkpoint_seconds),
         stream=stream,
         readers=readers,
+        one_pass=one_pass,
     )
     checked = request.checked()
     with tracked(mlflow, tensorboard, out.name) as tracking:
-        on_ray = None if ray is None else _fit_on_ray(request, ray, workers, tracking.watcher)
-        fitted = on_ray or checked.fit(tracking.watcher)
+        fitted = _fitted(checked, ray, workers, tracking.watcher)
         said = tracking.ended(fitted, out)
     _print_figures(fitted, checked.summary(fitted))
     print(*said, f"{out}: {fitted.manifest.net}, version {fitted.manifest.version}", sep="\n")
 
 
-def _fit_on_ray(request: "FitRequest", address: str, workers: int, watcher: "Watcher") -> "Fitted":
-    if request.stream:
+def _fitted(
+    checked: "CheckedRequest", address: str | None, workers: int, watcher: "Watcher"
+) -> "Fitted":
+    if address is None:
+        return checked.fit(watcher)
+    if checked.request.stream:
         raise ConfigError("--stream: not with --ray")
     try:
         from training.cluster.ray_fit import fit_on_ray
     except ModuleNotFoundError as error:
         raise without_ray(error) from None
-    return fit_on_ray(request, address, workers, watcher)
+    return fit_on_ray(checked.request, address, workers, watcher)
 
 
 def _print_figures(fitted: "Fitted", summary: Sequence[str]) -> None:

@@ -30,6 +30,8 @@ def compare(
     test: options.TestFiles = None,
     config: options.ConfigFile = None,
     separator: options.Separator = None,
+    stream: options.Stream = False,
+    readers: options.Readers = None,
     ray: Ray = None,
     workers: Workers = None,
 ) -> None:
@@ -41,10 +43,12 @@ def compare(
 
     numbers = [options.seed("--seeds")(text) for text in seeds.split(",")]
     names = [name.strip() for name in nets.split(",")]
-    fields, settings, log = options.fit_inputs(data, schema, config, None, separator)
+    options.check_stream(stream, readers, {"--ray": ray, "--against": against})
+    shown = watcher() if ray is None else Watcher()  # many fits at once show no progress
+    given = data, schema, config, None, separator
+    fields, settings, log = options.fit_inputs(*given, stream, readers, shown.said)
     held_out = options.optional_log(valid, fields, separator)
     tested = options.optional_log(test, fields, separator)
-    shown = watcher() if ray is None else Watcher()  # many fits at once show no progress
     how = settings, names, numbers, out, shown, options.print_progress, against
     with done_by(ray, workers) as doing:
         compared = compare_nets(log, held_out, tested, fields, *how, doing)
@@ -73,7 +77,7 @@ def folds(
     from training.compare.folded import RESULTS, fit_folds, printed
     from training.fit.step.progress import watcher
 
-    fields, settings, log = options.fit_inputs(data, schema, config, net, separator)
+    fields, settings, log = options.read_inputs(data, schema, config, net, separator)
     figures = fit_folds(log, fields, settings, folds, out, seed, watcher(), options.print_progress)
     print(printed(figures))
     print(f"{out}: {RESULTS} and {folds} bundles")
@@ -107,19 +111,24 @@ def tune(
             help="Trials of a round: drawn from what the rounds before came to.",
         ),
     ] = 5,
+    stream: options.Stream = False,
+    readers: options.Readers = None,
     ray: Ray = None,
     workers: Workers = None,
 ) -> None:
     """Search for the settings of a net."""
-    from training.search.tune import BEST, REPORT
-    from training.search.tune import tune as search
+    from training.search.tune import BEST, REPORT, material_for, tune_on
     from training.search.tune_report import format_trial, printed
 
-    fields, settings, log = options.fit_inputs(data, schema, config, net, separator)
+    options.check_stream(stream, readers, {"--ray": ray})
+    given = data, schema, config, net, separator
+    said = options.print_progress
+    fields, settings, log = options.fit_inputs(*given, stream, readers, said)
     held_out = options.optional_log(valid, fields, separator)
+    material = material_for(log, held_out, fields, settings, seed)
     with done_by(ray, workers) as doing:
-        tuned = search(
-            *(log, held_out, fields, settings, out, seed, trials, minutes),
+        tuned = tune_on(
+            *(material, settings, out, seed, trials, minutes),
             ended=lambda trial: options.print_progress(format_trial(trial)),
             warned=lambda line: options.print_warnings([line]),
             size=together,

@@ -8,7 +8,7 @@ model.errors.ConfigError: --seed '-1': a whole number from 0 to 2^63 - 1
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from training.config import Config
     from training.data.files import Data
     from training.data.log import Log
+    from training.fit.material import Streamed
 
 Number = TypeVar("Number", int, float)
 
@@ -70,7 +71,7 @@ LogFiles = Annotated[
     list[Path],
     Argument(
         metavar="DATA",
-        help="One log: files, folders or patterns of CSV, TSV, JSON lines or Parquet.",
+        help="One log: files, folders, patterns or URLs of CSV, TSV, JSON lines or Parquet.",
     ),
 ]
 Separator = Annotated[
@@ -89,6 +90,17 @@ Seed = Annotated[
 ValidFiles = Annotated[
     list[Path] | None,
     Option(metavar="DATA", help="Rows held out; may be repeated. Default: a part of DATA."),
+]
+Stream = Annotated[
+    bool, Option("--stream", help="Read DATA in blocks: for a log larger than memory.")
+]
+Readers = Annotated[
+    int | None,
+    Option(
+        parser=at_least("--readers", int, 1),
+        metavar="N",
+        help="With --stream, how many threads read; the result is the same. Default: 2.",
+    ),
 ]
 TestFiles = Annotated[
     list[Path] | None,
@@ -114,17 +126,57 @@ def optional_log(files: list[Path] | None, schema: "Schema", separator: str | No
     return None if data is None else read_log(data, schema)
 
 
+def check_stream(stream: bool, readers: int | None, others: Mapping[str, object]) -> None:
+    """Refuse what does not go with --stream, of `others` by their names, or without it.
+
+    Raises:
+        ConfigError: it is given.
+    """
+    if readers is not None and not stream:
+        raise ConfigError("--readers: goes with --stream")
+    for option, given in others.items():
+        if stream and given is not None:
+            raise ConfigError(f"--stream: not with {option}")
+
+
 def fit_inputs(
     files: list[Path],
     schema: Path,
     config: Path | None,
     net: NetName | None,
     separator: str | None,
-) -> tuple["Schema", "Config", "Log"]:
-    """What a command that fits nets reads first; freed memory is kept from then on.
+    stream: bool,
+    readers: int | None,
+    say: Callable[[str], None],
+) -> tuple["Schema", "Config", "Log | Streamed"]:
+    """What a command that fits nets reads first, the log itself unless it is to be streamed, by so
+    many readers; `say`: for lines about its progress. Freed memory is kept from then on.
 
     Raises:
         ConfigError, DataError: a file that cannot be read, or not as it should be.
+    """
+    from model.schema import Schema
+    from training.fit.malloc import keep_freed_memory
+    from training.fit.material import READERS, Streamed
+
+    if not stream:
+        return read_inputs(files, schema, config, net, separator)
+    keep_freed_memory()
+    log = Streamed(data_given(files, separator), readers or READERS, say)
+    return Schema.load(schema), configuration(config, net), log
+
+
+def read_inputs(
+    files: list[Path],
+    schema: Path,
+    config: Path | None,
+    net: NetName | None,
+    separator: str | None,
+) -> tuple["Schema", "Config", "Log"]:
+    """The same of a log that is read into memory.
+
+    Raises:
+        ConfigError, DataError: see `fit_inputs`.
     """
     from model.schema import Schema
     from training.data.read_log import read_log

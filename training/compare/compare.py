@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from model.bundle.bundle import Bundle
 from model.bundle.write import new_bundle
@@ -15,10 +16,13 @@ from training.compare.compare_report import comparison_report
 from training.compare.comparison import Comparison, Run, as_json
 from training.compare.peer import fit_peer, require_peer
 from training.config import Config
-from training.data.log import Log, encode
+from training.data.examples import EncodedRows
+from training.data.log import Log
 from training.data.parts import weigh_negatives
-from training.fit.fit import fit
-from training.fit.prepare import held_out
+from training.evaluation.predicted import predicted
+from training.fit.fit import fit, fit_streamed
+from training.fit.material import Streamed
+from training.fit.prepare import encoded_rows, held_out
 from training.fit.step.objective import objective_of
 from training.fit.step.watcher import Watcher
 from training.jobs import Doing, here
@@ -27,7 +31,7 @@ from training.state.checkpoint import CheckpointOptions
 
 
 def compare(
-    log: Log,
+    log: Log | Streamed,
     valid: Log | None,
     test: Log | None,
     schema: Schema,
@@ -44,7 +48,7 @@ def compare(
     and report.html: all of it, or nothing.
 
     Args:
-        log: the rows to fit.
+        log: the rows to fit; where they are streamed, by `fit_streamed`.
         valid: the rows that choose epochs; None: one part of `log` is held out for all runs.
         test: the rows to judge on; None: `valid`, which flatters all of them.
         schema: the fields.
@@ -67,21 +71,46 @@ def compare(
     _check(nets, seeds, against, schema)
     with new_bundle(out) as directory:
         objective_of(config, schema)
-        train, valid = held_out(log, valid, schema, config)
-        part, judged = ("valid", valid) if test is None else ("test", test)
+        cut = _cut(log, valid, schema, config, seeds[0])
+        part, judged = ("valid", cut.valid) if test is None else ("test", test)
         judged = weigh_negatives(judged, config.negatives_kept)
-        split = _Split(
-            train, valid, test, schema, config, directory.absolute(), watcher, part, judged
-        )
+        rows = None if test is not None or cut.encoded is None else cut.encoded(judged)
+        of_all = cut.train, cut.given, test, schema, config, directory.absolute(), watcher
+        split = _Split(*of_all, part, judged, rows)
         runs = split.runs([(net, seed) for net in nets for seed in seeds], doing, began)
-        sizes = {"train": len(train), "valid": len(valid), "test": 0 if test is None else len(test)}
+        tested = 0 if test is None else len(test)
+        sizes = {"train": cut.rows, "valid": len(cut.valid), "test": tested}
         peer = None
-        if against is not None:
+        if against is not None and isinstance(cut.train, Log):
             began(against)
-            peer = fit_peer(against, train, valid, judged, schema, config.negatives_kept, seeds[0])
+            how = judged, schema, config.negatives_kept, seeds[0]
+            peer = fit_peer(against, cut.train, cut.valid, *how)
         compared = Comparison(tuple(nets), tuple(seeds), part, sizes, tuple(runs), peer)
         _write(directory, compared)
     return compared
+
+
+class _Cut(NamedTuple):
+    # what is fitted, and how many rows it has; the rows held out, as a fit is given them, None
+    # where it finds them itself, and as they are; what has them encoded for all runs
+    train: Log | Streamed
+    rows: int
+    given: Log | None
+    valid: Log
+    encoded: Callable[[Log], EncodedRows] | None
+
+
+def _cut(log: Log | Streamed, valid: Log | None, schema: Schema, config: Config, seed: int) -> _Cut:
+    if isinstance(log, Log):
+        train, held = held_out(log, valid, schema, config)
+        return _Cut(train, len(train), held, held, None)
+    found = log.encoded(schema, config, seed, holds_out=valid is None)
+    rows = len(found.all_labels())
+    if valid is not None:
+        return _Cut(log, rows, valid, valid, None)
+    # where negatives are drawn, each seed has vocabularies of its own
+    encoded = found.held_out_rows if config.negatives_rate == 1 else None
+    return _Cut(log, rows, None, found.held_out(), encoded)
 
 
 def _write(directory: Path, compared: Comparison) -> None:
@@ -106,9 +135,10 @@ def _check(nets: Sequence[str], seeds: Sequence[int], against: str | None, schem
 
 @dataclass(frozen=True)
 class _Split:
-    # what all runs share; they are judged on the rows `judged`, called `part`
-    train: Log
-    valid: Log
+    # what all runs share; they are judged on the rows `judged`, called `part`, which may be encoded
+    # already as `rows`
+    train: Log | Streamed
+    valid: Log | None
     test: Log | None
     schema: Schema
     config: Config
@@ -116,6 +146,7 @@ class _Split:
     watcher: Watcher
     part: str
     judged: Log
+    rows: EncodedRows | None = None
 
     def place(self, net: str, seed: int) -> Path:
         return self.directory / f"{net}-{seed}"
@@ -143,12 +174,16 @@ def _fitted(split: _Split, run: tuple[str, int]) -> tuple[Scored, Resampled]:
     place = split.place(net, seed)
     if not place.exists():  # else by a job that was lost after it
         chosen = split.config.model_copy(update={"net": net})
-        parts = split.train, split.valid, split.test, split.schema
+        how = split.valid, split.test, split.schema, chosen, place, seed, split.watcher
         kept = CheckpointOptions(resume=True)
-        fitted = fit(*parts, chosen, place, seed, split.watcher, checkpointing=kept)
+        if isinstance(split.train, Streamed):
+            fitted = fit_streamed(split.train, *how, checkpointing=kept)
+        else:
+            fitted = fit(split.train, *how, checkpointing=kept)
         if fitted.interrupted:
             raise KeyboardInterrupt
     bundle, log, task = Bundle.open(place), split.judged, split.schema.task
-    predictions = bundle.read_scorer().predict(encode(bundle.read_encoder(), log)).predictions
+    rows = split.rows or encoded_rows(bundle.read_encoder(), log, task)
+    predictions = predicted(bundle.read_scorer(), rows)
     resampled = resample(log.labels, predictions, log.weights, log.group, task=task)
     return Scored.of(split.part, log, predictions, task), resampled

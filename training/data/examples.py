@@ -1,4 +1,4 @@
-"""Encoded rows as the tensors that a net is fitted on."""
+"""Encoded rows as the tensors that a net is fitted on, and judged on."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -16,6 +16,8 @@ from typing_extensions import override
 from model.encoding import Encoded
 from training.data.log import Log
 
+AT_ONCE = 1 << 15  # rows
+
 Change = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -27,8 +29,8 @@ class Fed(NamedTuple):
     values: Tensor
 
 
-class TrainRows(ABC):
-    """N encoded rows that a net is fitted on, wherever they are.
+class EncodedRows(ABC):
+    """N encoded rows that a net is fitted on or judged on, wherever they are.
 
     `labels`, `weights`: float32 [N], the weights of mean 1. `groups`: see `Examples`.
     """
@@ -48,15 +50,36 @@ class TrainRows(ABC):
         """
 
     @abstractmethod
+    def between(self, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """The ids and values of the rows first..last."""
+
+    @abstractmethod
+    def at(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """The ids and values of some rows, whose numbers ascend."""
+
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The ids and values of all rows in their order, some rows at a time."""
+        for first in range(0, len(self), AT_ONCE):
+            yield self.between(first, min(first + AT_ONCE, len(self)))
+
+    def encoded(self, size: int = AT_ONCE, most: int | None = None) -> Iterator[Encoded]:
+        """All rows in their order, or the first `most`, `size` at a time."""
+        end = len(self) if most is None else min(most, len(self))
+        for first in range(0, end, size):
+            ids, values = self.between(first, min(first + size, end))
+            yield Encoded(ids.numpy(), values.numpy())
+
+    def take(self, rows: NDArray[np.int64]) -> Encoded:
+        """Some rows, whose numbers ascend."""
+        ids, values = self.at(rows)
+        return Encoded(ids.numpy(), values.numpy())
 
     @abstractmethod
     def every(self, step: int, most: int | None = None) -> "Examples":
         """Each `step`-th row from the first on, `most` of them."""
 
     @abstractmethod
-    def mapped(self, change: Change) -> "TrainRows":
+    def mapped(self, change: Change) -> "EncodedRows":
         """The rows with other ids and values, which `change` makes of any of them."""
 
     @abstractmethod
@@ -72,7 +95,7 @@ class TrainRows(ABC):
 
 
 @dataclass(frozen=True)
-class Examples(TrainRows):
+class Examples(EncodedRows):
     """N encoded rows in memory, with their labels and weights, the weights of mean 1.
 
     `groups`: which rows are ranked together, for the task ranking; None for the others.
@@ -93,7 +116,7 @@ class Examples(TrainRows):
         groups: NDArray[np.int64] | None = None,
     ) -> "Examples":
         """From the encoder's and the log's arrays."""
-        given = np.ones(len(labels), np.float32) if weights is None else weights / weights.mean()
+        given = relative(weights, len(labels))
         arrays = (encoded.ids, encoded.values, labels, given, *([] if groups is None else [groups]))
         return cls(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
 
@@ -106,8 +129,13 @@ class Examples(TrainRows):
         return (Fed(at, self.ids[at], self.values[at]) for at in drawn)
 
     @override
-    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        yield self.ids, self.values
+    def between(self, first: int, last: int) -> tuple[Tensor, Tensor]:
+        return self.ids[first:last], self.values[first:last]
+
+    @override
+    def at(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        places = torch.from_numpy(rows)
+        return self.ids[places], self.values[places]
 
     @override
     def every(self, step: int, most: int | None = None) -> "Examples":
@@ -151,6 +179,14 @@ class Examples(TrainRows):
         assert self.groups is not None  # noqa: S101  its callers looked
         order = torch.argsort(self.groups, stable=True)
         return order, torch.unique_consecutive(self.groups[order], return_counts=True)[1]
+
+
+def relative(weights: NDArray[np.float32] | None, rows: int) -> NDArray[np.float32]:
+    """Weights of mean 1, float32 [N]."""
+    if weights is None:
+        return np.ones(rows, np.float32)
+    found: NDArray[np.float32] = weights / weights.mean()
+    return found
 
 
 def examples(encoded: Encoded, log: Log, task: str = "click") -> Examples:

@@ -5,6 +5,7 @@ log.jsonl, log.ndjson           an object a line; .gz, .zst
 log.parquet, log.pq
 logs/, "logs/*.parquet"         all such files below; names with _ or . at the start left out
 logs/day=2026-11-28/1.parquet   below a folder or a pattern, `day` is a column
+s3://ads/logs/, https://...     any of these at a URL that fsspec knows
 """
 
 import glob
@@ -17,9 +18,11 @@ from urllib.parse import unquote
 import polars as pl
 
 from model.errors import ConfigError, DataError
+from training.remote.copies import local
 
 TEXT = (".csv", ".tsv", ".jsonl", ".ndjson")
-SUFFIXES = (*TEXT, *(f"{kind}{packed}" for kind in TEXT for packed in (".gz", ".zst")))
+PACKED = (".gz", ".zst")
+SUFFIXES = (*TEXT, *(f"{kind}{packed}" for kind in TEXT for packed in PACKED))
 PARQUET = (".parquet", ".pq")
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
@@ -72,6 +75,11 @@ def is_parquet(path: Path) -> bool:
     return path.name.lower().endswith(PARQUET)
 
 
+def is_packed(path: Path) -> bool:
+    """Whether its name says that its text is packed."""
+    return path.name.lower().endswith(PACKED)
+
+
 def parquet_rows(path: Path) -> int:
     """How many rows a file of Parquet says that it has.
 
@@ -82,15 +90,17 @@ def parquet_rows(path: Path) -> int:
 
 
 def data_of(paths: Sequence[Path] | None, separator: str | None) -> Data | None:
-    """What a command was given, None of nothing; a separator may be written as \\t.
+    """What a command was given, None of nothing; a separator may be written as \\t. Files at a URL
+    are copied first, see `training.remote.copies`.
 
     Raises:
-        ConfigError: a separator of more than one character.
+        ConfigError: a separator of more than one character, or a URL that needs more installed.
+        DataError: a URL that cannot be read.
     """
     mark = "\t" if separator == "\\t" else separator
     if mark is not None and (len(mark) != 1 or not mark.isascii() or mark in '"\r\n'):
         raise ConfigError(f"--separator {separator!r}: one character, or \\t")
-    return Data(tuple(paths), mark) if paths else None
+    return Data(tuple(map(local, paths)), mark) if paths else None
 
 
 def as_data(given: "Path | Data") -> Data:

@@ -136,10 +136,27 @@ def sample_negatives(log: Log, rate: float, seed: int) -> Log:
     """
     if rate == 1:
         return log
-    drawn = np.random.default_rng(seed).random(len(log)) < rate
-    kept = log.take(np.flatnonzero(drawn | (log.labels == 1)))
-    require_contrast(kept, "click", f"the training part with {rate:g} of its negatives")
+    kept = log.take(np.flatnonzero(are_drawn(log.labels, rate, seed)))
+    require_contrast(kept, "click", sampled_part(rate))
     return kept
+
+
+def are_drawn(
+    labels: NDArray[np.float32], rate: float, seed: int, first: int = 0
+) -> NDArray[np.bool_]:
+    """Which of some rows `sample_negatives` keeps, by their labels [B]; `first`: how many rows of
+    the log are before them.
+    """
+    bits = np.random.PCG64(seed)
+    bits.advance(first)  # a row takes one number
+    drawn = np.random.Generator(bits).random(len(labels)) < rate
+    found: NDArray[np.bool_] = drawn | (labels == 1)
+    return found
+
+
+def sampled_part(rate: float) -> str:
+    """What errors call the rows that are left."""
+    return f"the training part with {rate:g} of its negatives"
 
 
 def weigh_negatives(log: Log, kept: float) -> Log:

@@ -7,6 +7,7 @@ import numpy as np
 
 from model.encoding import Encoded, Encoder
 from model.values.ids import ABSENT, MISSING, UNKNOWN
+from training.data.examples import EncodedRows
 
 
 class Coverage(NamedTuple):
@@ -53,6 +54,11 @@ def counts(encoded: Encoded, encoder: Encoder) -> dict[str, Counts]:
         unknown = int((given == UNKNOWN).sum())
         found[name] = Counts(len(ids), int(missing.sum()), len(given), unknown)
     return found
+
+
+def counts_of(rows: EncodedRows, encoder: Encoder) -> dict[str, Counts]:
+    """The counts of rows that need not fit into memory."""
+    return added(counts(part, encoder) for part in rows.encoded())
 
 
 def added(parts: Iterable[Mapping[str, Counts]]) -> dict[str, Counts]:

@@ -11,6 +11,7 @@ from model.encoding import Encoded, Encoder
 from model.metrics.bootstrap import Difference, Resampled, differences, resample
 from model.metrics.metrics import JUDGED_BY
 from model.scorer import Scorer
+from training.data.examples import EncodedRows
 from training.data.log import Log
 
 MOST_ROWS = 3000  # each field scores all of them once more
@@ -27,16 +28,17 @@ class Importance(NamedTuple):
 
 
 def importances(
-    scorer: Scorer, encoder: Encoder, encoded: Encoded, log: Log, seed: int
+    scorer: Scorer, encoder: Encoder, held: EncodedRows, log: Log, seed: int
 ) -> list[Importance]:
     """Of each field over B encoded rows and their log, or MOST_ROWS of them, the field that the
     figures lose most by first.
     """
     rng = np.random.default_rng(seed)
+    rows = np.arange(len(log))
     if len(log) > MOST_ROWS:
         rows = np.sort(rng.choice(len(log), MOST_ROWS, replace=False))
-        log = log.take(rows)
-        encoded = replace(encoded, ids=encoded.ids[rows], values=encoded.values[rows])
+        log = replace(log, columns={}).take(rows)  # of which only labels are of use here
+    encoded = held.take(rows)
     schema = encoder.schema
     task, name = schema.task, JUDGED_BY[schema.task]
     slots = np.array(schema.slots)

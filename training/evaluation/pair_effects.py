@@ -17,6 +17,7 @@ from model.scorer import Scorer
 from model.values.ids import ABSENT, FIRST, MISSING, UNKNOWN
 from model.values.scales import Bins
 from model.vocabulary import Buckets, FieldVocabulary, Vocabulary
+from training.data.examples import EncodedRows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -88,15 +89,13 @@ def pair_terms(scorer: Scorer, encoded: Encoded) -> PairTerms | None:
     return PairTerms(encoded, interaction, contribution, terms.attention, present)
 
 
-def sample(encoded: Encoded, seed: int, rows: int | None = None) -> Encoded:
+def sample(of: EncodedRows, slots: int, seed: int, rows: int | None = None) -> Encoded:
     """Some of the rows, drawn without replacement: `rows`, else as many as can be looked at."""
-    slots = encoded.ids.shape[1]
     pairs = max(1, slots * (slots - 1) // 2)
     most = rows or min(MOST_ROWS, max(1000, MOST_CELLS // pairs))
-    if len(encoded) <= most:
-        return encoded
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(encoded))[:most])
-    return Encoded(encoded.ids[drawn], encoded.values[drawn])
+    if len(of) <= most:
+        return of.take(np.arange(len(of)))
+    return of.take(np.sort(np.random.default_rng(seed).permutation(len(of))[:most]))
 
 
 def by_fields(terms: PairTerms, encoder: Encoder) -> FieldPairs:

@@ -23,9 +23,10 @@ from model.schema import Schema
 from model.scorer import Scorer
 from model.values.values import Row, Value
 from model.vocabulary import FieldVocabulary, to_bytes
-from training.data.examples import TrainRows
+from training.data.examples import EncodedRows
 from training.data.log import Log
 from training.data.schema_text import schema_text
+from training.evaluation.predicted import predicted
 from training.export.onnx_graphs import check_parity, edge_cases, export
 from training.report.fit_report import Fit, report
 
@@ -41,9 +42,9 @@ def pack(
     vocabularies: Mapping[str, FieldVocabulary],
     encoder: Encoder,
     calibration: Calibration | None,
-    parts: Mapping[str, tuple[Encoded, Log]],
+    parts: Mapping[str, tuple[EncodedRows, Log]],
     training: Mapping[str, Any],
-    train: TrainRows,
+    train: EncodedRows,
     validation: Log | None = None,
     warnings: Sequence[str] = (),
     held_out: HeldOut | None = None,
@@ -114,8 +115,9 @@ def _write_fields(
         (directory / vocabulary_file(field)).write_bytes(to_bytes(vocabulary))
 
 
-def _gate_cases(encoded: Encoded, encoder: Encoder) -> dict[str, Encoded | Slate]:
-    real, candidate = encoded.slice(0, GATE_ROWS), encoder.schema.candidate_slots
+def _gate_cases(rows: EncodedRows, encoder: Encoder) -> dict[str, Encoded | Slate]:
+    (real,) = rows.encoded(GATE_ROWS, GATE_ROWS)
+    candidate = encoder.schema.candidate_slots
     return edge_cases(real.ids, real.values, encoder.offsets, encoder.rows, candidate)
 
 
@@ -135,9 +137,9 @@ def _labelled(log: Log) -> LabelledRows:
     return LabelledRows(log.rows(), log.labels.astype(np.float64), weights, log.group, log.time)
 
 
-def measure(scorer: Scorer, encoded: Encoded, log: Log, task: str) -> Metrics:
+def measure(scorer: Scorer, rows: EncodedRows, log: Log, task: str) -> Metrics:
     """The metrics of a log, scored by the exported graph."""
-    predictions = scorer.predict(encoded).predictions
+    predictions = predicted(scorer, rows)
     return metrics(log.labels, predictions, log.weights, log.group, task)
 
 

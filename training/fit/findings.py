@@ -2,7 +2,7 @@
 the net that its last step started from.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from model.manifest import Calibration
 from training.config import Config
-from training.data.examples import Examples
+from training.data.examples import EncodedRows
 from training.evaluation import cautions
 from training.evaluation.baseline import against_baseline, baseline_words
 from training.fit.beginnings import Beginning
@@ -48,7 +48,7 @@ def findings_of(
         "seed": seed,
         "config": config.model_dump(mode="json"),
         "criterion": material.parts.objective.criterion,
-        "epochs": [asdict(epoch) for epoch in trained.epochs],
+        "epochs": [epoch.facts() for epoch in trained.epochs],
     }
     warnings = cautions.of_epochs(training["epochs"], from_scratch=beginning.is_new)
     for line in warnings:
@@ -91,7 +91,7 @@ def _baseline(
 
 
 def _calibration(
-    scores: NDArray[np.float32], valid: Examples, config: Config, seed: int
+    scores: NDArray[np.float32], valid: EncodedRows, config: Config, seed: int
 ) -> tuple[Calibration, dict[str, object]]:
     # the function, and what the manifest says of its choice
     rate = config.negatives_rate * config.negatives_kept

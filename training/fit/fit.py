@@ -9,21 +9,19 @@ from model.bundle.write import new_bundle
 from model.manifest import Manifest
 from model.schema import Schema
 from training.config import Config
-from training.data.files import Data
 from training.data.log import Log
 from training.data.parts import sample
 from training.data.schema_text import schema_text
 from training.export.pack import pack
 from training.fit.beginnings import Beginning, FromBundle, FromScratch
 from training.fit.findings import Findings, findings_of
-from training.fit.material import Material, material_of, streamed_material
+from training.fit.material import Material, Streamed, material_of, streamed_material
 from training.fit.step.watcher import Epoch, Watcher
 from training.fit.steps import Steps, Trained
 from training.kernels import group
 from training.state.adam_moments import Moments, moments_path
 from training.state.checkpoint import Checkpoint, CheckpointOptions, checkpoint_path, digest
 from training.state.warm_start import WarmStart
-from training.stream.encode_log import encoded_log
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def fit(
 
 
 def fit_streamed(
-    data: Data,
+    log: Streamed,
     valid: Log | None,
     test: Log | None,
     schema: Schema,
@@ -93,20 +91,25 @@ def fit_streamed(
     out: Path,
     seed: int,
     watcher: Watcher,
-    readers: int,
+    start: WarmStart | None = None,
     checkpointing: CheckpointOptions | None = None,
     *,
     keep_optimiser: bool = False,
+    one_pass: bool = False,
 ) -> Fitted:
-    """Fit a net to a log that need not fit into memory, read by so many threads, which do not
-    change the result; the other parameters, and what is raised, are those of `fit`.
+    """Fit a net to a log that need not fit into memory; the other parameters, and what is raised,
+    are those of `fit`. `one_pass`: in one epoch in the order of the log, see
+    `training.fit.step.progressive`.
     """
-    stages = Stages(FromScratch(), config, seed, watcher, keep_optimiser)
+    if start is not None:
+        start.check(schema, config)
+    beginning: Beginning = FromScratch() if start is None else FromBundle(start)
+    stages = Stages(beginning, config, seed, watcher, keep_optimiser, one_pass)
 
     def material() -> Material:
-        share = config.valid_share if valid is None else None
-        log = encoded_log(data, schema, share, readers, watcher.said)
-        return streamed_material(log, valid, test, config, seed, readers)
+        encoded = log.encoded(schema, config, seed, start, holds_out=valid is None)
+        how = config, seed, log.readers
+        return streamed_material(encoded, valid, test, *how, one_pass=one_pass)
 
     return stages.all(material, out, checkpointing)
 
@@ -145,6 +148,7 @@ class Stages:
     seed: int
     watcher: Watcher
     keep_optimiser: bool
+    one_pass: bool = False
 
     def all(
         self,
@@ -181,6 +185,7 @@ class Stages:
             "bundle to start from": self.beginning.name,
             "log": digest(material.rows.seen, material.rows.held_out),
             "use of the optimiser": f"kept {kept}, continued {given}",
+            "order of the rows": "the log's" if self.one_pass else "by chance",
         }
 
     def moments(self, material: Material) -> Moments | None:
@@ -196,7 +201,7 @@ class Stages:
             self.watcher.warned(line)
         rows, objective = material.rows, material.parts.objective
         of_rows = (material.encoder, rows.seen, rows.held_out, self.watcher, objective)
-        steps = Steps(self.config, *of_rows, checkpoint, moments)
+        steps = Steps(self.config, *of_rows, checkpoint, moments, self.one_pass)
         return self.beginning.train(steps, material.vocabularies)
 
     def pack(

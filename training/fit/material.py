@@ -1,14 +1,16 @@
 """What a fit is made of: the parts of its logs, the vocabularies, and the encoded rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from model.encoding import Encoder
+from model.errors import ConfigError
 from model.schema import Schema
 from model.vocabulary import FieldVocabulary
 from training.config import Config
+from training.data.files import Data
 from training.data.log import Log
 from training.fit.beginnings import Beginning
 from training.fit.prepare import (
@@ -16,13 +18,20 @@ from training.fit.prepare import (
     Rows,
     cautions_before,
     encode_rows,
+    encoded_rows,
     prepare,
     rows_beside,
     sampled,
     weighed,
 )
-from training.stream.encoded_log import EncodedLog
-from training.stream.shards import Shards
+from training.fit.step.objective import objective_of
+from training.state.warm_start import WarmStart
+from training.stream.asked import Asked
+from training.stream.cache.encoded_log import EncodedLog
+from training.stream.cache.shards import Shards
+from training.stream.encode_log import encoded_log
+
+READERS = 2  # of a log that is streamed
 
 
 @dataclass(frozen=True)
@@ -50,24 +59,71 @@ class Material:
         return self.encoder.schema
 
 
+@dataclass(frozen=True)
+class Streamed:
+    """A log that need not fit into memory, read by so many threads, which change no result. `say`:
+    for lines about the progress.
+    """
+
+    data: Data
+    readers: int
+    say: Callable[[str], None]
+
+    def encoded(
+        self,
+        schema: Schema,
+        config: Config,
+        seed: int,
+        start: WarmStart | None = None,
+        *,
+        holds_out: bool,
+    ) -> EncodedLog:
+        """Its encoded rows, for a fit from `start`; `holds_out`: whether a part is judged on.
+
+        Raises:
+            ConfigError: a rate of negatives for a task that has none.
+            DataError: it cannot be read or trained on, or its rows cannot be written.
+        """
+        objective_of(config, schema)  # what is refused is refused first
+        if schema.task == "ranking":
+            raise ConfigError("--stream: not for task ranking, whose groups are not kept together")
+        asked = Asked(config.valid_share if holds_out else None, config.negatives_rate, seed)
+        if start is not None:
+            asked = replace(asked, known=start.vocabularies, version=start.bundle.version)
+        return encoded_log(self.data, schema, asked, self.readers, self.say)
+
+
 def streamed_material(
-    log: EncodedLog, valid: Log | None, test: Log | None, config: Config, seed: int, readers: int
+    log: EncodedLog,
+    valid: Log | None,
+    test: Log | None,
+    config: Config,
+    seed: int,
+    readers: int,
+    *,
+    one_pass: bool = False,
 ) -> Material:
     """The material of a log on disk; `valid` in place of the rows that it holds out. Torch is
-    seeded.
+    seeded. `one_pass`: the rows are trained on in the order of the log.
 
     Raises:
         ConfigError: a rate of negatives for a task that has none.
         DataError: a part that cannot be judged on.
     """
     schema = log.schema
+    is_own = valid is None
     if valid is None:
         valid = replace(log.held_out(), held_out=log.rule)
     parts = weighed(log.looked_at(), valid, test, schema, config)
     _seed(seed)
-    seen = Shards(log, seed, readers)
-    rows = rows_beside(seen, log.encoder, parts.valid, parts.test, schema.task)
-    warnings = cautions_before(parts, log.vocabularies, rows, seen.labels.numpy())
+    seen = Shards(log, seed, readers, one_pass=one_pass)
+    held_out = (
+        log.held_out_rows(parts.valid)
+        if is_own
+        else encoded_rows(log.encoder, parts.valid, schema.task)
+    )
+    rows = rows_beside(seen, held_out, log.encoder, parts.valid, parts.test, schema.task)
+    warnings = cautions_before(parts, log.vocabularies, rows, log.all_labels())
     return Material(parts, 0, log.vocabularies, rows, warnings)
 
 

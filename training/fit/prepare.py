@@ -9,15 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.encoding import Encoded, Encoder
+from model.encoding import Encoder
 from model.schema import Schema
 from model.vocabulary import FieldVocabulary
 from training.columns.learn import learnt
 from training.config import Config
-from training.data.examples import Examples, TrainRows, examples
+from training.data.examples import EncodedRows, examples
 from training.data.log import Log, encode
 from training.data.parts import require_contrast, sample_negatives, split, weigh_negatives
 from training.evaluation import cautions
+from training.evaluation.coverage import counts_of
 from training.fit.step.objective import Objective, objective_of
 
 
@@ -80,13 +81,17 @@ def vocabularies_of(schema: Schema, train: Log) -> dict[str, FieldVocabulary]:
 @dataclass(frozen=True)
 class Rows:
     """Encoded rows of a fit: `seen` are the training rows, `parts` the rows judged on ("valid",
-    perhaps "test") with their logs, `held_out` those of "valid" with their labels.
+    perhaps "test") with their logs.
     """
 
     encoder: Encoder
-    seen: TrainRows
-    parts: Mapping[str, tuple[Encoded, Log]]
-    held_out: Examples
+    seen: EncodedRows
+    parts: Mapping[str, tuple[EncodedRows, Log]]
+
+    @property
+    def held_out(self) -> EncodedRows:
+        """Those of "valid"."""
+        return self.parts["valid"][0]
 
 
 def encode_rows(encoder: Encoder, train: Log, valid: Log, test: Log | None, task: str) -> Rows:
@@ -95,19 +100,36 @@ def encode_rows(encoder: Encoder, train: Log, valid: Log, test: Log | None, task
     Raises:
         DataError: a value that its field cannot hold.
     """
-    return rows_beside(examples(encode(encoder, train), train, task), encoder, valid, test, task)
+    seen, held_out = (encoded_rows(encoder, log, task) for log in (train, valid))
+    return rows_beside(seen, held_out, encoder, valid, test, task)
 
 
-def rows_beside(seen: TrainRows, encoder: Encoder, valid: Log, test: Log | None, task: str) -> Rows:
-    """The same of training rows that are encoded already.
+def rows_beside(
+    seen: EncodedRows,
+    held_out: EncodedRows,
+    encoder: Encoder,
+    valid: Log,
+    test: Log | None,
+    task: str,
+) -> Rows:
+    """The same of rows that are encoded already, all but those of `test`.
 
     Raises:
         DataError: see `encode_rows`.
     """
-    parts = {"valid": (encode(encoder, valid), valid)}
+    parts = {"valid": (held_out, valid)}
     if test is not None:
-        parts["test"] = (encode(encoder, test), test)
-    return Rows(encoder, seen, parts, examples(*parts["valid"], task))
+        parts["test"] = (encoded_rows(encoder, test, task), test)
+    return Rows(encoder, seen, parts)
+
+
+def encoded_rows(encoder: Encoder, log: Log, task: str) -> EncodedRows:
+    """The rows of a log in memory.
+
+    Raises:
+        DataError: a value that its field cannot hold.
+    """
+    return examples(encode(encoder, log), log, task)
 
 
 def cautions_before(
@@ -123,7 +145,8 @@ def cautions_before(
     said = cautions.of_rows(parts.train, schema.task, labels)
     said += cautions.of_vocabularies(schema, vocabularies)
     for part, (encoded, _) in rows.parts.items():
-        said += cautions.of_values(encoded, rows.encoder, f"the {part} part")
+        found = counts_of(encoded, rows.encoder)
+        said += cautions.of_counts(found, f"the {part} part")
     return said
 
 

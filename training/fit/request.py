@@ -16,11 +16,10 @@ from training.data.log import Log
 from training.data.read_log import read_log
 from training.fit.fit import Fitted, fit, fit_beside, fit_streamed
 from training.fit.malloc import keep_freed_memory
+from training.fit.material import READERS, Streamed
 from training.fit.step.watcher import Watcher
 from training.state.checkpoint import CheckpointOptions
 from training.state.warm_start import REPLAY_SHARE, WarmStart, completed
-
-READERS = 2  # of a log that is streamed
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,7 @@ class FitRequest:
     checkpointing: CheckpointOptions = field(default_factory=CheckpointOptions)
     stream: bool = False
     readers: int | None = None
+    one_pass: bool = False
 
     def checked(self) -> "CheckedRequest":
         """With its small files read: what can be refused before the logs are read is refused.
@@ -58,13 +58,11 @@ class FitRequest:
         schema = Schema.load(self.schema).without(self.drop_field)
         if self.test_share is not None and (self.test is not None or self.test_share == 1):
             raise ConfigError("--test-share: a number below 1, and not beside --test")
-        self._check_stream(schema)
+        self._check_stream()
         start = self._warm_start(schema)
         config = self._settings(start)
         if start is not None:
             start.check(schema, config)
-        if self.stream and config.negatives_rate != 1:
-            raise ConfigError("--stream: not with a rate of negatives below 1")
         return CheckedRequest(self, schema, config, start)
 
     def absolute(self) -> "FitRequest":
@@ -79,17 +77,17 @@ class FitRequest:
 
         return FitRequest(**{name: there(value) for name, value in vars(self).items()})
 
-    def _check_stream(self, schema: Schema) -> None:
+    def _check_stream(self) -> None:
         if not self.stream:
             if self.readers is not None:
                 raise ConfigError("--readers: goes with --stream")
+            if self.one_pass:
+                raise ConfigError("--one-pass: goes with --stream")
             return
-        if self.start is not None:
-            raise ConfigError("--stream: not with --from")
+        if self.replay is not None:
+            raise ConfigError("--stream: not with --replay")
         if self.test_share is not None:
             raise ConfigError("--stream: not with --test-share; give the rows as --test TEST_LOG")
-        if schema.task == "ranking":
-            raise ConfigError("--stream: not for task ranking, whose groups are not kept together")
 
     def _warm_start(self, schema: Schema) -> WarmStart | None:
         if self.start is None and self.replay is not None:
@@ -150,7 +148,7 @@ class CheckedRequest:
     def _fit_streamed(self, watcher: Watcher) -> Fitted:
         asked = self.request
         return fit_streamed(
-            asked.data,
+            Streamed(asked.data, asked.readers or READERS, watcher.said),
             _read(asked.valid, self.schema),
             _read(asked.test, self.schema),
             self.schema,
@@ -158,9 +156,10 @@ class CheckedRequest:
             asked.out,
             asked.seed,
             watcher,
-            asked.readers or READERS,
+            self.start,
             asked.checkpointing,
             keep_optimiser=asked.keep_optimiser,
+            one_pass=asked.one_pass,
         )
 
     def fit_beside(self) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from model.encoding import Encoder
 from model.nets import Net, NetSizes, build
 from training.config import FOLDED, Config, SizedStep, Step
-from training.data.examples import Examples, TrainRows
+from training.data.examples import EncodedRows
 from training.fit.calibration import apply, as_good, calibrate
 from training.fit.step.bias import fit_bias
 from training.fit.step.count_classes import CountClasses
@@ -79,12 +79,13 @@ class Steps:
 
     config: Config
     encoder: Encoder
-    train: TrainRows
-    valid: Examples
+    train: EncodedRows
+    valid: EncodedRows
     watcher: Watcher
     objective: Objective = CLICK
     checkpoint: Checkpoint | None = None
     moments: Moments | None = None  # of the last step, see `run_step`
+    one_pass: bool = False  # one epoch in the log's order, of the configured net alone
 
     def first(self, name: str) -> FittedStep:
         """The step `fit` of a net of its own; see `run_step`. Where several settings are tried, all
@@ -93,7 +94,7 @@ class Steps:
         held out: of settings that seem equally good the first are kept. Ctrl-C ends the trying too.
         """
         tried = self.config.fit.tried(len(self.train))
-        if name == "lr":  # it has no embeddings
+        if name == "lr" or self.one_pass:  # lr has no embeddings
             tried = tried[:1]
         classes = self._classes(name, tried)
         if classes is not None:
@@ -194,6 +195,8 @@ class Steps:
     ) -> tuple[list[Epoch], bool]:
         drop: Callable[[Tensor], Tensor] = UnknownDrop.of(self.encoder, step.unknown_rate)
         train, valid = self.train, self.valid
+        if self.one_pass:
+            step = step.model_copy(update={"epochs": min(step.epochs, 1)})
         if classes is not None:
             train, valid, drop = classes.fed(train), classes.fed(valid), classes.dropping(drop)
 
@@ -219,16 +222,18 @@ class Steps:
             moments,
             kernels=self.config.kernels,
             lazy=self.config.optimizer == "lazy_adam",
+            one_pass=self.one_pass,
         )
 
 
 def fit_net(steps: Steps) -> Trained:
     """Fit the configured net in its steps.
 
-    A net with attention continues from a fitted FM: the paper's pre-training (section 4.1).
+    A net with attention continues from a fitted FM: the paper's pre-training (section 4.1). In one
+    pass there is no time for it.
     """
     config, train = steps.config, steps.train
-    if not config.warmup_nets:
+    if steps.one_pass or not config.warmup_nets:
         only = steps.first(config.net)
         return Trained(only.net, only.epochs, only.interrupted, step=only.step)
     epochs: list[Epoch] = []

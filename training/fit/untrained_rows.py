@@ -11,10 +11,12 @@ from model.nets import Net
 from model.nets.net import TABLES
 from model.schema import NumericField
 from model.values.ids import FIRST, MISSING, UNKNOWN
-from training.data.examples import TrainRows
+from training.data.examples import EncodedRows
 
 
-def fill_untrained_rows(net: Net, encoder: Encoder, train: TrainRows, *, unknown_fed: bool) -> None:
+def fill_untrained_rows(
+    net: Net, encoder: Encoder, train: EncodedRows, *, unknown_fed: bool
+) -> None:
     """Set the never-fed rows of each field, in place.
 
     unknown: the mean of the field's values, each as often as it was seen. missing, and a bucket

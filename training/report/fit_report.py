@@ -11,23 +11,25 @@ from typing import Any
 
 from markupsafe import Markup
 
-from model.encoding import Encoded, Encoder
+from model.encoding import Encoder
 from model.metrics.bootstrap import intervals, resample
 from model.metrics.metrics import Metrics
 from model.metrics.ranked_rows import NAMES
 from model.scorer import Scorer
 from model.values.ids import FIRST
 from model.vocabulary import FieldVocabulary
-from training.data.examples import TrainRows
+from training.data.examples import EncodedRows
 from training.data.log import Log
 from training.evaluation.baseline import baseline_words
-from training.evaluation.coverage import Coverage, added, counts, coverage
+from training.evaluation.coverage import Coverage, counts_of
+from training.evaluation.predicted import predicted
 from training.report.importance_section import importance_section
 from training.report.labels import HEADLINE, LABELS, flat
 from training.report.learning_section import (
     choice_words,
     growth_section,
     learning_section,
+    progressive_section,
     stage_words,
 )
 from training.report.page import (
@@ -57,8 +59,8 @@ class Fit:
     encoder: Encoder
     vocabularies: Mapping[str, FieldVocabulary]
     scorer: Scorer
-    train: TrainRows
-    parts: Mapping[str, tuple[Encoded, Log]]
+    train: EncodedRows
+    parts: Mapping[str, tuple[EncodedRows, Log]]
     metrics: Mapping[str, Metrics]
     training: Mapping[str, Any]
     warnings: Sequence[str] = ()
@@ -71,9 +73,9 @@ def report(fit: Fit) -> str:
     schema = fit.encoder.schema
     seed = int(fit.training.get("seed", 1))
     calibration, calibration_words = calibration_section(shown, schema)
-    encoded = fit.parts[shown.name][0]
+    held = fit.parts[shown.name][0]
     pairs, pair_words = pairs_section(
-        fit.scorer, fit.encoder, fit.vocabularies, encoded, shown.name, seed
+        fit.scorer, fit.encoder, fit.vocabularies, held, shown.name, seed
     )
     said = [
         *(f"Warning: {line}." for line in fit.warnings),
@@ -94,19 +96,20 @@ def report(fit: Fit) -> str:
         words(said),
         _figures_section(fit, scored),
         learning_section(fit.training),
+        progressive_section(fit.training),
         ranking_section(shown),
         calibration,
         importance_section(fit.scorer, fit.encoder, *fit.parts[shown.name], shown.name, seed),
         pairs,
         growth_section(fit.training),
         _coverage_section(fit),
-        _timings_section(fit, encoded),
+        _timings_section(fit, held),
         _settings_section(fit.training),
     )
 
 
-def _scored(fit: Fit, name: str, encoded: Encoded, log: Log) -> Scored:
-    return Scored.of(name, log, fit.scorer.predict(encoded).predictions, fit.task)
+def _scored(fit: Fit, name: str, rows: EncodedRows, log: Log) -> Scored:
+    return Scored.of(name, log, predicted(fit.scorer, rows), fit.task)
 
 
 def _headline(fit: Fit, shown: Scored) -> list[str]:
@@ -158,11 +161,11 @@ def _figures_section(fit: Fit, scored: Mapping[str, Scored]) -> Markup:
 
 
 def _coverage_section(fit: Fit) -> Markup:
-    chunks = (Encoded(ids.numpy(), values.numpy()) for ids, values in fit.train.chunks())
-    trained = added(counts(chunk, fit.encoder) for chunk in chunks)
-    found = {"train": {name: of.coverage for name, of in trained.items()}}
-    for name, (encoded, _) in fit.parts.items():
-        found[name] = coverage(encoded, fit.encoder)
+    rows_of = {"train": fit.train, **{name: rows for name, (rows, _) in fit.parts.items()}}
+    found = {
+        part: {name: of.coverage for name, of in counts_of(rows, fit.encoder).items()}
+        for part, rows in rows_of.items()
+    }
     head: list[object] = ["field", "kind", "known values"]
     head += [joined([name, element("small", what)], " ") for what in _RATES for name in found]
     rows = [
@@ -191,7 +194,7 @@ def _rate_cell(found: Coverage, what: str) -> Markup:
     return heat_cell(share, "–" if share is None else f"{100 * share:.2f} %")
 
 
-def _timings_section(fit: Fit, encoded: Encoded) -> Markup:
+def _timings_section(fit: Fit, scored: EncodedRows) -> Markup:
     epochs: Sequence[Mapping[str, Any]] = fit.training.get("epochs", [])
     rows: list[Sequence[object]] = []
     for step in dict.fromkeys(epoch["step"] for epoch in epochs):
@@ -199,7 +202,7 @@ def _timings_section(fit: Fit, encoded: Encoded) -> Markup:
         each = sum(seconds) / len(seconds)
         speed = f"{len(fit.train) / max(each, 1e-9):,.0f}"
         rows.append([f"fit {step}", len(seconds), f"{sum(seconds):.1f}", f"{each:.2f}", speed])
-    part = encoded.slice(0, 2000)
+    (part,) = scored.encoded(2000, 2000)
     began = time.perf_counter()
     fit.scorer.predict(part)
     took = time.perf_counter() - began

@@ -2,10 +2,11 @@
 
 from markupsafe import Markup
 
-from model.encoding import Encoded, Encoder
+from model.encoding import Encoder
 from model.metrics.bootstrap import Difference
 from model.metrics.metrics import JUDGED_BY
 from model.scorer import Scorer
+from training.data.examples import EncodedRows
 from training.data.log import Log
 from training.evaluation.importance import MOST_ROWS, importances
 from training.report.page import (
@@ -16,14 +17,14 @@ from training.report.page import (
 
 
 def importance_section(
-    scorer: Scorer, encoder: Encoder, encoded: Encoded, log: Log, part: str, seed: int
+    scorer: Scorer, encoder: Encoder, held: EncodedRows, log: Log, part: str, seed: int
 ) -> Markup:
     """Each field with what the figures lose when its values are permuted over the rows."""
     name = JUDGED_BY[encoder.schema.task]
     figures = ["auc", name] if encoder.schema.task == "click" else [name]
     rows = [
         [one.field, *(cell for figure in figures for cell in _cells(getattr(one, _of(figure))))]
-        for one in importances(scorer, encoder, encoded, log, seed)
+        for one in importances(scorer, encoder, held, log, seed)
     ]
     shown = {"auc": "AUC", "gauc": "GAUC", "rmse": "RMSE"}
     head = ["field"]

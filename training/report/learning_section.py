@@ -53,6 +53,36 @@ def learning_section(training: Mapping[str, Any]) -> Markup:
     return section("Learning", charts(*drawn), details("Every epoch", table(head, rows)))
 
 
+def progressive_section(training: Mapping[str, Any]) -> Markup:
+    """Loss and AUC of the rows of a pass in the log's order, each before it was trained on, by
+    window; empty where there was no such pass.
+    """
+    windows = [one for e in training.get("epochs", []) for one in e.get("windows") or ()]
+    if not windows:
+        return Markup("")
+    ends = [one["first"] + one["rows"] for one in windows]
+    drawn = []
+    for key, name in (("loss", "Loss"), ("auc", "AUC")):
+        known = [(end, one[key]) for end, one in zip(ends, windows, strict=True) if one[key]]
+        if known:
+            x, y = zip(*known, strict=True)
+            drawing = chart([Series(x, y)], "rows", name, x_range=(0, ends[-1]))
+            drawn.append(figure(f"{name} by window", drawing))
+    rows = [
+        [
+            f"{one['first'] + 1:,} to {end:,}",
+            *("–" if one[key] is None else f"{one[key]:.4f}" for key in ("loss", "auc")),
+        ]
+        for one, end in zip(windows, ends, strict=True)
+    ]
+    note = (
+        "Each row was scored before the net was trained on it. Vocabularies, scales and the bias "
+        "that the pass began with are of the whole log."
+    )
+    every = details("Every window", table(["rows", "loss", "AUC"], rows))
+    return section("Before training", charts(*drawn), paragraph(note, class_="note"), every)
+
+
 def stage_words(training: Mapping[str, Any]) -> list[str]:
     """What the last step of a fit of several changed; whether that is more than luck is said of
     the nets as served.

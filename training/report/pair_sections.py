@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from markupsafe import Markup
 
-from model.encoding import Encoded, Encoder
+from model.encoding import Encoder
 from model.scorer import Scorer
 from model.vocabulary import FieldVocabulary
+from training.data.examples import EncodedRows
 from training.evaluation.faithfulness import Faithfulness, Removal, faithfulness
 from training.evaluation.pair_effects import (
     FieldPairs,
@@ -39,13 +40,13 @@ def pairs_section(
     scorer: Scorer,
     encoder: Encoder,
     vocabularies: Mapping[str, FieldVocabulary],
-    encoded: Encoded,
+    rows: EncodedRows,
     name: str,
     seed: int,
 ) -> tuple[Markup, list[str]]:
     """Heat maps by field, the strongest pairs of values, and removals; and the same in words."""
-    title = f"Pairs ({name})"
-    terms = pair_terms(scorer, sample(encoded, seed))
+    title, slots = f"Pairs ({name})", len(encoder.schema.slots)
+    terms = pair_terms(scorer, sample(rows, slots, seed))
     if terms is None:
         reason = (
             "This net has no terms of single pairs, or its logit is not their sum: it cannot be "
@@ -54,7 +55,7 @@ def pairs_section(
         return section(title, paragraph(reason)), []
     fields = by_fields(terms, encoder)
     strongest = by_values(terms, encoder, vocabularies, STRONGEST, FEWEST)
-    few = pair_terms(scorer, sample(encoded, seed, REMOVAL_ROWS))
+    few = pair_terms(scorer, sample(rows, slots, seed, REMOVAL_ROWS))
     tried = None if few is None else faithfulness(few, seed)
     names = list(encoder.schema.fields)
     parts = [

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial
 from model.encoding import Encoder
 from model.errors import AfmError
 from training.config import Config
-from training.data.examples import Examples, TrainRows
+from training.data.examples import EncodedRows
 from training.fit.step.logits import logits
 from training.fit.step.objective import objective_of
 from training.fit.step.watcher import Epoch, Watcher
@@ -38,8 +38,8 @@ class Search:
 
     config: Config
     encoder: Encoder
-    train: TrainRows
-    valid: Examples
+    train: EncodedRows
+    valid: EncodedRows
     seed: int
     out: Path
     deadline: float

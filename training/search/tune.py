@@ -14,19 +14,13 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from model.encoding import Encoder
 from model.errors import ConfigError
 from model.files.whole_file import whole_file
 from model.schema import Schema
 from training.config import Config
 from training.data.log import Log
-from training.fit.prepare import (
-    cautions_before,
-    encode_rows,
-    prepare,
-    sampled,
-    vocabularies_of,
-)
+from training.fit.beginnings import FromScratch
+from training.fit.material import Material, Streamed, material_of, streamed_material
 from training.jobs import Doing, here
 from training.search.space import configured, space
 from training.search.trial import Search, Trial, run_trial, running
@@ -52,14 +46,43 @@ def tune(
     size: int = ROUND,
     doing: Doing = here,
 ) -> Tuned:
+    """Search for settings on `log`, the rows to fit and, without `valid`, to judge on; the other
+    parameters, and what is raised, are those of `tune_on`.
+    """
+    material = material_for(log, valid, schema, config, seed)
+    return tune_on(material, config, out, seed, trials, minutes, ended, warned, size, doing)
+
+
+def material_for(
+    log: Log | Streamed, valid: Log | None, schema: Schema, config: Config, seed: int
+) -> Callable[[], Material]:
+    """What gives the rows of a search, see `tune_on`; a log that is streamed stays on disk."""
+    if isinstance(log, Log):
+        return lambda: material_of(FromScratch(), log, valid, None, schema, config, seed)
+    return lambda: streamed_material(
+        log.encoded(schema, config, seed, holds_out=valid is None),
+        *(valid, None, config, seed, log.readers),
+    )
+
+
+def tune_on(
+    material: Callable[[], Material],
+    config: Config,
+    out: Path,
+    seed: int,
+    trials: int | None,
+    minutes: float | None,
+    ended: Callable[[Ended], None],
+    warned: Callable[[str], None],
+    size: int = ROUND,
+    doing: Doing = here,
+) -> Tuned:
     """Search for settings. Where `out` holds a search of the same settings and rows, it is resumed,
     inside the trial that was interrupted. Writes trials.sqlite, trials.json, report.html and, with
     a winner, best.toml.
 
     Args:
-        log: the rows to fit and, without `valid`, to judge on.
-        valid: the rows to judge on, or None.
-        schema: the fields.
+        material: gives the rows to fit and to judge on.
         config: the first trial, and what is not searched for.
         out: the folder of the search.
         seed: of the draws and of every fit.
@@ -75,26 +98,21 @@ def tune(
         DataError: a log that cannot be trained on.
     """
     deadline = _deadline(trials, minutes)
-    parts = prepare(log, valid, None, schema, config)
-    train = sampled(parts.train, config, seed)
-    config = config.settled(len(train), len(schema.fields))  # what is searched from are numbers
-    vocabularies = vocabularies_of(schema, train)
-    encoder = Encoder(schema, vocabularies)
-    encoded = encode_rows(encoder, train, parts.valid, None, schema.task)
-    warnings = cautions_before(parts, vocabularies, encoded)
-    for caution in warnings:
+    made = material()
+    schema, rows, held_out = made.schema, made.rows.seen, made.rows.held_out
+    config = config.settled(len(rows), len(schema.fields))  # what is searched from are numbers
+    for caution in made.warnings:
         warned(caution)
-    rows, held_out = encoded.seen, encoded.held_out
-    counts = [len(parts.train), len(parts.valid)]
+    counts = [len(rows), len(held_out)]
     settings = _settings(config, seed, schema, counts, digest(rows, held_out), size)
-    search = Search(config, encoder, rows, held_out, seed, out.absolute(), deadline)
+    search = Search(config, made.encoder, rows, held_out, seed, out.absolute(), deadline)
     with open_trials(out / TRIALS, settings, space(config), size) as found:
         interrupted = _Rounds(search, trials, doing, ended).run(found)
         of_all = found.ended()
     best = best_of(of_all)
     winner = None if best is None else configured(config, best.parameters)
-    judged_by = f"valid {parts.objective.criterion}"
-    tuned = Tuned(judged_by, of_all, best, winner, interrupted, warnings)
+    judged_by = f"valid {made.parts.objective.criterion}"
+    tuned = Tuned(judged_by, of_all, best, winner, interrupted, list(made.warnings))
     _write_results(out, tuned, config, settings)
     return tuned
 

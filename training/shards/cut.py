@@ -1,8 +1,9 @@
 """A log cut into shards: so many rows each, in its order, whatever files they stand in.
 
 Of a Parquet file without objects a shard has only the place, and whoever works on it reads these
-rows and no others. Other files cannot be read from their middle: they are read here, one at a time,
-and their shards have the rows themselves.
+rows and no others. Other files cannot be read from their middle: they are read here, and their
+shards have the rows themselves. CSV is read in blocks; of JSON lines the type of a column depends
+on all of its rows, so such a file is read whole, one at a time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,9 +12,10 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from model.errors import DataError
-from training.data.files import Data, DataFile, data_files, is_parquet, parquet_rows
+from training.data.files import Data, DataFile, data_files, is_csv, is_parquet, parquet_rows
 from training.data.nested import has_objects
 from training.data.table import Table, as_text, read_file, read_rows, with_folders
+from training.stream.blocks import file_blocks
 
 
 @dataclass(frozen=True)
@@ -67,21 +69,35 @@ def shards(data: Data, columns: Sequence[str], rows: int) -> Iterator[Shard]:
     pieces: list[Piece] = []
     number = there = 0
     for file in files:
-        frame = None if _is_read_by_rows(file) else read_file(file, data, wanted)
-        of_file = parquet_rows(file.path) if frame is None else len(frame)
-        first = 0
-        while first < of_file:
-            taken = min(rows - there, of_file - first)
-            some = None if frame is None else frame.slice(first, taken)
-            pieces.append(Piece(file, first, taken, some))
-            first, there = first + taken, there + taken
-            if there == rows:
-                yield replace(empty, number=number, pieces=tuple(pieces))
-                pieces, there, number = [], 0, number + 1
+        for part in _parts(file, data, wanted):
+            first = 0
+            while first < part.rows:
+                taken = min(rows - there, part.rows - first)
+                some = None if part.frame is None else part.frame.slice(first, taken)
+                pieces.append(Piece(file, part.first + first, taken, some))
+                first, there = first + taken, there + taken
+                if there == rows:
+                    yield replace(empty, number=number, pieces=tuple(pieces))
+                    pieces, there, number = [], 0, number + 1
     if pieces:
         yield replace(empty, number=number, pieces=tuple(pieces))
     elif number == 0:
         raise DataError(f"{data}: no rows, only a header")
+
+
+def _parts(file: DataFile, data: Data, wanted: Sequence[str]) -> Iterator[Piece]:
+    # all rows of a file, those of CSV in blocks
+    if _is_read_by_rows(file):
+        yield Piece(file, 0, parquet_rows(file.path), None)
+    elif not is_csv(file.path):
+        frame = read_file(file, data, wanted)
+        yield Piece(file, 0, len(frame), frame)
+    else:
+        first = 0
+        for block in file_blocks(file, data, wanted):
+            frame = block.table()[0].frame
+            yield Piece(file, first, len(frame), frame)
+            first += len(frame)
 
 
 def _mixed(files: Sequence[DataFile], data: Data, wanted: Sequence[str]) -> frozenset[str]:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from model.errors import BundleError, ConfigError, reason
 from model.files.whole_file import whole_file
-from training.data.examples import TrainRows
+from training.data.examples import EncodedRows
 
 MOST_TIME = 0.05  # of an epoch, that writing may take
 
@@ -149,6 +149,6 @@ def checkpoint_path(out: Path) -> Path:
     return out.with_name(f"{out.name}.checkpoint")
 
 
-def digest(*parts: TrainRows) -> str:
+def digest(*parts: EncodedRows) -> str:
     """A digest of encoded rows with their labels and weights."""
     return hashlib.sha256(" ".join(part.digest() for part in parts).encode()).hexdigest()

@@ -9,7 +9,7 @@ from model.encoding import Encoder
 from model.nets import Net
 from model.nets.net import TABLES
 from model.values.ids import UNKNOWN
-from training.data.examples import TrainRows
+from training.data.examples import EncodedRows
 
 
 class KeptRows:
@@ -21,7 +21,9 @@ class KeptRows:
     forgotten by night.
     """
 
-    def __init__(self, net: Net, encoder: Encoder, train: TrainRows, *, unknown_fed: bool) -> None:
+    def __init__(
+        self, net: Net, encoder: Encoder, train: EncodedRows, *, unknown_fed: bool
+    ) -> None:
         fed = train.counts(encoder.rows) > 0
         if unknown_fed:
             fed[torch.from_numpy((encoder.offsets + UNKNOWN)[encoder.droppable])] = True

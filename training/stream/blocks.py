@@ -1,15 +1,13 @@
-"""The files of a log in blocks of rows, in their order: no file is in memory whole, but one that is
-packed as .zst. A block is read by the reader of whole files, so that it means what it means there.
+"""The files of a log in blocks of rows, in their order: no file is in memory whole. A block is read
+by the reader of whole files, so that it means what it means there.
 """
 
 import gzip
-import io
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import polars as pl
 
@@ -20,16 +18,17 @@ from training.data.files import (
     DataFile,
     data_files,
     is_csv,
+    is_packed,
     is_parquet,
     parquet_rows,
     separator_of,
-    text_of,
 )
 from training.data.json_lines import read_json_lines
 from training.data.nested import flattened
 from training.data.table import Table, selected, with_folders
 
 TEXT_BYTES = 1 << 23  # of a block of text
+LINES = 1 << 15  # that are unpacked at once of .zst
 LONGEST = 16  # such blocks that one record of CSV may take
 ROWS = 1 << 16  # of a block of Parquet
 
@@ -75,19 +74,27 @@ def blocks_of(data: Data, columns: Sequence[str]) -> Iterator[Block]:
         DataError: nothing there, a file of an unknown kind, or one that cannot be read.
     """
     for file in data_files(data):
-        try:
-            for size, first, frame in _of_file(file.path, data.separator, columns):
-                yield Block(file, data, columns, size, first, frame)
-        except (pl.exceptions.PolarsError, OSError, EOFError, ValueError, zlib.error) as error:
-            why = reason(error) if isinstance(error, OSError) else str(error).split("\n")[0]
-            raise DataError(f"{file.path}: cannot read it: {why}") from error
+        yield from file_blocks(file, data, columns)
+
+
+def file_blocks(file: DataFile, data: Data, columns: Sequence[str]) -> Iterator[Block]:
+    """The blocks of one of the files.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        for size, first, frame in _of_file(file.path, data.separator, columns):
+            yield Block(file, data, columns, size, first, frame)
+    except (pl.exceptions.PolarsError, OSError, EOFError, ValueError, zlib.error) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error).split("\n")[0]
+        raise DataError(f"{file.path}: cannot read it: {why}") from error
 
 
 Read = tuple[float, int | None, Callable[[], pl.DataFrame]]
 
 
 def _of_file(path: Path, separator: str | None, columns: Sequence[str]) -> Iterator[Read]:
-    name = path.name.lower()
     size = path.stat().st_size
     if size == 0:
         raise DataError(f"{path}: empty file")
@@ -95,17 +102,13 @@ def _of_file(path: Path, separator: str | None, columns: Sequence[str]) -> Itera
         yield from _of_parquet(path, size, columns)
         return
     of_cells = is_csv(path)
-    with _opened(path) as file:
-        pieces = _records(file) if of_cells else _lines(file)
-        header, is_empty, came = b"", True, 0
-        for piece in pieces:
-            read = file.tell() if not name.endswith((".gz", ".zst")) else 0
-            share, came = float(max(read - came, 0)), read
-            is_empty = is_empty and not piece.strip()
-            if of_cells and not header:
-                header, piece = _header(piece)
-            read_piece = _reader(path, header + piece, separator, columns)
-            yield share, None, read_piece
+    header, is_empty = b"", True
+    for piece in (_records if of_cells else _lines)(_texts(path)):
+        share = 0.0 if is_packed(path) else float(len(piece))
+        is_empty = is_empty and not piece.strip()
+        if of_cells and not header:
+            header, piece = _header(piece)
+        yield share, None, _reader(path, header + piece, separator, columns)
     if is_empty:
         raise DataError(f"{path}: empty file")
 
@@ -133,17 +136,21 @@ def _of_parquet(path: Path, size: int, columns: Sequence[str]) -> Iterator[Read]
         yield share, start, lambda start=start: part(start)  # type: ignore[misc]  # its own start
 
 
-def _opened(path: Path) -> IO[bytes] | gzip.GzipFile:
-    name = path.name.lower()
-    if name.endswith(".gz"):
-        return gzip.open(path)
-    return io.BytesIO(text_of(path)) if name.endswith(".zst") else path.open("rb")
+def _texts(path: Path) -> Iterator[bytes]:
+    # a file of text in parts, unpacked
+    if path.name.lower().endswith(".zst"):
+        for lines in pl.scan_lines(path).collect_batches(maintain_order=True, chunk_size=LINES):
+            yield "\n".join([*lines.to_series().to_list(), ""]).encode()
+        return
+    with gzip.open(path) if is_packed(path) else path.open("rb") as file:
+        while data := file.read(TEXT_BYTES):
+            yield data
 
 
-def _lines(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
+def _lines(texts: Iterator[bytes]) -> Iterator[bytes]:
     # whole lines
     rest = b""
-    while data := file.read(TEXT_BYTES):
+    for data in texts:
         whole, end, after = data.rpartition(b"\n")
         if end:
             yield rest + whole + end
@@ -154,10 +161,10 @@ def _lines(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
         yield rest
 
 
-def _records(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
+def _records(texts: Iterator[bytes]) -> Iterator[bytes]:
     # whole records of CSV: a line end within quotes ends none
     rest = b""
-    while data := file.read(TEXT_BYTES):
+    for data in texts:
         rest += data
         end = _last_end(rest)
         if end:

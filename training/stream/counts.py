@@ -23,7 +23,7 @@ import polars as pl
 
 from model.schema import CategoricalField, MultivalueField
 from model.values.values import LETTERS, TRUTHS, Column
-from model.vocabulary import LEAST_KEPT, FieldVocabulary, Vocabulary, bucketed
+from model.vocabulary import LEAST_KEPT, Buckets, FieldVocabulary, Vocabulary, bucketed
 from training.columns.cells import Cells
 from training.columns.learn import counted
 
@@ -31,6 +31,8 @@ MOST_HELD = 1 << 22  # texts with their counts, of all fields together
 PENDING = 1 << 18  # counts of blocks that are added up at once
 PARTITIONS = 64
 WORDS = sorted(TRUTHS | LETTERS)  # of all counts of these one value may be made
+
+NOTHING = Vocabulary(())
 
 Valued = CategoricalField | MultivalueField
 
@@ -53,9 +55,12 @@ def block_counts(described: Valued, column: Column) -> pl.DataFrame:
 
 
 class Counts:
-    """The counts of one field; `folder`: where they go beyond what is held."""
+    """The counts of one field; `folder`: where they go beyond what is held; `before`: what it knew
+    before these rows.
+    """
 
-    def __init__(self, described: Valued, folder: Path) -> None:
+    def __init__(self, described: Valued, folder: Path, before: Vocabulary = NOTHING) -> None:
+        self._before = before
         self._described = described
         self._folder = folder
         self._known = _frame(Counter())
@@ -92,24 +97,28 @@ class Counts:
         self._known = _frame(Counter())
 
     def vocabulary(self) -> FieldVocabulary:
-        """What the field knows, as `training.columns.learn.learnt` has it of all rows at once.
+        """What the field knows, as `training.columns.learn` has it of all rows at once: `learnt`,
+        or `grown` of what it knew before.
 
         Raises:
             OSError, PolarsError: what was put on disk cannot be read.
         """
-        described = self._described
+        described, before = self._described, self._before
+        if isinstance(before, Buckets):
+            return before
         kept, rare = [_frame(Counter())], _frame(Counter())
         for part in self._partitions():
             chosen = (pl.col("count") >= described.min_count) | (
                 pl.col("value").str.to_lowercase().is_in(WORDS)
+                | pl.col("value").is_in(list(before.rare_counts))
             )
             kept.append(part.filter(chosen))
             rare = pl.concat([rare, part.filter(~chosen)])
-            most = sum(map(len, kept)) + LEAST_KEPT
+            most = sum(map(len, kept)) + len(before.values) + LEAST_KEPT
             rare = rare.sort(["count", "value"], descending=[True, False]).head(most)
         found = pl.concat([*kept, rare])
         pairs = zip(found["value"].to_list(), found["count"].to_list(), strict=True)
-        seen = Vocabulary(()).grown_by(pairs, described.min_count, described.reading)
+        seen = before.grown_by(pairs, described.min_count, described.reading)
         return seen if described.buckets is None else bucketed(seen, described.buckets)
 
     def _partitions(self) -> Iterator[pl.DataFrame]:

@@ -23,41 +23,42 @@ from training.columns.keys import KnownHashes
 from training.data.files import Data, data_files
 from training.data.leaks import looked_at
 from training.data.log import encode
-from training.data.parts import keys_of
+from training.data.parts import are_drawn, keys_of
 from training.data.read_log import columns_of, rows_of
 from training.data.schema_text import schema_text
 from training.data.table import Table
+from training.remote.copies import cache_home
+from training.stream.asked import Asked
 from training.stream.by_block import by_block
-from training.stream.encoded_log import (
+from training.stream.cache.encoded_log import (
     ABOUT,
+    ALL_LABELS,
     HELD_OUT,
+    HELD_OUT_ROWS,
     LABELS,
     LOOKED_AT,
     ROWS,
     WEIGHTS,
     EncodedLog,
-    cache_home,
 )
-from training.stream.first_pass import Survey, survey
-from training.stream.pieces import Pieces
-from training.stream.slots import Slots
+from training.stream.cache.pieces import Pieces
+from training.stream.cache.slots import Slots
+from training.stream.first_pass import Survey, starts, survey
 
 Say = Callable[[str], None]
 Found = tuple[pl.DataFrame, pl.DataFrame]  # of a block: rows held out, and rows looked at
 
 
-def encoded_log(
-    data: Data, schema: Schema, share: float | None, readers: int, say: Say
-) -> EncodedLog:
-    """A log, of whose rows about `share` are held out, None: none; read by so many threads. `say`:
-    for lines about the progress.
+def encoded_log(data: Data, schema: Schema, asked: Asked, readers: int, say: Say) -> EncodedLog:
+    """A log, its rows as they are `asked` for; read by so many threads. `say`: for lines about the
+    progress.
 
     Raises:
         DataError: the log cannot be read or trained on, or the cache cannot be written.
     """
     say("digest of the log")
     try:
-        folder = cache_home() / _key(data, schema, share)
+        folder = cache_home() / "logs" / _key(data, schema, asked)
         found = EncodedLog(folder, schema, str(data))
         if folder.exists():
             say(f"encoded rows of an earlier fit: {folder}")
@@ -67,7 +68,7 @@ def encoded_log(
         aside.parent.mkdir(parents=True, exist_ok=True)
         aside.mkdir(mode=0o700)  # rows of the log are in it
         try:
-            _write(aside, data, schema, share, readers, say)
+            _write(aside, data, schema, asked, readers, say)
             if not folder.exists():  # which another fit may have written meanwhile
                 aside.rename(folder)
         finally:
@@ -98,26 +99,24 @@ def _unfinished(folder: Path) -> str:
     return f".{folder.name}.{platform.node()}."
 
 
-def _key(data: Data, schema: Schema, share: float | None) -> str:
+def _key(data: Data, schema: Schema, asked: Asked) -> str:
     files = []
     for file in data_files(data):
         with file.path.open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
         files.append([file.path.suffixes, dict(file.partition), digest])
-    given = [version("ctr-afm"), schema_text(schema), share, data.separator, files]
+    given = [version("ctr-afm"), schema_text(schema), asked.key(), data.separator, files]
     return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:32]
 
 
-def _write(
-    folder: Path, data: Data, schema: Schema, share: float | None, readers: int, say: Say
-) -> None:
+def _write(folder: Path, data: Data, schema: Schema, asked: Asked, readers: int, say: Say) -> None:
     scratch = folder / "scratch"
-    found = survey(data, schema, share, readers, scratch, say)
+    found = survey(data, schema, asked, readers, scratch, say)
     shutil.rmtree(scratch)
     (folder / "vocabulary").mkdir()
     for name, vocabulary in found.vocabularies.items():
         (folder / vocabulary_file(name)).write_bytes(to_bytes(vocabulary))
-    with _Writer(folder, schema, found) as writer:
+    with _Writer(folder, schema, asked, found) as writer:
         kept = Pieces(folder / HELD_OUT), Pieces(folder / LOOKED_AT)
         columns = columns_of(schema)
         for rows in by_block(writer.write, data, columns, readers, "second pass", say):
@@ -132,16 +131,17 @@ def _write(
 class _Writer:
     # writes the rows of blocks to their places, by any number of threads
 
-    def __init__(self, folder: Path, schema: Schema, found: Survey) -> None:
-        self._schema, self._found = schema, found
+    def __init__(self, folder: Path, schema: Schema, asked: Asked, found: Survey) -> None:
+        self._schema, self._asked, self._found = schema, asked, found
         self._encoder = Encoder(schema, found.vocabularies)
         self._slots = Slots.of(self._encoder, found.vocabularies)
-        numbers = sorted(found.kept)
-        starts = np.cumsum([0, *(found.kept[number] for number in numbers)])
-        self._starts = dict(zip(numbers, starts.tolist(), strict=False))
-        self._looked = looked_at(found.rows)
+        self._starts, self._before, self._held_starts = map(
+            starts, (found.kept, found.before, found.held)
+        )
+        self._looked = looked_at(sum(found.before.values()))
         self._hashes = KnownHashes()
-        names = [ROWS, LABELS, *([WEIGHTS] if schema.weight else [])]
+        names = [ROWS, HELD_OUT_ROWS, LABELS, *([WEIGHTS] if schema.weight else [])]
+        names += [ALL_LABELS] if asked.rate != 1 else []
         self._files = {name: (folder / name).open("wb") for name in names}
 
     def __enter__(self) -> "_Writer":
@@ -155,18 +155,23 @@ class _Writer:
         frame = table.frame.clone()  # reading takes its columns away
         log = rows_of(table, self._schema)
         held = np.zeros(len(log), np.bool_)
+        start, before = self._starts[number], self._before[number]
         if (rule := self._found.rule) is not None:
             keys, _ = keys_of(log, self._schema, rule.share, self._hashes)
             held = rule.holds_out(keys)
         rows = np.flatnonzero(~held)
-        train = log.take(rows) if held.any() else log
-        start = self._starts[number]
-        self._put(ROWS, start, self._slots.pack(encode(self._encoder, train)))
-        self._put(LABELS, start, train.labels)
-        if train.weights is not None:
-            self._put(WEIGHTS, start, train.weights)
-        first, last = np.searchsorted(self._looked, [start, start + len(rows)])
-        return frame.filter(held), frame[rows[self._looked[first:last] - start]]
+        first, last = np.searchsorted(self._looked, [before, before + len(rows)])
+        looked = rows[self._looked[first:last] - before]
+        if (rate := self._asked.rate) != 1:
+            self._put(ALL_LABELS, before, log.labels[rows])
+            rows = rows[are_drawn(log.labels[rows], rate, self._asked.seed, before)]
+        packed = self._slots.pack(encode(self._encoder, log))
+        self._put(ROWS, start, packed[rows])
+        self._put(HELD_OUT_ROWS, self._held_starts[number], packed[held])
+        self._put(LABELS, start, log.labels[rows])
+        if log.weights is not None:
+            self._put(WEIGHTS, start, log.weights[rows])
+        return frame.filter(held), frame[looked]
 
     def _put(self, name: str, start: int, array: NDArray[np.int32] | NDArray[np.float32]) -> None:
         if not len(array):

@@ -1,7 +1,8 @@
 """The first pass over a log: which rows are held out, and what the fields learn of the others."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,16 +13,24 @@ from numpy.typing import NDArray
 from model.errors import DataError
 from model.held_out import HeldOut
 from model.schema import NumericField, Schema
-from model.vocabulary import FieldVocabulary
+from model.vocabulary import FieldVocabulary, Vocabulary
 from training.columns.keys import KnownHashes
 from training.columns.learn import numbers_of
 from training.data.files import Data
 from training.data.log import Log
-from training.data.parts import are_enough, keys_of, require_contrast, wider
+from training.data.parts import (
+    are_drawn,
+    are_enough,
+    keys_of,
+    require_contrast,
+    sampled_part,
+    wider,
+)
 from training.data.read_log import columns_of, require_weight, rows_of
 from training.data.table import Table
+from training.stream.asked import Asked
 from training.stream.by_block import by_block
-from training.stream.counts import MOST_HELD, Counts, block_counts
+from training.stream.counts import MOST_HELD, NOTHING, Counts, block_counts
 from training.stream.numbers import Numbers
 
 Labels = NDArray[np.float32]
@@ -29,11 +38,14 @@ Labels = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Survey:
-    """What the second pass needs to know: how many rows of each block are trained on, by the number
-    of the block; the rule of those held out, None where none are; and what each field learnt.
+    """What the second pass needs to know: how many rows of each block are trained on, how many were
+    before negatives were drawn, and how many are `held` out, by the number of the block; the rule
+    of those held out, None where none are; and what each field learnt.
     """
 
     kept: dict[int, int]
+    before: dict[int, int]
+    held: dict[int, int]
     rule: HeldOut | None
     vocabularies: dict[str, FieldVocabulary]
 
@@ -43,33 +55,43 @@ class Survey:
         return sum(self.kept.values())
 
 
+def starts(rows: Mapping[int, int]) -> dict[int, int]:
+    """Of each block how many rows are before its own, by how many rows each has."""
+    numbers = sorted(rows)
+    places = np.cumsum([0, *(rows[number] for number in numbers)])
+    return dict(zip(numbers, places.tolist(), strict=False))
+
+
 def survey(
     data: Data,
     schema: Schema,
-    share: float | None,
+    asked: Asked,
     readers: int,
     folder: Path,
     say: Callable[[str], None],
 ) -> Survey:
-    """Read a log once, or again where of a short one more than `share` has to be held out, see
-    `training.data.parts.split`, which finds the same rows; None holds out nothing. `folder`: for
-    files that are of no use later.
+    """Read a log once; again where of a short one more than the share has to be held out, see
+    `training.data.parts.split`, which finds the same rows; and once more where negatives are drawn,
+    since which are depends on how many rows are before them. `folder`: for files that are of no use
+    later.
 
     Raises:
         DataError: a log that cannot be read or trained on.
     """
-    number = 0
+    rule, passes = 0, count()
+    before: dict[int, int] | None = None
     while True:
-        scratch = folder / str(number)
+        scratch = folder / str(next(passes))
         scratch.mkdir(parents=True)
-        found = _Pass(schema, number, scratch)
-        seen = partial_seen(schema, share, number)
+        found = _Pass(schema, rule, scratch, asked)
+        seen = partial_seen(schema, asked, rule, None if before is None else starts(before))
         for one in by_block(seen, data, columns_of(schema), readers, "first pass", say):
             found.add(one)
-        chosen = found.chosen(str(data), share)
-        if chosen == number:
-            return found.survey()
-        number = chosen
+        chosen = found.chosen(str(data), asked.share)
+        if chosen == rule and (asked.rate == 1 or before is not None):
+            return found.survey(str(data))
+        before = found.before if chosen == rule else None
+        rule = chosen
 
 
 class _Part(NamedTuple):
@@ -94,19 +116,24 @@ class _Part(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    # of a block: its number, and by rule what is trained on and what is held out
+    # of a block: its number, by rule what is trained on and what is held out, and what is left
+    # where negatives were drawn
 
     number: int
     rules: Sequence[HeldOut]
     parts: Sequence[tuple[_Part, _Part]]
+    left: _Part
     weighed: bool
     counts: dict[str, pl.DataFrame]
     numbers: dict[str, NDArray[np.float64]]
 
 
-def partial_seen(schema: Schema, share: float | None, rule: int) -> Callable[[int, Table], _Seen]:
+def partial_seen(
+    schema: Schema, asked: Asked, rule: int, before: Mapping[int, int] | None
+) -> Callable[[int, Table], _Seen]:
     """What is done with a block: the values of the rows that the rule number `rule` of those that
-    `share` gives does not hold out.
+    the share gives does not hold out, and that are drawn where `before` says how many rows are
+    before those of each block.
     """
     hashes = KnownHashes()
 
@@ -114,21 +141,26 @@ def partial_seen(schema: Schema, share: float | None, rule: int) -> Callable[[in
         log = rows_of(table, schema)
         rules: list[HeldOut] = []
         held = [np.zeros(len(log), np.bool_)]
-        if share is not None:
-            keys, first = keys_of(log, schema, share, hashes)
+        if asked.share is not None:
+            keys, first = keys_of(log, schema, asked.share, hashes)
             rules = list(wider(first))
             held = [one.holds_out(keys) for one in rules]
         parts = [(_Part.of(log.labels[~one]), _Part.of(log.labels[one])) for one in held]
         train = log.take(np.flatnonzero(~held[rule])) if held[rule].any() else log
+        weighed = train.weights is None or bool(train.weights.any())
+        if before is not None:
+            drawn = are_drawn(train.labels, asked.rate, asked.seed, before[number])
+            train = train.take(np.flatnonzero(drawn))
         counts, numbers = {}, {}
         for name, described in schema.fields.items():
             column = train.columns[schema.sources[name]]
             if isinstance(described, NumericField):
-                numbers[name] = numbers_of(described, column)
+                if name not in asked.known:  # a scale stays as it was
+                    numbers[name] = numbers_of(described, column)
             else:
                 counts[name] = block_counts(described, column)
-        weighed = train.weights is None or bool(train.weights.any())
-        return _Seen(number, rules, parts, weighed, counts, numbers)
+        left = _Part.of(train.labels)
+        return _Seen(number, rules, parts, left, weighed, counts, numbers)
 
     return seen
 
@@ -136,19 +168,24 @@ def partial_seen(schema: Schema, share: float | None, rule: int) -> Callable[[in
 class _Pass:
     # what one reading of the log has found so far, where the rule number `rule` holds out
 
-    def __init__(self, schema: Schema, rule: int, folder: Path) -> None:
-        self._schema, self._rule = schema, rule
+    def __init__(self, schema: Schema, rule: int, folder: Path, asked: Asked) -> None:
+        self._schema, self._rule, self._asked = schema, rule, asked
         self._rules: Sequence[HeldOut] = []
         self._parts: list[tuple[_Part, _Part]] = []
+        self._left = _Part.of(np.empty(0, np.float32))
         self._kept: dict[int, int] = {}
+        self.before: dict[int, int] = {}
+        self._held: dict[int, int] = {}
         self._weighed = False
         self._counts: dict[str, Counts] = {}
         self._numbers: dict[str, Numbers] = {}
         for place, (name, described) in enumerate(schema.fields.items()):
             if isinstance(described, NumericField):
                 self._numbers[name] = Numbers(described, folder / f"{place}.numbers")
-            else:
-                self._counts[name] = Counts(described, folder / str(place))
+                continue
+            known = asked.known.get(name, NOTHING)
+            assert isinstance(known, Vocabulary)  # noqa: S101  such a field has no other
+            self._counts[name] = Counts(described, folder / str(place), known)
 
     def add(self, seen: _Seen) -> None:
         self._rules = seen.rules
@@ -159,7 +196,9 @@ class _Pass:
                 (train.joined(more), held.joined(others))
                 for (train, held), (more, others) in zip(self._parts, seen.parts, strict=True)
             ]
-        self._kept[seen.number] = seen.parts[self._rule][0].rows
+        train, held = seen.parts[self._rule]
+        self.before[seen.number], self._held[seen.number] = train.rows, held.rows
+        self._left, self._kept[seen.number] = self._left.joined(seen.left), seen.left.rows
         self._weighed |= seen.weighed
         for name, counts in seen.counts.items():
             self._counts[name].add(counts)
@@ -200,14 +239,15 @@ class _Pass:
                 continue
             yield number
 
-    def survey(self) -> Survey:
-        known = {
-            name: (
-                self._numbers[name].learnt()
-                if name in self._numbers
-                else self._counts[name].vocabulary()
-            )
-            for name in self._schema.fields
-        }
+    def survey(self, source: str) -> Survey:
+        if self._asked.rate != 1:
+            self._left.require_contrast(source, "click", sampled_part(self._asked.rate))
+        known = {name: self._learnt(name) for name in self._schema.fields}
         rule = self._rules[self._rule] if self._rules else None
-        return Survey(self._kept, rule, known)
+        return Survey(self._kept, self.before, self._held, rule, known)
+
+    def _learnt(self, name: str) -> FieldVocabulary:
+        if name in self._counts:
+            return self._counts[name].vocabulary()
+        known = self._asked.known.get(name)
+        return self._numbers[name].learnt() if known is None else known

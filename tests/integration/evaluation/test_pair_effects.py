@@ -16,6 +16,7 @@ from model.values.scales import Bins, Scaler
 from model.vocabulary import Vocabulary
 from narrowing import not_none
 from tiny import tiny_rows
+from training.data.examples import Examples
 from training.evaluation.coverage import coverage
 from training.evaluation.pair_effects import by_fields, by_values, pair_terms, sample, value_name
 
@@ -125,12 +126,13 @@ def test_a_logit_that_is_not_the_sum_of_its_terms_gives_none(
 
 
 def test_a_sample_is_of_whole_rows_each_once_and_the_same_for_a_seed() -> None:
-    rows = Encoded(np.arange(200).reshape(100, 2), np.arange(200, dtype=np.float32).reshape(100, 2))
-    drawn = sample(rows, seed=1, rows=30)
+    ids = np.arange(200).reshape(100, 2)
+    rows = Examples.of(Encoded(ids, ids.astype(np.float32)), np.zeros(100, np.float32), None)
+    drawn = sample(rows, 2, seed=1, rows=30)
     assert len(np.unique(drawn.ids[:, 0])) == 30
     assert np.array_equal(drawn.ids, drawn.values.astype(np.int64))
-    assert np.array_equal(drawn.ids, sample(rows, seed=1, rows=30).ids)
-    assert sample(rows, seed=1, rows=100) is rows
+    assert np.array_equal(drawn.ids, sample(rows, 2, seed=1, rows=30).ids)
+    assert np.array_equal(sample(rows, 2, seed=1, rows=100).ids, ids)
 
 
 def test_a_value_of_each_kind_of_vocabulary_has_a_name() -> None:

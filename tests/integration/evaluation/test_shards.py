@@ -58,6 +58,12 @@ def frame(rows: int = 500) -> pl.DataFrame:
     return pl.DataFrame(drawn, infer_schema_length=None)
 
 
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of text so small that a shard has rows of several."""
+    monkeypatch.setattr("training.stream.blocks.TEXT_BYTES", 700)
+
+
 def as_text(of: pl.DataFrame) -> pl.DataFrame:
     return of.with_columns(pl.col("interests").list.join("|"))
 

@@ -79,8 +79,8 @@ class Made:
 
     def bundle(self, directory: Any, net: Any, name: Any, calibration: Any = None) -> Any:
         directory.mkdir()
-        encoded, rows = self.examples()
-        parts = {"valid": (encoded, self.log)}
+        _, rows = self.examples()
+        parts = {"valid": (rows, self.log)}
         how: Any = calibration, parts, {"epochs": []}, rows
         pack(directory, net, name, self.vocabularies, self.encoder, *how)
         return Bundle.open(directory)

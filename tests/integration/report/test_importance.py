@@ -8,6 +8,7 @@ from model.bundle.bundle import Bundle
 from model.encoding import Encoder
 from narrowing import not_none
 from tiny import tiny_rows
+from training.data.examples import examples
 from training.data.log import Log, encode
 from training.evaluation.importance import importances
 
@@ -20,7 +21,7 @@ def test_the_fields_of_the_planted_pair_are_worth_most_and_their_figures_get_wor
     columns = {name: [row[name] for row in rows] for name in bundle.schema.fields}
     log = Log(columns, np.array([row["click"] for row in rows], np.float32))
     encoder: Encoder = bundle.read_encoder()
-    found = importances(bundle.read_scorer(), encoder, encode(encoder, log), log, 1)
+    found = importances(bundle.read_scorer(), encoder, examples(encode(encoder, log), log), log, 1)
     assert [one.field for one in found] != list(bundle.schema.fields)
     assert {one.field for one in found} == set(bundle.schema.fields)
     assert {one.field for one in found[:2]} == {"device", "ad"}
@@ -29,5 +30,5 @@ def test_the_fields_of_the_planted_pair_are_worth_most_and_their_figures_get_wor
         assert drop.significant
         assert drop.value < 0 < not_none(one.judged).value
         assert drop.interval[0] <= drop.value <= drop.interval[1]
-    again = importances(bundle.read_scorer(), encoder, encode(encoder, log), log, 1)
+    again = importances(bundle.read_scorer(), encoder, examples(encode(encoder, log), log), log, 1)
     assert again == found

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,59 +19,16 @@ from model.bundle.bundle import Bundle
 from model.bundle.files import GOLDEN, SCHEMA, VALIDATION, WEIGHTS
 from model.schema import Schema
 from narrowing import not_none
+from streamed_calls import AT_ONCE, CONFIG, SMALL, arguments, killed_in, streamed, weights
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
 from training.data.files import Data
-from training.state import checkpoint
 from training.state.checkpoint import checkpoint_path
-from training.stream import shards
+from training.stream import blocks
+from training.stream.asked import Asked
+from training.stream.cache import pieces
+from training.stream.cache.shards import Shards
 from training.stream.encode_log import encoded_log
-from training.stream.shards import Shards
-
-CONFIG = """
-calibration = "platt"
-embedding = 4
-attention_size = 4
-[fit]
-epochs = 3
-batch = 64
-l2_embedding = 1e-4
-[attention]
-epochs = 2
-batch = 64
-dropout = 0.2
-"""
-SMALL = {"SHARD": 150, "MIXED": 3}  # so small that a short log has many of them
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(Path.home() / ".cache" / "ctr-afm" / "kernels"))
-    write_csv(tmp_path / "log.csv", tiny_rows(2000))
-    (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
-    (tmp_path / "config.toml").write_text(CONFIG)
-    return tmp_path
-
-
-@pytest.fixture
-def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in SMALL.items():
-        monkeypatch.setattr(shards, name, value)
-
-
-def arguments(home: Path, out: str, *more: object, net: str = "fm") -> list[str]:
-    files = {"schema": "schema.toml", "config": "config.toml", "out": out}
-    given = [word for key, name in files.items() for word in (f"--{key}", home / name)]
-    return ["fit", *map(str, [home / "log.csv", *given, "--net", net, *more])]
-
-
-def streamed(home: Path, out: str, *more: object, net: str = "fm") -> list[str]:
-    return arguments(home, out, "--stream", *more, net=net)
-
-
-def weights(home: Path, out: str) -> bytes:
-    return (home / out / WEIGHTS).read_bytes()
 
 
 def test_the_bundle_is_that_of_the_log_in_memory_but_for_the_order_of_its_rows(
@@ -102,6 +58,42 @@ def test_the_bundle_is_that_of_the_log_in_memory_but_for_the_order_of_its_rows(
     assert report.split(lead)[1].split("<")[0] == counted.split(lead)[1].split("<")[0]
 
 
+@pytest.mark.parametrize(
+    ("net", "more"),
+    [
+        ("afm", ("--negatives-kept", 0.5)),
+        ("fm", ("--negatives-rate", 0.4)),
+        ("fm", ("--from", "BUNDLE", "--negatives-rate", 0.7)),
+    ],
+)
+def test_the_same_net_is_judged_the_same_on_rows_that_are_on_disk(
+    home: Path, net: str, more: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in AT_ONCE:
+        monkeypatch.setattr(f"training.{module}.AT_ONCE", 512)
+    monkeypatch.setattr(pieces, "ROWS", 300)
+    monkeypatch.setattr(blocks, "TEXT_BYTES", 5000)
+    rows = [row | {"worth": at % 3} for at, row in enumerate(tiny_rows(6000))]
+    (home / "schema.toml").write_text(f'weight = "worth"\n{TINY_SCHEMA}')
+    if "--from" in more:
+        write_csv(home / "log.csv", rows[:700])
+        assert main(arguments(home, "before", net=net)) == 0
+        more = tuple(home / "before" if word == "BUNDLE" else word for word in more)
+    write_csv(home / "log.csv", rows)
+    untrained = CONFIG.replace("epochs = 3", "epochs = 0").replace("epochs = 2", "epochs = 0")
+    kept = 'calibration = "isotonic"\nvalidation_rows = 500\nvalid_share = 0.4\n'
+    (home / "config.toml").write_text(kept + untrained.replace('calibration = "platt"', ""))
+    monkeypatch.setattr("time.perf_counter", lambda: 0.0)  # of which a report has several
+    assert main(arguments(home, "memory", *more, net=net)) == 0
+    assert main(streamed(home, "stream", *more, net=net)) == 0
+    for name in (WEIGHTS, VALIDATION, GOLDEN, "report.html"):
+        assert (home / "stream" / name).read_bytes() == (home / "memory" / name).read_bytes()
+    memory, stream = (Bundle.open(home / name) for name in ("memory", "stream"))
+    assert stream.read_vocabularies() == memory.read_vocabularies()
+    for part in ("metrics", "calibration", "training", "warnings", "held_out"):
+        assert getattr(stream.manifest, part) == getattr(memory.manifest, part)
+
+
 @pytest.mark.usefixtures("small_shards")
 @pytest.mark.parametrize("net", ["ffm", "afm"])
 def test_the_number_of_readers_changes_no_weight(home: Path, net: str) -> None:
@@ -128,9 +120,8 @@ def test_given_rows_are_judged_on_in_place_of_some_of_the_log(home: Path) -> Non
 @pytest.mark.parametrize(
     ("more", "wanted"),
     [
-        (["--from", "bundle"], "--stream: not with --from"),
+        (["--from", "bundle", "--replay", "log.csv"], "--stream: not with --replay"),
         (["--test-share", "0.1"], "--stream: not with --test-share"),
-        (["--negatives-rate", "0.5"], "--stream: not with a rate of negatives"),
         (["--ray", "local"], "--stream: not with --ray"),
     ],
 )
@@ -149,7 +140,7 @@ def test_readers_alone_are_refused(home: Path, capsys: pytest.CaptureFixture[str
 
 def rows_of(home: Path, readers: int = 1) -> Shards:
     data, schema = Data((home / "log.csv",)), Schema.parse(TINY_SCHEMA)
-    return Shards(encoded_log(data, schema, 0.1, 1, lambda _: None), 7, readers)
+    return Shards(encoded_log(data, schema, Asked(0.1), 1, lambda _: None), 7, readers)
 
 
 @pytest.mark.usefixtures("small_shards")
@@ -177,30 +168,6 @@ def test_an_epoch_goes_on_behind_any_batch(home: Path) -> None:
         assert len(rest) == len(whole) - behind
         for one, other in zip(whole[behind:], rest, strict=True):
             assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
-
-
-class Killed(BaseException):
-    pass
-
-
-def killed_in(monkeypatch: pytest.MonkeyPatch, arguments: list[str], batch: int) -> None:
-    """A fit that ends without a word in this batch of all its steps."""
-    seen = [0]
-
-    class Dying:
-        def __getattr__(self, name: str) -> Callable[..., None]:
-            def call(*_: object) -> None:
-                seen[0] += name == "batch"
-                if seen[0] > batch:
-                    raise Killed
-
-            return call
-
-    with monkeypatch.context() as patched:
-        patched.setattr("training.tracking.tracked.watcher", Dying)
-        patched.setattr(checkpoint, "MOST_TIME", 1e9)  # after each batch
-        with pytest.raises(Killed):
-            main(arguments)
 
 
 @pytest.mark.usefixtures("small_shards")
@@ -236,7 +203,8 @@ def test_a_fit_ended_within_any_epoch_goes_on_to_the_same_weights(
 def test_a_fit_killed_again_and_again_ends_with_the_same_weights(home: Path) -> None:
     (home / "config.toml").write_text(CONFIG.replace("epochs = 3", "epochs = 12"))
     patched = (
-        "import sys; from training.stream import shards; from training.state import checkpoint; "
+        "import sys; from training.stream.cache import shards; "
+        "from training.state import checkpoint; "
         f"shards.SHARD, shards.MIXED = {SMALL['SHARD']}, {SMALL['MIXED']}; "
         "checkpoint.MOST_TIME = 1e9; from training.cli import main; sys.exit(main(sys.argv[1:]))"
     )

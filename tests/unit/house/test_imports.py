@@ -34,7 +34,7 @@ FLOORS = {
         ["draft", "simulate"],
         ["stream"],
         ["data"],
-        ["columns"],
+        ["columns", "remote"],
         ["config", "jobs"],
     ],
 }

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from model.nets import Net
-from training.data.examples import Examples
+from training.data.examples import EncodedRows
 from training.fit.step.logits import logits
 from training.fit.step.objective import Objective
 from training.kernels.optimisers import gather_moments
@@ -22,7 +22,7 @@ class BestEpoch:
     """
 
     def __init__(
-        self, net: Net, valid: Examples, objective: Objective, moments: Moments | None
+        self, net: Net, valid: EncodedRows, objective: Objective, moments: Moments | None
     ) -> None:
         self._net = net
         start = logits(net, valid)

@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from model.nets import Net
-from training.data.examples import Examples, TrainRows
+from training.data.examples import EncodedRows
 from training.fit.newton import logistic_factors
 from training.fit.step.logits import logits
 
 MOST_ROWS = 200_000  # of training; more would not move the bias
 
 
-def fit_bias(net: Net, train: TrainRows, valid: Examples, log_rate: float = 0.0) -> float:
+def fit_bias(net: Net, train: EncodedRows, valid: EncodedRows, log_rate: float = 0.0) -> float:
     """Shift the bias of a net with task click, in place, such that its probabilities sum up to the
     clicks of both parts, by weight; returns the shift.
 

@@ -21,10 +21,10 @@ from model.encoding import Encoder
 from model.nets import FFM, Net, NetSizes, build
 from model.schema import CategoricalField
 from model.values.ids import FIRST, UNKNOWN
-from training.data.examples import TrainRows
+from training.data.examples import EncodedRows
 
 State = dict[str, Tensor]  # of one parameter, by Adam's names
-Rows = TypeVar("Rows", bound=TrainRows)
+Rows = TypeVar("Rows", bound=EncodedRows)
 
 RARE = 32  # a value that was trained on less often is rare
 LEAST_RARE = 0.3  # the share of rare values, unknown ones among them, of a field that has classes
@@ -48,7 +48,7 @@ class CountClasses:
     rows: int
 
     @classmethod
-    def of(cls, encoder: Encoder, train: TrainRows) -> "CountClasses | None":
+    def of(cls, encoder: Encoder, train: EncodedRows) -> "CountClasses | None":
         """The classes by the rows trained on; None where no field has many rare values."""
         fed = train.counts(encoder.rows)
         slot_fields = encoder.slot_fields

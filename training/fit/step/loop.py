@@ -11,11 +11,12 @@ from torch import Tensor
 
 from model.nets import Net
 from training.config import Step
-from training.data.examples import Examples, TrainRows
+from training.data.examples import EncodedRows
 from training.fit.step.best_epoch import BestEpoch
 from training.fit.step.logits import logits
 from training.fit.step.objective import CLICK, Objective
 from training.fit.step.one_epoch import SoFar, one_epoch
+from training.fit.step.progressive import Progressive
 from training.fit.step.unknown_drop import uses_of
 from training.fit.step.watcher import Epoch, Watcher
 from training.kernels import group
@@ -32,8 +33,8 @@ def run_step(
     name: str,
     net: Net,
     step: Step,
-    train: TrainRows,
-    valid: Examples,
+    train: EncodedRows,
+    valid: EncodedRows,
     drop: Callable[[Tensor], Tensor],
     watcher: Watcher,
     objective: Objective = CLICK,
@@ -43,6 +44,7 @@ def run_step(
     *,
     kernels: bool = True,
     lazy: bool = False,
+    one_pass: bool = False,
 ) -> tuple[list[Epoch], bool]:
     """Fit `net` in place and leave it at the epoch with the lowest criterion on `valid`.
 
@@ -64,12 +66,14 @@ def run_step(
             that the net is left at.
         kernels: whether compiled kernels may do the work.
         lazy: whether Adam of the tables is lazy.
+        one_pass: whether `train` comes in its order, each row scored before it is trained on.
 
     Returns:
         The epochs, and whether Ctrl-C ended the step early.
     """
     best = BestEpoch(net, valid, objective, moments)
-    run = StepRun(name, net, step, train, drop, watcher, objective, best, kernels, lazy)
+    how = kernels, lazy, one_pass
+    run = StepRun(name, net, step, train, drop, watcher, objective, best, *how)
     if checkpoint is not None and run.resume(checkpoint):
         return run.epochs, False
     try:
@@ -106,17 +110,19 @@ class StepRun:
         name: str,
         net: Net,
         step: Step,
-        train: TrainRows,
+        train: EncodedRows,
         drop: Callable[[Tensor], Tensor],
         watcher: Watcher,
         objective: Objective,
         best: BestEpoch,
         kernels: bool,
         lazy: bool,
+        one_pass: bool,
     ) -> None:
         self._name, self._net, self._step, self._train = name, net, step, train
         self._drop, self._watcher, self._objective, self._best = drop, watcher, objective, best
         self._sized = step.sized(len(train))
+        self._one_pass = one_pass
         self._shares = None
         if lazy:
             uses = uses_of(train, drop, len(net.linear))
@@ -145,7 +151,7 @@ class StepRun:
 
     def epoch(
         self,
-        valid: Examples,
+        valid: EncodedRows,
         after_epoch: Callable[[Net], None] | None,
         after_batch: Callable[[], None],
     ) -> bool:
@@ -154,6 +160,7 @@ class StepRun:
         """
         self._attempts += 1
         self._so_far = self._so_far or SoFar(torch.get_rng_state())
+        progressive = self._progressive(self._so_far)
         began = time.perf_counter()
         with announcing(self._watcher.said):
             train_loss = one_epoch(
@@ -168,6 +175,7 @@ class StepRun:
                 self._attempts,
                 self._so_far,
                 after_batch,
+                *(() if progressive is None else (progressive.score,)),
             )
         self._so_far = None
         if after_epoch is not None:
@@ -190,6 +198,7 @@ class StepRun:
                 time.perf_counter() - began,
                 gained,
                 self._diverged,
+                None if progressive is None else progressive.windows,
             )
         )
         self._diverged = 0
@@ -198,6 +207,12 @@ class StepRun:
             for group in self._optimiser.param_groups:
                 group["lr"] *= self._step.cut
         return True
+
+    def _progressive(self, so_far: SoFar) -> Progressive | None:
+        if not self._one_pass:
+            return None
+        how = self._train, self._sized.batch, self._objective, self._watcher.said
+        return Progressive(*how, so_far.progressive)
 
     def _begin_again(self) -> None:
         # after losses that are not finite: from the best epoch, with a much smaller step

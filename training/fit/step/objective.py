@@ -22,7 +22,7 @@ from model.metrics.metrics import auc, logloss
 from model.metrics.ranked_rows import row_losses
 from model.schema import Schema
 from training.config import Config
-from training.data.examples import Examples, TrainRows
+from training.data.examples import EncodedRows
 from training.fit.step import losses
 from training.kernels.passes import Judged
 
@@ -50,14 +50,14 @@ class Objective:
         ranking = f"{self.ranking} loss"
         return {"click": "logloss", "regression": "mean squared error"}.get(self.task, ranking)
 
-    def start(self, train: TrainRows) -> float:
+    def start(self, train: EncodedRows) -> float:
         """The bias to begin with: what the best constant would be."""
         if self.task == "ranking":
             return 0.0  # no order tells of it
         mean = float((train.labels * train.weights).mean())
         return float(np.log(mean / (1 - mean))) if self.task == "click" else mean
 
-    def loss(self, scores: Tensor, rows: TrainRows, at: Tensor) -> Tensor:
+    def loss(self, scores: Tensor, rows: EncodedRows, at: Tensor) -> Tensor:
         """Of the `scores` of the rows `at`, which must be whole groups, one behind the other, for
         task ranking.
         """
@@ -69,12 +69,12 @@ class Objective:
         assert rows.groups is not None  # noqa: S101  whoever ranks gives them
         return losses.RANKING[self.ranking](scores, labels, weights, rows.groups[at])
 
-    def judged(self, rows: TrainRows, at: Tensor) -> Judged:
+    def judged(self, rows: EncodedRows, at: Tensor) -> Judged:
         """What a pass over the rows `at` needs to know of `loss`."""
         of_scores = partial(self.loss, rows=rows, at=at)
         return Judged(self.task, rows.labels[at], rows.weights[at], of_scores)
 
-    def judge(self, scores: NDArray[np.float32], valid: Examples) -> Criterion:
+    def judge(self, scores: NDArray[np.float32], valid: EncodedRows) -> Criterion:
         """The criterion of scores [N]."""
         labels, weights = valid.labels.double().numpy(), valid.weights.double().numpy()
         if self.task == "click":
@@ -90,7 +90,9 @@ class Objective:
         figures = group_figures(labels, scores, weights, valid.groups.numpy())
         return Criterion(loss, figures.mean("gauc"))
 
-    def each_row(self, scores: NDArray[np.float32], valid: Examples) -> NDArray[np.float64] | None:
+    def each_row(
+        self, scores: NDArray[np.float32], valid: EncodedRows
+    ) -> NDArray[np.float64] | None:
         """What the criterion of scores [N] is the weighted mean of, [N]; None for task ranking,
         where whole groups have a loss.
         """

@@ -1,13 +1,14 @@
 """One epoch: all rows fed once, or the rest of them where it was begun before."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from model.nets import Net
-from training.data.examples import TrainRows
+from training.data.examples import EncodedRows, Fed
 from training.fit.step.objective import Objective
 from training.fit.step.watcher import Watcher
 from training.kernels.passes import Pass
@@ -16,13 +17,14 @@ from training.kernels.passes import Pass
 @dataclass
 class SoFar:
     """How far an epoch is. `began`: torch's generator before it. `batches`: of the batches done
-    their number, the sum of their rows' losses, and their rows.
+    their number, the sum of their rows' losses, and their rows. `progressive`: see `Progressive`.
     """
 
     began: Tensor
     batches: int = 0
     total: float = 0.0
     rows: int = 0
+    progressive: dict[str, Any] = field(default_factory=dict)
 
     def add(self, loss: float, rows: int) -> None:
         """A batch is done, with this mean loss."""
@@ -41,13 +43,14 @@ def one_epoch(
     by_pass: Pass,
     optimiser: torch.optim.Optimizer,
     size: int,
-    train: TrainRows,
+    train: EncodedRows,
     drop: Callable[[Tensor], Tensor],
     watcher: Watcher,
     objective: Objective,
     number: int = 1,
     so_far: SoFar | None = None,
     after_batch: Callable[[], None] = lambda: None,
+    before_batch: Callable[[Net, Fed], None] = lambda net, fed: None,  # noqa: ARG005  of no use
 ) -> float:
     """Feed all rows once, in batches of `size`, in the order of epoch `number`; returns their mean
     loss. Where `so_far` says that some batches are
@@ -61,6 +64,7 @@ def one_epoch(
     if so_far.batches:
         torch.set_rng_state(now)
     for fed in batches:
+        before_batch(net, fed)
         optimiser.zero_grad(set_to_none=True)
         judged = objective.judged(train, fed.at)
         loss = by_pass(drop(fed.ids), fed.values, judged)

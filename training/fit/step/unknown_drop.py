@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model.encoding import Encoder
 from model.values.ids import FIRST, UNKNOWN
-from training.data.examples import TrainRows
+from training.data.examples import EncodedRows
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class UnknownDrop:
         return torch.where(drop, self.rows, ids)
 
 
-def uses_of(train: TrainRows, drop: Callable[[Tensor], Tensor], rows: int) -> Tensor:
+def uses_of(train: EncodedRows, drop: Callable[[Tensor], Tensor], rows: int) -> Tensor:
     """How often an epoch is expected to feed each of the `rows` of the tables, float64 [V]."""
     uses = train.counts(rows).double()
     if isinstance(drop, UnknownDrop) and drop.rate:

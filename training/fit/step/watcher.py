@@ -1,8 +1,8 @@
 """What a fit reports while it runs: its epochs, and a watcher that is called with them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from training.config import SizedStep
@@ -14,7 +14,7 @@ class Epoch:
 
     `valid_loss` is the objective's criterion on the rows held out; `valid_auc` their AUC, GAUC for
     task ranking, None where it is undefined. `diverged`: how many attempts at it before came to
-    losses that are not finite.
+    losses that are not finite. `windows`: of a pass in the log's order, see `Progressive`.
     """
 
     step: str
@@ -26,6 +26,14 @@ class Epoch:
     seconds: float
     best: bool
     diverged: int = 0
+    windows: Sequence[Mapping[str, Any]] | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """As the manifest has it."""
+        found = asdict(self)
+        if self.windows is None:
+            del found["windows"]
+        return found
 
 
 class Watcher:

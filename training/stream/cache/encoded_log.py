@@ -1,12 +1,14 @@
-"""A log as a fit needs it, in files of the user's cache directory: encoded rows to train on, four
-bytes a slot, and raw rows that are held out or looked at.
+"""A log as a fit needs it, in files of the user's cache directory: encoded rows, four bytes a slot,
+to train on and held out, and raw rows that are held out or looked at.
 
 ctr-afm/logs/KEY/about.json     how many rows, and the rule of those held out
                  vocabulary/    what each field learnt, as in a bundle
                  rows           int32 [N, F], see `Slots`
                  labels         float32 [N]
                  weights        float32 [N], where the log has weights
-                 held_out/      rows held out, see `Pieces`
+                 all_labels     labels before negatives were drawn, where they were
+                 held_out_rows  rows held out, as `rows`
+                 held_out/      the same as they were given, see `Pieces`
                  looked_at/     rows trained on that are looked at for leaks
 
 KEY is a digest of the files and of what decides what is made of them. A folder of that name is
@@ -14,7 +16,6 @@ whole: it is written under another name.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from model.bundle.files import vocabulary_file
@@ -30,22 +32,15 @@ from model.encoding import Encoder
 from model.held_out import HeldOut
 from model.schema import Schema
 from model.vocabulary import FieldVocabulary, from_bytes
+from training.data.examples import relative
 from training.data.log import Log
-from training.stream.pieces import read_pieces
-from training.stream.slots import Slots
+from training.stream.cache.packed_rows import PackedRows
+from training.stream.cache.pieces import read_pieces
+from training.stream.cache.slots import Slots
 
 ABOUT, ROWS, LABELS, WEIGHTS = "about.json", "rows", "labels", "weights"
-HELD_OUT, LOOKED_AT = "held_out", "looked_at"
-
-
-def cache_home() -> Path:
-    """Where encoded logs are.
-
-    Raises:
-        RuntimeError: the user has no home.
-    """
-    given = os.environ.get("XDG_CACHE_HOME")
-    return (Path(given) if given else Path.home() / ".cache") / "ctr-afm" / "logs"
+ALL_LABELS = "all_labels"
+HELD_OUT_ROWS, HELD_OUT, LOOKED_AT = "held_out_rows", "held_out", "looked_at"
 
 
 @dataclass(frozen=True)
@@ -97,17 +92,27 @@ class EncodedLog:
         """Those of the rows trained on, float32 [N]."""
         return torch.from_numpy(np.fromfile(self.folder / LABELS, np.float32))
 
+    def all_labels(self) -> NDArray[np.float32]:
+        """Those of the same rows before negatives were drawn."""
+        path = self.folder / ALL_LABELS
+        return np.fromfile(path if path.exists() else self.folder / LABELS, np.float32)
+
     def weights(self) -> Tensor:
         """Those of the rows trained on, of mean 1, float32 [N]."""
         path = self.folder / WEIGHTS
         if not path.exists():
             return torch.ones(1).expand(len(self))
-        given = np.fromfile(path, np.float32)
-        return torch.from_numpy(given / given.mean())
+        return torch.from_numpy(relative(np.fromfile(path, np.float32), len(self)))
 
     def held_out(self) -> Log:
-        """The rows held out."""
+        """The rows held out, see `read_pieces`."""
         return read_pieces(self.folder / HELD_OUT, self.schema, self.source)
+
+    def held_out_rows(self, log: Log) -> PackedRows:
+        """The encoded rows held out, with the labels and weights of `log`, which are theirs."""
+        weights = torch.from_numpy(relative(log.weights, len(log)))
+        path, key = self.folder / HELD_OUT_ROWS, f"{self.key} {HELD_OUT}"
+        return PackedRows(path, self.slots, torch.from_numpy(log.labels), weights, key)
 
     def looked_at(self) -> Log:
         """The rows trained on that are looked at for leaks."""

@@ -1,0 +1,1 @@
+"""Files that are elsewhere, copied to this machine."""

@@ -1,0 +1,1 @@
+"""A log on disk as a fit is fed it: encoded rows, and raw ones."""
