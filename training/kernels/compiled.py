@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
+from numpy.typing import NDArray
 
 try:
     import numba
@@ -48,6 +49,37 @@ def compiled(function: Function) -> Function:
         forceinline=True,
     )
     return cast(Function, jit(function))
+
+
+if numba is None:
+
+    def fetch_ahead(table: NDArray[Any], row: int) -> None:
+        """Nothing."""
+
+else:
+    from llvmlite import ir  # type: ignore[import-untyped]  # has none
+    from numba.core import types
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def fetch_ahead(context: Any, table: Any, row: Any) -> Any:  # noqa: ARG001  Numba's interface
+        """Have the processor load where table[row] begins, and go on: what is read a while later
+        is in its caches then (LLVM's llvm.prefetch). The row must be one of the table's.
+        """
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            array = context.make_array(signature.args[0])(context, builder, arguments[0])
+            stride = builder.extract_value(array.strides, 0)
+            byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+            place = builder.bitcast(array.data, byte)
+            place = builder.gep(place, [builder.mul(arguments[1], stride)])
+            kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+            prefetch = builder.module.declare_intrinsic("llvm.prefetch", (byte,), kind)
+            read, keep, data = number(0), number(3), number(1)
+            builder.call(prefetch, [place, read, keep, data])
+            return context.get_dummy_value()
+
+        return types.void(table, types.int64), generate
 
 
 def can_compile() -> bool:

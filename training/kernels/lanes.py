@@ -3,7 +3,9 @@
 Arrays end with the axis of the lanes: x [F, K, lanes]; those of a group of pairs are WIDTH long,
 with the lanes of one pair behind those of another. Sums over k have eight terms written out, since
 one store then serves eight multiplications; whoever calls pads K to a multiple of UNROLLED with
-zeros. Numbers are made by `dtype.type`, as a plain 0 would make float64 of what it meets.
+zeros. Numbers are made by `dtype.type`, as a plain 0 would make float64 of what it meets. What is
+done to a slice is a function of its own: a slice that has a name is counted when it is made and
+when it is dropped, and that costs more than a loop over it.
 """
 
 import math
@@ -12,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.kernels.compiled import GROUP, LANES, WIDTH, compiled
+from training.kernels.compiled import GROUP, LANES, WIDTH, compiled, fetch_ahead
 
 Floats = NDArray[Any]  # float32; float64 where gradients are checked
 
 UNROLLED = 8
+AHEAD = 12  # rows: how long before its turn a table's row is fetched
 LOG2_E, LN_2 = math.log2(math.e), math.log(2)
 LOW_FLOAT32, LOW_FLOAT64 = -87.0, -700.0  # below them e**x is as good as 0
 # 1 / n! of Taylor's series, the highest first; the 13th term of |r| <= ln 2 / 2 is below 1e-16
@@ -100,9 +103,14 @@ def add_sums(out: Floats, y: Floats, x: Floats) -> None:
 def multiply(out: Floats, x: Floats, y: Floats, at: int) -> None:
     """out[k, at + lane] = x[k, lane] y[k, lane], LANES lanes."""
     for k in range(len(out)):
-        row, one, other = out[k, at : at + LANES], x[k], y[k]
-        for lane in range(LANES):
-            row[lane] = one[lane] * other[lane]
+        set_product(out[k, at : at + LANES], x[k], y[k])
+
+
+@compiled
+def set_product(out: Floats, x: Floats, y: Floats) -> None:
+    """out[lane] = x[lane] y[lane], LANES lanes."""
+    for lane in range(LANES):
+        out[lane] = x[lane] * y[lane]
 
 
 @compiled
@@ -117,10 +125,15 @@ def multiply_by(out: Floats, x: Floats) -> None:
 def add_back(de: Floats, at: int, x: Floats, y: Floats, dx: Floats, dy: Floats) -> None:
     """The slopes by x and y [K, lanes] of `multiply`'s, added up."""
     for k in range(len(de)):
-        slope, x_k, y_k, dx_k, dy_k = de[k, at : at + LANES], x[k], y[k], dx[k], dy[k]
-        for lane in range(LANES):
-            dx_k[lane] += slope[lane] * y_k[lane]
-            dy_k[lane] += slope[lane] * x_k[lane]
+        add_slopes(de[k, at : at + LANES], x[k], y[k], dx[k], dy[k])
+
+
+@compiled
+def add_slopes(slope: Floats, x: Floats, y: Floats, dx: Floats, dy: Floats) -> None:
+    """The slopes by x and y of a product with this slope, added up, LANES lanes."""
+    for lane in range(LANES):
+        dx[lane] += slope[lane] * y[lane]
+        dy[lane] += slope[lane] * x[lane]
 
 
 @compiled
@@ -163,15 +176,18 @@ def load(
     vectors = len(x) // slots
     x[:] = 0
     present[:] = 0
-    for lane in range(rows):
-        for slot in range(slots):
+    for slot in range(slots):  # its vectors stay in the nearest cache while lanes are filled
+        for lane in range(rows):
             value = values[start + lane, slot]
+            if lane + AHEAD < rows:
+                fetch_ahead(embedding, ids[start + lane + AHEAD, slot])
             if value != 0:
                 present[slot, lane] = 1
-                row = embedding[ids[start + lane, slot]]
+                row = ids[start + lane, slot]
                 for vector in range(vectors):
                     for k in range(width):
-                        x[slot * vectors + vector, k, lane] = row[vector * width + k] * value
+                        part = embedding[row, vector * width + k]
+                        x[slot * vectors + vector, k, lane] = part * value
 
 
 @compiled
@@ -179,8 +195,8 @@ def store(out: Floats, dx: Floats, values: Floats, start: int, rows: int, width:
     """out [B, F, M width] = dx [F M, K, lanes] times x_i: the slopes of the table's rows."""
     slots = values.shape[1]
     vectors = len(dx) // slots
-    for lane in range(rows):
-        for slot in range(slots):
+    for slot in range(slots):
+        for lane in range(rows):
             value = values[start + lane, slot]
             for vector in range(vectors):
                 for k in range(width):

@@ -21,7 +21,7 @@ from training.kernels.block import Pairs, new_work
 from training.kernels.compiled import can_compile, on_all_cores
 from training.kernels.lanes import UNROLLED, Floats
 from training.kernels.owned_rows import Uses, fetch, gather, handed_over, row_ends, uses_of
-from training.kernels.products import product_blocks
+from training.kernels.products import pooled_blocks, product_blocks
 from training.kernels.rows import add_rows
 
 LOSSES = {"click": LOGISTIC, "regression": SQUARED}  # of a row by itself
@@ -233,28 +233,24 @@ class ProductPass(KernelPass):
     def blocks(self, batch: Batch, tables: Tables, found: Found) -> Callable[[int, int], None]:
         """See `KernelPass`."""
         net, dtype = self.pair_net, tables.embedding.dtype
+        weights = np.ones(field_pairs(net.fields), dtype)
+        if isinstance(net, FwFM):
+            weights = _array(net.field_weights)
+        by_weights = self.by_weights = np.zeros((batch.blocks, len(weights)), dtype)
+        if isinstance(net, FM) and not batch.threshold:
+            return lambda first, last: pooled_blocks(first, last, batch, tables, found)
         first_second = net.first.numpy(), net.second.numpy()
         left_right, vectors, size = first_second, 1, net.width
         if isinstance(net, FFM):
             left_right = net.first_for_second.numpy(), net.second_for_first.numpy()
             vectors, size = net.fields, net.settings.ffm_embedding
-        pooled = isinstance(net, FM) and not batch.threshold
         pairs = Pairs(*first_second, *left_right, net.field_pair.numpy(), size)
-        if pooled:  # no pair is looked at
-            nothing = np.zeros(0, np.int64)
-            pairs = Pairs(nothing, nothing, nothing, nothing, nothing, size)
         ones = padded(np.ones(size, dtype))
-        weights = np.ones(field_pairs(net.fields), dtype)
-        if isinstance(net, FwFM):
-            weights = _array(net.field_weights)
-        by_weights = self.by_weights = np.zeros((batch.blocks, len(weights)), dtype)
 
         def work(first: int, last: int) -> None:
             shape = batch.ids.shape[1], vectors, len(pairs.first), len(ones)
             own = new_work(*shape, 0, dtype)
-            product_blocks(
-                first, last, own, batch, tables, weights, ones, pairs, found, by_weights, pooled
-            )
+            product_blocks(first, last, own, batch, tables, weights, ones, pairs, found, by_weights)
 
         return work
 

@@ -1,12 +1,16 @@
 """FM, FwFM and FFM (model/nets/fm.py, fwfm.py, ffm.py), forward and backward in one pass.
 
 A pair's term is r_{f(i)f(j)} times a product of two vectors, r being 1 but for FwFM. FM without
-dropout needs no pairs: each vector meets the sum of those before it.
+dropout looks at no pair: each vector meets the sum of those before it, and its slope is what the
+others sum up to. Then a row of the batch is worked on by itself, with a feature's K numbers side by
+side as the table has them, since to lay rows into lanes would cost more than all the rest.
 """
+
+import numpy as np
 
 from training.kernels.batch import Batch, Found, Tables, settle_row
 from training.kernels.block import Pairs, Work, begin_block, pair_vectors, slope_vectors
-from training.kernels.compiled import GROUP, LANES, WIDTH, compiled
+from training.kernels.compiled import GROUP, LANES, WIDTH, compiled, fetch_ahead
 from training.kernels.lanes import Floats, seed_lanes, set_products, store
 
 
@@ -56,37 +60,6 @@ def slope_products(
 
 
 @compiled
-def add_pooled(work: Work) -> None:
-    """The sum of all pairs' products in `mean`; each vector's slope is what the others sum up to,
-    in dx.
-    """
-    zero = work.top.dtype.type(0)
-    for k in range(work.x.shape[1]):
-        before = work.e[k, :LANES]
-        for lane in range(LANES):
-            before[lane] = zero
-        for slot in range(len(work.x)):
-            x = work.x[slot, k]
-            for lane in range(LANES):
-                work.mean[lane] += before[lane] * x[lane]
-                before[lane] += x[lane]
-        for slot in range(len(work.x)):
-            x, dx = work.x[slot, k], work.dx[slot, k]
-            for lane in range(LANES):
-                dx[lane] = before[lane] - x[lane]
-
-
-@compiled
-def scale_slopes(work: Work) -> None:
-    """dx times each lane's slope by its pair term."""
-    for slot in range(len(work.dx)):
-        for k in range(work.dx.shape[1]):
-            dx = work.dx[slot, k]
-            for lane in range(LANES):
-                dx[lane] *= work.slopes[lane]
-
-
-@compiled
 def product_blocks(
     first: int,
     last: int,
@@ -98,30 +71,68 @@ def product_blocks(
     pairs: Pairs,
     found: Found,
     by_weights: Floats,
-    pooled: bool,
 ) -> None:
     """Scores and slopes of the rows of the blocks from `first` to before `last`. `weights`: r
     [field pairs], `by_weights` its slopes [blocks, field pairs]. `ones` [K], padded with zeros.
-    `pooled`: FM without dropout.
     """
     for block in range(first, last):
         start, rows, count = begin_block(work, batch, tables, pairs, block)
         work.mean[:] = 0
         work.slopes[:] = 0
-        if pooled:
-            add_pooled(work)
-        else:
-            work.dx[:] = 0
-            add_products_of_pairs(work, batch, weights, ones, pairs, count)
+        work.dx[:] = 0
+        add_products_of_pairs(work, batch, weights, ones, pairs, count)
         for lane in range(rows):
             work.slopes[lane] = settle_row(
                 batch, tables, found, block, start + lane, float(work.mean[lane])
             )
         if not batch.back:
             continue
-        if pooled:
-            scale_slopes(work)
-        else:
-            seed_lanes(work.state, batch.seed, start)
-            slope_products(work, batch, weights, pairs, by_weights, block, count)
+        seed_lanes(work.state, batch.seed, start)
+        slope_products(work, batch, weights, pairs, by_weights, block, count)
         store(found.embedding, work.dx, batch.values, start, rows, pairs.size)
+
+
+@compiled
+def pooled_blocks(first: int, last: int, batch: Batch, tables: Tables, found: Found) -> None:
+    """The same as `product_blocks`, of FM without dropout."""
+    slots, width = batch.ids.shape[1], tables.embedding.shape[1]
+    vectors = np.empty((slots, width), tables.embedding.dtype)
+    whole, products = np.empty_like(vectors[0]), np.empty_like(vectors[0])
+    for block in range(first, last):
+        for row in range(block * LANES, min((block + 1) * LANES, len(batch.labels))):
+            products[:] = 0
+            whole[:] = 0
+            for slot in range(slots):
+                if row + 1 < len(batch.labels):
+                    fetch_ahead(tables.embedding, batch.ids[row + 1, slot])
+                    fetch_ahead(tables.linear, batch.ids[row + 1, slot])
+                # no name for the table's row: see lanes
+                value, used = batch.values[row, slot], batch.ids[row, slot]
+                if value == 0:
+                    vectors[slot] = 0
+                else:
+                    add_vector(vectors[slot], tables.embedding[used], value, whole, products)
+            by_score = settle_row(batch, tables, found, block, row, float(products.sum()))
+            if batch.back:
+                for slot in range(slots):
+                    slope = whole.dtype.type(by_score * batch.values[row, slot])
+                    set_slope(found.embedding[row, slot], vectors[slot], whole, slope)
+
+
+@compiled
+def add_vector(x: Floats, vector: Floats, value: float, whole: Floats, products: Floats) -> None:
+    """x = v_i x_i [K], added to the `whole` of those before it, and its products with them to
+    `products`.
+    """
+    for k in range(len(x)):
+        part = vector[k] * value
+        products[k] += whole[k] * part
+        whole[k] += part
+        x[k] = part
+
+
+@compiled
+def set_slope(out: Floats, x: Floats, whole: Floats, slope: float) -> None:
+    """The slope by a vector [K]: what the others sum up to, times the row's."""
+    for k in range(len(out)):
+        out[k] = (whole[k] - x[k]) * slope

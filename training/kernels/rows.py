@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from training.kernels.compiled import compiled
-from training.kernels.lanes import Floats
+from training.kernels.compiled import compiled, fetch_ahead
+from training.kernels.lanes import AHEAD, Floats
 
 GOLDEN = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: Fibonacci hashing (Knuth, 6.4)
 
@@ -23,15 +23,22 @@ def add_rows(ids: NDArray[np.int64], slopes: Floats, out: Floats) -> None:
 
 
 @compiled
-def places_of(
+def add_to(total: Floats, more: Floats) -> None:
+    """total += more."""
+    for k in range(len(total)):
+        total[k] += more[k]
+
+
+@compiled
+def first_uses(
     ids: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    places: NDArray[np.int64],
+    firsts: NDArray[np.int32],
+    first_of: NDArray[np.int32],
     part: int,
     parts: int,
 ) -> int:
-    """Into `rows` the distinct ids of one of `parts` by hash, in the order of their first use, and
-    into `places` [n] where among them each id stands, -1 for those of other parts; returns how
+    """Into `firsts` where in `ids` each distinct id of one of `parts` by hash comes first, in this
+    order, and into `first_of` [n] where that of ids[n] is, -1 for those of other parts; returns how
     many. A hash table, as one of the size of the ids' own table would miss every cache.
     """
     bits = 4
@@ -42,23 +49,64 @@ def places_of(
     count = 0
     for n in range(len(ids)):
         mixed = np.uint64(ids[n]) * np.uint64(GOLDEN)
-        if np.int64((mixed >> np.uint64(16)) & np.uint64(0xFFFF)) % parts != part:
-            places[n] = -1
+        middle = (mixed >> np.uint64(16)) & np.uint64(0xFFFF)
+        if np.int64((middle * np.uint64(parts)) >> np.uint64(16)) != part:
+            first_of[n] = -1
             continue
         at = np.int64(mixed >> np.uint64(64 - bits))
-        while taken[at] >= 0 and rows[taken[at]] != ids[n]:
+        while taken[at] >= 0 and ids[taken[at]] != ids[n]:
             at = (at + 1) & last
         if taken[at] < 0:
-            taken[at] = count
-            rows[count] = ids[n]
+            taken[at] = n
+            firsts[count] = n
             count += 1
-        places[n] = taken[at]
+        first_of[n] = taken[at]
     return count
+
+
+@compiled
+def add_to_first(first_of: NDArray[np.int32], slopes: Floats) -> None:
+    """slopes[first] += slopes[n] of each later use n of the same row, in the order of n."""
+    for n in range(len(first_of)):
+        first = first_of[n]
+        if first >= 0 and first != n:
+            add_to(slopes[first], slopes[n])  # not written out: see lanes
+
+
+@compiled
+def any_other_than_zero(row: Floats) -> bool:
+    """Whether there is one."""
+    found = False
+    for k in range(len(row)):
+        found |= row[k] != 0
+    return found
+
+
+@compiled
+def move_row(
+    weights: Floats,
+    means: Floats,
+    squares: Floats,
+    slope: Floats,
+    decay: float,
+    keeping: tuple[float, float, float, float],
+    moving: tuple[float, float, float],
+) -> None:
+    """A step of Adam of one row, with what `adam_rows` made of its settings."""
+    keep_mean, take_mean, keep_square, take_square = keeping
+    size, scale, least = moving
+    for k in range(len(weights)):
+        g = slope[k] + decay * weights[k]
+        means[k] = keep_mean * means[k] + take_mean * g
+        squares[k] = keep_square * squares[k] + take_square * g * g
+        weights[k] -= size * means[k] / (np.sqrt(squares[k]) * scale + least)
 
 
 @compiled
 def adam_rows(
     ids: NDArray[np.int64],
+    firsts: NDArray[np.int32],
+    first_of: NDArray[np.int32],
     slopes: Floats,
     table: Floats,
     mean: Floats,
@@ -68,37 +116,41 @@ def adam_rows(
     betas: tuple[float, float],
     epsilon: float,
     step: float,
-    part: int,
-    parts: int,
 ) -> None:
-    """One step of Adam, in place, of the rows of one part, with the sum of each row's slopes, which
-    come [n, K] by use. A row whose sum is 0 was not used. `decays` [V] times a row is added to its
-    slopes; `step` counts from 1.
+    """One step of Adam, in place, of the rows that are used first at `firsts`, with the sum of each
+    row's slopes, which come [n, K] by use, and are summed in place. A row whose sum is 0 was not
+    used. `decays` [V] times a row is added to its slopes; `step` counts from 1.
     """
-    number = table.dtype.type
-    rows, places = np.empty(len(ids), np.int64), np.empty(len(ids), np.int64)
-    count = places_of(ids, rows, places, part, parts)
-    width = table.shape[1]
-    sums = np.zeros((count, width), table.dtype)
-    for n in range(len(ids)):
-        if places[n] >= 0:
-            total = sums[places[n]]
-            for k in range(width):
-                total[k] += slopes[n, k]
+    number, width = table.dtype.type, table.shape[1]
+    add_to_first(first_of, slopes)
     keep_mean, keep_square = number(betas[0]), number(betas[1])
     take_mean, take_square = number(1 - betas[0]), number(1 - betas[1])
     size = number(rate / (1 - betas[0] ** step))
     scale, least = number(1 / math.sqrt(1 - betas[1] ** step)), number(epsilon)
-    for place in range(count):
-        slope, row = sums[place], rows[place]
-        used = False
-        for k in range(width):
-            used |= slope[k] != 0
-        if not used:
+    for place in range(len(firsts)):
+        if place + AHEAD < len(firsts):
+            later = ids[firsts[place + AHEAD]]
+            fetch_ahead(table, later)
+            fetch_ahead(mean, later)
+            fetch_ahead(square, later)
+            fetch_ahead(decays, later)
+        n = firsts[place]
+        row = ids[n]
+        if not any_other_than_zero(slopes[n]):
             continue
-        weights, means, squares, decay = table[row], mean[row], square[row], decays[row]
-        for k in range(width):
-            g = slope[k] + decay * weights[k]
-            means[k] = keep_mean * means[k] + take_mean * g
-            squares[k] = keep_square * squares[k] + take_square * g * g
-            weights[k] -= size * means[k] / (np.sqrt(squares[k]) * scale + least)
+        decay = decays[row]
+        if width == 1:  # a loop costs more than what is done in it
+            g = slopes[n, 0] + decay * table[row, 0]
+            mean[row, 0] = keep_mean * mean[row, 0] + take_mean * g
+            square[row, 0] = keep_square * square[row, 0] + take_square * g * g
+            table[row, 0] -= size * mean[row, 0] / (np.sqrt(square[row, 0]) * scale + least)
+            continue
+        move_row(
+            table[row],
+            mean[row],
+            square[row],
+            slopes[n],
+            decay,
+            (keep_mean, take_mean, keep_square, take_square),
+            (size, scale, least),
+        )

@@ -105,6 +105,31 @@ def after_steps(ids: Any, seed: int) -> Any:
     return lazy.detach()
 
 
+def test_tables_that_are_used_alike_are_each_moved_as_if_alone() -> None:
+    ids = torch.tensor([[7, 3, 7, 39, 3, 7, 0]])  # one memory for both, as a pass leaves it
+    tables = [table(), table()]
+    alone = [table(), table()]
+    groups = [{"params": [each], "weight_decay": 0.1} for each in tables]
+    both = RowAdam(groups, 0.01, dict.fromkeys(tables, torch.ones(ROWS)))
+    each_alone = [optimiser(each, decay=0.1) for each in alone]
+    torch.manual_seed(2)
+    for _ in range(3):
+        for one, other in zip(tables, alone, strict=True):
+            slopes = torch.randn(ids.shape[1], WIDTH)
+            for parameter, its, values in (
+                (one, ids, slopes),
+                (other, ids.clone(), slopes.clone()),
+            ):
+                parameter.grad = torch.sparse_coo_tensor(
+                    its, values, (ROWS, WIDTH), check_invariants=False
+                )
+        both.step()
+        for alone_adam in each_alone:
+            alone_adam.step()
+    for one, other in zip(tables, alone, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_a_dense_slope_is_the_sparse_one_summed() -> None:
     lazy, dense = table(), table()
     lazy_adam, other = optimiser(lazy), optimiser(dense)
