@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from model.bundle.bundle import Bundle
+from model.bundle.bundle import NONE_KNOWN, Bundle, Vocabularies
 from model.bundle.golden import GoldenCase, replay
 from model.encoding import Encoded, Encoder, Slate
 from model.errors import BundleError
@@ -20,7 +20,6 @@ from service.scoring.remote.remote_fields import LiveValues
 from service.scoring.unread_rows import RawRows
 
 WARM_ROWS = 128
-NONE_PACKED: Mapping[str, PackedVocabulary] = {}
 GRAPH_TOLERANCE = 1e-4  # between two graphs of a bundle, relative to max(1, |score|)
 
 
@@ -68,12 +67,13 @@ def make_live(
     cache: CacheLimits = NO_CACHE,
     values: LiveValues | None = None,
     like: Live | None = None,
-    packed: Mapping[str, PackedVocabulary] = NONE_PACKED,
+    known: Vocabularies = NONE_KNOWN,
 ) -> Live:
     """Join a bundle with its `vocabularies` from Redis, and prove that they score as they should.
     `values`: those of the live fields, which have no vocabulary there; they know the golden rows'.
     `like`: a version that may have the same net in the same sizes; which of its graphs is the
-    faster one is then known. `packed`: the vocabularies of the large fields.
+    faster one is then known. `known`: vocabularies of the bundle that were read and verified: the
+    bytes in Redis are compared with them by digest and not parsed; large fields have none there.
 
     Raises:
         BundleError: a vocabulary that is not the bundle's, or golden rows that differ.
@@ -84,13 +84,16 @@ def make_live(
             checked[field] = values.vocabularies[field]
             continue
         source = f"vocabulary of {field!r} in Redis"
-        known, data = packed.get(field), vocabularies.get(field)
-        if known is None and data is None:
+        read, data = known.get(field), vocabularies.get(field)
+        if isinstance(read, PackedVocabulary):
+            digest = read.sha256
+        elif data is None:
             raise BundleError(f"{source}: missing", "vocabulary")
-        digest = hashlib.sha256(data or b"").hexdigest() if known is None else known.sha256
+        else:
+            digest = hashlib.sha256(data).hexdigest()
         if digest != bundle.vocabulary_sha256(field):
             raise BundleError(f"{source}: its sha256 is not the manifest's", "vocabulary")
-        checked[field] = known or from_bytes(data or b"", source)
+        checked[field] = read or from_bytes(data or b"", source)
     encoder, scorer = Encoder(bundle.schema, checked), bundle.read_scorer()
     ads = AdCache(encoder, scorer, cache)
     live = Live(model, bundle, encoder, scorer, Explainer(encoder, scorer), ads, values)

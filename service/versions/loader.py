@@ -56,10 +56,11 @@ class Loader:
             return self._spare
         self._spare = None  # before there is a third one in memory
         packed = self._files(store.model).fetched(store, version)
-        bundle = self._bundles.open(store.model, version, packed)
+        opened = self._bundles.open_with_vocabularies(store.model, version, packed)
         held = store.vocabularies(version)
-        values = self._remote_values(store, bundle)
-        return make_live(store.model, bundle, held, self._cache, values, like, packed)
+        values = self._remote_values(store, opened.bundle)
+        known = opened.vocabularies
+        return make_live(store.model, opened.bundle, held, self._cache, values, like, known)
 
     def load_without_redis(self, model: str, version: str) -> Live:
         """A version with the vocabularies of its own bundle, and the packed ones that are here.
@@ -68,9 +69,9 @@ class Loader:
             BundleError: its files or its golden rows are not right.
         """
         packed = self._files(model).held(version)
-        bundle = self._bundles.open(model, version, packed)
-        held = bundle.read_vocabulary_bytes(packed)
-        return make_live(model, bundle, held, self._cache, packed=packed)
+        opened = self._bundles.open_with_vocabularies(model, version, packed)
+        held = opened.bundle.read_vocabulary_bytes(packed)
+        return make_live(model, opened.bundle, held, self._cache, known=opened.vocabularies)
 
     def keep(self, version: Live | None) -> None:
         """Make a version the spare one, in place of another."""

@@ -21,6 +21,7 @@ from service.versions.publish import publish
 
 SETTLING, SWAPS = 6, 16
 QUIET_SECONDS = 5.0
+HARDLY = 0.04  # of a core
 RETIRED_SECONDS = 3.0  # until what was live last is gone
 FILES = 10
 MIB = 2**20
@@ -66,8 +67,9 @@ def soaked(make_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPath
                 swap(SWAPS)
                 time.sleep(RETIRED_SECONDS)
                 last = sample(parent, 0, list(seen[0]))
-            # the least of three: other processes add to it what they push out of the caches
-            idle = min(of_a_core(parent, QUIET_SECONDS) for _ in range(3))
+            idle, left = 1.0, 3
+            while idle >= HARDLY and left:  # others add to it what they push out of the caches
+                idle, left = min(idle, of_a_core(parent, QUIET_SECONDS)), left - 1
         store.close()
     return Soaked(first, last, idle, seen[1])
 
@@ -90,4 +92,4 @@ def test_memory_does_not_grow_with_swaps(soaked: Any) -> None:
 
 def test_a_service_that_nobody_asks_hardly_uses_a_core(soaked: Any) -> None:
     # `make soak` has the figure; on a busy machine each wake-up costs a few times as much
-    assert soaked.idle < 0.04
+    assert soaked.idle < HARDLY
