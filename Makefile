@@ -43,7 +43,7 @@ run: $(AFM_HOME)/fitted/published ## train on example data, publish, serve (HOST
 	@AFM_LOG_FORMAT=$${AFM_LOG_FORMAT:-console} $(BIN)/afm-serve run --host $(HOST) --port $(PORT)
 
 test: $(INSTALLED) ## all tests, and the 25 slowest; TESTS=tests/unit for some of them
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25 $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25 $(TESTS)
 
 coverage: $(INSTALLED) ## which branches the tests run, by folder; TESTS= for some of them
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report= $(TESTS)

@@ -76,11 +76,17 @@ def test_a_search_that_was_ended_in_a_trial_goes_on_with_that_trial(
 
 
 def test_a_budget_of_minutes_ends_a_search(home: Path) -> None:
-    assert tune(home, "--minutes", 0.06) == 0
-    first = len(trials(home))
-    assert first >= 1
-    assert tune(home, "--minutes", 0.06) == 0
-    assert len(trials(home)) > first
+    first = after_budgets(home, 0)
+    assert after_budgets(home, first) > first
+
+
+def after_budgets(home: Path, before: int) -> int:
+    """How many trials there are after a budget; on a slow machine one trial takes a few of them."""
+    for _ in range(10):
+        assert tune(home, "--minutes", 0.06) == 0
+        if (found := len(trials(home))) > before:
+            return found
+    return before
 
 
 class Clock:
