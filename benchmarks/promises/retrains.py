@@ -118,7 +118,7 @@ def run(
                     publish(bundle.directory, store, bundles)
             if alone:
                 begin = end
-                start = WarmStart.open(bundles.open("daily", store.active() or "").directory)
+                start = WarmStart.open(bundles.open("daily", store.active() or "").bundle.directory)
             shutil.rmtree(home / f"{day}")
         store.close()
     return live

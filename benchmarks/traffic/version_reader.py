@@ -20,7 +20,7 @@ def verify(store: VersionStore, bundles: BundleStore, model: str, version: str) 
     Raises:
         AfmError: the version is not whole.
     """
-    bundle, record = bundles.open(model, version), store.record(version)
+    bundle, record = bundles.open(model, version).bundle, store.record(version)
     values = None
     if record.live:
         # no value is looked up while golden rows are proven

@@ -38,18 +38,9 @@ class BundleStore:
         """The place of a version's bundle within the store."""
         return f"{model}/{version}"
 
-    def open(self, model: str, version: str, known: Vocabularies = NONE_KNOWN) -> Bundle:
-        """A version's bundle, verified; vocabularies that are `known` are not parsed.
-
-        Raises:
-            BundleError: it is not there or not what was published.
-        """
-        return self.open_with_vocabularies(model, version, known).bundle
-
-    def open_with_vocabularies(
-        self, model: str, version: str, known: Vocabularies = NONE_KNOWN
-    ) -> OpenedBundle:
-        """The same, with what each field learnt.
+    def open(self, model: str, version: str, known: Vocabularies = NONE_KNOWN) -> OpenedBundle:
+        """A version's bundle, verified, with what each field learnt; vocabularies that are `known`
+        are not parsed.
 
         Raises:
             BundleError: it is not there or not what was published.

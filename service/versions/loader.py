@@ -56,7 +56,7 @@ class Loader:
             return self._spare
         self._spare = None  # before there is a third one in memory
         packed = self._files(store.model).fetched(store, version)
-        opened = self._bundles.open_with_vocabularies(store.model, version, packed)
+        opened = self._bundles.open(store.model, version, packed)
         held = store.vocabularies(version)
         values = self._remote_values(store, opened.bundle)
         known = opened.vocabularies
@@ -69,7 +69,7 @@ class Loader:
             BundleError: its files or its golden rows are not right.
         """
         packed = self._files(model).held(version)
-        opened = self._bundles.open_with_vocabularies(model, version, packed)
+        opened = self._bundles.open(model, version, packed)
         held = opened.bundle.read_vocabulary_bytes(packed)
         return make_live(model, opened.bundle, held, self._cache, known=opened.vocabularies)
 

@@ -129,7 +129,7 @@ def _active(store: VersionStore, bundles: BundleStore) -> OpenedBundle | BundleE
     if version is None:
         return None
     try:
-        return bundles.open_with_vocabularies(store.model, version)
+        return bundles.open(store.model, version)
     except BundleError as error:
         return error
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from model.errors import ConfigError
 from training.commands.options import (
     ConfigFile,
     LogFiles,
@@ -178,8 +177,9 @@ def _fitted(
 ) -> "Fitted":
     if address is None:
         return checked.fit(watcher)
-    if checked.request.stream:
-        raise ConfigError("--stream: not with --ray")
+    from training.stream.asked import check_stream
+
+    check_stream(checked.request.stream, None, {"--ray": address})
     try:
         from training.cluster.ray_fit import fit_on_ray
     except ModuleNotFoundError as error:

@@ -40,10 +40,11 @@ def compare(
     from training.compare.compare_report import printed
     from training.fit.step.progress import watcher
     from training.fit.step.watcher import Watcher
+    from training.stream.asked import check_stream
 
     numbers = [options.seed("--seeds")(text) for text in seeds.split(",")]
     names = [name.strip() for name in nets.split(",")]
-    options.check_stream(stream, readers, {"--ray": ray, "--against": against})
+    check_stream(stream, readers, {"--ray": ray, "--against": against})
     shown = watcher() if ray is None else Watcher()  # many fits at once show no progress
     given = data, schema, config, None, separator
     fields, settings, log = options.fit_inputs(*given, stream, readers, shown.said)
@@ -117,17 +118,19 @@ def tune(
     workers: Workers = None,
 ) -> None:
     """Search for the settings of a net."""
-    from training.search.tune import BEST, REPORT, material_for, tune_on
+    from training.search.tune import BEST, REPORT, material_for
+    from training.search.tune import tune as search
     from training.search.tune_report import format_trial, printed
+    from training.stream.asked import check_stream
 
-    options.check_stream(stream, readers, {"--ray": ray})
+    check_stream(stream, readers, {"--ray": ray})
     given = data, schema, config, net, separator
     said = options.print_progress
     fields, settings, log = options.fit_inputs(*given, stream, readers, said)
     held_out = options.optional_log(valid, fields, separator)
     material = material_for(log, held_out, fields, settings, seed)
     with done_by(ray, workers) as doing:
-        tuned = tune_on(
+        tuned = search(
             *(material, settings, out, seed, trials, minutes),
             ended=lambda trial: options.print_progress(format_trial(trial)),
             warned=lambda line: options.print_warnings([line]),

@@ -8,7 +8,7 @@ model.errors.ConfigError: --seed '-1': a whole number from 0 to 2^63 - 1
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -124,19 +124,6 @@ def optional_log(files: list[Path] | None, schema: "Schema", separator: str | No
 
     data = data_of(files or None, separator)
     return None if data is None else read_log(data, schema)
-
-
-def check_stream(stream: bool, readers: int | None, others: Mapping[str, object]) -> None:
-    """Refuse what does not go with --stream, of `others` by their names, or without it.
-
-    Raises:
-        ConfigError: it is given.
-    """
-    if readers is not None and not stream:
-        raise ConfigError("--readers: goes with --stream")
-    for option, given in others.items():
-        if stream and given is not None:
-            raise ConfigError(f"--stream: not with {option}")
 
 
 def fit_inputs(

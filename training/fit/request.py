@@ -20,6 +20,7 @@ from training.fit.material import READERS, Streamed
 from training.fit.step.watcher import Watcher
 from training.state.checkpoint import CheckpointOptions
 from training.state.warm_start import REPLAY_SHARE, WarmStart, completed
+from training.stream.asked import check_stream
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,10 @@ class FitRequest:
         return FitRequest(**{name: there(value) for name, value in vars(self).items()})
 
     def _check_stream(self) -> None:
-        if not self.stream:
-            if self.readers is not None:
-                raise ConfigError("--readers: goes with --stream")
-            if self.one_pass:
-                raise ConfigError("--one-pass: goes with --stream")
-            return
-        if self.replay is not None:
-            raise ConfigError("--stream: not with --replay")
-        if self.test_share is not None:
+        check_stream(self.stream, self.readers, {"--replay": self.replay})
+        if self.one_pass and not self.stream:
+            raise ConfigError("--one-pass: goes with --stream")
+        if self.stream and self.test_share is not None:
             raise ConfigError("--stream: not with --test-share; give the rows as --test TEST_LOG")
 
     def _warm_start(self, schema: Schema) -> WarmStart | None:

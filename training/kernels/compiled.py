@@ -17,6 +17,8 @@ from typing import Any, TypeVar, cast
 import torch
 from numpy.typing import NDArray
 
+from training.cache_home import cache_home
+
 try:
     import numba
     from numba.core import event
@@ -94,19 +96,13 @@ def _keeps_code() -> bool:
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     try:
-        directory = _cache_home() / digest
+        given = os.environ.get("NUMBA_CACHE_DIR")
+        directory = (Path(given) if given else cache_home() / "kernels") / digest
         directory.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):  # no home, or none that can be written
         return False
     numba.config.CACHE_DIR = str(directory)  # type: ignore[attr-defined]  # set when imported
     return os.access(directory, os.W_OK)
-
-
-def _cache_home() -> Path:
-    if given := os.environ.get("NUMBA_CACHE_DIR"):
-        return Path(given)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "ctr-afm" / "kernels"
 
 
 @contextmanager

@@ -78,9 +78,8 @@ def fetch(uses: Uses, embedding: Floats, linear: Floats) -> None:
     given, taken = uses.counts[:, own].copy(), uses.counts[own].copy()
     given[own] = taken[own] = 0
     sent = np.empty((given.sum(), embedding.shape[1] + 1), embedding.dtype)
-    of_uses = uses.ids, uses.owners, uses.first, uses.last, own, embedding, linear
-    copy_out(*of_uses, sent)
-    copy_in(*of_uses, starts(taken), group.exchanged(sent, given, taken))
+    copy_out(uses, own, embedding, linear, sent)
+    copy_in(uses, own, embedding, linear, starts(taken), group.exchanged(sent, given, taken))
 
 
 def handed_over(uses: Uses, slopes: Floats) -> Floats:
@@ -93,7 +92,7 @@ def handed_over(uses: Uses, slopes: Floats) -> Floats:
     own = group.number()
     given, taken = uses.counts[own], uses.counts[:, own]
     sent = np.empty((uses.last - uses.first, slopes.shape[1]), slopes.dtype)
-    sort_by_owner(uses.owners, uses.first, uses.last, starts(given), slopes, sent)
+    sort_by_owner(uses, starts(given), slopes, sent)
     return group.exchanged(sent, given, taken)
 
 
@@ -133,34 +132,27 @@ def set_owners(ids: NDArray[np.int64], members: int, owners: NDArray[np.uint16])
 
 
 @compiled
-def copy_out(
-    ids: NDArray[np.int64],
-    owners: NDArray[np.uint16],
-    first: int,
-    last: int,
-    own: int,
-    embedding: Floats,
-    linear: Floats,
-    out: Floats,
-) -> None:
+def copy_row(out: Floats, row: Floats) -> None:
+    """out = row [K]."""
+    for k in range(len(row)):
+        out[k] = row[k]
+
+
+@compiled
+def copy_out(uses: Uses, own: int, embedding: Floats, linear: Floats, out: Floats) -> None:
     """Into `out` [n, K + 1] the rows that this process owns of the uses of the others' parts."""
     at, width = 0, embedding.shape[1]
-    for n in range(len(ids)):
-        if owners[n] != own or first <= n < last:
+    for n in range(len(uses.ids)):
+        if uses.owners[n] != own or uses.first <= n < uses.last:
             continue
-        row = embedding[ids[n]]
-        for k in range(width):
-            out[at, k] = row[k]
-        out[at, width] = linear[ids[n], 0]
+        copy_row(out[at, :width], embedding[uses.ids[n]])  # not written out: see lanes
+        out[at, width] = linear[uses.ids[n], 0]
         at += 1
 
 
 @compiled
 def copy_in(
-    ids: NDArray[np.int64],
-    owners: NDArray[np.uint16],
-    first: int,
-    last: int,
+    uses: Uses,
     own: int,
     embedding: Floats,
     linear: Floats,
@@ -169,32 +161,22 @@ def copy_in(
 ) -> None:
     """The rows `given` [n, K + 1], where those of owner p begin at places[p], into the tables."""
     width = embedding.shape[1]
-    for n in range(first, last):
-        owner = owners[n]
+    for n in range(uses.first, uses.last):
+        owner = uses.owners[n]
         if owner == own:
             continue
         at = places[owner]
-        row = embedding[ids[n]]
-        for k in range(width):
-            row[k] = given[at, k]
-        linear[ids[n], 0] = given[at, width]
+        copy_row(embedding[uses.ids[n]], given[at, :width])
+        linear[uses.ids[n], 0] = given[at, width]
         places[owner] = at + 1
 
 
 @compiled
-def sort_by_owner(
-    owners: NDArray[np.uint16],
-    first: int,
-    last: int,
-    places: NDArray[np.int64],
-    slopes: Floats,
-    out: Floats,
-) -> None:
+def sort_by_owner(uses: Uses, places: NDArray[np.int64], slopes: Floats, out: Floats) -> None:
     """Into `out` the slopes of the uses of this process's part, those of owner p from places[p] on,
     each in their order.
     """
-    for n in range(first, last):
-        at = places[owners[n]]
-        for k in range(slopes.shape[1]):
-            out[at, k] = slopes[n, k]
-        places[owners[n]] = at + 1
+    for n in range(uses.first, uses.last):
+        at = places[uses.owners[n]]
+        copy_row(out[at], slopes[n])
+        places[uses.owners[n]] = at + 1

@@ -18,18 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ConfigError, DataError
+from training.cache_home import cache_home
 
 _URL = re.compile(r"[a-z][a-z0-9+.:-]+:/(?!/)")  # a path has one slash of the two
-
-
-def cache_home() -> Path:
-    """Where this program keeps files for later.
-
-    Raises:
-        RuntimeError: the user has no home.
-    """
-    given = os.environ.get("XDG_CACHE_HOME")
-    return (Path(given) if given else Path.home() / ".cache") / "ctr-afm"
 
 
 def url_of(path: Path) -> str | None:

@@ -32,31 +32,10 @@ TRIALS, TABLE, BEST, REPORT = "trials.sqlite", "trials.json", "best.toml", "repo
 ROUND = 5  # trials
 
 
-def tune(
-    log: Log,
-    valid: Log | None,
-    schema: Schema,
-    config: Config,
-    out: Path,
-    seed: int,
-    trials: int | None,
-    minutes: float | None,
-    ended: Callable[[Ended], None],
-    warned: Callable[[str], None],
-    size: int = ROUND,
-    doing: Doing = here,
-) -> Tuned:
-    """Search for settings on `log`, the rows to fit and, without `valid`, to judge on; the other
-    parameters, and what is raised, are those of `tune_on`.
-    """
-    material = material_for(log, valid, schema, config, seed)
-    return tune_on(material, config, out, seed, trials, minutes, ended, warned, size, doing)
-
-
 def material_for(
     log: Log | Streamed, valid: Log | None, schema: Schema, config: Config, seed: int
 ) -> Callable[[], Material]:
-    """What gives the rows of a search, see `tune_on`; a log that is streamed stays on disk."""
+    """What gives the rows of a search, see `tune`; a log that is streamed stays on disk."""
     if isinstance(log, Log):
         return lambda: material_of(FromScratch(), log, valid, None, schema, config, seed)
     return lambda: streamed_material(
@@ -65,7 +44,7 @@ def material_for(
     )
 
 
-def tune_on(
+def tune(
     material: Callable[[], Material],
     config: Config,
     out: Path,

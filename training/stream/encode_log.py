@@ -19,6 +19,7 @@ from model.encoding import Encoder
 from model.errors import DataError, reason
 from model.schema import Schema
 from model.vocabulary import to_bytes
+from training.cache_home import cache_home
 from training.columns.keys import KnownHashes
 from training.data.files import Data, data_files
 from training.data.leaks import looked_at
@@ -27,7 +28,6 @@ from training.data.parts import are_drawn, keys_of
 from training.data.read_log import columns_of, rows_of
 from training.data.schema_text import schema_text
 from training.data.table import Table
-from training.remote.copies import cache_home
 from training.stream.asked import Asked
 from training.stream.by_block import by_block
 from training.stream.cache.encoded_log import (

@@ -1,5 +1,5 @@
-"""What the containers of a stack that is up may do, what their images hold, and what they are told.
-Skipped where no container engine answers.
+"""What the containers of a stack that is up may do, what their images hold, and which settings
+reach them. Skipped where no container engine answers.
 """
 
 import json

@@ -16,7 +16,7 @@ from training.data.files import Data
 from training.data.read_log import read_log
 from training.jobs import Doing, here
 from training.search.trials import Ended
-from training.search.tune import tune
+from training.search.tune import material_for, tune
 
 CONFIG = """
 net = "fm"
@@ -58,7 +58,7 @@ def search(tmp_path: Path) -> Callable[..., list[Ended]]:
     def found(out: str, trials: int = TRIALS, size: int = 5, doing: Doing = here) -> list[Ended]:
         place, said = tmp_path / out, print
         how = 3, trials, None, said, said, size, doing
-        return tune(log, None, schema, config, place, *how).trials
+        return tune(material_for(log, None, schema, config, 3), config, place, *how).trials
 
     return found
 

@@ -30,7 +30,7 @@ def test_a_published_bundle_is_active_and_opens_from_the_store(
     done = publish(tiny_bundle.directory, store, bundles)
     assert (done.active, done.again) == (True, False)
     assert store.active() == tiny_bundle.version
-    opened = bundles.open("ads", tiny_bundle.version)
+    opened = bundles.open("ads", tiny_bundle.version).bundle
     assert opened.manifest == tiny_bundle.manifest
     assert opened.directory != tiny_bundle.directory
 

@@ -209,7 +209,7 @@ def test_the_text_of_an_error_that_nobody_foresaw_is_told_to_nobody(
 ) -> None:
     publish(tiny_bundle.directory, store, bundles)
     empty: dict[str, Any] = {}
-    monkeypatch.setattr(bundles, "open_with_vocabularies", lambda *_: empty["private-4711"])
+    monkeypatch.setattr(bundles, "open", lambda *_: empty["private-4711"])
     with structlog.testing.capture_logs() as logged:
         follower.start()
         until(RefusalBoard(store).refusals_of_workers)

@@ -35,7 +35,7 @@ FLOORS = {
         ["stream"],
         ["data"],
         ["columns", "remote"],
-        ["config", "jobs"],
+        ["cache_home", "config", "jobs"],
     ],
 }
 

@@ -35,7 +35,7 @@ def logits(net: Net, rows: EncodedRows) -> NDArray[np.float32]:
 
 
 def in_slices(net: Net, ids: Tensor, values: Tensor) -> Tensor:
-    """What the net makes of rows [B], some of them at a time."""
+    """What the net makes of rows [B], some of them at a time; without slopes."""
 
     def score(some: tuple[Tensor, Tensor]) -> Tensor:
         with torch.no_grad():  # which is a thread's own

@@ -47,8 +47,7 @@ class Progressive:
     def score(self, net: Net, fed: Fed) -> None:
         """Score the next batch, which `net` is to be trained on."""
         net.eval()
-        with torch.no_grad():
-            self._scores.append(in_slices(net, fed.ids, fed.values))
+        self._scores.append(in_slices(net, fed.ids, fed.values))
         net.train()
         first = sum(window["rows"] for window in self.windows)
         last = first + sum(map(len, self._scores))
