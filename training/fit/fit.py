@@ -19,6 +19,7 @@ from training.fit.material import Material, Streamed, material_of, streamed_mate
 from training.fit.step.watcher import Epoch, Watcher
 from training.fit.steps import Steps, Trained
 from training.kernels import group
+from training.kernels.cores import one_core_an_operation
 from training.state.adam_moments import Moments, moments_path
 from training.state.checkpoint import Checkpoint, CheckpointOptions, checkpoint_path, digest
 from training.state.warm_start import WarmStart
@@ -193,6 +194,7 @@ class Stages:
         given = self.beginning.moments(material.vocabularies)
         return given or (Moments() if self.keep_optimiser else None)
 
+    @one_core_an_operation()
     def train(
         self, material: Material, checkpoint: Checkpoint | None, moments: Moments | None
     ) -> Trained:

@@ -28,15 +28,21 @@ def logistic_factors(
     signs = 1 - 2 * labels
     share = weights / weights.sum()
 
+    # einsum: products of matrices divide their sums among as many threads as there are cores
+    def on_design(factors: Floats) -> Floats:
+        found: Floats = np.einsum("bd,d->b", design, factors)
+        return found
+
     def loss(factors: Floats) -> float:
-        each = np.logaddexp(0, signs * (design @ factors + offset))
-        return float(share @ each + ridge * factors @ factors)
+        each = np.logaddexp(0, signs * (on_design(factors) + offset))
+        return float(np.einsum("b,b", share, each) + ridge * factors @ factors)
 
     factors = start
     for _ in range(STEPS):
-        probability = np.exp(-np.logaddexp(0, -(design @ factors + offset)))
-        slope = design.T @ (share * (probability - labels)) + 2 * ridge * factors
-        bend = (design * (share * probability * (1 - probability))[:, None]).T @ design
+        probability = np.exp(-np.logaddexp(0, -(on_design(factors) + offset)))
+        slope = np.einsum("bd,b->d", design, share * (probability - labels)) + 2 * ridge * factors
+        bends = share * probability * (1 - probability)
+        bend = np.einsum("bd,b,be->de", design, bends, design)
         step = np.linalg.solve(bend + (2 * ridge + LEAST_BEND) * np.eye(len(factors)), slope)
         most = loss(factors) * (1 + ROUNDING)
         while loss(factors - step) > most and np.abs(step).max() > CLOSE_ENOUGH:

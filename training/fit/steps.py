@@ -22,6 +22,7 @@ from training.fit.step.loop import run_step
 from training.fit.step.objective import CLICK, Objective
 from training.fit.step.unknown_drop import UnknownDrop
 from training.fit.step.watcher import Epoch, Watcher
+from training.kernels.cores import one_core_an_operation
 from training.state.adam_moments import Moments
 from training.state.checkpoint import Checkpoint
 
@@ -226,6 +227,7 @@ class Steps:
         )
 
 
+@one_core_an_operation()
 def fit_net(steps: Steps) -> Trained:
     """Fit the configured net in its steps.
 

@@ -14,10 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import torch
 from numpy.typing import NDArray
 
 from training.cache_home import cache_home
+from training.kernels.cores import cores
 
 try:
     import numba
@@ -128,13 +128,13 @@ def announcing(say: Callable[[str], None]) -> Iterator[None]:
 
 
 def on_all_cores(work: Callable[[int], None], parts: Sequence[int]) -> None:
-    """Call `work` with each of `parts`, on as many threads as torch has; compiled code holds no
-    interpreter lock, so they run at the same time.
+    """Call `work` with each of `parts`, on a thread each core; compiled code holds no interpreter
+    lock, so they run at the same time.
     """
     if len(parts) == 1:
         work(parts[0])
         return
-    list(_threads(torch.get_num_threads()).map(work, parts))
+    list(_threads(cores()).map(work, parts))
 
 
 @cache

@@ -19,6 +19,7 @@ from training.kernels.attention import Attention, attention_blocks
 from training.kernels.batch import GIVEN, LOGISTIC, SQUARED, Batch, Found, Tables
 from training.kernels.block import Pairs, new_work
 from training.kernels.compiled import can_compile, on_all_cores
+from training.kernels.cores import all_cores_an_operation, cores
 from training.kernels.lanes import UNROLLED, Floats
 from training.kernels.owned_rows import Uses, fetch, gather, handed_over, row_ends, uses_of
 from training.kernels.products import pooled_blocks, product_blocks
@@ -58,8 +59,9 @@ class PlainPass:
 
     def __call__(self, ids: Tensor, values: Tensor, judged: Judged) -> float:
         """See `Pass`."""
-        loss = judged.loss(self.net(ids, values))
-        loss.backward()
+        with all_cores_an_operation():
+            loss = judged.loss(self.net(ids, values))
+            loss.backward()
         return float(loss.detach())
 
     def gather(self) -> None:
@@ -130,7 +132,7 @@ class KernelPass(ABC):
         work = self.blocks(batch, tables, found)
         shares = group.ends(batch.blocks)
         first, last = group.own(shares)
-        parts = max(min(torch.get_num_threads(), last - first), 1)
+        parts = max(min(cores(), last - first), 1)
         ends = [first + (last - first) * part // parts for part in range(parts + 1)]
         on_all_cores(lambda part: work(ends[part], ends[part + 1]), range(parts))
         of_rows = [found.scores]

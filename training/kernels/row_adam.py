@@ -17,6 +17,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from training.kernels.compiled import can_compile, on_all_cores
+from training.kernels.cores import cores
 from training.kernels.owned_rows import gather
 from training.kernels.rows import adam_rows, first_uses
 
@@ -28,11 +29,11 @@ MOMENTS = ("exp_avg", "exp_avg_sq")  # torch's names
 
 class FirstUses:
     """n uses of the rows `ids` of a table, or of several tables that are used alike, in as many
-    `parts` by row as torch has threads.
+    `parts` by row as there are cores.
     """
 
     def __init__(self, ids: Tensor) -> None:
-        self.ids, self.parts = ids.numpy(), torch.get_num_threads()
+        self.ids, self.parts = ids.numpy(), cores()
         self._found: dict[int, tuple[Ints, Ints]] = {}
 
     def are(self, ids: Tensor) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from model.encoding import Encoder
 from model.schema import Schema
@@ -105,3 +106,29 @@ def test_the_configurations_that_ship_are_read(request: pytest.FixtureRequest) -
     assert [Schema.load(path).task for path in schemas] == ["regression", "click"]
     read = [Config.load(path) for path in shipped if path not in schemas]
     assert [config.net for config in read] == ["afm+", "afm", "afm", "ffm", "fm", "fwfm", "nfm"]
+
+
+@pytest.mark.parametrize("net", ["lr", "ffm", "nfm", "afm", "afm+"])
+def test_weights_are_the_same_on_any_number_of_cores(net: Any) -> None:
+    before, found = torch.get_num_threads(), []
+    for cores in (1, 2, 3, 5):
+        torch.set_num_threads(cores)
+        try:
+            found.append(weights(net))
+        finally:
+            torch.set_num_threads(before)
+    assert all(torch.equal(one, found[0]) for one in found)
+
+
+def weights(net: Any) -> Tensor:
+    """Of a net after its steps, in a row."""
+    schema, rows = Schema.parse(TINY_SCHEMA), tiny_rows()
+    columns = {name: [row[name] for row in rows] for name in schema.fields}
+    fields = schema.fields.items()
+    encoder = Encoder(schema, {name: fit_vocabulary(f, columns[name]) for name, f in fields})
+    train = Examples.of(encoder.encode(rows), CLICKS, None)
+    torch.manual_seed(1)
+    step = Step(epochs=1, batch=128, learning_rate=0.02)
+    config = Config(net=net, embedding=16, fit=step, attention=step)
+    made = fit_net(Steps(config, encoder, train, train, Watcher())).net
+    return torch.cat([parameter.detach().flatten() for parameter in made.parameters()])

@@ -1,13 +1,9 @@
 """The logits of a net in training, in batches that stay in the cache.
 
-A net's operations run on one thread each, and the batches on as many as torch has: how an operation
-divides its sums among threads shows in their last bits, and a fit is to be the same on one core and
-on two (on a Ray cluster each process has one).
+A net's operations run on one thread each, and the batches on all cores, see training.kernels.cores.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -17,6 +13,7 @@ from torch import Tensor
 from model.nets import Net
 from training.data.examples import AT_ONCE, EncodedRows
 from training.kernels import group
+from training.kernels.cores import cores, one_core_an_operation
 
 SCORED_AT_ONCE = 256  # whose pair vectors stay in the cache: twice as fast as 2048
 
@@ -43,16 +40,6 @@ def in_slices(net: Net, ids: Tensor, values: Tensor) -> Tensor:
             return logits
 
     slices = zip(ids.split(SCORED_AT_ONCE), values.split(SCORED_AT_ONCE), strict=True)
-    with _one_thread_an_operation() as threads:
+    # new threads: they take the number of an operation's threads over
+    with one_core_an_operation(), ThreadPoolExecutor(cores(), "score") as threads:
         return torch.cat(list(threads.map(score, slices)))
-
-
-@contextmanager
-def _one_thread_an_operation() -> Iterator[ThreadPoolExecutor]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads, "score") as pool:  # new ones: they take the number over
-            yield pool
-    finally:
-        torch.set_num_threads(threads)
