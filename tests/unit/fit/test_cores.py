@@ -30,7 +30,7 @@ def test_an_operation_has_one_thread_and_what_needs_them_has_all(threads: Any) -
     assert (torch.get_num_threads(), cores()) == (3, 3)
 
 
-def test_the_factor_of_a_logistic_regression_is_those_of_one_core() -> None:
+def test_the_factor_of_a_logistic_regression_is_that_of_one_core() -> None:
     rng, rows = np.random.default_rng(1), 60_000
     design = rng.normal(size=(rows, 1))
     labels, weights = (rng.random(rows) < 0.3).astype(float), rng.random(rows)
