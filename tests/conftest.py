@@ -44,17 +44,8 @@ def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_traces(session_folder: Path) -> None:
-    """What this worker has traced to ONNX is not traced again by another one."""
-    from traces import share_traces
-
-    share_traces(session_folder / "traces")
-
-
-@pytest.fixture(scope="session")
 def make_bundle(
     session_folder: Path,
-    shared_traces: None,  # noqa: ARG001  they are in use
     tiny_schema: Schema,
 ) -> Callable[..., Bundle]:
     """A real bundle, fitted and exported: `make_bundle("afm", seed=1, task="click")`. Made once

@@ -18,11 +18,12 @@ from service.store.embedded_redis import EmbeddedRedis
 from service.store.version_store import VersionStore
 from service.versions.follower import DEFAULT_TIMES
 from service.versions.publish import publish
+from traces import read_operators_once
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _traces(shared_traces: None) -> None:
-    """No file traces to ONNX what another one has traced."""
+def _quicker_traces() -> None:
+    read_operators_once()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,8 @@
 Tracing takes seconds however small the net, and `compare` fits the same structure many times. A
 structure is all that shapes a graph: the modules' types and settings, the names and shapes of their
 tensors, and the integers in them; not how many rows a table has. The floats are laid into the graph
-anew each time. What slips through is caught by the parity gate, which every graph must pass.
+anew each time. What slips through is caught by the parity gate, which every graph must pass. Traces
+are kept in memory, and on disk for later processes (`kept_traces`).
 """
 
 import logging
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from model.errors import ParityError
 from model.nets.net import TABLES
+from training.export.kept_traces import keep_trace, read_trace
 
 GATHERED = tuple(f".{name}" for name in TABLES)  # parameters of which rows are gathered
 KEPT = 64  # graphs, without their floats: some ten kilobytes each
@@ -37,7 +39,11 @@ def trace(
     if key not in _traced:
         while len(_traced) >= KEPT:
             _traced.pop(next(iter(_traced)))
-        _traced[key] = _without_floats(_trace(module, inputs, outputs), module)
+        found = read_trace(key)
+        if found is None:
+            found = _without_floats(_trace(module, inputs, outputs), module)
+            keep_trace(key, found)
+        _traced[key] = found
     graph = onnx.ModelProto()
     graph.CopyFrom(_traced[key])
     floats = dict(_floats(module))

@@ -9,6 +9,7 @@ from model.bundle.write import new_bundle
 from model.manifest import Manifest
 from model.schema import Schema
 from training.config import Config
+from training.cores import one_core_an_operation
 from training.data.log import Log
 from training.data.parts import sample
 from training.data.schema_text import schema_text
@@ -19,7 +20,6 @@ from training.fit.material import Material, Streamed, material_of, streamed_mate
 from training.fit.step.watcher import Epoch, Watcher
 from training.fit.steps import Steps, Trained
 from training.kernels import group
-from training.kernels.cores import one_core_an_operation
 from training.state.adam_moments import Moments, moments_path
 from training.state.checkpoint import Checkpoint, CheckpointOptions, checkpoint_path, digest
 from training.state.warm_start import WarmStart

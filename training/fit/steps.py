@@ -13,6 +13,7 @@ from torch import Tensor
 from model.encoding import Encoder
 from model.nets import Net, NetSizes, build
 from training.config import FOLDED, Config, SizedStep, Step
+from training.cores import one_core_an_operation
 from training.data.examples import EncodedRows
 from training.fit.calibration import apply, as_good, calibrate
 from training.fit.step.bias import fit_bias
@@ -22,7 +23,6 @@ from training.fit.step.loop import run_step
 from training.fit.step.objective import CLICK, Objective
 from training.fit.step.unknown_drop import UnknownDrop
 from training.fit.step.watcher import Epoch, Watcher
-from training.kernels.cores import one_core_an_operation
 from training.state.adam_moments import Moments
 from training.state.checkpoint import Checkpoint
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 from numpy.typing import NDArray
 
 from training.cache_home import cache_home
-from training.kernels.cores import cores
+from training.cores import cores
 
 try:
     import numba

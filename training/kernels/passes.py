@@ -14,12 +14,12 @@ from torch import Tensor
 
 from model.nets import AFM, FFM, FM, AFMPlus, FwFM, Net
 from model.nets.net import EmbeddingNet, PairNet, field_pairs
+from training.cores import all_cores_an_operation, cores
 from training.kernels import group
 from training.kernels.attention import Attention, attention_blocks
 from training.kernels.batch import GIVEN, LOGISTIC, SQUARED, Batch, Found, Tables
 from training.kernels.block import Pairs, new_work
 from training.kernels.compiled import can_compile, on_all_cores
-from training.kernels.cores import all_cores_an_operation, cores
 from training.kernels.lanes import UNROLLED, Floats
 from training.kernels.owned_rows import Uses, fetch, gather, handed_over, row_ends, uses_of
 from training.kernels.products import pooled_blocks, product_blocks

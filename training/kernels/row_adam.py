@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
+from training.cores import cores
 from training.kernels.compiled import can_compile, on_all_cores
-from training.kernels.cores import cores
 from training.kernels.owned_rows import gather
 from training.kernels.rows import adam_rows, first_uses
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
+from training.cores import all_cores_an_operation, cores, one_core_an_operation
 from training.fit.newton import logistic_factors
-from training.kernels.cores import all_cores_an_operation, cores, one_core_an_operation
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ FLOORS = {
         ["stream"],
         ["data"],
         ["columns", "remote"],
-        ["cache_home", "config", "jobs"],
+        ["cache_home", "config", "cores", "jobs"],
     ],
 }
 

@@ -1,6 +1,6 @@
 """The logits of a net in training, in batches that stay in the cache.
 
-A net's operations run on one thread each, and the batches on all cores, see training.kernels.cores.
+A net's operations run on one thread each, and the batches on all cores, see training.cores.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.nets import Net
+from training.cores import cores, one_core_an_operation
 from training.data.examples import AT_ONCE, EncodedRows
 from training.kernels import group
-from training.kernels.cores import cores, one_core_an_operation
 
 SCORED_AT_ONCE = 256  # whose pair vectors stay in the cache: twice as fast as 2048
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from model.nets import Net
+from training.cores import all_cores_an_operation
 from training.data.examples import EncodedRows, Fed
 from training.fit.step.objective import Objective
 from training.fit.step.watcher import Watcher
-from training.kernels.cores import all_cores_an_operation
 from training.kernels.passes import Pass
 
 
