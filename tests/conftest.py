@@ -1,5 +1,6 @@
 """What several folders of tests share: a small ad log, and real bundles fitted on it."""
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from httpx import create_ssl_context
+from httpx._transports import default as httpx_transports
 
 from model.bundle.bundle import Bundle
 from model.files.file_locks import locked
@@ -29,6 +32,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     if hasattr(config, "workerinput"):
         items.sort(key=rank)  # stable: the others stay in their order
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _certificates_read_once() -> None:
+    """Each client of httpx reads the system's certificates, which takes longer than a request."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(httpx_transports, "create_ssl_context", functools.cache(create_ssl_context))
 
 
 @pytest.fixture(scope="session")

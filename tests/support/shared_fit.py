@@ -1,5 +1,5 @@
-"""Steps of nets as one process of a group, for tests: prints each net's weights as a digest. With a
-file for a checkpoint, a step that continues from it, with its moments.
+"""Steps of nets by processes of a group, for tests: each net's weights as a digest. With a file for
+a checkpoint, a step that continues from it, with its moments.
 """
 
 import hashlib
@@ -7,7 +7,10 @@ import json
 import math
 import os
 import sys
+import traceback
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -106,16 +109,56 @@ def continued(path: Path, number: int, watcher: Watcher) -> dict[str, str]:
     return {"afm+": weights("afm+", watcher, True, "click", kept, Moments())}
 
 
-def main(first: str, number: int, members: int, ends: int, path: Path | None) -> None:
-    """Fit; `ends`: the member that ends itself in its third batch, or -1."""
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+def member(first: str, number: int, members: int, ends: int, kept: Path | None) -> str:
+    """The digests of a fit by one member of a group, as JSON. `ends`: the member that ends itself
+    in its third batch, or -1.
+    """
     watcher = EndsItself(3) if ends == number else Watcher()
     with group.joined(first, number, members, timedelta(seconds=60)):
-        found = continued(path, number, watcher) if path else of_all(watcher)
-    sys.stdout.write(json.dumps(found))
+        return json.dumps(continued(kept, number, watcher) if kept else of_all(watcher))
+
+
+def copy_of_this_process(work: Callable[[], str]) -> tuple[int, int]:
+    """Its id, and where what it says comes from."""
+    reading, writing = os.pipe()
+    process = os.fork()
+    if not process:
+        try:
+            said, status = work(), 0
+        except BaseException:
+            said, status = traceback.format_exc(), 1
+        os.write(writing, said.encode())
+        os._exit(status)
+    os.close(writing)
+    return process, reading
+
+
+def all_members(first: str, members: int, ends: int, kept: str | None) -> list[tuple[int, str]]:
+    """The exit status of each, and what it said."""
+    path = Path(kept) if kept else None
+    copies = [
+        copy_of_this_process(partial(member, first, number, members, ends, path))
+        for number in range(members)
+    ]
+    answers = []
+    for process, reading in copies:
+        with os.fdopen(reading) as pipe:
+            said = pipe.read()
+        answers.append((os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), said))
+    return answers
+
+
+def main() -> None:
+    """For each line of stdin, which describes a group, a line of its answers. Its members are
+    copies of this process, which has loaded the kernels.
+    """
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    of_all(Watcher())
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(all_members(*json.loads(line))) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    counts = int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    main(sys.argv[1], *counts, Path(sys.argv[5]) if sys.argv[5:] else None)
+    main()
