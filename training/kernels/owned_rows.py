@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.kernels import group
-from training.kernels.compiled import LANES, compiled
-from training.kernels.lanes import Floats
+from training.kernels.compiled import LANES, compiled, fetch_ahead
+from training.kernels.lanes import AHEAD, Floats
 from training.kernels.rows import GOLDEN
 
 GATHERED = 1 << 20  # rows of a table that are looked at together
+FAR_AHEAD = 2 * AHEAD  # uses, of which some are of rows that are not copied
 
 
 class Uses(NamedTuple):
@@ -143,6 +144,10 @@ def copy_out(uses: Uses, own: int, embedding: Floats, linear: Floats, out: Float
     """Into `out` [n, K + 1] the rows that this process owns of the uses of the others' parts."""
     at, width = 0, embedding.shape[1]
     for n in range(len(uses.ids)):
+        later = n + FAR_AHEAD
+        if later < len(uses.ids) and uses.owners[later] == own:
+            fetch_ahead(embedding, uses.ids[later])
+            fetch_ahead(linear, uses.ids[later])
         if uses.owners[n] != own or uses.first <= n < uses.last:
             continue
         copy_row(out[at, :width], embedding[uses.ids[n]])  # not written out: see lanes
@@ -162,6 +167,10 @@ def copy_in(
     """The rows `given` [n, K + 1], where those of owner p begin at places[p], into the tables."""
     width = embedding.shape[1]
     for n in range(uses.first, uses.last):
+        later = n + FAR_AHEAD
+        if later < uses.last and uses.owners[later] != own:
+            fetch_ahead(embedding, uses.ids[later])
+            fetch_ahead(linear, uses.ids[later])
         owner = uses.owners[n]
         if owner == own:
             continue
