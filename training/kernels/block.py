@@ -105,7 +105,8 @@ def begin_block(
     start = block * LANES
     rows = min(LANES, len(batch.labels) - start)
     x, present = work.x, work.present
-    load(x, present, batch.ids, batch.values, tables.embedding, start, rows, pairs.size)
+    table, linear = tables.embedding, tables.linear
+    load(x, present, batch.ids, batch.values, table, linear, start, rows, pairs.size)
     seed_lanes(work.state, batch.seed, start)
     return start, rows, find_pairs(work.pairs, present, pairs.first, pairs.second)
 

@@ -165,12 +165,14 @@ def load(
     ids: NDArray[np.int64],
     values: Floats,
     embedding: Floats,
+    linear: Floats,
     start: int,
     rows: int,
     width: int,
 ) -> None:
     """x [F M, K, lanes] = v_i x_i of `rows` rows from `start` on, each table row M vectors of
-    `width`; present [F, lanes] = 1 where x_i is not 0. Lanes without a row hold zeros.
+    `width`; present [F, lanes] = 1 where x_i is not 0. Lanes without a row hold zeros. The rows of
+    `linear` are only fetched, for `settle_row`.
     """
     slots = len(present)
     vectors = len(x) // slots
@@ -179,8 +181,12 @@ def load(
     for slot in range(slots):  # its vectors stay in the nearest cache while lanes are filled
         for lane in range(rows):
             value = values[start + lane, slot]
-            if lane + AHEAD < rows:
-                fetch_ahead(embedding, ids[start + lane + AHEAD, slot])
+            of_slot, later = slot, lane + AHEAD
+            if later >= rows:
+                of_slot, later = slot + 1, later - rows
+            if of_slot < slots and later < rows:
+                fetch_ahead(embedding, ids[start + later, of_slot])
+                fetch_ahead(linear, ids[start + later, of_slot])
             if value != 0:
                 present[slot, lane] = 1
                 row = ids[start + lane, slot]
