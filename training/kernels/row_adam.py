@@ -68,6 +68,7 @@ class RowAdam(torch.optim.Adam):
         self._decays = {
             table: (decays[id(table)] / share).to(table.dtype) for table, share in shares.items()
         }
+        self._beside: dict[Tensor, Tensor] = {}
         self._places: dict[Tensor, list[int]] = {}
 
     def gather(self) -> None:
@@ -91,9 +92,7 @@ class RowAdam(torch.optim.Adam):
     def _update(self, table: Tensor, group: Mapping[str, Any]) -> None:
         slopes, state = table.grad, self.state[table]
         assert slopes is not None  # noqa: S101  its caller looked
-        if not state:
-            state["step"] = torch.tensor(0.0)
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(table), torch.zeros_like(table)
+        state.setdefault("step", torch.tensor(0.0))
         state["step"] += 1
         self._lay_out(table, state)
         if slopes.is_sparse:
@@ -107,26 +106,25 @@ class RowAdam(torch.optim.Adam):
             self._by_torch(table, ids, each, group)
 
     def _lay_out(self, table: Tensor, state: dict[str, Any]) -> None:
-        if self._places.get(table) == self._placed(table, state):
+        # the moments of a row side by side, and the decay beside those of a weight alone: a row
+        # lies in fewer places of the memory, and each place costs as much as what is computed of it
+        if table in self._beside and self._places[table] == self._placed(table, state):
             return
-        if table.shape[1] == 1:  # they are new, or those of a checkpoint
-            self._lay_side_by_side(table, state)
-        for tensor in (table, *(state[name] for name in MOMENTS), self._decays[table]):
+        width = table.shape[1]
+        beside = table.new_zeros(len(table), 2 * width if width > 1 else 4)
+        for tensor in (table, beside, self._decays[table]):
             use_huge_pages(tensor)
-        self._places[table] = self._placed(table, state)
+        for number, name in enumerate(MOMENTS):
+            moments = beside[:, number * width : (number + 1) * width]
+            if name in state:  # of a checkpoint
+                moments.copy_(state[name])
+            state[name] = moments
+        if width == 1:
+            self._decays[table] = beside[:, 2].copy_(self._decays[table])
+        self._beside[table], self._places[table] = beside, self._placed(table, state)
 
     def _placed(self, table: Tensor, state: Mapping[str, Any]) -> list[int]:
-        return [table.data_ptr(), *(state[name].data_ptr() for name in MOMENTS)]
-
-    def _lay_side_by_side(self, table: Tensor, state: dict[str, Any]) -> None:
-        # what is beside a weight lies in one line of the processor's cache, and not in three
-        beside = table.new_zeros(len(table), 4)
-        beside[:, :3] = torch.cat(
-            [*(state[name] for name in MOMENTS), self._decays[table].unsqueeze(1)], dim=1
-        )
-        for column, name in enumerate(MOMENTS):
-            state[name] = beside[:, column : column + 1]
-        self._decays[table] = beside[:, 2]
+        return [tensor.data_ptr() for tensor in (table, *(state.get(n, table) for n in MOMENTS))]
 
     def _by_kernel(
         self, table: Tensor, ids: Tensor, slopes: Tensor, group: Mapping[str, Any]
@@ -135,7 +133,7 @@ class RowAdam(torch.optim.Adam):
         if self._uses is None or not self._uses.are(ids):
             self._uses = FirstUses(ids)
         uses = self._uses
-        mean, square = (state[name].numpy() for name in MOMENTS)
+        beside = self._beside[table].numpy()
 
         def update(part: int) -> None:
             firsts, first_of = uses.of(part)
@@ -145,8 +143,7 @@ class RowAdam(torch.optim.Adam):
                 first_of,
                 slopes.numpy(),
                 table.detach().numpy(),
-                mean,
-                square,
+                beside,
                 self._decays[table].numpy(),
                 float(group["lr"]),
                 group["betas"],

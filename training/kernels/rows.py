@@ -109,8 +109,7 @@ def adam_rows(
     first_of: NDArray[np.int32],
     slopes: Floats,
     table: Floats,
-    mean: Floats,
-    square: Floats,
+    beside: Floats,
     decays: Floats,
     rate: float,
     betas: tuple[float, float],
@@ -119,7 +118,8 @@ def adam_rows(
 ) -> None:
     """One step of Adam, in place, of the rows that are used first at `firsts`, with the sum of each
     row's slopes, which come [n, K] by use, and are summed in place. A row whose sum is 0 was not
-    used. `decays` [V] times a row is added to its slopes; `step` counts from 1.
+    used. `beside` [V, 2 K or more]: the means and then the squares of a row's slopes. `decays` [V]
+    times a row is added to its slopes; `step` counts from 1.
     """
     number, width = table.dtype.type, table.shape[1]
     add_to_first(first_of, slopes)
@@ -131,8 +131,8 @@ def adam_rows(
         if place + AHEAD < len(firsts):
             later = ids[firsts[place + AHEAD]]
             fetch_ahead(table, later)
-            fetch_ahead(mean, later)
-            fetch_ahead(square, later)
+            fetch_ahead(beside, later)
+            fetch_ahead(beside[:, width:], later)
             fetch_ahead(decays, later)
         n = firsts[place]
         row = ids[n]
@@ -141,14 +141,14 @@ def adam_rows(
         decay = decays[row]
         if width == 1:  # a loop costs more than what is done in it
             g = slopes[n, 0] + decay * table[row, 0]
-            mean[row, 0] = keep_mean * mean[row, 0] + take_mean * g
-            square[row, 0] = keep_square * square[row, 0] + take_square * g * g
-            table[row, 0] -= size * mean[row, 0] / (np.sqrt(square[row, 0]) * scale + least)
+            beside[row, 0] = keep_mean * beside[row, 0] + take_mean * g
+            beside[row, 1] = keep_square * beside[row, 1] + take_square * g * g
+            table[row, 0] -= size * beside[row, 0] / (np.sqrt(beside[row, 1]) * scale + least)
             continue
         move_row(
             table[row],
-            mean[row],
-            square[row],
+            beside[row, :width],
+            beside[row, width:],
             slopes[n],
             decay,
             (keep_mean, take_mean, keep_square, take_square),
