@@ -26,8 +26,8 @@ NETS: tuple[NetName, ...] = get_args(NetName)  # model.nets has them too, and to
 
 class Trial(NamedTuple):
     """What the step `fit` is tried with: the penalties on |V|^2 and |w|^2 beside the loss *summed*
-    over the rows trained on, the dropout of pair vectors, whether there are count classes, and by
-    what the learning rate that goes with the batch is multiplied.
+    over the rows trained on, the dropout of pair vectors, whether there are count classes, by what
+    the learning rate that goes with the batch is multiplied, and by what the batch.
     """
 
     l2_embedding: float
@@ -35,6 +35,7 @@ class Trial(NamedTuple):
     dropout: float = 0.0
     count_classes: bool = False
     rate: float = 1.0
+    batch: int = 1
 
 
 # Logs of few values a field want the first, logs of many ids that come seldom the second, logs of
@@ -42,9 +43,11 @@ class Trial(NamedTuple):
 # rows held out show no difference beyond chance the first is kept, see `training.fit.steps`.
 TRIED = (
     Trial(l2_embedding=5.0),
-    Trial(l2_embedding=10.0, l2_linear=3.0, count_classes=True),
+    Trial(l2_embedding=10.0, l2_linear=3.0),
     Trial(l2_embedding=0.2, dropout=0.5, rate=2.0),
 )
+# where the log has count classes, in place of the second and before the others
+CLASSED = Trial(l2_embedding=10.0, l2_linear=3.0, count_classes=True, rate=3.0, batch=2)
 MOST_PENALTY = 5e-4  # however few the rows, where there is no choosing
 FEWEST_TO_CHOOSE = 5000  # rows trained on; of fewer, those held out cannot show which is better
 FFM_ROW, FFM_SIZES = 128, (4, 16)  # floats of a value's vectors, and the K that they may have
@@ -108,26 +111,31 @@ class Step(_Part):
         given = {key: value for key, value in self.model_dump().items() if value != "auto"}
         return SizedStep(**found | given)
 
-    def tried(self, rows: int) -> tuple["SizedStep", ...]:
-        """The steps of which one is kept by the loss on the rows held out: one for each of TRIED
-        where `l2_embedding` is "auto" and `rows` are enough to choose, else one.
+    def tried(self, rows: int, *, classed: bool = False) -> tuple["SizedStep", ...]:
+        """The steps of which one is kept by the loss on the rows held out: one for each of TRIED,
+        where `l2_embedding` is "auto" and `rows` are enough to choose, else one. `classed`: whether
+        the log has count classes.
         """
         if self.l2_embedding != "auto" or rows < FEWEST_TO_CHOOSE:
             return (self.sized(rows),)
-        rate = self.sized(rows).learning_rate
-        each = (
-            {
-                "learning_rate": rate * trial.rate,
-                "l2_embedding": trial.l2_embedding / rows,
-                "l2_linear": trial.l2_linear / rows,
-                "dropout": trial.dropout,
-                "count_classes": trial.count_classes,
-            }
-            for trial in TRIED
-        )
+        trials = (CLASSED, TRIED[0], TRIED[2]) if classed else TRIED
+        return tuple(self._tried(trial, rows) for trial in trials)
+
+    def _tried(self, trial: Trial, rows: int) -> "SizedStep":
+        batch = self.batch
+        if batch == "auto":
+            batch = min(self.sized(rows).batch * trial.batch, LARGEST_BATCH)
+        with_batch = self.model_copy(update={"batch": batch})
+        one = {
+            "learning_rate": with_batch.sized(rows).learning_rate * trial.rate,
+            "l2_embedding": trial.l2_embedding / rows,
+            "l2_linear": trial.l2_linear / rows,
+            "dropout": trial.dropout,
+            "count_classes": trial.count_classes,
+        }
         given = ("learning_rate", "l2_linear", "dropout", "count_classes")
         kept = {key: getattr(self, key) for key in given if getattr(self, key) != "auto"}
-        return tuple(self.model_copy(update=one | kept).sized(rows) for one in each)
+        return with_batch.model_copy(update=one | kept).sized(rows)
 
 
 class SizedStep(Step):

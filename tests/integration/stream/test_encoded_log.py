@@ -35,11 +35,11 @@ from written_log import SCHEMA, rows, written
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks, files and counts so small that a short log has many of them."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(blocks, "TEXT_BYTES", 5000)
-    monkeypatch.setattr(blocks, "ROWS", 100)
+    monkeypatch.setattr(blocks, "TEXT_BYTES", 12_000)
+    monkeypatch.setattr(blocks, "ROWS", 200)
     monkeypatch.setattr(pieces, "ROWS", 70)
     monkeypatch.setattr(packed_rows, "NEAR", 50)
-    monkeypatch.setattr(counts, "PENDING", 40)
+    monkeypatch.setattr(counts, "PENDING", 150)
     monkeypatch.setattr("training.stream.first_pass.MOST_HELD", 300)
 
 

@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from training.config import FEWEST_TO_CHOOSE, MOST_PENALTY, TRIED, Config, Step
+from training.config import (
+    CLASSED,
+    FEWEST_TO_CHOOSE,
+    LARGEST_BATCH,
+    MOST_PENALTY,
+    TRIED,
+    Config,
+    Step,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,21 +40,28 @@ def test_a_setting_that_is_given_stays_and_sized_steps_stay_as_they_are() -> Non
 
 def test_several_penalties_are_tried_where_none_is_given_and_rows_are_enough() -> None:
     rows = FEWEST_TO_CHOOSE
-    tried = Step().tried(rows)
-    own = Step().sized(rows).learning_rate
-    found = [
-        (
-            step.l2_embedding * rows,
-            step.l2_linear * rows,
-            step.dropout,
-            step.count_classes,
-            step.learning_rate / own,
-        )
-        for step in tried
-    ]
+    own = Step().sized(rows).batch
+    found, classed = (
+        [
+            (
+                step.l2_embedding * rows,
+                step.l2_linear * rows,
+                step.dropout,
+                step.count_classes,
+                step.learning_rate / Step(batch=step.batch).sized(rows).learning_rate,
+                step.batch / own,
+            )
+            for step in tried
+        ]
+        for tried in (Step().tried(rows), Step().tried(rows, classed=True))
+    )
     assert found == [pytest.approx(one) for one in TRIED]
+    assert classed == [pytest.approx(one) for one in (CLASSED, TRIED[0], TRIED[2])]
+    assert [step.batch for step in Step(batch=100).tried(rows, classed=True)] == [100] * 3
+    assert {step.batch for step in Step().tried(10**8, classed=True)} == {LARGEST_BATCH}
     assert [step.learning_rate for step in Step(learning_rate=0.1).tried(rows)] == [0.1] * 3
-    assert not any(step.count_classes for step in Step(count_classes=False).tried(rows))
+    without = Step(count_classes=False).tried(rows, classed=True)
+    assert not any(step.count_classes for step in without)
     assert [step.dropout for step in Step(dropout=0.1).tried(rows)] == [0.1] * len(TRIED)
     assert [step.l2_linear for step in Step(l2_linear=0.1).tried(rows)] == [0.1] * len(TRIED)
     assert Step().tried(rows - 1) == (Step().sized(rows - 1),)
