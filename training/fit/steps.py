@@ -26,7 +26,6 @@ from training.fit.step.watcher import Epoch, Watcher
 from training.state.adam_moments import Moments
 from training.state.checkpoint import Checkpoint
 
-FEWEST_CLICKS = 10  # held out, and rows without one, to choose settings by
 SAMPLE = 1000  # rows that set the scales attention starts with
 
 
@@ -93,13 +92,12 @@ class Steps:
         """The step `fit` of a net of its own; see `run_step`. Where several settings are tried, all
         begin alike, those with count classes first where the log has them. One replaces the one
         kept before it where its loss, calibrated, is lower by more than chance makes of the rows
-        held out: of settings that seem equally good the first are kept. Where few of the rows held
-        out have a click, only the first are tried. Ctrl-C ends the trying too.
+        held out: of settings that seem equally good the first are kept. Ctrl-C ends the trying too.
         """
         classes = self._classes(name)
         classed = classes is not None and not self.one_pass
         tried = self.config.fit.tried(len(self.train), classed=classed)
-        if name == "lr" or self.one_pass or self._has_few_clicks():  # lr has no embeddings
+        if name == "lr" or self.one_pass:  # lr has no embeddings
             tried = tried[:1]
         weights = self.valid.weights.double().numpy()
         best: tuple[Served, FittedStep] | None = None
@@ -125,12 +123,6 @@ class Steps:
         if self.moments is not None and states is not None:
             self.moments.states = states
         return best[1]._replace(interrupted=interrupted)
-
-    def _has_few_clicks(self) -> bool:
-        # held out, or few rows that are none: which settings they prefer is chance
-        clicks = float(self.valid.labels.sum())
-        rarer = min(clicks, len(self.valid) - clicks)
-        return self.objective.task == "click" and rarer < FEWEST_CLICKS
 
     def _classes(self, name: str) -> CountClasses | None:
         # where a step asks for them, the net can have them, and the log has fields of rare values

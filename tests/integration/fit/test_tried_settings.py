@@ -112,18 +112,3 @@ def test_of_settings_that_seem_equally_good_the_first_are_kept() -> None:
     lowest = {name: min(losses) for name, losses in seen.losses.items()}
     assert lowest["fm 3"] < lowest["fm"]
     assert trained.step == seen.settings["fm"]
-
-
-@pytest.mark.parametrize(("clicks", "tried"), [(0, 1), (9, 1), (10, 3), (190, 3), (191, 1)])
-def test_few_clicks_held_out_choose_no_settings(clicks: int, tried: int) -> None:
-    encoder, rows = log_of(FEWEST_TO_CHOOSE)
-    few = rows.every(25)  # 200 rows held out
-    labels = torch.zeros(len(few))
-    labels[:clicks] = 1
-    held_out = Examples(few.ids, few.values, labels, few.weights)
-    config = Config(net="fm", embedding=4, fit=Step(epochs=1))
-    seen = Seen()
-    trained = fit_net(Steps(config, encoder, rows, held_out, seen))
-    assert len(seen.losses) == tried
-    if tried == 1:
-        assert trained.step == config.fit.tried(len(rows))[0]
