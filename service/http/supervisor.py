@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import structlog
 
-from service.http.worker import CANNOT_START, HURRY, run_worker
+from service.http.worker import ALL_END, CANNOT_START, HURRY, run_worker
 
 SPAWN = multiprocessing.get_context("spawn")
 TICK_SECONDS = 0.1
@@ -120,7 +120,7 @@ class Supervisor:
         for one in self._sockets:
             one.close()
         for worker in self._all():
-            worker.send_signal(signal.SIGTERM)
+            worker.send_signal(ALL_END)
         while any(worker.status is None for worker in self._all()):
             if signal.SIGINT in self._signals or self._failed:
                 self._signals.clear()

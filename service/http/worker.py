@@ -33,6 +33,7 @@ STARTED = (
 SHUTDOWN_SECONDS = 10  # for requests in flight, when no more are accepted
 BEAT_SECONDS = 0.5  # between two signs of life
 HURRY = signal.SIGUSR1  # as SIGINT, but a second one is no more than the first
+ALL_END = signal.SIGUSR2  # as SIGTERM, and every worker gets it
 CANNOT_START = 3  # a worker's exit status, when another one would end like it
 
 log = structlog.get_logger()
@@ -41,9 +42,9 @@ log = structlog.get_logger()
 class Server(uvicorn.Server):
     """uvicorn's server, which loses no connection when it stops.
 
-    SIGTERM: not ready, waits for the drain's time, ends. SIGHUP, where other workers stay: takes
-    no more connections, and ends when those that it has are gone, or at the end of that time.
-    SIGINT ends it at once, but for what it has been asked; a second one leaves that as well.
+    SIGTERM and ALL_END: not ready, waits for the drain's time, ends. SIGHUP, where other workers
+    stay: takes no more connections, and ends when those that it has are gone, or at the end of that
+    time. SIGINT ends it at once, but for what it has been asked; a second one leaves that as well.
     """
 
     def __init__(self, config: uvicorn.Config, drain: Drain, *, single: bool) -> None:
@@ -52,6 +53,7 @@ class Server(uvicorn.Server):
         self._single = single
         self._sockets: list[socket.socket] = []
         self._said = False
+        self._all_end = single  # and not this worker alone: the others share its listening sockets
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen once the app is ready to answer."""
@@ -69,7 +71,7 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Take uvicorn's signals, and two more."""
         with super().capture_signals():
-            more = [HURRY]
+            more = [HURRY, ALL_END]
             if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup wants it
                 more.append(signal.SIGHUP)
             before = {number: signal.signal(number, self.handle_exit) for number in more}
@@ -81,12 +83,13 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop, as the signal wants it."""
-        if sig == HURRY:
+        if sig == HURRY or (sig == ALL_END and not self.started):
             self.should_exit = True
         elif sig == signal.SIGINT or not self.started:
             super().handle_exit(sig, frame)
         else:
-            self._drain.begin(unready=self._single or sig == signal.SIGTERM)
+            self._all_end = self._all_end or sig == ALL_END
+            self._drain.begin(unready=self._single or sig != signal.SIGHUP)
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether the worker ends; called ten times a second."""
@@ -112,8 +115,7 @@ class Server(uvicorn.Server):
         for one in self._sockets:
             one.close()
         self._sockets = []
-        others_stay = self._drain.begun and not self._drain.unready
-        accepted = end_listening(held, shared=not self._single, all_end=not others_stay)
+        accepted = end_listening(held, shared=not self._single, all_end=self._all_end)
         loop = asyncio.get_running_loop()
         for one in accepted:
             with suppress(OSError):  # its caller has left

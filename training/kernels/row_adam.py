@@ -108,7 +108,7 @@ class RowAdam(torch.optim.Adam):
     def _lay_out(self, table: Tensor, state: dict[str, Any]) -> None:
         # the moments of a row side by side, and the decay beside those of a weight alone: a row
         # lies in fewer places of the memory, and each place costs as much as what is computed of it
-        if table in self._beside and self._places[table] == self._placed(table, state):
+        if self._places.get(table) == self._placed(table, state):
             return
         width = table.shape[1]
         beside = table.new_zeros(len(table), 2 * width if width > 1 else 4)
