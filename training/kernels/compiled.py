@@ -128,8 +128,8 @@ def announcing(say: Callable[[str], None]) -> Iterator[None]:
 
 
 def on_all_cores(work: Callable[[int], None], parts: Sequence[int]) -> None:
-    """Call `work` with each of `parts`, on a thread each core; compiled code holds no interpreter
-    lock, so they run at the same time.
+    """Call `work` with each of `parts`, on a thread for each core; compiled code holds no
+    interpreter lock, so they run at the same time.
     """
     if len(parts) == 1:
         work(parts[0])
