@@ -21,15 +21,18 @@ from training.fit.steps import Steps, fit_net
 CLICKS = np.array([row["click"] for row in tiny_rows()], np.float32)
 
 
-def fitted(net: Any, attention: Any, start: Any = "fm", seed: Any = 1) -> Any:
-    """A net after both of its steps, and its epochs."""
+def small_log() -> tuple[Encoder, Examples]:
+    """The small log's encoder, and its rows."""
     schema, rows = Schema.parse(TINY_SCHEMA), tiny_rows()
     columns = {name: [row[name] for row in rows] for name in schema.fields}
-    encoder = Encoder(
-        schema,
-        {name: fit_vocabulary(field, columns[name]) for name, field in schema.fields.items()},
-    )
-    train = Examples.of(encoder.encode(rows), CLICKS, None)
+    fields = schema.fields.items()
+    encoder = Encoder(schema, {name: fit_vocabulary(f, columns[name]) for name, f in fields})
+    return encoder, Examples.of(encoder.encode(rows), CLICKS, None)
+
+
+def fitted(net: Any, attention: Any, start: Any = "fm", seed: Any = 1) -> Any:
+    """A net after both of its steps, and its epochs."""
+    encoder, train = small_log()
     torch.manual_seed(seed)
     step = Step(epochs=3, batch=128, learning_rate=0.02)
     parts = AFMPlusParts(start=start)
@@ -122,11 +125,7 @@ def test_weights_are_the_same_on_any_number_of_cores(net: Any) -> None:
 
 def weights(net: Any) -> Tensor:
     """Of a net after its steps, in a row."""
-    schema, rows = Schema.parse(TINY_SCHEMA), tiny_rows()
-    columns = {name: [row[name] for row in rows] for name in schema.fields}
-    fields = schema.fields.items()
-    encoder = Encoder(schema, {name: fit_vocabulary(f, columns[name]) for name, f in fields})
-    train = Examples.of(encoder.encode(rows), CLICKS, None)
+    encoder, train = small_log()
     torch.manual_seed(1)
     step = Step(epochs=1, batch=128, learning_rate=0.02)
     config = Config(net=net, embedding=16, fit=step, attention=step)
