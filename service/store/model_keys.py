@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.exceptions import AskError, ClusterCrossSlotError
 
 from service.errors import StoreError, StoreUnavailable
+from service.store.cluster_nodes import MOVED
 from service.store.redis_client import RedisLink
 
 REDIS_TIMEOUT_SECONDS = 1.0  # for one command, or to connect
@@ -25,7 +27,7 @@ class ModelKeys:
         self, address: str | Path, model: str, timeout: float = REDIS_TIMEOUT_SECONDS
     ) -> None:
         self.model = model
-        self._link = RedisLink(address, timeout)
+        self._link = RedisLink(address, model, timeout)
 
     @property
     def redis(self) -> Any:
@@ -47,7 +49,7 @@ class ModelKeys:
 
     def key(self, *parts: str) -> str:
         """A key of this model."""
-        return ":".join(("afm", self.model, *parts))
+        return self._link.key(*parts)
 
     @contextmanager
     def reaching(self) -> Iterator[None]:
@@ -60,8 +62,15 @@ class ModelKeys:
         try:
             yield
         except redis.ResponseError as error:
-            raise StoreError(f"Redis at {self.url} refuses: {error}") from error
+            if self._link.in_cluster and isinstance(error, MOVED):
+                self.close()
+                raise StoreUnavailable(f"Redis Cluster at {self.url}: {error}") from error
+            hint = ""
+            if isinstance(error, (AskError, ClusterCrossSlotError)):
+                hint = "; it is a node of a Redis Cluster: its URL begins with redis+cluster://"
+            raise StoreError(f"Redis at {self.url} refuses: {error}{hint}") from error
         except (redis.RedisError, OSError) as error:
+            self.close()  # another node may have the keys now
             raise StoreUnavailable(f"Redis at {self.url} cannot be reached: {error}") from error
 
     def evicts(self) -> str | None:

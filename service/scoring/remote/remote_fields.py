@@ -100,6 +100,7 @@ class LiveValues:
         self, record: Record, schema: Schema, store: VersionStore, lookups: Lookups
     ) -> None:
         version = record.version
+        self._model = store.model
         self._sources = {field: schema.sources[field] for field in record.live}
         self._readings = {field: schema.fields[field].reading for field in record.live}
         self._keys = {field: store.values_key(version, field) for field in record.live}
@@ -135,7 +136,7 @@ class LiveValues:
         if not wanted:
             return True
         try:
-            found = await self._lookups.find(wanted, seconds)
+            found = await self._lookups.find(self._model, wanted, seconds)
         except StoreUnavailable:
             return False
         for field, key in self._keys.items():

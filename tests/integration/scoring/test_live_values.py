@@ -108,7 +108,7 @@ def test_while_redis_does_not_answer_requests_do_not_wait_for_it(redis: Any, ask
         for _ in range(5):
             begun = time.monotonic()
             with pytest.raises(StoreUnavailable):
-                await asking.find({"k": ["v"]}, None)
+                await asking.find("ads", {"k": ["v"]}, None)
             took.append(time.monotonic() - begun)
         return took
 

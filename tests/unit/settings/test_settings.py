@@ -13,7 +13,7 @@ from service.http.headers.coding import LEAST_BYTES
 from service.http.worker import SHUTDOWN_SECONDS
 from service.limits import InputLimits, ShadowLimits
 from service.observe import prediction_log
-from service.redis_url import without_password
+from service.redis_url import ClusterUrl, without_password
 from service.scoring import what_if
 from service.setting_names import REMOVED
 from service.settings import Settings
@@ -115,7 +115,11 @@ def test_a_value_of_another_kind_is_told_in_plain_words(name: str, value: str, s
 
 @pytest.mark.parametrize(
     "url",
-    ["http://me:pw-42@host/", "me:pw-42@host", "redis://:pw-42/x@host:6379", "redis://h:pw-42/0"],
+    [
+        *("http://me:pw-42@host/", "me:pw-42@host", "redis://:pw-42/x@host:6379"),
+        *("redis://h:pw-42/0", "redis+cluster://me:pw-42@one:1,two:x", "redis+cluster://me:pw-42@"),
+        *("redis+cluster://me:pw-42@one:1,", "redis+cluster://me:pw-42@one/1"),
+    ],
 )
 def test_a_bad_redis_url_is_refused_without_its_password(
     monkeypatch: pytest.MonkeyPatch, url: str
@@ -137,11 +141,22 @@ def test_a_bad_redis_url_is_refused_without_its_password(
         ("redis://host/0?password=pw", "redis://host/0"),
         ("unix://me:pw@/run/redis.sock?db=1", "unix://me@/run/redis.sock"),
         ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+        ("redis+cluster://me:pw@one:1,two:2", "redis+cluster://me@one:1,two:2"),
         ("me:pw", "(not a URL)"),
     ],
 )
 def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
     assert without_password(url) == shown
+
+
+def test_the_nodes_of_a_cluster_have_its_login_and_its_options() -> None:
+    url = ClusterUrl.of("rediss+cluster://me:p@w@[::1]:1, two:2/0?ssl_ca_certs=/ca.pem")
+    assert url is not None
+    assert [url.node(seed) for seed in url.seeds] == [
+        "rediss://me:p@w@[::1]:1?ssl_ca_certs=/ca.pem",
+        "rediss://me:p@w@two:2?ssl_ca_certs=/ca.pem",
+    ]
+    assert ClusterUrl.of("redis://one:1") is None
 
 
 def test_workers_get_the_same_settings_through_their_environment(
