@@ -52,7 +52,7 @@ def answer(client: httpx.Client, hour: int) -> Any:
 
 
 def expected(bundle: Bundle, hour: int) -> Any:
-    rows = [{"device": "ios", "hour": hour, **ad} for ad in ADS]
+    rows: list[Any] = [{"device": "ios", "hour": hour, **ad} for ad in ADS]
     predicted = bundle.read_scorer().predict(bundle.read_encoder().encode(rows))
     return pytest.approx(not_none(predicted.probabilities).tolist(), abs=1e-6)
 
