@@ -121,7 +121,7 @@ class NumericField(_PartField):
     kind: Literal["numeric"]
     transform: Transform = "standardise"
     bins: int = Setting(default=32, ge=2, le=10_000)  # quantile only
-    thousands: Literal["", ",", ".", " ", "'"] = ""  # between them, in a text: 1,234,567
+    thousands: Literal["", ",", ".", " ", "'"] = ""  # between them, in a text; " ": any space
     decimal: Literal[".", ","] = "."  # before decimals, in a text: 12,50
 
     @cached_property

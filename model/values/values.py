@@ -42,6 +42,8 @@ _NUMBER = re.compile(
 )
 NUMERIC = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"  # what a numeric field takes
 _NUMERIC = re.compile(NUMERIC)
+# between thousands: every space that tools write there, and the apostrophe of a typesetter too
+SPACES, APOSTROPHES = " \u00a0\u202f\u2009", "'\u2019"
 _EXACT_DIGITS = 15  # of any number, that float64 gives back
 _STARTS = frozenset("-.0123456789")
 _QUOTED = r"""\s*(?:"((?:[^"\\]|\\.|"")*)"(?:\s*,|\s+|$)"""
@@ -131,7 +133,8 @@ def members(value: Any, separator: str) -> list[Any]:
 class Reading:
     """How one field of the schema reads its values. `as_text`: a text stays as it is written, so
     that 9.10 is not 9.1. `null_values`: what stands for null, in any form of it. `separator`: of a
-    multi-valued field. `thousands` and `decimal`: the marks in a text that is a number.
+    multi-valued field. `thousands` and `decimal`: the marks in a text that is a number; a space
+    stands for any of SPACES, an apostrophe for any of APOSTROPHES.
     """
 
     as_text: bool = False
@@ -164,9 +167,14 @@ class Reading:
         """Whether its numbers are written in another way than JSON's."""
         return bool(self.thousands) or self.decimal != "."
 
+    @property
+    def thousands_marks(self) -> str:
+        """The characters that `thousands` stands for."""
+        return {" ": SPACES, "'": APOSTROPHES}.get(self.thousands, self.thousands)
+
     @cached_property
     def _marked(self) -> re.Pattern[str]:
-        mark, point = re.escape(self.thousands), re.escape(self.decimal)
+        mark, point = f"[{self.thousands_marks}]" if self.thousands else "", re.escape(self.decimal)
         whole = rf"[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+|[0-9]+" if mark else "[0-9]+"
         return re.compile(rf"[+-]?(?:{whole})(?:{point}[0-9]*)?")
 
@@ -174,8 +182,11 @@ class Reading:
         """A number with the field's marks as JSON has it; another text as it is."""
         if not self.has_marks or not self._marked.fullmatch(text.strip()):
             return text
-        plain = text.replace(self.thousands, "") if self.thousands else text
-        return plain.replace(self.decimal, ".")
+        return text.translate(self._unmarked).replace(self.decimal, ".")
+
+    @cached_property
+    def _unmarked(self) -> dict[int, None]:
+        return dict.fromkeys(map(ord, self.thousands_marks))
 
     def number(self, value: Any) -> float | int | None:
         """The number that a scalar is; None where it is null.

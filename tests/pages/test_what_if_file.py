@@ -13,6 +13,7 @@ import pytest
 from commands import Serving
 from model.bundle.bundle import Bundle
 from model.explanation import Explainer
+from model.values.values import Reading
 from tiny import tiny_rows
 from training.config import NETS
 from training.export.what_if_file import write_what_if
@@ -31,6 +32,13 @@ async ([request, row, field]) => {
   const { Local } = modules["local.js"];
   const local = new Local(JSON.parse(document.getElementById("portable").textContent));
   return local.whatIf(request, row, field);
+}
+"""
+READ = """
+([how, texts]) => {
+  const { Reading } = modules["reading.js"];
+  const reading = new Reading(how);
+  return texts.map((text) => reading.number(text));
 }
 """
 ODD = [
@@ -192,3 +200,16 @@ def test_the_file_leaves_private_fields_out(
     assert [one["probability"] for one in found] == pytest.approx(
         [one["probability"] for one in expected], abs=1e-5
     )
+
+
+@pytest.mark.parametrize("thousands", [" ", "'"])
+def test_the_file_reads_numbers_with_marks_as_the_service_does(
+    thousands: str, make_bundle: Callable[..., Bundle], watched: Callable[..., Any], tmp_path: Path
+) -> None:
+    write_what_if(make_bundle("fm").directory, tmp_path / "whatif.html")
+    opened = watched((tmp_path / "whatif.html").as_uri())
+    reading = Reading(thousands=thousands, decimal=",")
+    texts = [f"-1{mark}234{mark}567,5" for mark in reading.thousands_marks]
+    how = {"nulls": [], "null_numbers": [], "thousands": thousands, "decimal": ","}
+    found = opened.page.evaluate(READ, [how, texts])
+    assert found == [reading.number(text) for text in texts] == [-1234567.5] * len(texts)

@@ -151,7 +151,7 @@ LEFT_OUT = {
     ),
     "revenue": (
         [5 if c and n % 3 else 0 for n, c in enumerate(CLICKS)],
-        "LEAK: it is other than '0.0' only where the label is 1",
+        "LEAK: it is other than '0' only where the label is 1",
     ),
 }
 DRAWN = {

@@ -51,6 +51,17 @@ def longest(value: Any) -> Any:
     return repr(value) if abs(value) >= 2**53 else f"{value:.17g}"
 
 
+def grouped(marks: str) -> Write:
+    """Numbers with these two marks, between thousands and before decimals."""
+    return lambda value: f"{value:,.4f}".translate(str.maketrans(",.", marks))
+
+
+def with_marks(marks: str) -> tuple[str, str]:
+    """Fields that read such numbers."""
+    said = f'thousands = "{marks[0]}"\ndecimal = "{marks[1]}"\n'
+    return NUMBER + said, BINS + said
+
+
 def zone(hours: Any) -> Any:
     return lambda at: at.astimezone(timezone(timedelta(hours=hours)))
 
@@ -136,6 +147,20 @@ KINDS = {
         (str, lambda v: str(v).replace("0.", ".", 1) if abs(v) < 1 else str(v), scientific),
         (as_float, str),
         NUMERIC_FIELDS,
+    ),
+    "spaced": Kind(
+        scaled,
+        pl.Decimal(38, 4),
+        tuple(grouped(f"{space},") for space in " \u00a0\u202f\u2009"),
+        (as_float, *(grouped(f"{space},") for space in " \u00a0\u202f\u2009")),
+        with_marks(" ,"),
+    ),
+    "apostrophes": Kind(
+        scaled,
+        pl.Decimal(38, 4),
+        (grouped("'."), grouped("\u2019.")),
+        (as_float, grouped("'."), grouped("\u2019.")),
+        with_marks("'."),
     ),
     "bool": Kind(
         st.booleans(),

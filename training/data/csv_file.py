@@ -16,6 +16,8 @@ from model.errors import DataError
 _MARKS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 # a quote after a backslash, within a cell: one that ends a cell has a separator or line end behind
 _ESCAPED = rb'\\"[^"\r\n%s]'
+# a first line that tells Excel the separator, and is no header
+SEPARATOR_LINE = re.compile(rb"(?:\xef\xbb\xbf)?sep=([!#-~\t])\r?\n")
 _LARGEST_CELL = 1 << 30
 _NAMELESS = "\0"
 _QUOTES = ": a quote within a cell or without its end; within quotes CSV doubles a quote"
@@ -23,7 +25,8 @@ _QUOTES = ": a quote within a cell or without its end; within quotes CSV doubles
 
 def read_csv(data: bytes, path: Path, separator: str) -> pl.DataFrame:
     """A CSV's cells as text, blank ones null. Blank lines are no rows, and a column without a name,
-    an index as pandas writes it, is left out.
+    an index as pandas writes it, is left out. A first line `sep=;` is the separator, whatever other
+    one is given.
 
     Raises:
         DataError: not UTF-8, a name that stands twice, a row with more or fewer cells than names,
@@ -32,6 +35,11 @@ def read_csv(data: bytes, path: Path, separator: str) -> pl.DataFrame:
     """
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:200]:
         raise DataError(f"{path}: looks like UTF-16: write it as UTF-8")
+    if said := SEPARATOR_LINE.match(data):
+        data, separator = (
+            b"\n" + data[said.end() :],
+            said[1].decode(),
+        )  # the lines keep their numbers
     if escaped := re.search(_ESCAPED % re.escape(separator.encode()), data):
         line = data.count(b"\n", 0, escaped.start()) + 1
         raise DataError(

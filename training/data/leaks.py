@@ -34,7 +34,8 @@ def leak(cells: Cells, labels: NDArray[np.float32]) -> str | None:
     It ranks the label by itself: as a number, as a category whose rate was seen on other rows, or
     by its being missing. Or it is filled, or has another value than usual, in clicks only.
     """
-    values, y = _looked_at(cells, labels.astype(np.float64))
+    texts, y = _looked_at(cells, labels.astype(np.float64))
+    values = _as_numbers(texts)
     if min(y.sum(), len(y) - y.sum()) < FEWEST_OF_A_CLASS:
         return None
     missing = values.is_null().to_numpy()
@@ -49,7 +50,7 @@ def leak(cells: Cells, labels: NDArray[np.float32]) -> str | None:
     codes = _codes(values)
     usual = int(np.bincount(codes).argmax())
     if usual and _clicks_only((codes != usual) & ~missing, y):
-        first = str(values[int(np.argmax(codes == usual))])[:40]
+        first = str(texts[int(np.argmax(codes == usual))])[:40]
         return f"it is other than {first!r} only where the label is 1"
     return None
 
@@ -71,7 +72,8 @@ def strength(cells: Cells, labels: NDArray[np.float32]) -> float | None:
     """How well a column [B] ranks 0/1 labels [B] by itself: an AUC of .5 or more. None with one
     class.
     """
-    return _alone(*_looked_at(cells, labels.astype(np.float64)))
+    texts, y = _looked_at(cells, labels.astype(np.float64))
+    return _alone(_as_numbers(texts), y)
 
 
 def _alone(values: pl.Series, y: Floats) -> float | None:
@@ -85,7 +87,7 @@ def _alone(values: pl.Series, y: Floats) -> float | None:
 
 
 def _looked_at(cells: Cells, y: Floats) -> tuple[pl.Series, Floats]:
-    # at most MOST_ROWS of them, as numbers where all of them are, else as text
+    # at most MOST_ROWS of them, as text
     if len(cells) > MOST_ROWS:
         rows = looked_at(len(cells))
         cells = cells[rows] if isinstance(cells, pl.Series) else taken(cells, rows)
@@ -98,9 +100,13 @@ def _looked_at(cells: Cells, y: Floats) -> tuple[pl.Series, Floats]:
         texts = pl.Series(
             [None if v is None or v == "" else _text(v) for v in cells], dtype=pl.String
         )
-    texts = texts.str.strip_chars().replace("", None)
+    return texts.str.strip_chars().replace("", None), y
+
+
+def _as_numbers(texts: pl.Series) -> pl.Series:
+    # where all of them are such, else as they are
     numbers = texts.cast(pl.Float64, strict=False)
-    return (numbers if numbers.null_count() == texts.null_count() else texts), y
+    return numbers if numbers.null_count() == texts.null_count() else texts
 
 
 def _text(value: Any) -> str:
@@ -124,8 +130,9 @@ def _rates(values: pl.Series, y: Floats) -> Floats:
 def _side(y: Floats, scores: Floats) -> float | None:
     if len(y) < 2:
         return None
-    finite = np.nan_to_num(scores)
-    found = auc(y, finite, np.ones(len(y)))
+    # their ranks, as the square of a number such as 3e200 is none
+    ranks = np.unique(np.nan_to_num(scores), return_inverse=True)[1].astype(np.float64)
+    found = auc(y, ranks, np.ones(len(y)))
     return None if found is None else max(found, 1 - found)
 
 

@@ -25,8 +25,9 @@ from model.schema import CategoricalField, Field, MultivalueField, NumericField,
 from model.values.moments import moment
 from model.values.values import NUMERIC, PLAIN, Column, Reading, canonical
 from training.columns.cells import Cells, Numbers
+from training.data.labels import label_array
 from training.data.log import Ints, Log
-from training.data.table import Given, Table, bad_cell, label_array, plain, read_table
+from training.data.table import Given, Table, bad_cell, plain, read_table
 
 
 def read_log(

@@ -11,9 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from model.errors import DataError
 from training.data.csv_file import guess, read_csv
@@ -208,34 +206,6 @@ def as_text(part: pl.Series, data: Data) -> pl.Series:
         texts = [None if cell is None else json.dumps(cell.to_list()) for cell in cells]
         return pl.Series(part.name, texts, dtype=pl.String)
     return cells.cast(pl.String)
-
-
-HIGHEST_GRADE = 31  # its gain, 2^grade - 1, and a sum of such are exact in float64
-
-
-def label_array(
-    series: pl.Series, task: str, path: Path | Table, targets: str = "as_given"
-) -> NDArray[np.float32]:
-    """A label column as float32 [B]: 0 and 1 (or false and true) for task click, grades from 0 for
-    ranking, else numbers; with `targets` plus_minus_one, -1 and 1 of labels 0 and 1.
-
-    Raises:
-        DataError: names the first row with another value.
-    """
-    cells = series.cast(pl.String, strict=False).str.strip_chars()
-    lower = cells.str.to_lowercase().replace({"true": "1", "false": "0"})
-    numbers = lower.cast(pl.Float64, strict=False)
-    if task == "click" or targets == "plus_minus_one":
-        bad, wanted = ~numbers.is_in([0.0, 1.0]).fill_null(False), "a label must be 0 or 1"
-    elif task == "ranking":
-        bad = ~numbers.is_between(0, HIGHEST_GRADE).fill_null(False)
-        wanted = f"a label must be a number from 0 to {HIGHEST_GRADE}"
-    else:
-        bad, wanted = ~numbers.is_finite().fill_null(False), "a label must be a finite number"
-    if bad.any():
-        raise bad_cell(path, series, int(bad.arg_max() or 0), f"{wanted} for task {task}")
-    given = numbers.to_numpy().astype(np.float32)
-    return 2 * given - 1 if targets == "plus_minus_one" else given
 
 
 def plain(series: pl.Series, path: Path | Table) -> pl.Series:

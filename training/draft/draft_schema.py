@@ -17,8 +17,9 @@ from model.schema import (
     Schema,
 )
 from training.data.files import Data
+from training.data.labels import label_array
 from training.data.schema_text import schema_text
-from training.data.table import Given, label_array, plain, read_table, require_columns
+from training.data.table import Given, plain, read_table, require_columns
 from training.draft.drafted_fields import DraftedFields, shown
 
 
@@ -52,7 +53,13 @@ def draft_schema(
         elif name == time:
             columns.look_at_time(plain(frame[name], table))
         elif name not in beside:
-            columns.look_at(plain(frame[name], table))
+            try:
+                cells = plain(frame[name], table)
+            except DataError as error:  # of a type that JSON has no value for
+                why = str(error).removeprefix(f"{table}: column {name!r} ")
+                columns.left_out.append(f"{shown(name)}: {why}")
+            else:
+                columns.look_at(cells)
     fields, left_out = columns.fields, columns.left_out
     if not fields:
         raise DataError(f"{table}: no column is left for a field ({'; '.join(left_out) or 'none'})")

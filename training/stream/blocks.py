@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from model.errors import DataError, reason
-from training.data.csv_file import read_csv
+from training.data.csv_file import SEPARATOR_LINE, read_csv
 from training.data.files import (
     Data,
     DataFile,
@@ -188,11 +188,12 @@ def _last_end(text: bytes) -> int:
 
 
 def _header(text: bytes) -> tuple[bytes, bytes]:
-    # the first record that is not blank, and what follows
+    # the first record that is not blank, a line with the separator before it, and what follows
     at = 0
     while (end := text.find(b"\n", at) + 1) > 0:
         head = text[:end]
-        if head.removeprefix(BOM_UTF8).strip() and head.count(b'"') % 2 == 0:
+        is_header = head.removeprefix(BOM_UTF8).strip() and not SEPARATOR_LINE.fullmatch(head)
+        if is_header and head.count(b'"') % 2 == 0:
             return head, text[end:]
         at = end
     return text, b""

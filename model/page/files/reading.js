@@ -3,6 +3,8 @@
 const NUMBER = /^(-?)(?:(0|[1-9]\d*)(?:\.(\d*))?|()\.(\d+)|(\d)(?:\.(\d*))?[eE]([+-]?\d{1,3}))$/;
 const NUMERIC = /^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/;
 const ISO = /^(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d)(:\d\d)?(?:[.,](\d{1,9}))?( ?(?:Z|z|UTC|[+-]\d\d(?::?\d\d)?))?)?$/;
+// between thousands: every space that tools write there, and both apostrophes
+const THOUSANDS = { " ": " \u00a0\u202f\u2009", "'": "'\u2019" };
 const TIME_OF_DAY = /^(\d\d:\d\d:\d\d)\.(\d+)$/;
 const EXACT_DIGITS = 15;
 const UNITS = [[1e17, 1e9], [1e14, 1e6], [1e11, 1e3]];
@@ -128,10 +130,10 @@ export class Reading {
   #written(text) {
     const { thousands, decimal } = this.how;
     if (!thousands && decimal === ".") return text;
-    const mark = thousands.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+    const mark = thousands && `[${THOUSANDS[thousands] ?? thousands}]`;
     const point = decimal.replace(".", "\\.");
     const whole = mark ? `[0-9]{1,3}(?:${mark}[0-9]{3})+|[0-9]+` : "[0-9]+";
     if (!new RegExp(`^[+-]?(?:${whole})(?:${point}[0-9]*)?$`).test(text.trim())) return text;
-    return (thousands ? text.replaceAll(thousands, "") : text).replace(decimal, ".");
+    return (mark ? text.replace(new RegExp(mark, "g"), "") : text).replace(decimal, ".");
   }
 }

@@ -73,6 +73,8 @@ def write_logs(folder: Path) -> dict[str, Data]:
     whole = frame()
     whole.write_parquet(folder / "log.parquet")
     as_text(whole).write_csv(folder / "log.csv")
+    excel = as_text(whole).write_csv(separator=";", line_terminator="\r\n")
+    (folder / "excel.csv").write_bytes(b"sep=;\r\n" + excel.encode())
     (folder / "log.jsonl").write_text(whole.write_ndjson())
     whole.select(
         pl.struct("device", "hour").alias("o"), pl.exclude("device", "hour")
@@ -88,12 +90,13 @@ def write_logs(folder: Path) -> dict[str, Data]:
     return {
         "parquet": Data((folder / "log.parquet",)),
         "csv": Data((folder / "log.csv",)),
+        "excel": Data((folder / "excel.csv",)),
         "jsonl": Data((folder / "log.jsonl",)),
         "mixed": Data(pieces),
     }
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl", "mixed"])
+@pytest.mark.parametrize("kind", ["parquet", "csv", "excel", "jsonl", "mixed"])
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_the_file_is_that_of_the_whole_log(
     bundle: Bundle, tmp_path: Path, kind: str, suffix: str

@@ -9,22 +9,33 @@ import polars as pl
 import pytest
 
 from model.errors import DataError
-from training.data.table import label_array, plain
+from training.data.labels import label_array
+from training.data.table import plain
 
 PATH = Path("log.csv")
 
 
 @pytest.mark.parametrize(
     "cells",
-    [["0", "1"], ["0.0", " 1 "], ["false", "True"], [0, 1], [0.0, 1.0], [False, True]],
+    [
+        ["0", "1"],
+        ["0.0", " 1 "],
+        ["false", "True"],
+        [0, 1],
+        [0.0, 1.0],
+        [False, True],
+        [" No ", "YES"],
+        ["n", "Y"],
+        ["f", "T"],
+    ],
 )
-def test_a_click_may_be_written_in_numbers_or_booleans(cells: Any) -> None:
+def test_a_click_may_be_written_in_numbers_booleans_or_words(cells: Any) -> None:
     labels = label_array(pl.Series("click", cells), "click", PATH)
     assert labels.dtype == np.float32
     assert labels.tolist() == [0.0, 1.0]
 
 
-@pytest.mark.parametrize("cell", ["2", "yes", "-1", "0.5", "nan", "inf"])
+@pytest.mark.parametrize("cell", ["2", "yes", "True.", "-1", "0.5", "nan", "inf"])
 def test_another_label_is_refused_with_row_and_value(cell: str) -> None:
     with pytest.raises(DataError, match=rf"'click', row 2: a label must be 0 or 1 .*'{cell}'"):
         label_array(pl.Series("click", ["1", cell, cell]), "click", PATH)

@@ -221,7 +221,10 @@ def test_a_drafted_schema_reads_its_own_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (["yes", "no"], r"'click', row 1: a label must be 0 or 1 for task click, got 'yes'"),
+        (
+            ["bought", "no"],
+            r"'click', row 1: a label must be 0 or 1 \(or yes and no, .* got 'bought'",
+        ),
         (["1", "1"], "'click' has one class, both 0 and 1 are needed"),
         (["1", None], "row 2: a label must be 0 or 1"),
     ],
@@ -269,6 +272,14 @@ def test_a_draft_that_fails_writes_nothing(tmp_path: Path) -> None:
     path.write_text("click,a\n0,x\n1,y\n0,x\n1,y\n")
     with pytest.raises(DataError, match="cannot write there"):
         write_draft(path, "click", tmp_path / "none" / "schema.toml")
+
+
+def test_a_column_of_a_type_without_a_meaning_is_left_out(tmp_path: Path) -> None:
+    spent, raw = pl.Series([1] * ROWS).cast(pl.Duration("us")), pl.Series([b"x"] * ROWS)
+    text = drafted(tmp_path, suffix=".parquet", spent=spent, raw=raw, device=repeat("a", "b"))
+    assert list(Schema.parse(text).fields) == ["device"]
+    assert "#   \"spent\": holds Duration(time_unit='us'), which JSON has no value for" in text
+    assert '#   "raw": holds Binary, no plain values' in text
 
 
 def test_a_column_that_is_no_time_is_not_taken_for_it(tmp_path: Path) -> None:

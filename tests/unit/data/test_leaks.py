@@ -29,6 +29,7 @@ LEAKS = {
         "its being missing ranks the label by itself, AUC 1.0000",
     ),
     "revenue": (only_clicks(3.5, 0.0, share=0.4), "other than '0.0' only where the label is 1"),
+    "as written": (only_clicks("12", "0", share=0.4), "other than '0' only where the label is 1"),
     "no_reason": (
         ["bored" if not c else None for c in CLICKS],
         "its being missing ranks the label",
@@ -44,6 +45,7 @@ HONEST = {
     "rare": [1 if n % 400 == 0 else 0 for n in range(ROWS)],
     "a few filled": ["x" if n in set(np.flatnonzero(CLICKS)[:9]) else None for n in range(ROWS)],
     "never filled": [None] * ROWS,
+    "squares beyond float64": [f"3e{n % 300:06}" for n in range(ROWS)],
     "never clicked by bots": [c == 0 and n % 3 == 0 for n, c in enumerate(CLICKS)],
 }
 

@@ -9,7 +9,8 @@ import pytest
 
 from model.errors import ConfigError, DataError
 from training.data.files import Data, data_of
-from training.data.table import label_array, read_frame, read_table
+from training.data.labels import label_array
+from training.data.table import read_frame, read_table
 
 
 def test_every_csv_cell_is_text_so_that_big_ids_keep_their_digits(tmp_path: Path) -> None:
@@ -182,6 +183,18 @@ def test_blank_lines_are_no_rows(tmp_path: Path, content: bytes, rows: Any) -> N
     path = tmp_path / "log.csv"
     path.write_bytes(content)
     assert read_frame(path).rows() == rows
+
+
+@pytest.mark.parametrize("start", [b"sep=;\n", b"sep=;\r\n", b"\xef\xbb\xbfsep=;\r\n"])
+def test_a_first_line_for_excel_is_no_header_but_names_the_separator(
+    tmp_path: Path, start: bytes
+) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes(start + b"a;b\n1;x,y\n")
+    assert read_frame(path).to_dict(as_series=False) == {"a": ["1"], "b": ["x,y"]}
+    path.write_bytes(start + b"a;b\n1;2\n1;caf\xe9\n")
+    with pytest.raises(DataError, match="line 4: not UTF-8"):
+        read_frame(path)
 
 
 @pytest.mark.parametrize("content", [b",a\n0,x\n1,y\n", b"a,\nx,\ny,\n"])
