@@ -22,7 +22,6 @@ from training.data.parts import (
     are_drawn,
     are_enough,
     keys_of,
-    require_contrast,
     sampled_part,
     wider,
 )
@@ -31,9 +30,9 @@ from training.data.table import Table
 from training.stream.asked import Asked
 from training.stream.by_block import by_block
 from training.stream.counts import MOST_HELD, NOTHING, Counts, block_counts
+from training.stream.groups import GroupCells, Runs, Together, ranked_by
 from training.stream.numbers import Numbers
-
-Labels = NDArray[np.float32]
+from training.stream.part import Part
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,8 @@ def survey(
     later.
 
     Raises:
-        DataError: a log that cannot be read or trained on.
+        DataError: a log that cannot be read or trained on, or whose groups do not lie together, for
+            task ranking.
     """
     rule, passes = 0, count()
     before: dict[int, int] | None = None
@@ -94,38 +94,18 @@ def survey(
         rule = chosen
 
 
-class _Part(NamedTuple):
-    # some rows: how many, and their lowest and highest label
-
-    rows: int
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, labels: Labels) -> "_Part":
-        if not len(labels):
-            return cls(0, np.inf, -np.inf)
-        return cls(len(labels), float(labels.min()), float(labels.max()))
-
-    def joined(self, other: "_Part") -> "_Part":
-        return _Part(self.rows + other.rows, min(self.low, other.low), max(self.high, other.high))
-
-    def require_contrast(self, source: str, task: str, what: str) -> None:
-        labels = np.array([self.low, self.high] if self.rows else [], np.float32)
-        require_contrast(Log({}, labels, source=source), task, what)
-
-
 class _Seen(NamedTuple):
-    # of a block: its number, by rule what is trained on and what is held out, and what is left
-    # where negatives were drawn
+    # of a block: its number, by rule what is trained on and what is held out, what is left where
+    # negatives were drawn, and for task ranking its groups
 
     number: int
     rules: Sequence[HeldOut]
-    parts: Sequence[tuple[_Part, _Part]]
-    left: _Part
+    parts: Sequence[tuple[Part, Part]]
+    left: Part
     weighed: bool
     counts: dict[str, pl.DataFrame]
     numbers: dict[str, NDArray[np.float64]]
+    groups: GroupCells | None
 
 
 def partial_seen(
@@ -145,7 +125,8 @@ def partial_seen(
             keys, first = keys_of(log, schema, asked.share, hashes)
             rules = list(wider(first))
             held = [one.holds_out(keys) for one in rules]
-        parts = [(_Part.of(log.labels[~one]), _Part.of(log.labels[one])) for one in held]
+        groups = _groups_of(table, log, ranked_by(schema))
+        parts = [(_part(log, ~one, groups), _part(log, one, groups)) for one in held]
         train = log.take(np.flatnonzero(~held[rule])) if held[rule].any() else log
         weighed = train.weights is None or bool(train.weights.any())
         if before is not None:
@@ -159,10 +140,22 @@ def partial_seen(
                     numbers[name] = numbers_of(described, column)
             else:
                 counts[name] = block_counts(described, column)
-        left = _Part.of(train.labels)
-        return _Seen(number, rules, parts, left, weighed, counts, numbers)
+        left = Part.of(train.labels)
+        return _Seen(number, rules, parts, left, weighed, counts, numbers, groups)
 
     return seen
+
+
+def _groups_of(table: Table, log: Log, column: str | None) -> GroupCells | None:
+    if column is None or log.group is None:
+        return None
+    (path, _), *_ = table.files
+    return GroupCells(path, table.frame[column], Runs.of(log.group))
+
+
+def _part(log: Log, rows: NDArray[np.bool_], groups: GroupCells | None) -> Part:
+    of_task = None if groups is None or log.group is None else log.group[rows]
+    return Part.of(log.labels[rows], of_task)
 
 
 class _Pass:
@@ -171,8 +164,10 @@ class _Pass:
     def __init__(self, schema: Schema, rule: int, folder: Path, asked: Asked) -> None:
         self._schema, self._rule, self._asked = schema, rule, asked
         self._rules: Sequence[HeldOut] = []
-        self._parts: list[tuple[_Part, _Part]] = []
-        self._left = _Part.of(np.empty(0, np.float32))
+        self._parts: list[tuple[Part, Part]] = []
+        self._left = Part()
+        column = ranked_by(schema)
+        self._together = None if column is None else Together(column)
         self._kept: dict[int, int] = {}
         self.before: dict[int, int] = {}
         self._held: dict[int, int] = {}
@@ -188,6 +183,8 @@ class _Pass:
             self._counts[name] = Counts(described, folder / str(place), known)
 
     def add(self, seen: _Seen) -> None:
+        if self._together is not None and seen.groups is not None:
+            self._together.add(seen.groups)
         self._rules = seen.rules
         if not self._parts:
             self._parts = list(seen.parts)
