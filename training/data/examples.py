@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -29,6 +29,13 @@ class Fed(NamedTuple):
     values: Tensor
 
 
+class Grouping(Protocol):
+    """Which rows are ranked together."""
+
+    def __getitem__(self, at: Tensor, /) -> Tensor:
+        """A number for the group of each of the rows `at`, int64 [B]."""
+
+
 class EncodedRows(ABC):
     """N encoded rows that a net is fitted on or judged on, wherever they are.
 
@@ -37,7 +44,7 @@ class EncodedRows(ABC):
 
     labels: Tensor
     weights: Tensor
-    groups: Tensor | None
+    groups: Grouping | None
 
     def __len__(self) -> int:
         """N."""
@@ -46,7 +53,8 @@ class EncodedRows(ABC):
     @abstractmethod
     def batches(self, size: int, epoch: int = 1, behind: int = 0) -> Iterator[Fed]:
         """All rows in random order, `size` a batch, without the first `behind` batches; `epoch`
-        counts from 1.
+        counts from 1. With groups, whole ones, one behind the other, until a batch has `size` rows
+        or more.
         """
 
     @abstractmethod
@@ -122,9 +130,7 @@ class Examples(EncodedRows):
 
     @override
     def batches(self, size: int, epoch: int = 1, behind: int = 0) -> Iterator[Fed]:
-        """With groups, whole ones, one behind the other, until a batch has `size` rows or more. The
-        order is drawn at once, by torch's generator.
-        """
+        """The order is drawn at once, by torch's generator."""
         drawn = self._drawn(size)[behind:]
         return (Fed(at, self.ids[at], self.values[at]) for at in drawn)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from glob import escape
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -23,7 +24,7 @@ from training.cache_home import cache_home
 from training.columns.keys import KnownHashes
 from training.data.files import Data, data_files
 from training.data.leaks import looked_at
-from training.data.log import encode
+from training.data.log import Ints, Log, encode
 from training.data.parts import are_drawn, keys_of
 from training.data.read_log import columns_of, rows_of
 from training.data.schema_text import schema_text
@@ -33,6 +34,7 @@ from training.stream.by_block import by_block
 from training.stream.cache.encoded_log import (
     ABOUT,
     ALL_LABELS,
+    GROUPS,
     HELD_OUT,
     HELD_OUT_ROWS,
     LABELS,
@@ -44,9 +46,19 @@ from training.stream.cache.encoded_log import (
 from training.stream.cache.pieces import Pieces
 from training.stream.cache.slots import Slots
 from training.stream.first_pass import Survey, starts, survey
+from training.stream.groups import Runs, RunsInOrder, are_looked_at, ranked_by
 
 Say = Callable[[str], None]
-Found = tuple[pl.DataFrame, pl.DataFrame]  # of a block: rows held out, and rows looked at
+
+
+class Found(NamedTuple):
+    """Of a block: rows held out, rows looked at, and for task ranking the runs of those trained on,
+    their rows counted in the whole log.
+    """
+
+    held: pl.DataFrame
+    looked: pl.DataFrame
+    runs: Runs | None
 
 
 def encoded_log(data: Data, schema: Schema, asked: Asked, readers: int, say: Say) -> EncodedLog:
@@ -117,13 +129,16 @@ def _write(folder: Path, data: Data, schema: Schema, asked: Asked, readers: int,
     for name, vocabulary in found.vocabularies.items():
         (folder / vocabulary_file(name)).write_bytes(to_bytes(vocabulary))
     with _Writer(folder, schema, asked, found) as writer:
-        kept = Pieces(folder / HELD_OUT), Pieces(folder / LOOKED_AT)
+        held, looked = Pieces(folder / HELD_OUT), Pieces(folder / LOOKED_AT)
+        order = RunsInOrder()
         columns = columns_of(schema)
-        for rows in by_block(writer.write, data, columns, readers, "second pass", say):
-            for pieces, frame in zip(kept, rows, strict=True):
-                pieces.add(frame)
-        for pieces in kept:
-            pieces.end()
+        for one in by_block(writer.write, data, columns, readers, "second pass", say):
+            held.add(one.held)
+            looked.add(one.looked)
+            if one.runs is not None:
+                writer.add_groups(order.begun(one.runs))
+        held.end()
+        looked.end()
     rule = None if found.rule is None else found.rule.model_dump()
     (folder / ABOUT).write_text(json.dumps({"rows": found.rows, "held_out": rule}))
 
@@ -138,10 +153,13 @@ class _Writer:
         self._starts, self._before, self._held_starts = map(
             starts, (found.kept, found.before, found.held)
         )
-        self._looked = looked_at(sum(found.before.values()))
+        self._trained_on = sum(found.before.values())
+        self._looked = looked_at(self._trained_on)
         self._hashes = KnownHashes()
         names = [ROWS, HELD_OUT_ROWS, LABELS, *([WEIGHTS] if schema.weight else [])]
         names += [ALL_LABELS] if asked.rate != 1 else []
+        self._ranked_by = ranked_by(schema)
+        names += [GROUPS] if self._ranked_by else []
         self._files = {name: (folder / name).open("wb") for name in names}
 
     def __enter__(self) -> "_Writer":
@@ -160,8 +178,7 @@ class _Writer:
             keys, _ = keys_of(log, self._schema, rule.share, self._hashes)
             held = rule.holds_out(keys)
         rows = np.flatnonzero(~held)
-        first, last = np.searchsorted(self._looked, [before, before + len(rows)])
-        looked = rows[self._looked[first:last] - before]
+        looked = self._looked_at(log, rows, before)
         if (rate := self._asked.rate) != 1:
             self._put(ALL_LABELS, before, log.labels[rows])
             rows = rows[are_drawn(log.labels[rows], rate, self._asked.seed, before)]
@@ -171,7 +188,22 @@ class _Writer:
         self._put(LABELS, start, log.labels[rows])
         if log.weights is not None:
             self._put(WEIGHTS, start, log.weights[rows])
-        return frame.filter(held), frame[looked]
+        runs = None
+        if self._ranked_by is not None and log.group is not None:
+            runs = Runs.of(log.group[rows])
+            runs = Runs(runs.numbers, start + runs.first)
+        return Found(frame.filter(held), frame[looked], runs)
+
+    def add_groups(self, begun: Runs) -> None:
+        """Put the groups that begin in the next block of the log behind the others."""
+        self._files[GROUPS].write(np.ascontiguousarray(begun.first).data)
+
+    def _looked_at(self, log: Log, rows: Ints, before: int) -> Ints:
+        # of these `rows` of a block, which are trained on: those that are looked at
+        if self._ranked_by is not None and log.group is not None:
+            return rows[are_looked_at(log.group[rows], self._ranked_by, self._trained_on)]
+        first, last = np.searchsorted(self._looked, [before, before + len(rows)])
+        return rows[self._looked[first:last] - before]
 
     def _put(self, name: str, start: int, array: NDArray[np.int32] | NDArray[np.float32]) -> None:
         if not len(array):

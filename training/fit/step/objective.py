@@ -85,9 +85,10 @@ class Objective:
         if self.task == "regression":
             return Criterion(float((weights * (scores - labels) ** 2).sum() / weights.sum()), None)
         assert valid.groups is not None  # noqa: S101  whoever ranks gives them
-        order = torch.argsort(valid.groups, stable=True)
+        groups = valid.groups[torch.arange(len(valid))]
+        order = torch.argsort(groups, stable=True)
         loss = float(self.loss(torch.from_numpy(scores)[order], valid, order))
-        figures = group_figures(labels, scores, weights, valid.groups.numpy())
+        figures = group_figures(labels, scores, weights, groups.numpy())
         return Criterion(loss, figures.mean("gauc"))
 
     def each_row(

@@ -62,7 +62,9 @@ class Progressive:
         found: Window = {"first": first, "rows": last - first, "loss": None, "auc": None}
         if np.isfinite(scores).all() and bool(weights.any()):
             nothing = torch.empty(0, 0)
-            rows = Examples(nothing, nothing, labels, weights)
+            groups = self._train.groups
+            of_rows = None if groups is None else groups[torch.arange(first, last)]
+            rows = Examples(nothing, nothing, labels, weights, of_rows)
             found["loss"], found["auc"] = self._objective.judge(scores, rows)
         return found
 

@@ -6,6 +6,7 @@ ctr-afm/logs/KEY/about.json     how many rows, and the rule of those held out
                  rows           int32 [N, F], see `Slots`
                  labels         float32 [N]
                  weights        float32 [N], where the log has weights
+                 groups         int64 [G], the first row of each group, for task ranking
                  all_labels     labels before negatives were drawn, where they were
                  held_out_rows  rows held out, as `rows`
                  held_out/      the same as they were given, see `Pieces`
@@ -34,12 +35,13 @@ from model.schema import Schema
 from model.vocabulary import FieldVocabulary, from_bytes
 from training.data.examples import relative
 from training.data.log import Log
+from training.stream.cache.grouped import Grouped
 from training.stream.cache.packed_rows import PackedRows
 from training.stream.cache.pieces import read_pieces
 from training.stream.cache.slots import Slots
 
 ABOUT, ROWS, LABELS, WEIGHTS = "about.json", "rows", "labels", "weights"
-ALL_LABELS = "all_labels"
+ALL_LABELS, GROUPS = "all_labels", "groups"
 HELD_OUT_ROWS, HELD_OUT, LOOKED_AT = "held_out_rows", "held_out", "looked_at"
 
 
@@ -104,15 +106,25 @@ class EncodedLog:
             return torch.ones(1).expand(len(self))
         return torch.from_numpy(relative(np.fromfile(path, np.float32), len(self)))
 
+    def groups(self) -> Grouped | None:
+        """Those of the rows trained on, for task ranking."""
+        path = self.folder / GROUPS
+        return Grouped(np.fromfile(path, np.int64), len(self)) if path.exists() else None
+
     def held_out(self) -> Log:
         """The rows held out, see `read_pieces`."""
         return read_pieces(self.folder / HELD_OUT, self.schema, self.source)
 
     def held_out_rows(self, log: Log) -> PackedRows:
-        """The encoded rows held out, with the labels and weights of `log`, which are theirs."""
+        """The encoded rows held out, with the labels, weights and groups of `log`, which are
+        theirs.
+        """
         weights = torch.from_numpy(relative(log.weights, len(log)))
         path, key = self.folder / HELD_OUT_ROWS, f"{self.key} {HELD_OUT}"
-        return PackedRows(path, self.slots, torch.from_numpy(log.labels), weights, key)
+        groups = None
+        if self.schema.task == "ranking" and log.group is not None:
+            groups = torch.from_numpy(log.group)
+        return PackedRows(path, self.slots, torch.from_numpy(log.labels), weights, key, groups)
 
     def looked_at(self) -> Log:
         """The rows trained on that are looked at for leaks."""

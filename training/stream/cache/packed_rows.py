@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
-from training.data.examples import Change, EncodedRows, Examples, Fed
+from training.data.examples import Change, EncodedRows, Examples, Fed, Grouping
 from training.stream.cache.slots import Packed, Slots
 
 NEAR = 1 << 12  # rows that are read at once for the few of them that are asked for
@@ -45,7 +45,7 @@ class PackedRows(EncodedRows):
         labels: Tensor,
         weights: Tensor,
         key: str,
-        groups: Tensor | None = None,
+        groups: Grouping | None = None,
     ) -> None:
         self._path, self._slots, self._key = path, slots, key
         self._width = len(slots.absent)
