@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import torch
 
 from model.encoding import Encoder
-from model.errors import ConfigError
 from model.schema import Schema
 from model.vocabulary import FieldVocabulary
 from training.config import Config
@@ -85,8 +84,6 @@ class Streamed:
             DataError: it cannot be read or trained on, or its rows cannot be written.
         """
         objective_of(config, schema)  # what is refused is refused first
-        if schema.task == "ranking":
-            raise ConfigError("--stream: not for task ranking, whose groups are not kept together")
         asked = Asked(config.valid_share if holds_out else None, config.negatives_rate, seed)
         if start is not None:
             asked = replace(asked, known=start.vocabularies, version=start.bundle.version)

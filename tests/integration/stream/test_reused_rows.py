@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from fit_calls import write_csv
 from model.bundle.bundle import Bundle
+from ranked_log import RANKING, ranked_rows
 from streamed_calls import streamed, weights
 from training.cli import main
 
@@ -59,12 +61,20 @@ def test_what_does_not_go_with_a_stream_is_refused(
     assert wanted in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["fit", "tune"])
-def test_a_stream_is_not_for_ranking(
-    home: Path, name: str, capsys: pytest.CaptureFixture[str]
+def test_a_search_and_a_comparison_of_a_log_that_is_ranked_fit_as_a_streamed_fit_does(
+    home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = (home / "schema.toml").read_text()
-    (home / "schema.toml").write_text(f'task = "ranking"\ngroup = "hour"\n{text}')
-    more = ["--trials", 1] if name == "tune" else []
-    assert main(command(home, name, "--stream", *more)) != 0
-    assert "--stream: not for task ranking" in capsys.readouterr().err
+    write_csv(home / "log.csv", ranked_rows(2000))
+    (home / "schema.toml").write_text(RANKING)
+    assert main(streamed(home, "bundle")) == 0
+    assert main(command(home, "tune", "--net", "fm", "--trials", 1, "--stream")) == 0
+    assert main(command(home, "compare", "--nets", "fm,lr", "--seeds", "1", "--stream")) == 0
+    assert capsys.readouterr().err.count(REUSED) >= 2
+    fitted = Bundle.open(home / "bundle").manifest
+    trial = json.loads((home / "tune-out" / "trials.json").read_text())["trials"][0]
+    assert trial["loss"] == min(epoch["valid_loss"] for epoch in fitted.training["epochs"])
+    assert weights(home, "compare-out/fm-1") == weights(home, "bundle")
+    table = json.loads((home / "compare-out" / "results.json").read_text())["table"]
+    means = {row["metric"]: row["mean"] for row in table if row["net"] == "fm"}
+    for name in ("gauc", "ndcg"):
+        assert means[name] == pytest.approx(fitted.metrics["valid"][name], abs=1e-12)
