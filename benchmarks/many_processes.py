@@ -142,8 +142,7 @@ def _exchange_seconds(
         assert len(uses.owned)
         scanned = clock()
         fetch(uses, *tables)
-        for each in slopes:
-            handed_over(uses, each)
+        handed_over(uses, *slopes)
         exchanges.append(clock() - scanned)
         scans.append(scanned - began)
     return statistics.median(exchanges), statistics.median(scans)

@@ -83,18 +83,27 @@ def fetch(uses: Uses, embedding: Floats, linear: Floats) -> None:
     copy_in(uses, own, embedding, linear, starts(taken), group.exchanged(sent, given, taken))
 
 
-def handed_over(uses: Uses, slopes: Floats) -> Floats:
-    """The slopes of all uses of the rows that this process owns, in the order of `owned`, of
-    `slopes` [N, K], where this process's part is filled in.
+def handed_over(uses: Uses, embedding: Floats, linear: Floats) -> tuple[Floats, Floats]:
+    """The slopes of all uses of the rows that this process owns, in the order of `owned`, of those
+    by the tables [N, K] and [N, 1], where this process's part is filled in.
 
     Raises:
         MemberLostError: another process has ended.
     """
-    own = group.number()
-    given, taken = uses.counts[own], uses.counts[:, own]
-    sent = np.empty((uses.last - uses.first, slopes.shape[1]), slopes.dtype)
-    sort_by_owner(uses, starts(given), slopes, sent)
-    return group.exchanged(sent, given, taken)
+    own, width = group.number(), embedding.shape[1]
+    given, taken = uses.counts[own].copy(), uses.counts[:, own]
+    from_others = taken.copy()
+    given[own] = from_others[own] = 0
+    sent = np.empty((given.sum(), width + 1), embedding.dtype)
+    of_rows = np.empty((taken.sum(), width), embedding.dtype)
+    of_weights = np.empty((taken.sum(), 1), embedding.dtype)
+    first = starts(taken)[own]
+    sort_by_owner(uses, own, embedding, linear, starts(given), sent, first, of_rows, of_weights)
+    found = group.exchanged(sent, given, from_others)
+    before, behind = found[:first], slice(first + taken[own], None)
+    take_apart(before, of_rows[:first], of_weights[:first])
+    take_apart(found[first:], of_rows[behind], of_weights[behind])
+    return of_rows, of_weights
 
 
 def gather(*tables: Floats) -> None:
@@ -181,11 +190,39 @@ def copy_in(
 
 
 @compiled
-def sort_by_owner(uses: Uses, places: NDArray[np.int64], slopes: Floats, out: Floats) -> None:
-    """Into `out` the slopes of the uses of this process's part, those of owner p from places[p] on,
-    each in their order.
+def sort_by_owner(
+    uses: Uses,
+    own: int,
+    embedding: Floats,
+    linear: Floats,
+    places: NDArray[np.int64],
+    out: Floats,
+    place: int,
+    own_embedding: Floats,
+    own_linear: Floats,
+) -> None:
+    """The slopes of the uses of this process's part, each owner's in their order: of others' rows
+    into `out` [n, K + 1], those of owner p from places[p] on, of its own from `place` on into
+    `own_embedding` and `own_linear`.
     """
+    width = embedding.shape[1]
     for n in range(uses.first, uses.last):
-        at = places[uses.owners[n]]
-        copy_row(out[at], slopes[n])
-        places[uses.owners[n]] = at + 1
+        owner = uses.owners[n]
+        if owner == own:
+            copy_row(own_embedding[place], embedding[n])
+            own_linear[place, 0] = linear[n, 0]
+            place += 1
+            continue
+        at = places[owner]
+        copy_row(out[at, :width], embedding[n])
+        out[at, width] = linear[n, 0]
+        places[owner] = at + 1
+
+
+@compiled
+def take_apart(both: Floats, embedding: Floats, linear: Floats) -> None:
+    """`both` [n, K + 1] into `embedding` [n, K] and `linear` [n, 1]."""
+    width = embedding.shape[1]
+    for n in range(len(both)):
+        copy_row(embedding[n], both[n, :width])
+        linear[n, 0] = both[n, width]

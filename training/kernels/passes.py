@@ -146,7 +146,7 @@ class KernelPass(ABC):
         ids = batch.ids.reshape(-1)
         by_use = [found.embedding.reshape(len(ids), -1), found.linear.reshape(len(ids), 1)]
         if uses is not None:
-            ids, by_use = uses.owned, [handed_over(uses, slopes) for slopes in by_use]
+            ids, by_use = uses.owned, list(handed_over(uses, *by_use))
         self._leave_table(self.net.embedding, ids, by_use[0])
         self._leave_table(self.net.linear, ids, by_use[1])
         slopes = self.slopes() | {"bias": found.bias.sum(keepdims=True)}
