@@ -51,19 +51,13 @@ def changes_of(field: Field, vocabulary: FieldVocabulary, now: Any, most: int) -
         case Scaler(low=low, high=high):
             values = [low, *np.linspace(low, high, POINTS)[1:-1].tolist(), high]
             values = sorted(set(values))
-        case Bins(edges=edges):
-            values = [_below(edges), *edges] if edges else [0.0]
+        case Bins():
+            values = [*vocabulary.examples()]
     if isinstance(field, MultivalueField):
         return _toggled(field, values, now, left_out)
     if field.part is not None:
         return _moved(field, values, now, left_out)
     return Changes([*values, None], [*values, None], left_out)
-
-
-def _below(edges: Sequence[float]) -> float:
-    # a number of the first bin
-    width = edges[1] - edges[0] if len(edges) > 1 else 1.0
-    return edges[0] - width
 
 
 def _toggled(field: MultivalueField, values: list[str], now: Any, left_out: int) -> Changes:

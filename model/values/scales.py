@@ -2,12 +2,13 @@
 
 >>> bins = Bins.fit(np.array([1.0, 2.0, 3.0, 4.0]), 2)
 >>> bins.edges, bins.locate_one(3.5) - FIRST
-((3.0,), 1)
+((2.5,), 1)
 """
 
 import math
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from model.values.ids import FIRST
 
 Floats = NDArray[np.float64]
+CLOSE = 2.0**-20  # of a frequent number, how near an edge is; a float32 is within 2**-24 of it
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ class Bins:
         them are cut at their quantiles, into a share of the bins that are left.
 
         There is no bin without a number, whose row nothing would train: few distinct numbers give
-        few bins. Numbers on both sides of a frequent one may take a bin more than `bins`.
+        few bins. Numbers on both sides of a frequent one may take a bin more than `bins`. An edge
+        lies between two numbers and not on one, so that a number which a float32, or a sum, has
+        changed in its last digits stays in its bin.
         """
         values, counts = np.unique(numbers, return_counts=True)
         frequent = counts * bins > len(numbers)
@@ -108,10 +112,24 @@ class Bins:
         for run in np.split(np.arange(len(values)), starts):
             if not len(run):
                 continue
-            edges += _first_edge(values, frequent, int(run[0]))
+            if run[0]:  # nothing is below the first
+                first = slice(run[0] - 1, run[0] + 1)
+                edges.append(_edge(*values[first].tolist(), *frequent[first].tolist()))
             parts = max(1, round(share * int(counts[run].sum())))
-            edges += _quantiles(np.repeat(values[run], counts[run]), parts)
+            edges += _quantiles(values[run], counts[run], parts)
         return cls(tuple(edges))
+
+    def examples(self) -> list[float]:
+        """A number of each bin, with few digits."""
+        if not self.edges:
+            return [0.0]
+        first, last = self.edges[0], self.edges[-1]
+        widths = np.diff(self.edges) if len(self.edges) > 1 else [abs(first) or 1.0]
+        below = beside(first)
+        if below is None or below >= first:
+            below = first - float(widths[0])
+        inner = [_within(*one) for one in pairwise(self.edges)]
+        return [below, *inner, last + float(widths[-1])]
 
     def locate(self, numbers: NDArray[np.float64]) -> NDArray[np.int64]:
         """Raw numbers to ids."""
@@ -132,19 +150,50 @@ class Bins:
         return self
 
 
-def _first_edge(values: Floats, frequent: NDArray[np.bool_], run: int) -> list[float]:
-    # where the run that begins with the value numbered `run` begins: none at the very beginning, as
-    # nothing is below it. Behind a frequent number at once, so that its bin holds nothing else.
-    if run == 0:
-        return []
-    behind = frequent[run - 1] and not frequent[run]
-    return [float(np.nextafter(values[run - 1], np.inf) if behind else values[run])]
+def beside(edge: float) -> float | None:
+    """The frequent number that an edge is right beside; None where it is between two others."""
+    for side in (1 + CLOSE, 1 - CLOSE):
+        number = float(f"{edge / side:.12g}")
+        if number not in (0.0, edge) and number * side == edge:
+            return number
+    below = float(np.nextafter(edge, -np.inf))  # of 0, and in bundles of earlier versions
+    return below if len(repr(below)) < len(repr(edge)) else None
 
 
-def _quantiles(numbers: Floats, parts: int) -> list[float]:
-    # the inner edges of about equal parts, none of them empty
-    inner = np.quantile(numbers, np.arange(1, parts) / parts, method="higher")
-    return [float(edge) for edge in np.unique(inner) if edge > numbers.min()]
+def _edge(low: float, high: float, is_low_frequent: bool, is_high_frequent: bool) -> float:
+    # between two neighbours: right beside a frequent one, so that its bin holds nothing else
+    if is_low_frequent == is_high_frequent:
+        return _simple(low, high)
+    middle = low / 2 + high / 2
+    if is_low_frequent:
+        above = low + abs(low) * CLOSE or float(np.nextafter(0.0, 1.0))
+        return above if above < middle else _simple(low, high)
+    below = high - abs(high) * CLOSE
+    return below if below > middle else _simple(low, high)
+
+
+def _within(low: float, high: float) -> float:
+    # from `low` to below `high`
+    number = _simple(low, high)
+    return number if number < high else low
+
+
+def _simple(low: float, high: float) -> float:
+    # above `low` and up to `high`, near their middle, with as few digits as there are
+    middle, room = low / 2 + high / 2, high / 4 - low / 4
+    for digits in range(1, 18):
+        number = float(f"{middle:.{digits}g}")
+        if abs(number - middle) <= room and low < number:
+            return number
+    return high
+
+
+def _quantiles(values: Floats, counts: NDArray[np.int64], parts: int) -> list[float]:
+    # the inner edges of about equal parts of ascending values, none of them empty
+    shares = np.arange(1, parts) / parts
+    inner = np.quantile(np.repeat(values, counts), shares, method="higher")
+    first = np.unique(np.searchsorted(values, inner))
+    return [_simple(float(values[one - 1]), float(values[one])) for one in first if one]
 
 
 def _log1p(numbers: NDArray[np.float64]) -> NDArray[np.float64]:

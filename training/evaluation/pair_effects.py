@@ -15,7 +15,7 @@ from model.encoding import Encoded, Encoder
 from model.pairs import pair_slots
 from model.scorer import Scorer
 from model.values.ids import ABSENT, FIRST, MISSING, UNKNOWN
-from model.values.scales import Bins
+from model.values.scales import Bins, beside
 from model.vocabulary import Buckets, FieldVocabulary, Vocabulary
 from training.data.examples import EncodedRows
 
@@ -200,22 +200,21 @@ def value_name(vocabulary: FieldVocabulary, index: int) -> str:
 
 
 def _bin_name(edges: Sequence[float], index: int) -> str:
-    # an edge right above a number in short form ends, or follows, the bin of that number
+    # an edge right beside a frequent number ends the bin of that number, or begins it
     if not edges:
         return "any number"
     if index == 0:
-        last = _right_below(edges[0])
-        return f"below {edges[0]:.4g}" if last is None else f"{last:.4g} and less"
+        last = beside(edges[0])
+        is_last = last is not None and last < edges[0]
+        return f"{last:.4g} and less" if is_last else f"below {last or edges[0]:.4g}"
     low = edges[index - 1]
-    above = _right_below(low)
+    number = beside(low)
+    begin = f"{low:.4g}" if number is None else f"{number:.4g}"
+    if number is not None and number < low:
+        begin = f"above {begin}"
     if index == len(edges):
-        return f"{low:.4g} and more" if above is None else f"above {above:.4g}"
-    if _right_below(edges[index]) == low:
-        return f"{low:.4g}"
-    return f"{f'{low:.4g}' if above is None else f'above {above:.4g}'} to {edges[index]:.4g}"
-
-
-def _right_below(edge: float) -> float | None:
-    # the number that the edge is right above, where that is the one of the two that people write
-    below = float(np.nextafter(edge, -np.inf))
-    return below if len(repr(below)) < len(repr(edge)) else None
+        return begin if begin.startswith("above") else f"{begin} and more"
+    high = edges[index]
+    if number is not None and low <= number < high and beside(high) == number:
+        return begin
+    return f"{begin} to {beside(high) or high:.4g}"

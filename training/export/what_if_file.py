@@ -199,7 +199,7 @@ class _Kept:
             said["scaler"] = {k: getattr(vocabulary, k) for k in ("low", "high", "shift", "scale")}
             said["scaler"]["log"] = vocabulary.log
         if isinstance(vocabulary, Bins):
-            said["edges"] = vocabulary.edges
+            said |= {"edges": vocabulary.edges, "examples": vocabulary.examples()}
         self.rows += range(self._offset, self._offset + FIRST)
         self.rows += (self._offset + FIRST + place for place in places)
         self._offset += size

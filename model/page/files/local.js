@@ -127,10 +127,7 @@ function changesOf(field, now) {
 }
 
 function points(field) {
-  if (field.edges) {
-    const [first, second] = field.edges;
-    return field.edges.length ? [first - (second === undefined ? 1 : second - first), ...field.edges] : [0];
-  }
+  if (field.examples) return field.examples;
   const width = field.high - field.low;
   return [...new Set(Array.from({ length: POINTS }, (_, i) => (i === POINTS - 1 ? field.high : field.low + (i * width) / (POINTS - 1))))];
 }

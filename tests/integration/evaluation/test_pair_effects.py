@@ -142,7 +142,7 @@ def test_a_value_of_each_kind_of_vocabulary_has_a_name() -> None:
     assert value_name(Bins(()), 0) == "any number"
     spikes = Bins.fit(np.array([0.0] * 8 + [1, 2, 40.5, 40.5, 40.5, 90]), 6)
     named = [value_name(spikes, i) for i in range(spikes.size - FIRST)]
-    assert named == ["0 and less", "above 0 to 2", "2 to 40.5", "40.5", "above 40.5"]
+    assert named == ["0 and less", "above 0 to 1.5", "1.5 to 40.5", "40.5", "above 40.5"]
     assert value_name(Scaler(0.0, 1.0), 0) == "any number"
 
 

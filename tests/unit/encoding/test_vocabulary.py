@@ -208,6 +208,27 @@ def test_a_number_right_above_a_frequent_one_is_not_taken_for_it() -> None:
     assert bins.locate(np.array([0.0, 0.001, 3.0, 7.0])).tolist() == [3, 4, 4, 5]
 
 
+@given(st.data(), st.integers(2, 40))
+def test_a_number_that_a_float32_has_changed_stays_in_its_bin(data: Any, most: int) -> None:
+    cents = st.integers(-1_000_000, 1_000_000).map(lambda n: n / 100)
+    frequent = st.sampled_from([-9.99, 0.0, 5.5, 2.38])
+    numbers = np.array(data.draw(st.lists(frequent | cents)))
+    bins = Bins.fit(numbers, most)
+    rounded = numbers.astype(np.float32).astype(np.float64)
+    assert bins.locate(rounded).tolist() == bins.locate(numbers).tolist()
+
+
+@given(st.lists(st.floats(-1e300, 1e300) | st.sampled_from([0.0, 1.0]), min_size=1))
+def test_each_bin_has_an_example(numbers: list[float]) -> None:
+    bins = Bins.fit(np.array(numbers), 8)
+    found = bins.locate(np.array(bins.examples())).tolist()
+    assert found == list(range(FIRST, bins.size))
+
+
+def test_an_edge_between_two_numbers_has_few_digits() -> None:
+    assert Bins.fit(np.array([2.37, 2.38, 7.0, 9000.0]), 4).edges == (2.375, 5.0, 5000.0)
+
+
 def test_numbers_beyond_the_edges_fall_into_the_outer_bins() -> None:
     bins = Bins((1.0, 2.0))
     assert bins.locate(np.array([-9.0, 1.0, 99.0])).tolist() == [FIRST, FIRST + 1, FIRST + 2]
