@@ -13,6 +13,8 @@ import polars as pl
 
 from model.errors import DataError
 
+UNQUOTED = "unquoted-tab"  # a separator: tabs, and a quote is a character as any other
+
 _MARKS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 # a quote after a backslash, within a cell: one that ends a cell has a separator or line end behind
 _ESCAPED = rb'\\"[^"\r\n%s]'
@@ -36,24 +38,30 @@ def read_csv(data: bytes, path: Path, separator: str) -> pl.DataFrame:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:200]:
         raise DataError(f"{path}: looks like UTF-16: write it as UTF-8")
     if said := SEPARATOR_LINE.match(data):
-        data, separator = (
-            b"\n" + data[said.end() :],
-            said[1].decode(),
-        )  # the lines keep their numbers
-    if escaped := re.search(_ESCAPED % re.escape(separator.encode()), data):
+        separator = said[1].decode()
+        data = b"\n" + data[said.end() :]  # the lines keep their numbers
+    quoted = separator != UNQUOTED
+    mark = mark_of(separator)
+    if quoted and (escaped := re.search(_ESCAPED % re.escape(mark.encode()), data)):
         line = data.count(b"\n", 0, escaped.start()) + 1
         raise DataError(
             f"{path}: line {line}: a quote after a backslash: within quotes CSV doubles a quote"
+            f"{_as_any(separator)}"
         )
     names = _header(data, path, separator)
     try:
-        frame = pl.read_csv(io.BytesIO(data), infer_schema=False, separator=separator)
+        frame = pl.read_csv(
+            io.BytesIO(data),
+            infer_schema=False,
+            separator=mark,
+            quote_char='"' if quoted else None,
+        )
     except pl.exceptions.ComputeError:
         _check_utf8(data, path)
         _check_widths(data, path, separator, len(names))
-        raise DataError(
-            f"{path}: cannot be read as CSV{guess(names, separator) or _QUOTES}"
-        ) from None
+        where = _of_quote(data, mark)
+        why = guess(names, separator) or f"{_QUOTES}{_as_any(separator)}"
+        raise DataError(f"{path}:{where} cannot be read as CSV{why}") from None
     if frame.width != len(names):
         raise DataError(f"{path}: cannot read its header: {len(names)} or {frame.width} names")
     frame.columns = [name or f"{_NAMELESS}{place}" for place, name in enumerate(names)]
@@ -64,13 +72,18 @@ def read_csv(data: bytes, path: Path, separator: str) -> pl.DataFrame:
     return frame.select([name for name in names if name])
 
 
+def mark_of(separator: str) -> str:
+    """The character that parts the cells."""
+    return "\t" if separator == UNQUOTED else separator
+
+
 def guess(names: list[str], separator: str) -> str:
     """What a header looks like in which a column is not found, to say beside; empty where it looks
     well.
     """
     if len(names) == 1:
         for mark, many in _MARKS.items():
-            if mark != separator and mark in names[0]:
+            if mark != mark_of(separator) and mark in names[0]:
                 shown = "\\t" if mark == "\t" else mark
                 return f"; its header looks separated by {many}: --separator '{shown}'"
     if any(_is_number(name) for name in names):
@@ -92,6 +105,22 @@ def _check_utf8(data: bytes, path: Path) -> None:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}: line {line}: not UTF-8: write the file as UTF-8") from error
+
+
+def _as_any(separator: str) -> str:
+    if separator != "\t":
+        return ""
+    return f"; where a quote is a character as any other (Hive, MySQL): --separator {UNQUOTED}"
+
+
+def _of_quote(data: bytes, mark: str) -> str:
+    # the first line with a quote that neither begins nor ends a cell, to say
+    other = b'[^"\\r\\n%s]' % re.escape(mark.encode())
+    found = re.search(b'%s"%s' % (other, other), data)
+    if found is None:
+        return ""
+    line = data.count(b"\n", 0, found.start() + 1) + 1
+    return f" line {line}:"
 
 
 def _check_widths(
@@ -125,6 +154,8 @@ def _check_widths(
 def _records(data: bytes, separator: str) -> Iterator[list[str]]:
     csv.field_size_limit(_LARGEST_CELL)
     text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", errors="replace", newline="")
+    if separator == UNQUOTED:
+        return csv.reader(text, delimiter=mark_of(separator), quoting=csv.QUOTE_NONE)
     return csv.reader(text, delimiter=separator)
 
 

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 import polars as pl
 
 from model.errors import ConfigError, DataError
+from training.data.csv_file import UNQUOTED
 from training.remote.copies import local
 
 TEXT = (".csv", ".tsv", ".jsonl", ".ndjson")
@@ -90,16 +91,17 @@ def parquet_rows(path: Path) -> int:
 
 
 def data_of(paths: Sequence[Path] | None, separator: str | None) -> Data | None:
-    """What a command was given, None of nothing; a separator may be written as \\t. Files at a URL
-    are copied first, see `training.remote.copies`.
+    """What a command was given, None of nothing; a separator may be written as \\t, or be UNQUOTED
+    of `training.data.csv_file`. Files at a URL are copied first, see `training.remote.copies`.
 
     Raises:
         ConfigError: a separator of more than one character, or a URL that needs more installed.
         DataError: a URL that cannot be read.
     """
     mark = "\t" if separator == "\\t" else separator
-    if mark is not None and (len(mark) != 1 or not mark.isascii() or mark in '"\r\n'):
-        raise ConfigError(f"--separator {separator!r}: one character, or \\t")
+    known = mark is None or mark == UNQUOTED
+    if not known and (len(mark or "") != 1 or not str(mark).isascii() or str(mark) in '"\r\n'):
+        raise ConfigError(f"--separator {separator!r}: one character, \\t, or {UNQUOTED}")
     return Data(tuple(map(local, paths)), mark) if paths else None
 
 

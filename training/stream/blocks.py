@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from model.errors import DataError, reason
-from training.data.csv_file import SEPARATOR_LINE, read_csv
+from training.data.csv_file import SEPARATOR_LINE, UNQUOTED, read_csv
 from training.data.files import (
     Data,
     DataFile,
@@ -101,13 +101,13 @@ def _of_file(path: Path, separator: str | None, columns: Sequence[str]) -> Itera
     if is_parquet(path):
         yield from _of_parquet(path, size, columns)
         return
-    of_cells = is_csv(path)
+    of_cells, quoted = is_csv(path), separator != UNQUOTED
     header, is_empty = b"", True
-    for piece in (_records if of_cells else _lines)(_texts(path)):
+    for piece in (_records if of_cells and quoted else _lines)(_texts(path)):
         share = 0.0 if is_packed(path) else float(len(piece))
         is_empty = is_empty and not piece.strip()
         if of_cells and not header:
-            header, piece = _header(piece)
+            header, piece = _header(piece, quoted)
         yield share, None, _reader(path, header + piece, separator, columns)
     if is_empty:
         raise DataError(f"{path}: empty file")
@@ -187,13 +187,14 @@ def _last_end(text: bytes) -> int:
     return 0
 
 
-def _header(text: bytes) -> tuple[bytes, bytes]:
+def _header(text: bytes, quoted: bool) -> tuple[bytes, bytes]:
     # the first record that is not blank, a line with the separator before it, and what follows
     at = 0
     while (end := text.find(b"\n", at) + 1) > 0:
         head = text[:end]
         is_header = head.removeprefix(BOM_UTF8).strip() and not SEPARATOR_LINE.fullmatch(head)
-        if is_header and head.count(b'"') % 2 == 0:
+        whole = not quoted or head.count(b'"') % 2 == 0
+        if is_header and whole:
             return head, text[end:]
         at = end
     return text, b""

@@ -11,6 +11,7 @@ from model.errors import ConfigError, DataError
 from training.data.files import Data, data_of
 from training.data.labels import label_array
 from training.data.table import read_frame, read_table
+from training.stream.blocks import blocks_of
 
 
 def test_every_csv_cell_is_text_so_that_big_ids_keep_their_digits(tmp_path: Path) -> None:
@@ -73,6 +74,7 @@ def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
         ("log.csv", b"a,b,a\n1,2,3\n", "column 'a' stands 2 times in the header"),
         ("log.csv", b'a,b\n1,2\n1,"say \\"hi\\""\n', "line 3: a quote after a backslash"),
         ("log.csv", b'a,b\n1,"x"y\n0,z\n', "cannot be read as CSV: a quote within a cell"),
+        ("log.tsv", b'a\tb\n1\tx\n1\t5" y\n0\tz\n', "line 3: .*: --separator unquoted-tab"),
         ("log.csv", b'a;b\n1;"x";y\n0;z"w\n', "cannot be read as CSV; .* --separator ';'"),
         ("log.csv", b'a;b\n1;"x, y"\n', "row 1: 2 cells, the header has 1; .* --separator ';'"),
         ("log.csv", "a,b\n1,2\n".encode("utf-16"), "looks like UTF-16: write it as UTF-8"),
@@ -156,6 +158,17 @@ def test_error_of_a_column_not_found_says_what_the_file_looks_like(
     path.write_text(f"{header}\n{header}\n")
     with pytest.raises(DataError, match=f"no column 'click'; .*; .*{hint}"):
         read_frame(path, ["click"])
+
+
+def test_in_unquoted_text_a_quote_is_a_character_as_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "log.tsv"
+    cells = ['5" tab', '"x', 'y"', '"', 'a "b" c', '\\"', '"whole"']
+    path.write_text("\n".join(["a\tb", *(f"{cell}\t{n}" for n, cell in enumerate(cells))]))
+    data = data_of([path], "unquoted-tab")
+    assert data is not None
+    assert read_table(data).frame["a"].to_list() == cells
+    blocks = [block.table()[0].frame for block in blocks_of(data, ["a", "b"])]
+    assert pl.concat(blocks)["a"].to_list() == cells
 
 
 def test_cells_may_have_another_separator(tmp_path: Path) -> None:
