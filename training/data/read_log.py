@@ -13,6 +13,7 @@ r"""Reads a click log by its schema.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,13 @@ from model.errors import DataError
 from model.held_out import text_number
 from model.schema import CategoricalField, Field, MultivalueField, NumericField, Schema
 from model.values.moments import moment
-from model.values.values import NUMERIC, PLAIN, Column, Reading, canonical
+from model.values.values import NUMERIC, PLAIN, Column, Reading, canonical, truths
 from training.columns.cells import Cells, Numbers
-from training.data.labels import label_array
 from training.data.log import Ints, Log
 from training.data.table import Given, Table, bad_cell, plain, read_table
+
+HIGHEST_GRADE = 31  # its gain, 2^grade - 1, and a sum of such are exact in float64
+_CLICK = "a label must be 0 or 1 (or yes and no, or true and false)"
 
 
 def read_log(
@@ -251,3 +254,41 @@ def _is_null(text: str | None, reading: Reading) -> bool:
         return reading.number(text) is None
     except ValueError:
         return False
+
+
+def label_array(
+    series: pl.Series, task: str, path: Path | Table, targets: str = "as_given"
+) -> NDArray[np.float32]:
+    """A label column as float32 [B]: 0 and 1 (or words for false and true, as `truths` has them)
+    for task click, grades from 0 for ranking, else numbers; with `targets` plus_minus_one, -1 and 1
+    of labels 0 and 1.
+
+    Raises:
+        DataError: names the first row with another value.
+    """
+    cells = series.cast(pl.String, strict=False).str.strip_chars()
+    lower = cells.str.to_lowercase().replace({"true": "1", "false": "0"})
+    is_click = task == "click" or targets == "plus_minus_one"
+    if is_click and (words := _words(cells)):
+        lower = cells.replace_strict(words, default=None)
+    numbers = lower.cast(pl.Float64, strict=False)
+    if is_click:
+        bad, wanted = ~numbers.is_in([0.0, 1.0]).fill_null(False), _CLICK
+    elif task == "ranking":
+        bad = ~numbers.is_between(0, HIGHEST_GRADE).fill_null(False)
+        wanted = f"a label must be a number from 0 to {HIGHEST_GRADE}"
+    else:
+        bad, wanted = ~numbers.is_finite().fill_null(False), "a label must be a finite number"
+    if bad.any():
+        raise bad_cell(path, series, int(bad.arg_max() or 0), f"{wanted} for task {task}")
+    given = numbers.to_numpy().astype(np.float32)
+    return 2 * given - 1 if targets == "plus_minus_one" else given
+
+
+def _words(cells: pl.Series) -> dict[str, str]:
+    # what says true and false, where nothing else stands in the column
+    found = cells.drop_nulls().unique().to_list()
+    said = truths(found)
+    return (
+        {word: str(int(truth)) for word, truth in said.items()} if len(said) == len(found) else {}
+    )

@@ -17,7 +17,7 @@ from model.schema import (
     Schema,
 )
 from training.data.files import Data
-from training.data.labels import label_array
+from training.data.read_log import label_array
 from training.data.schema_text import schema_text
 from training.data.table import Given, plain, read_table, require_columns
 from training.draft.drafted_fields import DraftedFields, shown

@@ -12,27 +12,9 @@ from model.schema import CategoricalField, Field, MultivalueField, NumericField,
 from training.data.json_lines import BID_REQUEST
 from training.data.json_lines import CANDIDATE as CANDIDATE_OF_IT
 from training.data.leaks import leak, strength
+from training.draft.column_names import CANDIDATE, PERSON_PATHS, is_of_a_person
 from training.draft.seen_column import SeenColumn
 from training.draft.seen_moments import is_moment
-
-CANDIDATE = frozenset({
-    "ad", "ads", "advert", "advertiser", "banner", "bid", "brand", "campaign", "candidate",
-    "coupon", "creative", "description", "item", "keyword", "landing", "merchant", "offer",
-    "price", "product", "seller", "sku", "title", "url",
-})  # fmt: skip
-
-# Names of what says who somebody is, ID among them as user_id is the same thing.
-PERSON = frozenset({
-    "cookie", "cookies", "customer", "email", "gaid", "idfa", "ip", "mail", "member", "msisdn",
-    "phone", "ssn", "subscriber", "uid", "user", "visitor",
-})  # fmt: skip
-# the same of OpenRTB, as paths into a bid request
-PERSON_PATHS = frozenset({
-    "device.didmd5", "device.didsha1", "device.dpidmd5", "device.dpidsha1", "device.ifa",
-    "device.ip", "device.ipv6", "device.macmd5", "device.macsha1", "user.buyeruid",
-    "user.customdata", "user.eids.uids.id", "user.id",
-})  # fmt: skip
-ID = frozenset({"address", "code", "hash", "id", "key", "no", "number"})
 
 REPEATED = 0.01  # a column with a smaller share of repeated values says nothing about the next row
 ROWS_PER_BIN = 100  # fewer, and a number is a factor of one embedding rather than a bin
@@ -74,7 +56,7 @@ class DraftedFields:
             found = {n: field.model_copy(update={"role": role}) for n, field in found.items()}
         if not found:
             self.left_out.append(f"{shown(name)}: {why}")
-        if name in PERSON_PATHS or _is_of_a_person(column):
+        if name in PERSON_PATHS or is_of_a_person(column.words):
             found = {n: field.model_copy(update={"private": True}) for n, field in found.items()}
             why += "; private, as its name says it tells who somebody is"
         self._add(found, f"{_summary(column)}; {why}")
@@ -116,6 +98,12 @@ class DraftedFields:
                 f"a counter of the rows: nearly every row has a value of its own "
                 f"({column.distinct} distinct)"
             )
+        if column.is_of_requests and column.moments is None:
+            return (
+                f"each of its {column.distinct} values comes in rows that follow each other, and "
+                f"never again: the number of a request. If it is what is ranked together, name it "
+                f"by --group"
+            )
         if (why := leak(column.cells, self._labels)) is not None:
             return f"LEAK: {why}: it must be known only after the click"
         content = hash(tuple(column.texts().to_list()))
@@ -139,13 +127,13 @@ class DraftedFields:
         if column.numbers is not None and not column.is_truth:
             if column.ids is None:
                 return self._numeric(column, name, role)
-        elif column.separator is not None:
+        elif column.sign is None and column.separator is not None:
             return _multivalue(column, name, role, column.separator)
         if column.repeated < REPEATED:
-            return f"nearly every row has a value of its own ({column.distinct} distinct)", {}
-        nulls = (*column.nulls, *(column.odd_texts if column.ids else ()))
-        field = CategoricalField(kind="categorical", role=role, null_values=nulls)
-        return _why_categorical(column), {name: field}
+            signed = f"; {_signed(column)}" if column.sign else ""
+            own = f"nearly every row has a value of its own ({column.distinct} distinct)"
+            return own + signed, {}
+        return _why_categorical(column), {name: _categorical(column, role)}
 
     def _parts(self, column: SeenColumn, name: str) -> Found | None:
         # the parts of a time that come again; no category, as tomorrow's would be new
@@ -193,7 +181,7 @@ class DraftedFields:
         if nulls:
             blank = column.cells.null_count()
             share = len(numbers) / max(len(column.cells) - blank + column.null_rows, 1)
-            why += f"; {100 * share:.0f} % of values are numbers; the others: {', '.join(nulls)}"
+            why += f"; {100 * share:.0f} % of values are numbers; the others: {_listed(nulls)}"
         alone = strength(column.cells, self._labels) or 0.0
         if alone > STRONG:
             why += f"; alone it ranks the label with AUC {alone:.2f}: known before the click?"
@@ -232,13 +220,24 @@ def _multivalue(column: SeenColumn, name: str, role: Role, separator: str) -> Fo
     return f"up to {longest} values in a cell{cut}", {name: field}
 
 
-def _is_of_a_person(column: SeenColumn) -> bool:
-    # user, user_id, userId; but not user_age, which many share
-    words = frozenset(column.words)
-    return bool(words & PERSON) and words <= PERSON | ID
+def _categorical(column: SeenColumn, role: Role) -> CategoricalField:
+    # a text that many rows have beside ids is one of them
+    written = column.written if column.ids else None
+    odd = written.odd if written and written.are_rare else ()
+    return CategoricalField(kind="categorical", role=role, null_values=(*column.nulls, *odd))
+
+
+def _signed(column: SeenColumn) -> str:
+    return f"numbers with a {column.sign} sign: written without it they would be a numeric field"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return ", ".join(text if text.isprintable() else shown(text) for text in texts)
 
 
 def _why_categorical(column: SeenColumn) -> str:
+    if column.sign:
+        return _signed(column)
     if column.is_truth:
         return "true or false"
     if column.ids is not None:

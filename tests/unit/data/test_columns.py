@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from model.errors import DataError
-from training.data.labels import label_array
+from training.data.read_log import label_array
 from training.data.table import plain
 
 PATH = Path("log.csv")

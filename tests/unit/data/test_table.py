@@ -9,7 +9,7 @@ import pytest
 
 from model.errors import ConfigError, DataError
 from training.data.files import Data, data_of
-from training.data.labels import label_array
+from training.data.read_log import label_array
 from training.data.table import read_frame, read_table
 from training.stream.blocks import blocks_of
 
