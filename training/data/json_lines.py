@@ -20,9 +20,15 @@ from model.values.paths import ABSENT, places, steps_of, value_at
 BID_REQUEST, CANDIDATE = "bid_request", "candidate"
 
 
-def read_json_lines(data: bytes, path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+def read_json_lines(
+    data: bytes,
+    path: Path,
+    columns: Sequence[str] | None = None,
+    refused: dict[str, str] | None = None,
+) -> pl.DataFrame:
     """The `columns` that are there, or one for each value of any row, null where a row lacks it;
-    lists as their JSON.
+    lists as their JSON. With `refused`, a column with what is no value is no error but left out,
+    and put there with the reason.
 
     Raises:
         DataError: names the row that is no object of values, and the column where it can.
@@ -38,11 +44,14 @@ def read_json_lines(data: bytes, path: Path, columns: Sequence[str] | None = Non
         if not isinstance(row, dict):
             raise DataError(f"{path}: row {len(rows) + 1}: not a JSON object")
         rows.append(row)
-    return rows_as_text(rows, path, columns)
+    return rows_as_text(rows, path, columns, refused)
 
 
 def rows_as_text(
-    rows: Sequence[dict[str, Any]], path: Path, columns: Sequence[str] | None = None
+    rows: Sequence[dict[str, Any]],
+    path: Path,
+    columns: Sequence[str] | None = None,
+    refused: dict[str, str] | None = None,
 ) -> pl.DataFrame:
     """Rows of JSON lines as columns of text, bid requests among them; as `read_json_lines`.
 
@@ -50,7 +59,7 @@ def rows_as_text(
         DataError: see `read_json_lines`.
     """
     found = [_with_candidate(row, f"{path}: row {number}") for number, row in enumerate(rows, 1)]
-    return text_columns(found, path, columns)
+    return text_columns(found, path, columns, refused)
 
 
 def _with_candidate(row: dict[str, Any], where: str) -> dict[str, Any]:
@@ -65,9 +74,12 @@ def _with_candidate(row: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def text_columns(
-    rows: Sequence[Mapping[str, Any]], path: Path, columns: Sequence[str] | None = None
+    rows: Sequence[Mapping[str, Any]],
+    path: Path,
+    columns: Sequence[str] | None = None,
+    refused: dict[str, str] | None = None,
 ) -> pl.DataFrame:
-    """Rows as columns of text; `path` is what errors call them, `columns` as in `read_json_lines`.
+    """Rows as columns of text; `path` is what errors call them, the others as in `read_json_lines`.
 
     Raises:
         DataError: see `read_json_lines`.
@@ -79,7 +91,15 @@ def text_columns(
     met = dict.fromkeys(place for row in rows for place in places(row))
     objects = {name for name, is_object in met if is_object}
     names = dict.fromkeys(name for name, _ in met if name not in objects)
-    return _frame({name: _column(rows, name, path) for name in names})
+    read = {}
+    for name in names:
+        try:
+            read[name] = _column(rows, name, path)
+        except DataError as error:
+            if refused is None:
+                raise
+            refused[name] = str(error).removeprefix(f"{path}: column {name!a}, ")
+    return _frame(read)
 
 
 def _frame(columns: Mapping[str, list[str | None] | None]) -> pl.DataFrame:

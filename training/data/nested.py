@@ -10,21 +10,26 @@ import polars as pl
 from training.data.json_lines import BID_REQUEST, rows_as_text
 
 
-def flattened(frame: pl.DataFrame, path: Path, columns: Sequence[str] | None) -> pl.DataFrame:
+def flattened(
+    frame: pl.DataFrame,
+    path: Path,
+    columns: Sequence[str] | None,
+    refused: dict[str, str] | None = None,
+) -> pl.DataFrame:
     """The table with a column for each value that stands in an object, named by its path; the
     others stay as they are. Lists of objects, and bid requests, are read as JSON lines are: then
-    `columns` are those that are wanted, None for all.
+    `columns` are those that are wanted, None for all, and `refused` as there.
 
     Raises:
         DataError: see `read_json_lines`.
     """
     if isinstance(frame.schema.get(BID_REQUEST), pl.Struct):
-        return rows_as_text(frame.to_dicts(), path, columns)
+        return rows_as_text(frame.to_dicts(), path, columns, refused)
     lists = [name for name, kind in frame.schema.items() if _has_lists_of_objects(kind)]
     read = None
     if lists:
         inner = None if columns is None else [name for name in columns if name not in frame.columns]
-        read = rows_as_text(frame.select(lists).to_dicts(), path, inner)
+        read = rows_as_text(frame.select(lists).to_dicts(), path, inner, refused)
         frame = frame.drop(lists)
     while any(isinstance(kind, pl.Struct) for kind in frame.dtypes):
         frame = frame.select(

@@ -68,9 +68,11 @@ def name_of(log: Given) -> str:
     return log.data.name if isinstance(log, Table) else as_data(log).name
 
 
-def read_table(path: Given, columns: Sequence[str] | None = None) -> Table:
+def read_table(
+    path: Given, columns: Sequence[str] | None = None, refused: dict[str, str] | None = None
+) -> Table:
     """Read a log's files, or some of their columns. What comes from a file of text is text, as is
-    a column whose type differs between files.
+    a column whose type differs between files. `refused`: see `read_json_lines`.
 
     Raises:
         DataError: missing or unreadable file, unknown kind, no such column, or no row.
@@ -82,7 +84,10 @@ def read_table(path: Given, columns: Sequence[str] | None = None) -> Table:
     files: list[tuple[Path, int]] = []
     frames: list[pl.DataFrame] = []
     for file in data_files(data):
-        frame = with_folders(_read_file(file.path, data.separator, columns), file)
+        frame = with_folders(_read_file(file.path, data.separator, columns, refused), file)
+        if refused:
+            frames = [one.drop(refused, strict=False) for one in frames]
+            frame = frame.drop(refused, strict=False)
         if columns is None and frames and set(frame.columns) != set(frames[0].columns):
             odd = sorted(set(frame.columns) ^ set(frames[0].columns))[0]
             raise DataError(f"{file.path}: column {odd!r} is not in all files")
@@ -129,7 +134,12 @@ def with_folders(frame: pl.DataFrame, file: DataFile) -> pl.DataFrame:
     )
 
 
-def _read_file(path: Path, separator: str | None, columns: Sequence[str] | None) -> pl.DataFrame:
+def _read_file(
+    path: Path,
+    separator: str | None,
+    columns: Sequence[str] | None,
+    refused: dict[str, str] | None = None,
+) -> pl.DataFrame:
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path}: empty file")
@@ -137,13 +147,13 @@ def _read_file(path: Path, separator: str | None, columns: Sequence[str] | None)
             frame = pl.read_parquet(path, hive_partitioning=False)
             # an index of pandas
             frame = frame.select(n for n in frame.columns if n and not _INDEX.fullmatch(n))
-            return flattened(frame, path, columns)
+            return flattened(frame, path, columns, refused)
         text = text_of(path)
         if not text.strip():
             raise DataError(f"{path}: empty file")
         if is_csv(path):
             return read_csv(text, path, separator or separator_of(path))
-        return read_json_lines(text, path, columns)
+        return read_json_lines(text, path, columns, refused)
     except pl.exceptions.NoDataError as error:
         raise DataError(f"{path}: empty file") from error
     except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:

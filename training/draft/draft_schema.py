@@ -13,13 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.errors import DataError, reason
-from model.schema import (
-    Schema,
-)
+from model.schema import Schema
 from training.data.files import Data
 from training.data.read_log import label_array
 from training.data.schema_text import schema_text
-from training.data.table import Given, plain, read_table, require_columns
+from training.data.table import Given, Table, plain, read_table, require_columns
 from training.draft.drafted_fields import DraftedFields, shown
 
 
@@ -39,10 +37,13 @@ def draft_schema(
         DataError: an unreadable log, a column that is not there, a label that is not 0 or 1 or has
             one class, or no column left for a field.
     """
-    table = read_table(path)
+    refused: dict[str, str] = {}
+    table = read_table(path, refused=refused)
     frame = table.frame
     beside = [name for name in (label, weight, group, time) if name is not None]
-    require_columns(table, [*beside, *drop])
+    for name in refused.keys() & {*beside}:
+        raise DataError(f"{table}: column {name!r}, {refused[name]}")
+    require_columns(table, [*beside, *(name for name in drop if name not in refused)])
     labels = label_array(frame[label], "click", table)
     if labels.std() == 0:
         raise DataError(f"{table}: column {label!r} has one class, both 0 and 1 are needed")
@@ -53,13 +54,8 @@ def draft_schema(
         elif name == time:
             columns.look_at_time(plain(frame[name], table))
         elif name not in beside:
-            try:
-                cells = plain(frame[name], table)
-            except DataError as error:  # of a type that JSON has no value for
-                why = str(error).removeprefix(f"{table}: column {name!r} ")
-                columns.left_out.append(f"{shown(name)}: {why}")
-            else:
-                columns.look_at(cells)
+            _look_at(columns, table, name)
+    columns.left_out += [f"{shown(name)}: {why}" for name, why in refused.items()]
     fields, left_out = columns.fields, columns.left_out
     if not fields:
         raise DataError(f"{table}: no column is left for a field ({'; '.join(left_out) or 'none'})")
@@ -80,6 +76,16 @@ def draft_schema(
         *(f"#   {line}" for line in left_out),
     ]
     return "\n".join(text) + "\n"
+
+
+def _look_at(columns: DraftedFields, table: Table, name: str) -> None:
+    try:
+        cells = plain(table.frame[name], table)
+    except DataError as error:  # of a type that JSON has no value for
+        why = str(error).removeprefix(f"{table}: column {name!r} ")
+        columns.left_out.append(f"{shown(name)}: {why}")
+    else:
+        columns.look_at(cells)
 
 
 def write_draft(

@@ -274,14 +274,6 @@ def test_a_draft_that_fails_writes_nothing(tmp_path: Path) -> None:
         write_draft(path, "click", tmp_path / "none" / "schema.toml")
 
 
-def test_a_column_of_a_type_without_a_meaning_is_left_out(tmp_path: Path) -> None:
-    spent, raw = pl.Series([1] * ROWS).cast(pl.Duration("us")), pl.Series([b"x"] * ROWS)
-    text = drafted(tmp_path, suffix=".parquet", spent=spent, raw=raw, device=repeat("a", "b"))
-    assert list(Schema.parse(text).fields) == ["device"]
-    assert "#   \"spent\": holds Duration(time_unit='us'), which JSON has no value for" in text
-    assert '#   "raw": holds Binary, no plain values' in text
-
-
 def test_a_column_that_is_no_time_is_not_taken_for_it(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("click,user\n" + "1,bob\n0,al\n" * 5)

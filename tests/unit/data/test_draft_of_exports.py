@@ -1,5 +1,6 @@
 """The draft of columns as spreadsheets, databases and ad servers write them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from exported_columns import (
     SIGNED,
     TIMES,
 )
+from model.errors import DataError
 from model.schema import Schema
 from model.values.moments import part_of
 from training.data.read_log import read_log
@@ -138,3 +140,27 @@ def test_lists_of_numbers_with_a_comma_are_lists_but_decimals_with_a_unit_are_no
     pl.DataFrame({"click": CLICKS, "tags": lists, "way": lengths}).write_csv(path)
     schema = Schema.parse(draft_schema(path, "click"))
     assert [field.kind for field in schema.fields.values()] == ["multivalue", "categorical"]
+
+
+def test_a_column_of_a_type_without_a_meaning_is_left_out(tmp_path: Path) -> None:
+    path, rows = tmp_path / "log.parquet", range(len(CLICKS))
+    spent, raw = pl.Series([*rows]).cast(pl.Duration("us")), pl.Series([b"x" for _ in rows])
+    device = ["ab"[n % 2] for n in rows]
+    columns = {"click": CLICKS, "spent": spent, "raw": raw, "device": device}
+    pl.DataFrame(columns).write_parquet(path)
+    text = draft_schema(path, "click")
+    assert list(Schema.parse(text).fields) == ["device"]
+    assert "holds Duration(time_unit='us'), which JSON has no value for" in said_of(text, "spent")
+    assert "holds Binary, no plain values" in said_of(text, "raw")
+
+
+def test_a_json_column_of_what_is_no_value_is_left_out_with_its_row(tmp_path: Path) -> None:
+    for name, last in (("a.jsonl", [1]), ("b.jsonl", [[1]])):
+        rows = [{"click": n % 2, "device": "abc"[n % 3], "boxes": [n]} for n in range(30)]
+        lines = [*rows, {"click": 0, "device": "a", "boxes": last}]
+        (tmp_path / name).write_text("\n".join(map(json.dumps, lines)))
+    text = draft_schema(tmp_path, "click")
+    assert list(Schema.parse(text).fields) == ["device"]
+    assert "row 31: an object or a list of lists is no value" in said_of(text, "boxes")
+    with pytest.raises(DataError, match="column 'boxes', row 31: an object"):
+        draft_schema(tmp_path, "boxes")
