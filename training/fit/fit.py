@@ -110,7 +110,7 @@ def fit_streamed(
     def material() -> Material:
         encoded = log.encoded(schema, config, seed, start, holds_out=valid is None)
         how = config, seed, log.readers
-        return streamed_material(encoded, valid, test, *how, one_pass=one_pass)
+        return streamed_material(encoded, valid, test, *how, start, one_pass=one_pass)
 
     return stages.all(material, out, checkpointing)
 

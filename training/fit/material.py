@@ -27,6 +27,7 @@ from training.fit.step.objective import objective_of
 from training.state.warm_start import WarmStart
 from training.stream.asked import Asked
 from training.stream.cache.encoded_log import EncodedLog
+from training.stream.cache.replayed import Replayed
 from training.stream.cache.shards import Shards
 from training.stream.encode_log import encoded_log
 
@@ -97,11 +98,13 @@ def streamed_material(
     config: Config,
     seed: int,
     readers: int,
+    start: WarmStart | None = None,
     *,
     one_pass: bool = False,
 ) -> Material:
     """The material of a log on disk; `valid` in place of the rows that it holds out. Torch is
-    seeded. `one_pass`: the rows are trained on in the order of the log.
+    seeded. `start`: may replay older rows. `one_pass`: the rows are trained on in the order of the
+    log.
 
     Raises:
         ConfigError: a rate of negatives for a task that has none.
@@ -112,16 +115,22 @@ def streamed_material(
     if valid is None:
         valid = replace(log.held_out(), held_out=log.rule)
     parts = weighed(log.looked_at(), valid, test, schema, config)
+    all_labels = log.all_labels()
+    old = None
+    if start is not None:
+        old = start.replayed(len(all_labels), schema, parts.valid.held_out, seed)
+    asked = Asked(None, config.negatives_rate, seed)
+    behind = None if old is None else Replayed.of(old, log, asked)
     _seed(seed)
-    seen = Shards(log, seed, readers, one_pass=one_pass)
+    seen = Shards(log, seed, readers, behind, one_pass=one_pass)
     held_out = (
         log.held_out_rows(parts.valid)
         if is_own
         else encoded_rows(log.encoder, parts.valid, schema.task)
     )
     rows = rows_beside(seen, held_out, log.encoder, parts.valid, parts.test, schema.task)
-    warnings = cautions_before(parts, log.vocabularies, rows, log.all_labels())
-    return Material(parts, 0, log.vocabularies, rows, warnings)
+    warnings = cautions_before(parts, log.vocabularies, rows, all_labels)
+    return Material(parts, 0 if old is None else len(old), log.vocabularies, rows, warnings)
 
 
 def material_of(

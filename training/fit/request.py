@@ -79,9 +79,13 @@ class FitRequest:
         return FitRequest(**{name: there(value) for name, value in vars(self).items()})
 
     def _check_stream(self) -> None:
-        check_stream(self.stream, self.readers, {"--replay": self.replay})
+        check_stream(self.stream, self.readers, {})
         if self.one_pass and not self.stream:
             raise ConfigError("--one-pass: goes with --stream")
+        if self.one_pass and self.replay is not None:
+            raise ConfigError(
+                "--one-pass: not with --replay, whose rows have no place in DATA's order"
+            )
         if self.stream and self.test_share is not None:
             raise ConfigError("--stream: not with --test-share; give the rows as --test TEST_LOG")
 

@@ -152,11 +152,16 @@ class WarmStart:
         """The rows to train on: the new ones, and the sample of old ones after them, of which
         neither the bundle nor `rule`, that of this fit, held out any.
         """
+        old = self.replayed(len(train), schema, rule, seed)
+        return train if old is None else train.joined(old)
+
+    def replayed(self, new: int, schema: Schema, rule: HeldOut | None, seed: int) -> Log | None:
+        """The sample of old rows beside so many `new` ones, see `rows`; None without a replay."""
         if self.replay is None:
-            return train
-        wanted = round(len(train) * self.replay_share / (1 - self.replay_share))
+            return None
+        wanted = round(new * self.replay_share / (1 - self.replay_share))
         old = without_held_out(self.replay, schema, self.bundle.manifest.held_out, rule)
-        return train.joined(sample(old, wanted, seed))
+        return sample(old, wanted, seed)
 
     def held_out(self, rule: HeldOut | None) -> HeldOut | None:
         """The rule of what neither the bundle nor this fit, of `rule`, was trained on."""

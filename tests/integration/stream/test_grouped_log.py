@@ -72,7 +72,7 @@ def test_groups_over_the_ends_of_blocks_and_files_are_those_of_the_log_in_memory
     np.testing.assert_array_equal(
         found.slots.unpack(packed)[0], encode(Encoder(SCHEMA, known), train).ids
     )
-    groups = not_none(found.groups())[torch.arange(len(found))]
+    groups = not_none(Shards(found, 1, 1).groups)[torch.arange(len(found))]
     wanted = torch.from_numpy(not_none(train.group))
     assert torch.equal(
         *(torch.unique_consecutive(g, return_counts=True)[1] for g in (groups, wanted))

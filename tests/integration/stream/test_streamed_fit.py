@@ -120,7 +120,10 @@ def test_given_rows_are_judged_on_in_place_of_some_of_the_log(home: Path) -> Non
 @pytest.mark.parametrize(
     ("more", "wanted"),
     [
-        (["--from", "bundle", "--replay", "log.csv"], "--stream: not with --replay"),
+        (
+            ["--one-pass", "--from", "bundle", "--replay", "log.csv"],
+            "--one-pass: not with --replay",
+        ),
         (["--test-share", "0.1"], "--stream: not with --test-share"),
         (["--ray", "local"], "--stream: not with --ray"),
     ],

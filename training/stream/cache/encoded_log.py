@@ -35,7 +35,6 @@ from model.schema import Schema
 from model.vocabulary import FieldVocabulary, from_bytes
 from training.data.examples import relative
 from training.data.log import Log
-from training.stream.cache.grouped import Grouped
 from training.stream.cache.packed_rows import PackedRows
 from training.stream.cache.pieces import read_pieces
 from training.stream.cache.slots import Slots
@@ -99,17 +98,15 @@ class EncodedLog:
         path = self.folder / ALL_LABELS
         return np.fromfile(path if path.exists() else self.folder / LABELS, np.float32)
 
-    def weights(self) -> Tensor:
-        """Those of the rows trained on, of mean 1, float32 [N]."""
+    def weights(self) -> NDArray[np.float32] | None:
+        """Those of the rows trained on, as they were given, [N]; None where the log has none."""
         path = self.folder / WEIGHTS
-        if not path.exists():
-            return torch.ones(1).expand(len(self))
-        return torch.from_numpy(relative(np.fromfile(path, np.float32), len(self)))
+        return np.fromfile(path, np.float32) if path.exists() else None
 
-    def groups(self) -> Grouped | None:
-        """Those of the rows trained on, for task ranking."""
+    def group_starts(self) -> NDArray[np.int64] | None:
+        """The first row of each group of those trained on, [G], for task ranking."""
         path = self.folder / GROUPS
-        return Grouped(np.fromfile(path, np.int64), len(self)) if path.exists() else None
+        return np.fromfile(path, np.int64) if path.exists() else None
 
     def held_out(self) -> Log:
         """The rows held out, see `read_pieces`."""

@@ -6,20 +6,25 @@ ahead decides nothing, so a fit that was killed may go on with any number of the
 
 For task ranking a shard ends behind the group that its last row is of, and the groups of MIXED
 shards are put in an order by chance in place of their rows.
+
+Older rows that are replayed lie behind those of the log, in shards as they do.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from typing_extensions import override
 
-from training.data.examples import Fed
+from training.data.examples import Fed, relative
 from training.stream.ahead import ahead
 from training.stream.cache.encoded_log import EncodedLog
-from training.stream.cache.grouped import batch_ends, rows_in
+from training.stream.cache.grouped import Grouped, batch_ends, rows_in
 from training.stream.cache.packed_rows import PackedRows
+from training.stream.cache.replayed import Replayed
 from training.stream.cache.slots import Packed
 
 SHARD = 1 << 15  # rows
@@ -31,18 +36,26 @@ Mixed = tuple[Ints, Packed]  # some rows: which they are, and what they are
 
 class Shards(PackedRows):
     """The rows of `log` that are trained on, read by so many threads; `seed`: of their order.
-    `one_pass`: they come in the order of the log.
+    `one_pass`: they come in the order of the log. `old`: rows that are trained on behind them.
     """
 
-    def __init__(self, log: EncodedLog, seed: int, readers: int, *, one_pass: bool = False) -> None:
-        grouped = log.groups()
-        super().__init__(log.rows, log.slots, log.labels(), log.weights(), log.key, grouped)
+    def __init__(
+        self,
+        log: EncodedLog,
+        seed: int,
+        readers: int,
+        old: Replayed | None = None,
+        *,
+        one_pass: bool = False,
+    ) -> None:
+        labels, weights, self._grouped = _of_rows(log, old)
+        super().__init__(log.rows, log.slots, labels, weights, log.key, self._grouped)
         self._seed, self._readers, self._one_pass = seed, readers, one_pass
-        self._grouped = grouped
+        self._old, self._on_disk = old, len(log)
         rows = len(self)  # a shard's rows begin at one cut and end before the next
         self._cuts = np.append(np.arange(0, rows, SHARD), rows)
-        if grouped is not None:
-            self._cuts = grouped.cuts(SHARD)
+        if self._grouped is not None:
+            self._cuts = self._grouped.cuts(SHARD)
 
     @override
     def batches(self, size: int, epoch: int = 1, behind: int = 0) -> Iterator[Fed]:
@@ -58,6 +71,26 @@ class Shards(PackedRows):
             rest = at[start:], packed[start:]
         if rest is not None and len(rest[0]):
             yield self._fed(*rest)
+
+    @override
+    def read(self, first: int, last: int) -> Packed:
+        if self._old is None or last <= self._on_disk:
+            return super().read(first, last)
+        old = self._old.packed[max(first - self._on_disk, 0) : last - self._on_disk]
+        if first >= self._on_disk:
+            return old
+        return np.concatenate([super().read(first, self._on_disk), old])
+
+    @override
+    def digest(self) -> str:
+        if self._old is None:
+            return super().digest()
+        found = hashlib.sha256(super().digest().encode())
+        old = self._old.packed, self._old.labels, self._old.weights, self._old.starts
+        for array in old:
+            if array is not None:
+                found.update(np.ascontiguousarray(array).data)
+        return found.hexdigest()
 
     def _batch_ends(self, at: Ints, size: int) -> Sequence[int]:
         if self._grouped is None:
@@ -122,3 +155,19 @@ class Shards(PackedRows):
 
     def _fed(self, at: Ints, packed: Packed) -> Fed:
         return Fed(torch.from_numpy(at), *self.unpacked(packed))
+
+
+def _of_rows(log: EncodedLog, old: Replayed | None) -> tuple[Tensor, Tensor, Grouped | None]:
+    # the labels, weights and groups of all rows
+    labels, given, starts, rows = log.labels(), log.weights(), log.group_starts(), len(log)
+    if old is not None:
+        labels = torch.cat([labels, torch.from_numpy(old.labels)])
+        if given is not None and old.weights is not None:
+            given = np.concatenate([given, old.weights])
+        if starts is not None and old.starts is not None:
+            starts = np.concatenate([starts, rows + old.starts])
+        rows += len(old.labels)
+    weights = torch.ones(1).expand(rows)
+    if given is not None:
+        weights = torch.from_numpy(relative(given, rows))
+    return labels, weights, None if starts is None else Grouped(starts, rows)
