@@ -111,6 +111,7 @@ MOMENTS = {
     "oracle": ([text.upper() for text in form("%d-%b-%y")], {"weekday"}),
     "sas_date": (form("%d%b%Y"), {"weekday"}),
     "clock": (form("%I:%M:%S %p"), {"hour"}),
+    "request_time": (RNG.permutation(np.repeat(seconds()[: ROWS // 20], 20)), {"hour", "weekday"}),
     "shuffled": (seconds(), {"hour", "weekday"}),
     "shuffled_hours": (seconds(3600), {"hour", "weekday"}),
     "shuffled_minutes": (seconds(60), {"hour", "weekday"}),

@@ -36,18 +36,19 @@ def is_sample_of_rows(numbers: Floats) -> bool:
     return bool(np.abs(share - even).max() * np.sqrt(len(numbers)) < EVEN)
 
 
-def is_of_requests(cells: pl.Series) -> bool:
-    """Whether each value comes in a few rows that follow each other, and never again."""
-    counts = cells.value_counts(name="rows")["rows"].to_numpy()
-    repeats = len(cells) - len(counts)
+def is_of_requests(cells: pl.Series, distinct: int) -> bool:
+    """Whether each of so many `distinct` values comes in a few rows that follow each other, and
+    never again.
+    """
+    rows, repeats = len(cells), len(cells) - distinct
+    few = distinct < FEWEST_REQUESTS or repeats < FEWEST_REPEATS
+    if few or rows > MOST_OF_A_REQUEST * distinct:
+        return False
     runs = 1 + int((cells != cells.shift(1)).sum())
-    return bool(
-        len(counts) >= FEWEST_REQUESTS
-        and len(cells) <= MOST_OF_A_REQUEST * len(counts)
-        and counts.max() <= LONGEST_REQUEST * len(cells)
-        and repeats >= FEWEST_REPEATS
-        and runs - len(counts) <= RETURNING * repeats
-    )
+    if runs - distinct > RETURNING * repeats:
+        return False
+    counts = cells.value_counts(name="rows")["rows"].to_numpy()
+    return bool(counts.max() <= LONGEST_REQUEST * rows)
 
 
 def scattered(cells: pl.Series) -> float:

@@ -126,7 +126,7 @@ class SeenColumn:
             return False
         if self.numbers is not None and self._whole is None:
             return False
-        return is_of_requests(self.known)
+        return is_of_requests(self.known, self.distinct)
 
     @cached_property
     def _whole(self) -> Floats | None:

@@ -27,7 +27,9 @@ FEW_CODES = 20  # so many ids of eight digits and more, by chance, are never all
 LOOKED_AT = 20_000  # distinct values that are read one by one
 SCATTERED = 0.2  # of how far apart chance would put the rows of one value
 AGAIN = 3.0  # times as many repetitions as a clock would have
-ROWS_PER_ID = 8  # of an id whose name says time, on average
+ROWS_PER_ID = 8  # of an id whose name says time, on average, where one has UNEVEN times as many
+UNEVEN = 4
+MOST_OF_A_REQUEST = 50  # rows that a time has on average, in a log of requests
 ODD = 0.05  # the largest share of the rows that stands for null
 
 _DATES = {
@@ -167,8 +169,11 @@ def _are_ids(known: pl.Series, found: Moments, by_name: bool) -> bool:
         return False
     rows, distinct, places = len(texts), len(values), high - low + 1
     by_chance = places * -np.expm1(-rows / places)  # distinct ones of so many places
-    if by_name:
-        return rows >= ROWS_PER_ID * distinct and distinct < 0.8 * by_chance
+    if by_name:  # times of requests that were shuffled have about as many rows each
+        most = int(texts.value_counts(name="rows")["rows"].to_numpy().max())
+        is_uneven = rows >= ROWS_PER_ID * distinct and most * distinct > UNEVEN * rows
+        is_often = rows > MOST_OF_A_REQUEST * distinct
+        return distinct < 0.8 * by_chance and (is_uneven or is_often)
     again = rows - distinct
     if 10 * again > rows and again > AGAIN * (rows - by_chance):
         return True
