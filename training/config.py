@@ -54,6 +54,7 @@ FFM_ROW, FFM_SIZES = 128, (4, 16)  # floats of a value's vectors, and the K that
 CLASSED_ROW, CLASSED_SIZES = 64, (2, 4)  # the same while its count classes have slots of their own
 FOLDED = 4  # times as long are the vectors when the classes are folded into them
 SMALLEST_BATCH, LARGEST_BATCH, BATCHES = 256, 4096, 200
+SMALL_LOGS_BATCH = 64  # of fewer rows than FEWEST_TO_CHOOSE: they need steps, not long ones
 SMALLEST_BATCH_RATE = 2e-3  # the learning rate that goes with the smallest batch
 
 
@@ -92,17 +93,19 @@ class Step(_Part):
         """With a number for each "auto", for `rows` rows trained on.
 
         `batch` is the power of two from SMALLEST_BATCH to LARGEST_BATCH of which an epoch has about
-        BATCHES or more, and `learning_rate` grows with its root. `l2_embedding` falls with the
+        BATCHES or more, of a small log down to SMALL_LOGS_BATCH, and `learning_rate` grows with its
+        root, from SMALLEST_BATCH on. `l2_embedding` falls with the
         rows: a prior says the same of the embeddings however many rows there are. A penalty beside
         the mean loss that stayed would weigh more against each of them, until no embedding is worth
         its cost.
         """
         wanted = 1 << max(rows // BATCHES, 1).bit_length() - 1
-        fitting = min(max(wanted, SMALLEST_BATCH), LARGEST_BATCH)
+        smallest = SMALL_LOGS_BATCH if rows < FEWEST_TO_CHOOSE else SMALLEST_BATCH
+        fitting = min(max(wanted, smallest), LARGEST_BATCH)
         batch = fitting if self.batch == "auto" else self.batch
         found = {
             "batch": batch,
-            "learning_rate": SMALLEST_BATCH_RATE * (batch / SMALLEST_BATCH) ** 0.5,
+            "learning_rate": SMALLEST_BATCH_RATE * max(batch / SMALLEST_BATCH, 1) ** 0.5,
             "l2_embedding": min(TRIED[0].l2_embedding / max(rows, 1), MOST_PENALTY),
             "l2_linear": min(TRIED[0].l2_linear / max(rows, 1), MOST_PENALTY),
             "dropout": TRIED[0].dropout,

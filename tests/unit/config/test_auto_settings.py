@@ -17,12 +17,21 @@ from training.config import (
 
 @pytest.mark.parametrize(
     ("rows", "batch"),
-    [(1, 256), (9_000, 256), (102_399, 256), (102_400, 512), (10**6, 4096), (10**9, 4096)],
+    [
+        (1, 64),
+        (4_999, 64),
+        (5_000, 256),
+        (9_000, 256),
+        (102_399, 256),
+        (102_400, 512),
+        (10**6, 4096),
+        (10**9, 4096),
+    ],
 )
 def test_a_batch_is_larger_where_there_are_more_rows(rows: Any, batch: int) -> None:
     sized = Step().sized(rows)
     assert sized.batch == batch
-    assert sized.learning_rate == pytest.approx(2e-3 * (batch / 256) ** 0.5)
+    assert sized.learning_rate == pytest.approx(2e-3 * max(batch / 256, 1) ** 0.5)
 
 
 def test_the_penalty_beside_the_summed_loss_is_the_same_for_every_log() -> None:
