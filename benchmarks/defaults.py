@@ -3,7 +3,7 @@
     python benchmarks/defaults.py nets   --results FILE [--data DIR] [--logs ...] [--nets ...]
     python benchmarks/defaults.py peer   --results FILE [--data DIR]
     python benchmarks/defaults.py census
-    python benchmarks/defaults.py rare
+    python benchmarks/defaults.py rare   [--first SEED]
     python benchmarks/defaults.py table  --results FILE
 
 `nets` fits every net on five splits of each log, drafted schemas, and adds a line a fit to FILE; a
@@ -249,14 +249,14 @@ def census(net: str) -> None:
         print(seed, *(f"{one['auc']:.4f}" for one in figures), flush=True)
 
 
-def rare(net: str) -> None:
-    """AUC where clicks are rare, of ten seeds with rates from .0005 to .005; of a log drawn anew,
-    with a thousand clicks, since what a fit holds out has three or ten.
+def rare(net: str, first: int) -> None:
+    """AUC where clicks are rare, of ten seeds from `first` on with rates from .0005 to .005; of a
+    log drawn anew, with a thousand clicks, since what a fit holds out has three or ten.
     """
     nets = ("lr", "fm", net)
     say("seed, rate, " + ", ".join(nets))
     found: list[list[float]] = []
-    for seed, rate in enumerate(np.geomspace(0.0005, 0.005, 10), 1):
+    for seed, rate in enumerate(np.geomspace(0.0005, 0.005, 10), first):
         train, schema = drafted(rare_clicks(seed, RARE_ROWS, rate))
         test, _ = drafted(rare_clicks(seed + 100, RARE_JUDGED, rate))
         figures = dict(measure(train, test, schema, seed, nets))
@@ -273,6 +273,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="a file of JSON lines")
     parser.add_argument("--logs", default="", help="some of them; default: all")
     parser.add_argument("--nets", default=",".join(NETS))
+    parser.add_argument("--first", type=int, default=1, help="of the seeds of `rare`")
     options = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(1)
@@ -280,7 +281,7 @@ def main() -> None:
     if options.section == "census":
         census(Config().net)
     elif options.section == "rare":
-        rare(Config().net)
+        rare(Config().net, options.first)
     elif options.results is None:
         parser.error("--results FILE is needed")
     elif options.section == "table":
