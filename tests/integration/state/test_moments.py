@@ -138,10 +138,10 @@ def test_a_fit_that_was_killed_behind_its_best_epoch_and_resumed_leaves_the_same
 
 @pytest.fixture
 def home(tmp_path: Path) -> Any:
-    rows = [row | {"interests": None} for row in tiny_rows()]
+    rows = [row | {"interests": None} for row in tiny_rows(2000)]
     pl.DataFrame(rows, infer_schema_length=None).write_csv(tmp_path / "log.csv")
     (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
-    (tmp_path / "fast.toml").write_text('net = "lr"\n[fit]\nepochs = 1\n')
+    (tmp_path / "fast.toml").write_text('net = "lr"\n[fit]\nepochs = 1\nlearning_rate = 0.02\n')
     return tmp_path
 
 
@@ -169,7 +169,7 @@ def test_a_file_that_cannot_be_gone_on_with_costs_one_line(
     path, says = home / "old.optimiser.npz", "not what fit --keep-optimiser left"
     origin = ["--from", home / "old"]
     if left == "another version's":
-        (home / "fast.toml").write_text('net = "lr"\n[fit]\nepochs = 2\n')
+        (home / "fast.toml").write_text('net = "lr"\n[fit]\nepochs = 2\nlearning_rate = 0.02\n')
         assert command(home, "other", "--keep-optimiser") == 0
         path, says = home / "other.optimiser.npz", "of version "
     elif left == "no archive":
