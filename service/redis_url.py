@@ -7,7 +7,6 @@
 """
 
 from typing import NamedTuple, Self
-from urllib.parse import urlsplit
 
 CLUSTER = "+cluster"
 
@@ -67,9 +66,10 @@ def checked_redis_url(url: str) -> str:
 
     cluster = ClusterUrl.of(url)
     try:
-        for one in [url] if cluster is None else map(cluster.node, cluster.seeds):
-            if cluster is not None and not urlsplit(one).hostname:
+        for place in ("",) if cluster is None else cluster.seeds:
+            if cluster is not None and not place.partition(":")[0]:
                 raise ValueError
+            one = url if cluster is None else cluster.node(place)
             redis.Redis.from_url(one).close()  # parses, and does not connect
     except ValueError:  # whose text may hold a part of the password
         raise ValueError(
