@@ -66,10 +66,9 @@ def checked_redis_url(url: str) -> str:
 
     cluster = ClusterUrl.of(url)
     try:
-        for place in ("",) if cluster is None else cluster.seeds:
-            if cluster is not None and not place.partition(":")[0]:
-                raise ValueError
-            one = url if cluster is None else cluster.node(place)
+        if cluster is not None and not all(seed.partition(":")[0] for seed in cluster.seeds):
+            raise ValueError
+        for one in [url] if cluster is None else map(cluster.node, cluster.seeds):
             redis.Redis.from_url(one).close()  # parses, and does not connect
     except ValueError:  # whose text may hold a part of the password
         raise ValueError(
