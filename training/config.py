@@ -94,10 +94,9 @@ class Step(_Part):
 
         `batch` is the power of two from SMALLEST_BATCH to LARGEST_BATCH of which an epoch has about
         BATCHES or more, of a small log down to SMALL_LOGS_BATCH, and `learning_rate` grows with its
-        root, from SMALLEST_BATCH on. `l2_embedding` falls with the
-        rows: a prior says the same of the embeddings however many rows there are. A penalty beside
-        the mean loss that stayed would weigh more against each of them, until no embedding is worth
-        its cost.
+        root, from SMALLEST_BATCH on. `l2_embedding` falls with the rows: a prior says the same of
+        the embeddings however many rows there are. A penalty beside the mean loss that stayed would
+        weigh more against each of them, until no embedding is worth its cost.
         """
         wanted = 1 << max(rows // BATCHES, 1).bit_length() - 1
         smallest = SMALL_LOGS_BATCH if rows < FEWEST_TO_CHOOSE else SMALLEST_BATCH

@@ -1,11 +1,14 @@
 """Calls of `afm-train fit`, with and without --stream, and one that is killed."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from model.bundle.files import WEIGHTS
+from model.bundle.bundle import Bundle
+from model.bundle.files import GOLDEN, SCHEMA, VALIDATION, WEIGHTS
+from model.manifest import Manifest
 from training.cli import main
 from training.state import checkpoint
 
@@ -38,6 +41,29 @@ def streamed(home: Path, out: str, *more: object, net: str = "fm") -> list[str]:
 
 def weights(home: Path, out: str) -> bytes:
     return (home / out / WEIGHTS).read_bytes()
+
+
+def equal_but_for_the_order(home: Path) -> tuple[Manifest, Manifest]:
+    """Fits in memory and with --stream, and holds one against the other: what does not depend on
+    the order in which rows are fed is the same. Their manifests.
+    """
+    assert main(arguments(home, "memory")) == 0
+    assert main(streamed(home, "stream")) == 0
+    memory, stream = (Bundle.open(home / name) for name in ("memory", "stream"))
+    assert stream.read_vocabularies() == memory.read_vocabularies()
+    for name in (SCHEMA, VALIDATION):
+        assert (home / "stream" / name).read_bytes() == (home / "memory" / name).read_bytes()
+    requests = [
+        [json.loads(line)["request"] for line in (home / name / GOLDEN).read_text().splitlines()]
+        for name in ("memory", "stream")
+    ]
+    assert requests[0] == requests[1]
+    one, other = memory.manifest, stream.manifest
+    assert one.held_out == other.held_out
+    assert one.dimensions == other.dimensions
+    assert one.warnings == other.warnings
+    assert one.training["config"] == other.training["config"]
+    return one, other
 
 
 class Killed(BaseException):

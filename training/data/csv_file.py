@@ -38,7 +38,8 @@ def read_csv(data: bytes, path: Path, separator: str) -> pl.DataFrame:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:200]:
         raise DataError(f"{path}: looks like UTF-16: write it as UTF-8")
     if said := SEPARATOR_LINE.match(data):
-        separator = separator if mark_of(separator) == said[1].decode() else said[1].decode()
+        if mark_of(separator) != said[1].decode():
+            separator = said[1].decode()
         data = b"\n" + data[said.end() :]  # the lines keep their numbers
     quoted = separator != UNQUOTED
     mark = mark_of(separator)

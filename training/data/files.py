@@ -10,6 +10,7 @@ s3://ads/logs/, https://...     any of these at a URL that fsspec knows
 
 import glob
 import gzip
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ TEXT = (".csv", ".tsv", ".jsonl", ".ndjson")
 PACKED = (".gz", ".zst")
 SUFFIXES = (*TEXT, *(f"{kind}{packed}" for kind in TEXT for packed in PACKED))
 PARQUET = (".parquet", ".pq")
+_MARK = re.compile(r'[^"\r\n\x80-\U0010ffff]')  # what may stand between cells
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -99,8 +101,7 @@ def data_of(paths: Sequence[Path] | None, separator: str | None) -> Data | None:
         DataError: a URL that cannot be read.
     """
     mark = "\t" if separator == "\\t" else separator
-    known = mark is None or mark == UNQUOTED
-    if not known and (len(mark or "") != 1 or not str(mark).isascii() or str(mark) in '"\r\n'):
+    if mark not in (None, UNQUOTED) and not _MARK.fullmatch(mark):
         raise ConfigError(f"--separator {separator!r}: one character, \\t, or {UNQUOTED}")
     return Data(tuple(map(local, paths)), mark) if paths else None
 

@@ -100,9 +100,9 @@ def handed_over(uses: Uses, embedding: Floats, linear: Floats) -> tuple[Floats, 
     first = starts(taken)[own]
     sort_by_owner(uses, own, embedding, linear, starts(given), sent, first, of_rows, of_weights)
     found = group.exchanged(sent, given, from_others)
-    before, behind = found[:first], slice(first + taken[own], None)
-    take_apart(before, of_rows[:first], of_weights[:first])
-    take_apart(found[first:], of_rows[behind], of_weights[behind])
+    behind = first + taken[own]
+    take_apart(found[:first], of_rows[:first], of_weights[:first])
+    take_apart(found[first:], of_rows[behind:], of_weights[behind:])
     return of_rows, of_weights
 
 

@@ -1,6 +1,5 @@
 """`afm-train fit --stream`: the bundle of a log larger than memory, and how such a fit resumes."""
 
-import json
 import os
 import random
 import signal
@@ -16,10 +15,19 @@ import torch
 
 from fit_calls import write_csv
 from model.bundle.bundle import Bundle
-from model.bundle.files import GOLDEN, SCHEMA, VALIDATION, WEIGHTS
+from model.bundle.files import GOLDEN, VALIDATION, WEIGHTS
 from model.schema import Schema
 from narrowing import not_none
-from streamed_calls import AT_ONCE, CONFIG, SMALL, arguments, killed_in, streamed, weights
+from streamed_calls import (
+    AT_ONCE,
+    CONFIG,
+    SMALL,
+    arguments,
+    equal_but_for_the_order,
+    killed_in,
+    streamed,
+    weights,
+)
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
 from training.data.files import Data
@@ -34,22 +42,7 @@ from training.stream.encode_log import encoded_log
 def test_the_bundle_is_that_of_the_log_in_memory_but_for_the_order_of_its_rows(
     home: Path,
 ) -> None:
-    assert main(arguments(home, "memory")) == 0
-    assert main(streamed(home, "stream")) == 0
-    memory, stream = (Bundle.open(home / name) for name in ("memory", "stream"))
-    assert stream.read_vocabularies() == memory.read_vocabularies()
-    for name in (SCHEMA, VALIDATION):
-        assert (home / "stream" / name).read_bytes() == (home / "memory" / name).read_bytes()
-    requests = [
-        [json.loads(line)["request"] for line in (home / name / GOLDEN).read_text().splitlines()]
-        for name in ("memory", "stream")
-    ]
-    assert requests[0] == requests[1]
-    one, other = memory.manifest, stream.manifest
-    assert one.held_out == other.held_out
-    assert one.dimensions == other.dimensions
-    assert one.warnings == other.warnings
-    assert one.training["config"] == other.training["config"]
+    one, other = equal_but_for_the_order(home)
     auc = [manifest.metrics["valid"]["auc"] for manifest in (one, other)]
     assert auc[0] == pytest.approx(auc[1], abs=0.02)
     report = (home / "stream" / "report.html").read_text()

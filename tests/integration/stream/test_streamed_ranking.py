@@ -1,6 +1,5 @@
 """`afm-train fit --stream` for task ranking: the fit in memory, but for the order of the groups."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,18 @@ import torch
 
 from fit_calls import write_csv
 from model.bundle.bundle import Bundle
-from model.bundle.files import GOLDEN, SCHEMA, VALIDATION, WEIGHTS
+from model.bundle.files import GOLDEN, VALIDATION, WEIGHTS
 from model.schema import Schema
 from ranked_log import RANKING, ranked_rows
-from streamed_calls import AT_ONCE, CONFIG, arguments, killed_in, streamed, weights
+from streamed_calls import (
+    AT_ONCE,
+    CONFIG,
+    arguments,
+    equal_but_for_the_order,
+    killed_in,
+    streamed,
+    weights,
+)
 from training.cli import main
 from training.config import Config, SizedStep
 from training.data.files import Data
@@ -42,22 +49,7 @@ def test_the_bundle_is_that_of_the_log_in_memory_but_for_the_order_of_its_groups
     home: Path, loss: str
 ) -> None:
     (home / "config.toml").write_text(f'loss = "{loss}"\n{CONFIG}')
-    assert main(arguments(home, "memory")) == 0
-    assert main(streamed(home, "stream")) == 0
-    memory, stream = (Bundle.open(home / name) for name in ("memory", "stream"))
-    assert stream.read_vocabularies() == memory.read_vocabularies()
-    for name in (SCHEMA, VALIDATION):
-        assert (home / "stream" / name).read_bytes() == (home / "memory" / name).read_bytes()
-    requests = [
-        [json.loads(line)["request"] for line in (home / name / GOLDEN).read_text().splitlines()]
-        for name in ("memory", "stream")
-    ]
-    assert requests[0] == requests[1]
-    one, other = memory.manifest, stream.manifest
-    assert one.held_out == other.held_out
-    assert one.dimensions == other.dimensions
-    assert one.warnings == other.warnings
-    assert one.training["config"] == other.training["config"]
+    one, other = equal_but_for_the_order(home)
     assert other.training["criterion"] == f"{loss} loss"
     best = [min(e["valid_loss"] for e in made.training["epochs"]) for made in (one, other)]
     assert best[0] == pytest.approx(best[1], rel=0.05)

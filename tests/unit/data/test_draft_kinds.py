@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from drafts import comment, draft_of
 from drawn_columns import (
     CATEGORICAL,
     CLICKS,
@@ -30,20 +31,12 @@ from training.draft.whole_numbers import repeated_ids
 
 @pytest.fixture(scope="module")
 def drafted(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    path = tmp_path_factory.mktemp("kinds") / "log.csv"
-    pl.DataFrame({"click": CLICKS, **DRAWN}, strict=False).write_csv(path)
-    text = draft_schema(path, "click")
-    return path, text, Schema.parse(text)
+    return draft_of(tmp_path_factory.mktemp("kinds"), {"click": CLICKS, **DRAWN})
 
 
 @pytest.fixture(scope="module")
 def schema(drafted: Any) -> Any:
     return drafted[2]
-
-
-def comment(text: str, name: str) -> str:
-    """What the draft says above a field."""
-    return text.partition(f"\n[fields.{name}]")[0].rpartition("\n")[2]
 
 
 def test_there_are_sixty_columns_and_more() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from drafts import comment, draft_of
 from exported_columns import (
     AMOUNTS,
     AMOUNTS_WITHOUT_TIES,
@@ -28,10 +29,7 @@ from training.draft.draft_schema import draft_schema
 
 @pytest.fixture(scope="module")
 def drafted(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    path = tmp_path_factory.mktemp("exports") / "log.csv"
-    pl.DataFrame({"click": CLICKS, **EXPORTED}, strict=False).write_csv(path)
-    text = draft_schema(path, "click")
-    return path, text, Schema.parse(text)
+    return draft_of(tmp_path_factory.mktemp("exports"), {"click": CLICKS, **EXPORTED})
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +39,8 @@ def schema(drafted: Any) -> Any:
 
 def said_of(text: str, name: str) -> str:
     """What the draft says of a column."""
-    above = text.partition(f"\n[fields.{name}]")[0].rpartition("\n")[2]
-    return next((line for line in text.splitlines() if line.startswith(f'#   "{name}":')), above)
+    out = (line for line in text.splitlines() if line.startswith(f'#   "{name}":'))
+    return next(out, comment(text, name))
 
 
 @pytest.mark.parametrize("name", NUMBERS)
