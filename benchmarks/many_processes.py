@@ -5,7 +5,9 @@ machines follows from it (docs/scale.md).
     python benchmarks/many_processes.py --values 1e7 --net ffm
     python benchmarks/many_processes.py --plan         the tables of docs/scale.md, from COSTS
 
-Both run in turns, and end with the same weights, which is checked. F = 39 fields, K = T = 16.
+Both run in turns, and end with the same weights, which is checked. F = 39 fields, K = T = 16. In
+the same turns two processes run that share nothing, each a fit of its own: what the two cores give
+to both at once, which is less than twice one core's where they share more than memory.
 --cpu-time counts the processor time of a process and not the clock's, for a machine that others
 use: then nothing is known of how long one waits for another.
 """
@@ -97,10 +99,12 @@ class Marks(Watcher):
         self.at.append(self.clock())
 
 
-def of_one(options: argparse.Namespace, first: str, number: int, members: int) -> Measured:
+def of_one(
+    options: argparse.Namespace, core: int, first: str, number: int, members: int
+) -> Measured:
     """One process: the median of its steps, without the first, which compiles."""
     torch.set_num_threads(1)
-    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[number]})
+    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[core]})
     keep_freed_memory()
     rows, sizes = drawn(int(options.values), options.batch * (options.batches + 1))
     product = Product(options.net, rows, sum(sizes), options.batch, 0.0).ready(after=True)
@@ -149,24 +153,37 @@ def _exchange_seconds(
 
 
 def of_all(members: int, given: Sequence[str]) -> Measured:
-    """So many processes: the slowest of them.
+    """So many processes that share a fit: the slowest of them.
 
     Raises:
         RuntimeError: they end with different weights.
     """
+    first = _address()
+    return _slowest([(number, first, number, members) for number in range(members)], given)
+
+
+def of_two_fits(given: Sequence[str]) -> Measured:
+    """Two processes with a fit each, at the same time: the slower of them."""
+    return _slowest([(core, _address(), 0, 1) for core in range(2)], given)
+
+
+def _address() -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        first = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        return f"tcp://127.0.0.1:{free.getsockname()[1]}"
+
+
+def _slowest(members: Sequence[tuple[int, str, int, int]], given: Sequence[str]) -> Measured:
     running = [
         subprocess.Popen(
-            [sys.executable, __file__, *given, "--member", first, str(number), str(members)],
+            [sys.executable, __file__, *given, "--member", *map(str, member)],
             stdout=subprocess.PIPE,
         )
-        for number in range(members)
+        for member in members
     ]
     found = [Measured(*json.loads(one.communicate()[0])) for one in running]
     if len({one.weights for one in found}) > 1:
-        raise RuntimeError("the processes of a group end with different weights")
+        raise RuntimeError("the processes end with different weights")
     return max(found)
 
 
@@ -180,23 +197,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cpu-time", action="store_true")
     parser.add_argument("--plan", action="store_true")
-    parser.add_argument("--member", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--member", nargs=4, help=argparse.SUPPRESS)
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = parser.parse_args(given)
     if options.member:
-        first, number, members = options.member
-        sys.stdout.write(json.dumps(of_one(options, first, int(number), int(members))))
+        core, first, number, members = options.member
+        found = of_one(options, int(core), first, int(number), int(members))
+        sys.stdout.write(json.dumps(found))
         return
     if options.plan:
         show_plan()
         return
-    alone, two = [], []
+    alone, two, apart = [], [], []
     for _ in range(options.rounds):
         alone.append(of_all(1, given))
         two.append(of_all(2, given))
-        if alone[-1].weights != two[-1].weights:
+        apart.append(of_two_fits(given))
+        if len({runs[-1].weights for runs in (alone, two, apart)}) > 1:
             raise RuntimeError("two processes end with other weights than one")
-    one, pair = (statistics.median(each.whole for each in runs) for runs in (alone, two))
+    one, pair, two_fits = (
+        statistics.median(each.whole for each in runs) for runs in (alone, two, apart)
+    )
     update = statistics.median(each.update for each in alone)
     exchange, owned, epoch = (
         statistics.median(getattr(each, name) for each in two)
@@ -213,6 +234,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"| {options.net} | {options.values:.0e} | {members} | {rows / seconds:,.0f} | "
             f"{one / seconds:.2f} | {said:.2f} | {wire_bytes(rows, members):,.0f} |"
         )
+    print(
+        f"two processes with a fit each: {2 * rows / two_fits:,.0f} samples/s, "
+        f"{2 * one / two_fits:.2f} times one; the shared fit has {two_fits / 2 / pair:.2f} of that"
+    )
     print(
         f"a row: pass {1e6 * costs.forward_backward:.1f} us, update {1e6 * costs.update:.1f} us, "
         f"owners {1e6 * costs.owned:.2f} us; exchange: {per_second / 1e6:,.0f} MB/s; "

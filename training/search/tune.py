@@ -154,8 +154,8 @@ class _Rounds:
     def _round(self, found: Trials, due: list[Trial]) -> bool:
         # whether none was interrupted
         whole = True
-        in_time = takewhile(lambda _: self._is_time, due)
-        for at, came_to in self.doing(run_trial, self.search, in_time):
+        begun = takewhile(lambda _: whole and self._is_time, due)  # none after an interrupted one
+        for at, came_to in self.doing(run_trial, self.search, begun):
             number = due[at].number
             if came_to is None:
                 whole = False

@@ -1,19 +1,15 @@
 """A search that ended early, by itself or by force, goes on where it was."""
 
-import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from narrowing import not_none
 from training.search.trial import running
 from tuning import FAST, arguments, trials, tune
 
@@ -42,34 +38,40 @@ def test_tune_resumes_without_repeating_trials(
     assert trials(home) == before
 
 
-def begun(path: Any) -> Any:
-    """How many trials have begun, in a file that another process writes."""
-    try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-            return connection.execute("select count(*) from trials").fetchone()[0]
-    except sqlite3.OperationalError:
-        return 0
+# sends its own process a signal in the tenth epoch of the fourth trial: each has thirty
+SIGNALLED = """
+import os, sys
+from training.cli import main
+from training.search import trial
+
+judged = trial._Pruner.epoch
+left = 100
+
+def epoch(self, epoch):
+    global left
+    judged(self, epoch)
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), int(sys.argv[1]))
+
+trial._Pruner.epoch = epoch
+sys.exit(main(sys.argv[2:]))
+"""
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 0)])
 def test_a_search_that_was_ended_in_a_trial_goes_on_with_that_trial(
-    home: Path, sent: Any, status: int
+    home: Path, sent: signal.Signals, status: int
 ) -> None:
     long = FAST.replace("epochs = 4", "epochs = 30\npatience = 30")
     (home / "fast.toml").write_text(long)
     assert tune(home, "--trials", 5, out="whole") == 0
-    command = [sys.executable, "-m", "training.cli", *arguments(home, "--trials", 5)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 90
-        while begun(home / "tuned" / "trials.sqlite") < 3:
-            assert time.monotonic() < deadline
-            assert process.poll() is None, not_none(process.stderr).read()
-            time.sleep(0.01)
-        os.kill(process.pid, sent)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == status
+    command = [sys.executable, "-c", SIGNALLED, str(sent.value), *arguments(home, "--trials", 5)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == status, ended.stderr
+    assert len(re.findall("^trial ", ended.stderr, flags=re.MULTILINE)) == 3
     if sent == signal.SIGINT:
-        assert b"interrupted: run the same command again to continue" in said
+        assert "interrupted: run the same command again to continue" in ended.stderr
         assert (home / "tuned" / "report.html").exists()
     assert tune(home, "--trials", 5) == 0
     assert trials(home) == trials(home, "whole")
