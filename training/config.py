@@ -20,6 +20,7 @@ Width = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Penalty = Annotated[float, Field(ge=0)]
 Auto = Literal["auto"]
+DEVICE = r"^(cpu|cuda(:\d{1,3})?)$"  # as torch calls it
 NetName = Literal["lr", "fm", "fwfm", "ffm", "nfm", "afm", "afm+"]
 NETS: tuple[NetName, ...] = get_args(NetName)  # model.nets has them too, and torch with it
 
@@ -186,6 +187,8 @@ class Config(_Part):
     validation_rows: int = Field(default=5000, ge=0)  # of those held out, kept in the bundle
     optimizer: Literal["adam", "lazy_adam"] = "adam"  # lazy: only of rows that a batch uses
     kernels: bool = True  # compiled ones fit the nets, where Numba can be imported
+    device: Annotated[str, Field(pattern=DEVICE)] = "cpu"
+    precision: Literal["float32", "bfloat16"] = "float32"  # of products of matrices, by CUDA
     baseline: bool = True  # whether a net that starts from another is compared with it
     fit: Step = Step()
     attention: Step = Step(learning_rate=1e-3, epochs=20, patience=2)

@@ -11,6 +11,7 @@ from model.nets import NetSizes, build
 from model.nets.net import Net
 from training.config import Step
 from training.data.examples import Examples
+from training.device import IN_MEMORY, Device
 from training.fit.step.logits import logits
 from training.fit.step.loop import run_step
 from training.fit.step.watcher import Watcher
@@ -33,14 +34,17 @@ def keep(ids: Tensor) -> Tensor:
 
 
 def fitted(
-    step: Step, name: str = "lr", train: Examples | None = None, watcher: Watcher | None = None
+    step: Step,
+    name: str = "lr",
+    train: Examples | None = None,
+    watcher: Watcher | None = None,
+    device: Device = IN_MEMORY,
 ) -> Any:
     """A net of one step, its epochs, and whether it was interrupted."""
     torch.manual_seed(0)
     net = build(name, V, range(F), NetSizes(embedding=3, attention=3, init_std=0.3))
-    run = run_step(
-        "step", net, step, train or examples(), examples(seed=1), keep, watcher or Watcher()
-    )
+    rows = train or examples(), examples(seed=1)
+    run = run_step("step", net, step, *rows, keep, watcher or Watcher(), device=device)
     return net, *run
 
 

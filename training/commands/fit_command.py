@@ -18,6 +18,7 @@ from training.commands.options import (
     TestFiles,
     ValidFiles,
     at_least,
+    device,
     rate,
 )
 from training.commands.ray_options import without_ray
@@ -89,6 +90,14 @@ OnePass = Annotated[
         help="With --stream: one epoch in DATA's order, each row scored before it is trained on.",
     ),
 ]
+Device = Annotated[
+    str | None,
+    Option(
+        parser=device("--device"),
+        metavar="NAME",
+        help="Fit on this CUDA device: cuda, or cuda:1. Default: the configuration's, else cpu.",
+    ),
+]
 Mlflow = Annotated[
     str | None,
     Option(metavar="URI", help="Log a run with the bundle to this MLflow server, or folder."),
@@ -134,6 +143,7 @@ def fit(
     stream: Stream = False,
     readers: Readers = None,
     one_pass: OnePass = False,
+    device: Device = None,
     mlflow: Mlflow = None,
     tensorboard: TensorBoard = None,
     ray: Ray = None,
@@ -144,7 +154,7 @@ def fit(
     from training.state.checkpoint import CheckpointOptions
     from training.tracking.tracked import tracked
 
-    request = request_of(
+    checked = request_of(
         *(data, valid, test, replay, separator),
         schema=schema,
         out=out,
@@ -163,13 +173,12 @@ def fit(
         stream=stream,
         readers=readers,
         one_pass=one_pass,
-    )
-    checked = request.checked()
+        device=device,
+    ).checked()
     with tracked(mlflow, tensorboard, out.name) as tracking:
         fitted = _fitted(checked, ray, workers, tracking.watcher)
         said = tracking.ended(fitted, out)
-    _print_figures(fitted, checked.summary(fitted))
-    print(*said, f"{out}: {fitted.manifest.net}, version {fitted.manifest.version}", sep="\n")
+    _print_figures(fitted, checked.summary(fitted), said, out)
 
 
 def _fitted(
@@ -187,7 +196,9 @@ def _fitted(
     return fit_on_ray(checked.request, address, workers, watcher)
 
 
-def _print_figures(fitted: "Fitted", summary: Sequence[str]) -> None:
+def _print_figures(
+    fitted: "Fitted", summary: Sequence[str], said: Sequence[str], out: Path
+) -> None:
     for line in summary:
         print(line)
     for part, measured in fitted.manifest.metrics.items():
@@ -200,3 +211,4 @@ def _print_figures(fitted: "Fitted", summary: Sequence[str]) -> None:
     for line in fitted.notes:
         print(line)
     print(f"parity: torch and onnxruntime agree to {fitted.parity:.1g}")
+    print(*said, f"{out}: {fitted.manifest.net}, version {fitted.manifest.version}", sep="\n")

@@ -7,6 +7,7 @@ Traceback (most recent call last):
 model.errors.ConfigError: --seed '-1': a whole number from 0 to 2^63 - 1
 """
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from typer import Argument, Option
 
 from model.errors import ConfigError
-from training.config import NetName
+from training.config import DEVICE, NetName
 
 if TYPE_CHECKING:
     from model.schema import Schema
@@ -63,6 +64,17 @@ def seed(option: str) -> Callable[[str], int]:
         if not 0 <= number < 2**63:
             raise ConfigError(f"{option} {text!r}: a whole number from 0 to 2^63 - 1")
         return number
+
+    return parse
+
+
+def device(option: str) -> Callable[[str], str]:
+    """A parser of the names of devices."""
+
+    def parse(text: str) -> str:
+        if not re.fullmatch(DEVICE, text):
+            raise ConfigError(f"{option} {text}: cpu, cuda, or a number with it as cuda:1")
+        return text
 
     return parse
 

@@ -22,8 +22,7 @@ from training.data.parts import weigh_negatives
 from training.evaluation.predicted import predicted
 from training.fit.fit import fit, fit_streamed
 from training.fit.material import Streamed
-from training.fit.prepare import encoded_rows, held_out
-from training.fit.step.objective import objective_of
+from training.fit.prepare import check_settings, encoded_rows, held_out
 from training.fit.step.watcher import Watcher
 from training.jobs import Doing, here
 from training.report.score_sections import Scored
@@ -70,7 +69,7 @@ def compare(
     """
     _check(nets, seeds, against, schema)
     with new_bundle(out) as directory:
-        objective_of(config, schema)
+        check_settings(config, schema)
         cut = _cut(log, valid, schema, config, seeds[0])
         part, judged = ("valid", cut.valid) if test is None else ("test", test)
         judged = weigh_negatives(judged, config.negatives_kept)

@@ -16,6 +16,7 @@ from training.fit.prepare import (
     Parts,
     Rows,
     cautions_before,
+    check_settings,
     encode_rows,
     encoded_rows,
     prepare,
@@ -23,7 +24,6 @@ from training.fit.prepare import (
     sampled,
     weighed,
 )
-from training.fit.step.objective import objective_of
 from training.state.warm_start import WarmStart
 from training.stream.asked import Asked
 from training.stream.cache.encoded_log import EncodedLog
@@ -81,10 +81,10 @@ class Streamed:
         """Its encoded rows, for a fit from `start`; `holds_out`: whether a part is judged on.
 
         Raises:
-            ConfigError: a rate of negatives for a task that has none.
+            ConfigError: see `check_settings`.
             DataError: it cannot be read or trained on, or its rows cannot be written.
         """
-        objective_of(config, schema)  # what is refused is refused first
+        check_settings(config, schema)
         asked = Asked(config.valid_share if holds_out else None, config.negatives_rate, seed)
         if start is not None:
             asked = replace(asked, known=start.vocabularies, version=start.bundle.version)
@@ -107,7 +107,7 @@ def streamed_material(
     log.
 
     Raises:
-        ConfigError: a rate of negatives for a task that has none.
+        ConfigError: see `check_settings`.
         DataError: a part that cannot be judged on.
     """
     schema = log.schema
@@ -145,7 +145,7 @@ def material_of(
     """Prepare and encode the logs of a fit, and seed torch; the parameters are those of `fit`.
 
     Raises:
-        ConfigError: a rate of negatives for a task that has none.
+        ConfigError: see `check_settings`.
         DataError: a log that cannot be trained on.
     """
     parts = prepare(log, valid, test, schema, config)

@@ -17,6 +17,7 @@ from training.config import Config
 from training.data.examples import EncodedRows, examples
 from training.data.log import Log, encode
 from training.data.parts import require_contrast, sample_negatives, split, weigh_negatives
+from training.device import Device
 from training.evaluation import cautions
 from training.evaluation.coverage import counts_of
 from training.fit.step.objective import Objective, objective_of
@@ -35,14 +36,24 @@ class Parts:
     test: Log | None
 
 
+def check_settings(config: Config, schema: Schema) -> None:
+    """Refuse what no log can be fitted by, before one is read.
+
+    Raises:
+        ConfigError: a rate of negatives for a task that has none, or a device that is not there.
+    """
+    objective_of(config, schema)
+    Device.of(config)
+
+
 def prepare(log: Log, valid: Log | None, test: Log | None, schema: Schema, config: Config) -> Parts:
     """Hold out a part of `log` where no `valid` is given, and weigh what is judged on.
 
     Raises:
-        ConfigError: a rate of negatives for a task that has none.
+        ConfigError: see `check_settings`.
         DataError: a log or a part that cannot be trained or judged on.
     """
-    objective_of(config, schema)  # what is refused is refused first
+    check_settings(config, schema)
     log, valid = held_out(log, valid, schema, config)
     return weighed(log, valid, test, schema, config)
 

@@ -17,6 +17,7 @@ from training.data.read_log import read_log
 from training.fit.fit import Fitted, fit, fit_beside, fit_streamed
 from training.fit.malloc import keep_freed_memory
 from training.fit.material import READERS, Streamed
+from training.fit.prepare import check_settings
 from training.fit.step.watcher import Watcher
 from training.state.checkpoint import CheckpointOptions
 from training.state.warm_start import REPLAY_SHARE, WarmStart, completed
@@ -48,6 +49,7 @@ class FitRequest:
     stream: bool = False
     readers: int | None = None
     one_pass: bool = False
+    device: str | None = None
 
     def checked(self) -> "CheckedRequest":
         """With its small files read: what can be refused before the logs are read is refused.
@@ -62,6 +64,7 @@ class FitRequest:
         self._check_stream()
         start = self._warm_start(schema)
         config = self._settings(start)
+        check_settings(config, schema)
         if start is not None:
             start.check(schema, config)
         return CheckedRequest(self, schema, config, start)
@@ -113,6 +116,7 @@ class FitRequest:
             "net": self.net,
             "negatives_rate": self.negatives_rate,
             "negatives_kept": self.negatives_kept,
+            "device": self.device,
         }
         return config.model_copy(update={key: value for key, value in given.items() if value})
 

@@ -15,6 +15,7 @@ from model.nets import Net, NetSizes, build
 from training.config import FOLDED, Config, SizedStep, Step
 from training.cores import one_core_an_operation
 from training.data.examples import EncodedRows
+from training.device import Device
 from training.fit.calibration import apply, as_good, calibrate
 from training.fit.step.bias import fit_bias
 from training.fit.step.count_classes import CountClasses
@@ -224,6 +225,7 @@ class Steps:
             kernels=self.config.kernels,
             lazy=self.config.optimizer == "lazy_adam",
             one_pass=self.one_pass,
+            device=Device.of(self.config),
         )
 
 

@@ -1,17 +1,32 @@
-"""What a kernel is given of a batch, and what it leaves of it. Named tuples of arrays, since these
-are what compiled functions take.
+"""What a pass is given of a batch, and what a kernel leaves of it: named tuples of arrays, since
+these are what compiled functions take.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from training.kernels.compiled import LANES, compiled
 from training.kernels.lanes import Floats
 
 GIVEN, LOGISTIC, SQUARED = 0, 1, 2  # where the slope of a row's loss comes from
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What B rows are judged by: `loss`, of their scores [B], is that of `task` with `labels` and
+    `weights` [B], see training/fit/step/objective.py.
+    """
+
+    task: str
+    labels: Tensor
+    weights: Tensor
+    loss: Callable[[Tensor], Tensor]
 
 
 class Batch(NamedTuple):

@@ -15,9 +15,10 @@ from torch import Tensor
 from model.nets import AFM, FFM, FM, AFMPlus, FwFM, Net
 from model.nets.net import EmbeddingNet, PairNet, field_pairs
 from training.cores import all_cores_an_operation, cores
+from training.device import IN_MEMORY, SEEDS, Device
 from training.kernels import group
 from training.kernels.attention import Attention, attention_blocks
-from training.kernels.batch import GIVEN, LOGISTIC, SQUARED, Batch, Found, Tables
+from training.kernels.batch import GIVEN, LOGISTIC, SQUARED, Batch, Found, Judged, Tables
 from training.kernels.block import Pairs, new_work
 from training.kernels.compiled import can_compile, on_all_cores
 from training.kernels.lanes import UNROLLED, Floats
@@ -26,19 +27,6 @@ from training.kernels.products import pooled_blocks, product_blocks
 from training.kernels.rows import add_rows
 
 LOSSES = {"click": LOGISTIC, "regression": SQUARED}  # of a row by itself
-SEEDS = 2**62
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What B rows are judged by: `loss`, of their scores [B], is that of `task` with `labels` and
-    `weights` [B], see training/fit/step/objective.py.
-    """
-
-    task: str
-    labels: Tensor
-    weights: Tensor
-    loss: Callable[[Tensor], Tensor]
 
 
 class Pass(Protocol):
@@ -53,14 +41,18 @@ class Pass(Protocol):
 
 @dataclass(frozen=True)
 class PlainPass:
-    """By autograd."""
+    """By autograd, where the net is."""
 
     net: Net
+    device: Device = IN_MEMORY
 
     def __call__(self, ids: Tensor, values: Tensor, judged: Judged) -> float:
         """See `Pass`."""
+        self.device.draw_seed()
         with all_cores_an_operation():
-            loss = judged.loss(self.net(ids, values))
+            with self.device.precision():
+                scores = self.net(*self.device.here(ids, values))
+            loss = judged.loss(scores.to("cpu", self.net.bias.dtype))
             loss.backward()
         return float(loss.detach())
 
@@ -277,13 +269,15 @@ KERNELS: dict[type[Net], Any] = {
 }
 
 
-def pass_of(net: Net, *, kernels: bool = True, row_wise: bool = False) -> Pass:
-    """The net's pass by a kernel, if `kernels` are wanted, it has one, and there is a Numba to
-    compile it; else by autograd, whose slopes are never `row_wise`.
+def pass_of(
+    net: Net, *, kernels: bool = True, row_wise: bool = False, device: Device = IN_MEMORY
+) -> Pass:
+    """The net's pass by a kernel, if `kernels` are wanted, it has one, there is a Numba to compile
+    it, and the net is in memory; else by autograd, whose slopes are never `row_wise`.
     """
     kernel = KERNELS.get(type(net))
-    if kernel is None or not kernels or not can_compile():
-        return PlainPass(net)
+    if kernel is None or not (kernels and device.is_memory and can_compile()):
+        return PlainPass(net, device)
     made: Pass = kernel(net, row_wise=row_wise)
     return made
 

@@ -38,12 +38,12 @@ class Moments:
         """Have the optimiser of the net continue from here."""
         for name, parameter in net.named_parameters():
             if name in self.states:
-                optimiser.state[parameter] = _copied(self.states[name])
+                optimiser.state[parameter] = _copied(self.states[name], parameter.device)
 
     def capture(self, net: Net, optimiser: torch.optim.Optimizer) -> None:
         """Keep the state that the optimiser of the net has now."""
         self.states = {
-            name: _copied(optimiser.state[parameter])
+            name: _copied(optimiser.state[parameter], torch.device("cpu"))
             for name, parameter in net.named_parameters()
             if parameter in optimiser.state
         }
@@ -98,5 +98,5 @@ def read_moments(path: Path, version: str) -> Stored:
     return states
 
 
-def _copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key: tensor.clone() for key, tensor in state.items()}
+def _copied(state: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {key: tensor.to(device, copy=True) for key, tensor in state.items()}

@@ -124,7 +124,8 @@ class Checkpoint:
         if not zipfile.is_zipfile(self._path):  # torch.save's files are
             raise self._unreadable()
         try:
-            found = torch.load(self._path, weights_only=True)  # tensors and plain values, no code
+            # tensors and plain values, no code; whatever device they were on
+            found = torch.load(self._path, map_location="cpu", weights_only=True)
             steps = {name: StepState(**state) for name, state in found["steps"].items()}
             others = [key for key in self._inputs if found["inputs"].get(key) != self._inputs[key]]
         except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:

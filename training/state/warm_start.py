@@ -105,17 +105,19 @@ class WarmStart:
         return replace(self, moments=moments)
 
     def config(self) -> Config:
-        """The configuration that the bundle was fitted by.
+        """The configuration that the bundle was fitted by, in memory: the next fit may be on
+        another machine.
 
         Raises:
             BundleError: it has none that this version reads.
         """
         try:
-            return Config.model_validate(self.bundle.manifest.training.get("config"))
+            found = Config.model_validate(self.bundle.manifest.training.get("config"))
         except ValueError as error:
             raise BundleError(
                 f"{self.bundle.directory}: no configuration that can be read; give --config"
             ) from error
+        return found.model_copy(update={"device": "cpu", "precision": "float32"})
 
     def check(self, schema: Schema, config: Config) -> None:
         """Refuse what the bundle's parameters cannot be trained further with.

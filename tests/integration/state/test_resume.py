@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+import killed
 from fit_calls import write_csv
 from model.bundle.bundle import Bundle
 from model.bundle.files import WEIGHTS
@@ -68,30 +69,11 @@ def left(home: Any) -> Any:
     return {path.name for path in home.iterdir()} - given
 
 
-class Killed(BaseException):
-    pass
-
-
 def killed_after(
     home: Any, epochs: Any, monkeypatch: pytest.MonkeyPatch, *more: Any, net: Any = "afm"
 ) -> None:
     """A fit that ends without a word after so many epochs."""
-    seen: list[Any] = []
-
-    class Dying:
-        def __getattr__(self, name: Any) -> Any:
-            def call(*_: Any) -> None:
-                if name == "batch" and len(seen) == epochs:
-                    raise Killed
-                if name == "epoch":
-                    seen.append(name)
-
-            return call
-
-    with monkeypatch.context() as patched:
-        patched.setattr("training.tracking.tracked.watcher", Dying)
-        with pytest.raises(Killed):
-            main(arguments(home, "bundle", *more, net=net))
+    killed.killed_after(arguments(home, "bundle", *more, net=net), epochs, monkeypatch)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ FLOORS = {
         ["stream"],
         ["data"],
         ["columns", "remote"],
+        ["device"],
         ["cache_home", "config", "cores", "jobs"],
     ],
 }

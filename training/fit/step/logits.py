@@ -1,6 +1,7 @@
 """The logits of a net in training, in batches that stay in the cache.
 
-A net's operations run on one thread each, and the batches on all cores, see training.cores.
+In memory a net's operations run on one thread each, and the batches on all cores, see
+training.cores. On a device larger batches follow each other.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from training.data.examples import AT_ONCE, EncodedRows
 from training.kernels import group
 
 SCORED_AT_ONCE = 256  # whose pair vectors stay in the cache: twice as fast as 2048
+ON_DEVICE = 4096
 
 
 def logits(net: Net, rows: EncodedRows) -> NDArray[np.float32]:
@@ -32,14 +34,18 @@ def logits(net: Net, rows: EncodedRows) -> NDArray[np.float32]:
 
 
 def in_slices(net: Net, ids: Tensor, values: Tensor) -> Tensor:
-    """What the net makes of rows [B], some of them at a time; without slopes."""
+    """What the net makes of rows [B], some of them at a time; in memory, without slopes."""
+    place = net.bias.device
 
     def score(some: tuple[Tensor, Tensor]) -> Tensor:
         with torch.no_grad():  # which is a thread's own
-            logits: Tensor = net(*some)
-            return logits
+            logits: Tensor = net(*(tensor.to(place) for tensor in some))
+            return logits.cpu()
 
-    slices = zip(ids.split(SCORED_AT_ONCE), values.split(SCORED_AT_ONCE), strict=True)
+    at_once = SCORED_AT_ONCE if place.type == "cpu" else ON_DEVICE
+    slices = zip(ids.split(at_once), values.split(at_once), strict=True)
+    if place.type != "cpu":
+        return torch.cat(list(map(score, slices)))
     # new threads: they take the number of an operation's threads over
     with one_core_an_operation(), ThreadPoolExecutor(cores(), "score") as threads:
         return torch.cat(list(threads.map(score, slices)))

@@ -12,6 +12,7 @@ from torch import Tensor
 from model.nets import Net
 from training.config import Step
 from training.data.examples import EncodedRows
+from training.device import IN_MEMORY, Device
 from training.fit.step.best_epoch import BestEpoch
 from training.fit.step.logits import logits
 from training.fit.step.objective import CLICK, Objective
@@ -45,6 +46,7 @@ def run_step(
     kernels: bool = True,
     lazy: bool = False,
     one_pass: bool = False,
+    device: Device = IN_MEMORY,
 ) -> tuple[list[Epoch], bool]:
     """Fit `net` in place and leave it at the epoch with the lowest criterion on `valid`.
 
@@ -67,28 +69,40 @@ def run_step(
         kernels: whether compiled kernels may do the work.
         lazy: whether Adam of the tables is lazy.
         one_pass: whether `train` comes in its order, each row scored before it is trained on.
+        device: where the net is during the step.
 
     Returns:
         The epochs, and whether Ctrl-C ended the step early.
     """
-    best = BestEpoch(net, valid, objective, moments)
-    how = kernels, lazy, one_pass
-    run = StepRun(name, net, step, train, drop, watcher, objective, best, *how)
-    if checkpoint is not None and run.resume(checkpoint):
+    with device.holding(net):
+        best = BestEpoch(net, valid, objective, moments)
+        how = kernels, lazy, one_pass, device
+        run = StepRun(name, net, step, train, drop, watcher, objective, best, *how)
+        if checkpoint is not None and run.resume(checkpoint):
+            return run.epochs, False
+        try:
+            _run_epochs(run, valid, after_epoch, checkpoint, name)
+        except KeyboardInterrupt:
+            watcher.interrupted(name)
+            return run.epochs, True
+        finally:
+            best.put_back()
+        if checkpoint is not None:
+            checkpoint.finish(name, run.final_state())
         return run.epochs, False
-    try:
-        while run.goes_on:
-            finite = run.epoch(valid, after_epoch, lambda: _keep_within(run, checkpoint, name))
-            if checkpoint is not None and finite and run.is_patient:
-                _keep_if(checkpoint.is_due, run, checkpoint, name)
-    except KeyboardInterrupt:
-        watcher.interrupted(name)
-        return run.epochs, True
-    finally:
-        best.put_back()
-    if checkpoint is not None:
-        checkpoint.finish(name, run.final_state())
-    return run.epochs, False
+
+
+def _run_epochs(
+    run: "StepRun",
+    valid: EncodedRows,
+    after_epoch: Callable[[Net], None] | None,
+    checkpoint: Checkpoint | None,
+    name: str,
+) -> None:
+    while run.goes_on:
+        finite = run.epoch(valid, after_epoch, lambda: _keep_within(run, checkpoint, name))
+        if checkpoint is not None and finite and run.is_patient:
+            _keep_if(checkpoint.is_due, run, checkpoint, name)
 
 
 def _keep_within(run: "StepRun", checkpoint: Checkpoint | None, name: str) -> None:
@@ -118,6 +132,7 @@ class StepRun:
         kernels: bool,
         lazy: bool,
         one_pass: bool,
+        device: Device,
     ) -> None:
         self._name, self._net, self._step, self._train = name, net, step, train
         self._drop, self._watcher, self._objective, self._best = drop, watcher, objective, best
@@ -132,7 +147,7 @@ class StepRun:
             best.moments.restore(net, self._optimiser)
         for key, dropout in net.dropouts().items():
             dropout.set_rate(getattr(self._sized, key))
-        self._pass = pass_of(net, kernels=kernels, row_wise=lazy)
+        self._pass = pass_of(net, kernels=kernels, row_wise=lazy, device=device)
         self._attempts = self._diverged = 0
         self._so_far: SoFar | None = None  # of the epoch that is being run
         self.epochs: list[Epoch] = []

@@ -24,7 +24,7 @@ from model.schema import Schema
 from training.config import Config
 from training.data.examples import EncodedRows
 from training.fit.step import losses
-from training.kernels.passes import Judged
+from training.kernels.batch import Judged
 
 
 class Criterion(NamedTuple):
