@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
+from fit_calls import write_csv
 from ray_nodes import LONGEST, Home, Nodes, kill_one, processes, until
+from tiny import tiny_rows
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -18,6 +20,30 @@ def test_weights_are_those_of_one_process(nodes: Nodes, home: Home, workers: int
     assert home.weights(out) == home.weights("alone")
     assert "afm+ epoch  1" in ended.stderr
     assert "parity:" in ended.stdout
+
+
+def test_weights_of_a_streamed_log_are_those_of_one_process(nodes: Nodes, home: Home) -> None:
+    new = home.path / "new.csv"  # rows of which nothing is in the user's cache
+    write_csv(new, tiny_rows(100 + os.getpid() % 1000))
+    given = str(new), "--stream"
+    ended = home.run("streamed-by-2", *given, "--ray", nodes.address, "--workers", "2")
+    assert ended.returncode == 0, ended.stderr
+    assert "first pass" in ended.stderr
+    assert home.run("streamed", *given).returncode == 0
+    assert home.weights("streamed-by-2") == home.weights("streamed")
+
+
+def test_a_streamed_log_that_cannot_be_trained_on_ends_the_run_with_one_line(
+    nodes: Nodes, home: Home
+) -> None:
+    rows = tiny_rows(50 + os.getpid() % 1000)
+    write_csv(home.path / "none.csv", [row | {"click": 0} for row in rows])
+    command = home.command("none", "--stream", "--ray", nodes.address, "--workers", "2")
+    command[command.index(str(home.path / "log.csv"))] = str(home.path / "none.csv")
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "afm-train: " in ended.stderr.splitlines()[-1]
+    assert not (home.path / "none").exists()
 
 
 @pytest.mark.parametrize("seed", ["1", "2", "4", "5"])  # and 3, of the others

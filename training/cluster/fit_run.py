@@ -64,9 +64,9 @@ class FitRun:
     def _run(self) -> None:
         try:
             while self._result is None:
-                members, first = self._start()
+                members, addresses = self._start()
                 try:
-                    self._share(members, first)
+                    self._share(members, addresses)
                 finally:
                     for member in members:
                         ray.kill(member)
@@ -75,8 +75,8 @@ class FitRun:
         if not self._asked.wait(UNASKED_SECONDS):  # nobody follows any more; the bundle is written
             ray.kill(ray.get_runtime_context().current_actor)
 
-    def _start(self) -> tuple[list[Any], Any]:
-        # as many as there is room for, one at least; and where the first one is, to be got
+    def _start(self) -> tuple[list[Any], list[Any]]:
+        # as many as there is room for, one at least; and where each is, to be got
         actor = ray.remote(Member).options(
             num_cpus=1, memory=self._memory, scheduling_strategy="SPREAD"
         )
@@ -92,15 +92,19 @@ class FitRun:
             if answer not in there:
                 ray.kill(member)
         pairs = [pair for pair in zip(members, answers, strict=True) if pair[1] in there]
-        return [member for member, _ in pairs], pairs[0][1]
+        return [member for member, _ in pairs], [address for _, address in pairs]
 
-    def _share(self, members: list[Any], first: Any) -> None:
+    def _share(self, members: list[Any], addresses: list[Any]) -> None:
         # until they are done, the result is known, or one is lost
         try:
             # on a slow machine one takes much longer than another, however long; then they meet
-            ray.get([member.prepare.remote() for member in members])
+            if not self._all_can([member.prepare.remote(self._request) for member in members]):
+                return
+            for numbers in _turns(ray.get(addresses)):
+                if not self._all_can([members[number].encode.remote(number) for number in numbers]):
+                    return
             working = [
-                member.work.remote(self._request, number, len(members), first)
+                member.work.remote(number, len(members), addresses[0])
                 for number, member in enumerate(members)
             ]
             while working and self._result is None:
@@ -108,3 +112,17 @@ class FitRun:
                 ray.get(done)
         except RayError:  # a process or a node was lost, or a member found that another one was
             return
+
+    def _all_can(self, asked: list[Any]) -> bool:
+        # whether nothing makes the fit impossible; else it has ended
+        errors = [error for error in ray.get(asked) if error]
+        if errors:
+            self.end(Result(None, errors[0]))
+        return not errors
+
+
+def _turns(addresses: list[str]) -> tuple[list[int], list[int]]:
+    # the numbers of those who encode a log, one a machine, and of those who then find it there
+    hosts = [address.rpartition(":")[0] for address in addresses]
+    firsts = [number for number, host in enumerate(hosts) if host not in hosts[:number]]
+    return firsts, [number for number in range(len(hosts)) if number not in firsts]

@@ -5,14 +5,20 @@ before: so whether the cluster has a core for it is known as soon as there is a 
 """
 
 import socket
+from typing import TYPE_CHECKING
 
 import ray
 
 from training.cluster.progress_notes import Result
 
+if TYPE_CHECKING:
+    from training.cluster.member_work import Prepared
+
 
 class Member:
     """One process. `run`: the name of the FitRun that started it."""
+
+    _prepared: "Prepared"
 
     def __init__(self, run: str) -> None:
         self._run = ray.get_actor(run)
@@ -24,15 +30,25 @@ class Member:
             one.bind((host, 0))
             return f"tcp://{host}:{one.getsockname()[1]}"
 
-    def prepare(self) -> None:
-        """Be ready to work at once."""
-        import training.cluster.member_work  # noqa: F401  see the module
+    def prepare(self, given: bytes) -> str:
+        """See `training.cluster.member_work.prepared`; returns what makes the fit impossible."""
+        from training.cluster.member_work import prepared
 
-    def work(self, given: bytes, number: int, members: int, first: str) -> None:
+        self._prepared = prepared(given)
+        return self._prepared.error
+
+    def encode(self, number: int) -> str:
+        """See `training.cluster.member_work.encoded`; returns what makes the fit impossible."""
+        from training.cluster.member_work import encoded
+
+        self._prepared = encoded(self._prepared, number, self._run.note.remote)
+        return self._prepared.error
+
+    def work(self, number: int, members: int, first: str) -> None:
         """See `training.cluster.member_work.work`."""
         from training.cluster.member_work import work
 
-        work(given, number, members, first, self._run.note.remote, self._end)
+        work(self._prepared, number, members, first, self._run.note.remote, self._end)
 
     def _end(self, result: Result) -> None:
         ray.get(self._run.end.remote(result))

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -13,39 +14,79 @@ from model.bundle.bundle import Bundle
 from model.errors import AfmError
 from training.cluster.progress_notes import Note, Noting, Result
 from training.fit.fit import Fitted
-from training.fit.request import FitRequest
+from training.fit.request import CheckedRequest, FitRequest
 from training.fit.step.watcher import Epoch
 from training.kernels import group
 
 SILENT = timedelta(seconds=60)  # after which another process counts as lost
 
 
+class Prepared(NamedTuple):
+    """A request, checked; None where its bundle was written already, or where an `error` makes the
+    fit impossible.
+    """
+
+    request: FitRequest
+    checked: CheckedRequest | None
+    error: str = ""
+
+
+def prepared(given: bytes) -> Prepared:
+    """The pickled FitRequest `given`, and what its small files say."""
+    torch.set_num_threads(1)
+    request: FitRequest = pickle.loads(given)  # noqa: S301  of the command that started this process
+    if request.out.exists():  # it was written, and then the FitRun was lost
+        return Prepared(request, None)
+    return _tried(request, request.checked)
+
+
+def encoded(given: Prepared, number: int, note: Callable[[Note], object]) -> Prepared:
+    """With the log encoded, where it is streamed: by itself, however long it takes. Number 0 of the
+    processes tells `note` how it goes.
+    """
+
+    def say(line: str) -> None:
+        if not number:
+            note(Note("said", (line,)))
+
+    checked = given.checked
+    if checked is None:
+        return given
+    return _tried(given.request, lambda: checked.encoded(say))
+
+
+def _tried(request: FitRequest, made: Callable[[], CheckedRequest]) -> Prepared:
+    try:
+        return Prepared(request, made())
+    except AfmError as error:
+        return Prepared(request, None, str(error))
+    except Exception:  # a fault: it would come again
+        return Prepared(request, None, traceback.format_exc())
+
+
 def work(
-    given: bytes,
+    given: Prepared,
     number: int,
     members: int,
     first: str,
     note: Callable[[Note], object],
     end: Callable[[Result], object],
 ) -> None:
-    """Work on the pickled FitRequest `given` as number `number` of so many, of whom the `first` can
-    be reached there. That one tells `note` how it goes and `end` what it came to, and writes.
+    """Work on what was prepared as number `number` of so many, of whom the `first` can be reached
+    there. That one tells `note` how it goes and `end` what it came to, and writes.
 
     Raises:
         MemberLostError: another one was lost.
     """
-    torch.set_num_threads(1)
-    request: FitRequest = pickle.loads(given)  # noqa: S301  of the command that started this process
     try:
-        if request.out.exists():  # it was written, and then the FitRun was lost
-            end(Result(pickle.dumps(_written(request.out))))
+        if given.checked is None:
+            end(Result(pickle.dumps(_written(given.request.out))))
             return
         with group.joined(first, number, members, SILENT):
-            checked = request.checked()
             if number:
-                checked.fit_beside()
+                given.checked.fit_beside()
                 return
-            fitted = checked.fit(Noting(note))
+            fitted = given.checked.fit(Noting(note))
         end(Result(pickle.dumps(fitted)))
     except group.MemberLostError:
         raise

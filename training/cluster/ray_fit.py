@@ -36,9 +36,8 @@ def fit_on_ray(request: FitRequest, address: str, workers: int, watcher: Watcher
     given = request.absolute()
     name = "fit-" + hashlib.sha256(repr(given).encode()).hexdigest()[:16]
     with connected(address, workers):
-        memory = of_member(
-            given.data, len(Schema.load(given.schema).without(given.drop_field).fields)
-        )
+        fields = len(Schema.load(given.schema).without(given.drop_field).fields)
+        memory = of_member(given.data, 0 if given.stream else fields)
         check_room(workers, memory)
         return _follow(_run_of(name, given, workers, memory), name, watcher)
 

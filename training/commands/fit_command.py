@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
+from model.errors import ConfigError
 from training.commands.options import (
     ConfigFile,
     LogFiles,
@@ -186,9 +187,8 @@ def _fitted(
 ) -> "Fitted":
     if address is None:
         return checked.fit(watcher)
-    from training.stream.asked import check_stream
-
-    check_stream(checked.request.stream, None, {"--ray": address})
+    if checked.request.one_pass:  # whose rows are scored by the whole tables, before each batch
+        raise ConfigError("--one-pass: not with --ray")
     try:
         from training.cluster.ray_fit import fit_on_ray
     except ModuleNotFoundError as error:

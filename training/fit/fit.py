@@ -116,7 +116,7 @@ def fit_streamed(
 
 
 def fit_beside(
-    log: Log,
+    log: Log | Streamed,
     valid: Log | None,
     test: Log | None,
     schema: Schema,
@@ -133,7 +133,11 @@ def fit_beside(
     """
     beginning: Beginning = FromScratch() if start is None else FromBundle(start)
     stages = Stages(beginning, config, seed, Watcher(), keep_optimiser)
-    material = material_of(beginning, log, valid, test, schema, config, seed)
+    if isinstance(log, Log):
+        material = material_of(beginning, log, valid, test, schema, config, seed)
+    else:
+        encoded = log.encoded(schema, config, seed, start, holds_out=valid is None)
+        material = streamed_material(encoded, valid, test, config, seed, log.readers, start)
     resumed = CheckpointOptions(resume=True, seconds=math.inf)  # and never written
     checkpoint = Checkpoint(checkpoint_path(out), stages.inputs(material), resumed)
     stages.train(material, checkpoint, stages.moments(material))

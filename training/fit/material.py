@@ -62,12 +62,13 @@ class Material:
 @dataclass(frozen=True)
 class Streamed:
     """A log that need not fit into memory, read by so many threads, which change no result. `say`:
-    for lines about the progress.
+    for lines about the progress. `found`: its encoded rows, where they were made before.
     """
 
     data: Data
     readers: int
     say: Callable[[str], None]
+    found: EncodedLog | None = None
 
     def encoded(
         self,
@@ -79,12 +80,15 @@ class Streamed:
         holds_out: bool,
     ) -> EncodedLog:
         """Its encoded rows, for a fit from `start`; `holds_out`: whether a part is judged on.
+        Processes that ask for the same at the same time wait for the first of their machine.
 
         Raises:
             ConfigError: see `check_settings`.
             DataError: it cannot be read or trained on, or its rows cannot be written.
         """
         check_settings(config, schema)
+        if self.found is not None:
+            return self.found
         asked = Asked(config.valid_share if holds_out else None, config.negatives_rate, seed)
         if start is not None:
             asked = replace(asked, known=start.vocabularies, version=start.bundle.version)

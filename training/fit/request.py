@@ -2,8 +2,8 @@
 paths can work on it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from training.fit.step.watcher import Watcher
 from training.state.checkpoint import CheckpointOptions
 from training.state.warm_start import REPLAY_SHARE, WarmStart, completed
 from training.stream.asked import check_stream
+from training.stream.cache.encoded_log import EncodedLog
 
 
 @dataclass(frozen=True)
@@ -123,18 +124,48 @@ class FitRequest:
 
 @dataclass(frozen=True)
 class CheckedRequest:
-    """A request with its schema, its configuration, and the bundle that it continues, if any."""
+    """A request with its schema, its configuration, and the bundle that it continues, if any.
+    `found`: the encoded rows of a log that is streamed, where they were made before.
+    """
 
     request: FitRequest
     schema: Schema
     config: Config
     start: WarmStart | None
+    found: EncodedLog | None = None
+
+    def encoded(self, say: Callable[[str], None]) -> "CheckedRequest":
+        """With the log encoded, if it is streamed: then `fit` needs none of the time that this
+        takes. `say`: for lines about the progress.
+
+        Raises:
+            DataError: see `training.stream.encode_log.encoded_log`.
+        """
+        if not self.request.stream:
+            return self
+        own = self.request.valid is None
+        log = self._streamed(say)
+        how = self.config, self.request.seed, self.start
+        return replace(self, found=log.encoded(self.schema, *how, holds_out=own))
 
     def fit(self, watcher: Watcher) -> Fitted:
         """Read the logs and fit; see `training.fit.fit.fit`."""
-        if self.request.stream:
-            return self._fit_streamed(watcher)
-        asked, (log, valid, test) = self.request, self._logs()
+        asked, (log, valid, test) = self.request, self._logs(watcher)
+        if isinstance(log, Streamed):
+            return fit_streamed(
+                log,
+                valid,
+                test,
+                self.schema,
+                self.config,
+                asked.out,
+                asked.seed,
+                watcher,
+                self.start,
+                asked.checkpointing,
+                keep_optimiser=asked.keep_optimiser,
+                one_pass=asked.one_pass,
+            )
         return fit(
             log,
             valid,
@@ -149,26 +180,9 @@ class CheckedRequest:
             keep_optimiser=asked.keep_optimiser,
         )
 
-    def _fit_streamed(self, watcher: Watcher) -> Fitted:
-        asked = self.request
-        return fit_streamed(
-            Streamed(asked.data, asked.readers or READERS, watcher.said),
-            _read(asked.valid, self.schema),
-            _read(asked.test, self.schema),
-            self.schema,
-            self.config,
-            asked.out,
-            asked.seed,
-            watcher,
-            self.start,
-            asked.checkpointing,
-            keep_optimiser=asked.keep_optimiser,
-            one_pass=asked.one_pass,
-        )
-
     def fit_beside(self) -> None:
         """Read the logs and work on a fit that another process writes; see `fit_beside`."""
-        asked, (log, valid, test) = self.request, self._logs()
+        asked, (log, valid, test) = self.request, self._logs(Watcher())
         fit_beside(
             log,
             valid,
@@ -187,10 +201,16 @@ class CheckedRequest:
             return []
         return [self.start.summary(fitted.manifest, self.config)]
 
-    def _logs(self) -> tuple[Log, Log | None, Log | None]:
+    def _streamed(self, say: Callable[[str], None]) -> Streamed:
         asked = self.request
-        log = read_log(asked.data, self.schema)
+        return Streamed(asked.data, asked.readers or READERS, say, self.found)
+
+    def _logs(self, watcher: Watcher) -> tuple[Log | Streamed, Log | None, Log | None]:
+        asked = self.request
+        log = None if asked.stream else read_log(asked.data, self.schema)
         valid, test = _read(asked.valid, self.schema), _read(asked.test, self.schema)
+        if log is None:
+            return self._streamed(watcher.said), valid, test
         if asked.test_share is not None:
             log, test = hold_out_test(log, self.schema, asked.test_share, asked.seed)
         return log, valid, test

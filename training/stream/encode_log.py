@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from model.bundle.files import vocabulary_file
 from model.encoding import Encoder
 from model.errors import DataError, reason
+from model.files.file_locks import is_free, locked
 from model.schema import Schema
 from model.vocabulary import to_bytes
 from training.cache_home import cache_home
@@ -72,23 +73,33 @@ def encoded_log(data: Data, schema: Schema, asked: Asked, readers: int, say: Say
     try:
         folder = cache_home() / "logs" / _key(data, schema, asked)
         found = EncodedLog(folder, schema, str(data))
-        if folder.exists():
-            say(f"encoded rows of an earlier fit: {folder}")
-            return found
-        _remove_unfinished(folder)
-        aside = folder.with_name(f"{_unfinished(folder)}{os.getpid()}")
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        aside.mkdir(mode=0o700)  # rows of the log are in it
-        try:
-            _write(aside, data, schema, asked, readers, say)
-            if not folder.exists():  # which another fit may have written meanwhile
-                aside.rename(folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            lock = folder.with_name(f".{folder.name}.lock")
+            if not is_free(lock):
+                say("another fit is encoding this log: waiting for it")
+            with locked(lock):
+                if not folder.exists():
+                    _write_aside(folder, data, schema, asked, readers, say)
+                    return found
+        say(f"encoded rows of an earlier fit: {folder}")
     except (OSError, RuntimeError, pl.exceptions.PolarsError) as error:  # a full disk is any
         why = reason(error) if isinstance(error, OSError) else str(error)
         raise DataError(f"{data}: its encoded rows cannot be written: {why}") from error
     return found
+
+
+def _write_aside(
+    folder: Path, data: Data, schema: Schema, asked: Asked, readers: int, say: Say
+) -> None:
+    _remove_unfinished(folder)
+    aside = folder.with_name(f"{_unfinished(folder)}{os.getpid()}")
+    aside.mkdir(mode=0o700)  # rows of the log are in it
+    try:
+        _write(aside, data, schema, asked, readers, say)
+        aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _remove_unfinished(folder: Path) -> None:

@@ -12,6 +12,7 @@ from model.bundle.bundle import Bundle
 from model.bundle.files import WEIGHTS
 from model.errors import ConfigError
 from model.nets import NETS, NetSizes, build
+from narrowing import not_none
 from small_fits import fitted
 from tiny import TINY_SCHEMA, tiny_rows
 from training.cli import main
@@ -90,7 +91,7 @@ def test_slopes_by_bfloat16_are_near_those_by_float32(name: str) -> None:
         net.zero_grad()
         device = Device(torch.device("cpu"), bfloat16)
         loss = PlainPass(net, device)(rows.ids, rows.values, Objective().judged(rows, at))
-        found.append([torch.tensor(loss), *(p.grad.clone() for p in net.parameters())])
+        found.append([torch.tensor(loss), *(not_none(p.grad).clone() for p in net.parameters())])
     differ = False
     for exact, rounded in zip(*found, strict=True):
         assert rounded.dtype == torch.float32
