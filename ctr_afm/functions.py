@@ -167,9 +167,9 @@ def _toml(keys: Mapping[str, Any]) -> str:
 def _own_random_numbers() -> Iterator[None]:
     import torch
 
-    deterministic = torch.are_deterministic_algorithms_enabled()
+    deterministic = torch.get_deterministic_debug_mode()
     with torch.random.fork_rng(devices=[]):
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(deterministic)
+            torch.set_deterministic_debug_mode(deterministic)

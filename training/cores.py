@@ -18,6 +18,13 @@ import torch
 _given: list[int] = []  # torch's threads before it was left with one
 
 
+def only_deterministic() -> None:
+    """Have torch refuse operations whose results may differ from one run to the next. This is
+    `torch.use_deterministic_algorithms(True)` without torch's compiler, which that imports: 3 s.
+    """
+    torch.set_deterministic_debug_mode("error")
+
+
 def cores() -> int:
     """How many cores the work has: the threads that torch was given."""
     return _given[0] if _given else torch.get_num_threads()

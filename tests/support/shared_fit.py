@@ -20,6 +20,7 @@ from torch import Tensor
 from model.encoding import Encoded
 from model.nets import NetSizes, build
 from training.config import Step
+from training.cores import only_deterministic
 from training.data.examples import Examples
 from training.fit.step.loop import run_step
 from training.fit.step.objective import Objective
@@ -153,7 +154,7 @@ def main() -> None:
     copies of this process, which has loaded the kernels.
     """
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    only_deterministic()
     of_all(Watcher())
     for line in sys.stdin:
         sys.stdout.write(json.dumps(all_members(*json.loads(line))) + "\n")

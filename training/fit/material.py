@@ -9,6 +9,7 @@ from model.encoding import Encoder
 from model.schema import Schema
 from model.vocabulary import FieldVocabulary
 from training.config import Config
+from training.cores import only_deterministic
 from training.data.files import Data
 from training.data.log import Log
 from training.fit.beginnings import Beginning
@@ -164,4 +165,4 @@ def material_of(
 
 def _seed(seed: int) -> None:
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True)
+    only_deterministic()

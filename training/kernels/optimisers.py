@@ -5,7 +5,7 @@ from torch import Tensor
 
 from model.nets import Net
 from training.config import SizedStep
-from training.kernels.row_adam import RowAdam
+from training.kernels.row_adam import Adam, RowAdam
 
 TABLES = ("linear", "embedding")  # the parameters with a row a value
 
@@ -18,7 +18,7 @@ def optimiser_of(
     """
     groups = parameter_groups(net, step)
     if shares is None:
-        return torch.optim.Adam(groups, lr=learning_rate, fused=True)
+        return Adam(groups, lr=learning_rate, fused=True)
     tables: dict[Tensor, Tensor] = {
         p: shares for name, p in net.named_parameters() if name in TABLES
     }

@@ -7,6 +7,7 @@ is 2 lambda v over the share of the steps that use the row, so that what is fitt
 """
 
 import ctypes
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,7 +52,19 @@ class FirstUses:
         return self._found[part]
 
 
-class RowAdam(torch.optim.Adam):
+class Adam(torch.optim.Adam):
+    """torch's, without the wrappers of its methods that import torch's compiler, to keep it away
+    from them: 3 s of each fit. Nothing here is compiled by it.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Adam.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Adam.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Adam.load_state_dict)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+
+
+class RowAdam(Adam):
     """torch's Adam for the parameters of `groups`, one a group, but lazy for those of `shares`: by
     a table [V, width], the share of the steps [V] that use each row.
 

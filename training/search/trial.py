@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial
 from model.encoding import Encoder
 from model.errors import AfmError
 from training.config import Config
+from training.cores import only_deterministic
 from training.data.examples import EncodedRows
 from training.fit.step.logits import logits
 from training.fit.step.objective import objective_of
@@ -80,7 +81,7 @@ def run_trial(search: Search, trial: Trial) -> Outcome | None:
     inputs = {"trial": f"{trial.number} {drawn.params}"}
     checkpoint = _checkpoint(running(search.out, trial.number), inputs)
     torch.manual_seed(search.seed)
-    torch.use_deterministic_algorithms(True)
+    only_deterministic()
     rows = search.encoder, search.train, search.valid
     steps = Steps(chosen, *rows, watcher, objective, checkpoint)
     try:

@@ -1,5 +1,7 @@
 """Traces on disk: the next process traces no structure anew, and a damaged file harms nobody."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,10 @@ import onnxruntime
 import pytest
 import torch
 
+from fit_calls import FAST, fit, write_csv
 from model.nets import NetSizes, build
 from model.nets.graphs import PredictGraph
+from tiny import TINY_SCHEMA, tiny_rows
 from training.export import kept_traces, tracing
 from training.export.tracing import trace
 
@@ -122,3 +126,17 @@ def test_the_oldest_files_make_room(monkeypatch: pytest.MonkeyPatch, home: Path)
     for embedding in (2, 3, 4):
         graph(monkeypatch, embedding=embedding)
     assert len(files(home)) == 2
+
+
+def test_a_fit_whose_graphs_are_kept_does_not_import_torch_s_compiler(home: Path) -> None:
+    write_csv(home / "log.csv", tiny_rows(300))
+    (home / "schema.toml").write_text(TINY_SCHEMA)
+    (home / "fast.toml").write_text(f"kernels = false\n{FAST}")
+    assert fit(home, "--net", "afm") == 0
+    asked = "import sys; from training.cli import main; assert main(sys.argv[1:]) == 0; "
+    said = f"{asked}print('torch._dynamo' in sys.modules)"
+    files = ["--schema", home / "schema.toml", "--config", home / "fast.toml", "--net", "afm"]
+    given = map(str, ["fit", home / "log.csv", *files, "--out", home / "second"])
+    command = [sys.executable, "-c", said, *given]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.stdout.endswith("\nFalse\n"), ended

@@ -1,4 +1,4 @@
-"""A log, its schema and its configuration in a folder, with a cache of its own."""
+"""A log, its schema and its configuration in a folder, with a cache of encoded logs of its own."""
 
 from pathlib import Path
 
@@ -7,13 +7,18 @@ import pytest
 from fit_calls import write_csv
 from streamed_calls import CONFIG, SMALL
 from tiny import TINY_SCHEMA, tiny_rows
+from training.cache_home import cache_home
 from training.stream.cache import shards
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shared = cache_home()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(Path.home() / ".cache" / "ctr-afm" / "kernels"))
+    cache_home().mkdir(parents=True)
+    for name in ("kernels", "traces"):  # which take seconds to make, and know nothing of a log
+        (shared / name).mkdir(parents=True, exist_ok=True)
+        (cache_home() / name).symlink_to(shared / name)
     write_csv(tmp_path / "log.csv", tiny_rows(2000))
     (tmp_path / "schema.toml").write_text(TINY_SCHEMA)
     (tmp_path / "config.toml").write_text(CONFIG)
