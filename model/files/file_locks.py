@@ -38,6 +38,22 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def locked_passing(path: Path) -> Iterator[None]:
+    """Hold the lock exclusively; waits for it. Its file is there no longer than it is held."""
+    handle = open_lock(path)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    while not _is_at(handle, path):  # who held it before has removed the file
+        os.close(handle)
+        handle = open_lock(path)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+@contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder exclusively; waits for it.
 
@@ -74,6 +90,13 @@ def take(handle: int, seconds: float) -> bool:
 def take_shared(handle: int) -> None:
     """Take the lock together with others that take it so; waits while one holds it exclusively."""
     fcntl.flock(handle, fcntl.LOCK_SH)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

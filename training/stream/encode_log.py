@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from model.bundle.files import vocabulary_file
 from model.encoding import Encoder
 from model.errors import DataError, reason
-from model.files.file_locks import is_free, locked
+from model.files.file_locks import is_free, locked_passing
 from model.schema import Schema
 from model.vocabulary import to_bytes
 from training.cache_home import cache_home
@@ -78,7 +78,7 @@ def encoded_log(data: Data, schema: Schema, asked: Asked, readers: int, say: Say
             lock = folder.with_name(f".{folder.name}.lock")
             if not is_free(lock):
                 say("another fit is encoding this log: waiting for it")
-            with locked(lock):
+            with locked_passing(lock):
                 if not folder.exists():
                     _write_aside(folder, data, schema, asked, readers, say)
                     return found

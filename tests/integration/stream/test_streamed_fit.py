@@ -118,7 +118,7 @@ def test_given_rows_are_judged_on_in_place_of_some_of_the_log(home: Path) -> Non
             "--one-pass: not with --replay",
         ),
         (["--test-share", "0.1"], "--stream: not with --test-share"),
-        (["--ray", "local"], "--stream: not with --ray"),
+        (["--one-pass", "--ray", "local"], "--one-pass: not with --ray"),
     ],
 )
 def test_what_a_stream_cannot_do_is_refused_before_any_work(

@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from model.files.file_locks import is_free, locked, open_lock, take
+from model.files.file_locks import is_free, locked, locked_passing, open_lock, take
 
 HOLDER = """
 import fcntl, sys, time
@@ -26,6 +27,23 @@ def test_a_lock_is_free_until_it_is_held(tmp_path: Path) -> None:
     with locked(path):
         assert not is_free(path)
     assert is_free(path)
+
+
+def test_a_passing_lock_is_held_by_one_at_a_time_and_leaves_no_file(tmp_path: Path) -> None:
+    path, inside, most = tmp_path / "lock", [0], [0]
+
+    def pass_often(_: int) -> None:
+        for _ in range(50):
+            with locked_passing(path):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                time.sleep(0)  # for another thread to come in, if it can
+                inside[0] -= 1
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(pass_often, range(4)))
+    assert most == [1]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_shared_holder_keeps_others_from_holding_it_alone(tmp_path: Path) -> None:

@@ -44,8 +44,9 @@ def in_slices(net: Net, ids: Tensor, values: Tensor) -> Tensor:
 
     at_once = SCORED_AT_ONCE if place.type == "cpu" else ON_DEVICE
     slices = zip(ids.split(at_once), values.split(at_once), strict=True)
-    if place.type != "cpu":
-        return torch.cat(list(map(score, slices)))
+    if place.type != "cpu" or len(ids) <= at_once:
+        with one_core_an_operation():
+            return torch.cat(list(map(score, slices)))
     # new threads: they take the number of an operation's threads over
     with one_core_an_operation(), ThreadPoolExecutor(cores(), "score") as threads:
         return torch.cat(list(threads.map(score, slices)))

@@ -1,6 +1,7 @@
 """One epoch: all rows fed once, or the rest of them where it was begun before."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,8 @@ from training.data.examples import EncodedRows, Fed
 from training.fit.step.objective import Objective
 from training.fit.step.watcher import Watcher
 from training.kernels.passes import Pass
+
+MANY = 1 << 19  # parameters of a net, whose update is worth waking other threads for
 
 
 @dataclass
@@ -58,6 +61,9 @@ def one_epoch(
     done, the epoch continues after them.
     """
     net.train()
+    # its operations sum nothing up; a few numbers are done before other threads are awake
+    size_of_net = sum(parameter.numel() for parameter in net.parameters())
+    cores_of_step = all_cores_an_operation if size_of_net >= MANY else nullcontext
     now = torch.get_rng_state()
     so_far = so_far or SoFar(now)
     torch.set_rng_state(so_far.began)
@@ -69,7 +75,7 @@ def one_epoch(
         optimiser.zero_grad(set_to_none=True)
         judged = objective.judged(train, fed.at)
         loss = by_pass(drop(fed.ids), fed.values, judged)
-        with all_cores_an_operation():  # which sum nothing up
+        with cores_of_step():
             optimiser.step()
         so_far.add(loss, len(fed.at))
         watcher.batch(so_far.loss)
