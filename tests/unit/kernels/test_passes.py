@@ -12,8 +12,8 @@ from torch import nn
 from model.nets import NetSizes, build
 from model.pairs import pair_slots
 from training.data.examples import Examples
+from training.device import SEEDS
 from training.fit.step.objective import Objective
-from training.kernels import passes
 from training.kernels.compiled import GROUP, LANES, WIDTH, can_compile
 from training.kernels.lanes import draw_kept, seed_lanes
 from training.kernels.passes import PlainPass, pass_of
@@ -121,7 +121,7 @@ def kept_of(net: Any, count: Any, size: Any, threshold: Any) -> Any:
     """What a kernel draws for one block of rows without an absent feature [P, B, K]."""
     pairs = len(pair_slots(len(net.slot_fields))[0])
     state, kept = np.zeros(WIDTH, np.uint32), np.zeros((8, WIDTH))
-    seed_lanes(state, int(torch.randint(passes.SEEDS, ())), 0)
+    seed_lanes(state, int(torch.randint(SEEDS, ())), 0)
     drawn = []
     for _ in range(0, pairs, GROUP):
         draw_kept(kept, state, threshold)
