@@ -14,6 +14,7 @@ from model.pairs import pair_slots
 from training.data.examples import Examples
 from training.device import SEEDS
 from training.fit.step.objective import Objective
+from training.kernels import passes
 from training.kernels.compiled import GROUP, LANES, WIDTH, can_compile
 from training.kernels.lanes import draw_kept, seed_lanes
 from training.kernels.passes import PlainPass, pass_of
