@@ -128,7 +128,10 @@ def test_the_oldest_files_make_room(monkeypatch: pytest.MonkeyPatch, home: Path)
     assert len(files(home)) == 2
 
 
-def test_a_fit_whose_graphs_are_kept_does_not_import_torch_s_compiler(home: Path) -> None:
+def test_a_fit_whose_graphs_are_kept_does_not_import_torch_s_compiler(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "_traced", {})  # of other tests, which are kept elsewhere
     write_csv(home / "log.csv", tiny_rows(300))
     (home / "schema.toml").write_text(TINY_SCHEMA)
     (home / "fast.toml").write_text(f"kernels = false\n{FAST}")
