@@ -21,6 +21,7 @@ import tempfile
 import time
 import venv
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ import torch
 
 from model.nets import NetSizes, build
 from training.config import Step
+from training.cores import one_core_an_operation
 from training.data.examples import Examples
 from training.fit.malloc import keep_freed_memory
 from training.fit.step.objective import Objective
@@ -76,6 +78,9 @@ class Product:
         if after:
             uses = torch.bincount(self.rows.ids.flatten(), minlength=len(self.net.linear))
             shares = shares_of(uses.double(), len(self.rows), self.batch)
+        # as a fit does it: torch's own threads look for work for a while after each operation, and
+        # take a core from the kernels. The step before had all of them
+        self.threads = one_core_an_operation if after else nullcontext
         self.optimiser = optimiser_of(self.net, self.sized, 1e-3, shares)
         self.by_pass = pass_of(self.net, kernels=after, row_wise=after)
         return self
@@ -83,7 +88,8 @@ class Product:
     def epoch(self, rows: Examples) -> float:
         """The mean loss of the rows."""
         parts = self.net, self.by_pass, self.optimiser, self.batch
-        return one_epoch(*parts, rows, lambda ids: ids, Watcher(), Objective())
+        with self.threads():
+            return one_epoch(*parts, rows, lambda ids: ids, Watcher(), Objective())
 
 
 def part(rows: Examples, start: int, stop: int) -> Examples:

@@ -132,7 +132,7 @@ class Examples(EncodedRows):
     def batches(self, size: int, epoch: int = 1, behind: int = 0) -> Iterator[Fed]:
         """The order is drawn at once, by torch's generator."""
         drawn = self._drawn(size)[behind:]
-        return (Fed(at, self.ids[at], self.values[at]) for at in drawn)
+        return (Fed(at, *self._of(at)) for at in drawn)
 
     @override
     def between(self, first: int, last: int) -> tuple[Tensor, Tensor]:
@@ -140,8 +140,7 @@ class Examples(EncodedRows):
 
     @override
     def at(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        places = torch.from_numpy(rows)
-        return self.ids[places], self.values[places]
+        return self._of(torch.from_numpy(rows))
 
     @override
     def every(self, step: int, most: int | None = None) -> "Examples":
@@ -160,6 +159,10 @@ class Examples(EncodedRows):
             if tensor is not None:
                 found.update(tensor.numpy().data)
         return found.hexdigest()
+
+    def _of(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        # whole rows are copied, while brackets look up number by number, and take six times as long
+        return self.ids.index_select(0, rows), self.values.index_select(0, rows)
 
     def _drawn(self, size: int) -> list[Tensor]:
         # the rows of each batch

@@ -152,16 +152,17 @@ def copy_row(out: Floats, row: Floats) -> None:
 def copy_out(uses: Uses, own: int, embedding: Floats, linear: Floats, out: Floats) -> None:
     """Into `out` [n, K + 1] the rows that this process owns of the uses of the others' parts."""
     at, width = 0, embedding.shape[1]
-    for n in range(len(uses.ids)):
-        later = n + FAR_AHEAD
-        if later < len(uses.ids) and uses.owners[later] == own:
-            fetch_ahead(embedding, uses.ids[later])
-            fetch_ahead(linear, uses.ids[later])
-        if uses.owners[n] != own or uses.first <= n < uses.last:
-            continue
-        copy_row(out[at, :width], embedding[uses.ids[n]])  # not written out: see lanes
-        out[at, width] = linear[uses.ids[n], 0]
-        at += 1
+    for first, last in ((0, uses.first), (uses.last, len(uses.ids))):
+        for n in range(first, last):
+            later = n + FAR_AHEAD
+            if later < last and uses.owners[later] == own:
+                fetch_ahead(embedding, uses.ids[later])
+                fetch_ahead(linear, uses.ids[later])
+            if uses.owners[n] != own:
+                continue
+            copy_row(out[at, :width], embedding[uses.ids[n]])  # not written out: see lanes
+            out[at, width] = linear[uses.ids[n], 0]
+            at += 1
 
 
 @compiled
