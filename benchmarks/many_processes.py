@@ -30,11 +30,11 @@ import torch
 from numpy.typing import NDArray
 from training_speed import FIELDS, K, Product, drawn
 
+from training import group
 from training.fit.malloc import keep_freed_memory
 from training.fit.step.objective import Objective
 from training.fit.step.one_epoch import one_epoch
 from training.fit.step.watcher import Watcher
-from training.kernels import group
 from training.kernels.owned_rows import fetch, handed_over, uses_of
 
 NUMBER = 4  # bytes of a float32

@@ -19,13 +19,13 @@ from torch import Tensor
 
 from model.encoding import Encoded
 from model.nets import NetSizes, build
+from training import group
 from training.config import Step
 from training.cores import only_deterministic
 from training.data.examples import Examples
 from training.fit.step.loop import run_step
 from training.fit.step.objective import Objective
 from training.fit.step.watcher import Watcher
-from training.kernels import group
 from training.state.adam_moments import Moments
 from training.state.checkpoint import Checkpoint, CheckpointOptions
 

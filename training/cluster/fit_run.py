@@ -18,6 +18,7 @@ from training.cluster.progress_notes import Note, Result
 
 START_SECONDS = 60.0  # for all members; then those that are there begin
 AGAIN_SECONDS = 1.0
+LAST_WORD_SECONDS = 5.0  # of the other members, when one tells that another is lost
 UNASKED_SECONDS = 120.0  # after its end, until the actor ends too
 
 
@@ -100,9 +101,18 @@ class FitRun:
             # on a slow machine one takes much longer than another, however long; then they meet
             if not self._all_can([member.prepare.remote(self._request) for member in members]):
                 return
-            for numbers in _turns(ray.get(addresses)):
-                if not self._all_can([members[number].encode.remote(number) for number in numbers]):
-                    return
+            firsts, others = _turns(ray.get(addresses))
+            # one of each machine encodes its share of the log, the others find the whole there
+            reading = ray.get(members[firsts[0]].address.remote())
+            asked = [
+                members[number].encode.remote(at, len(firsts), reading)
+                for at, number in enumerate(firsts)
+            ]
+            if not self._all_can(asked):
+                return
+            asked = [members[number].encode.remote(number, 1, "") for number in others]
+            if not self._all_can(asked):
+                return
             working = [
                 member.work.remote(number, len(members), addresses[0])
                 for number, member in enumerate(members)
@@ -114,11 +124,24 @@ class FitRun:
             return
 
     def _all_can(self, asked: list[Any]) -> bool:
-        # whether nothing makes the fit impossible; else it has ended
-        errors = [error for error in ray.get(asked) if error]
-        if errors:
-            self.end(Result(None, errors[0]))
-        return not errors
+        # whether all are done: else one was lost, or something makes the fit impossible, and it has
+        # ended. One that fails leaves the others, who tell of a loss: its own word is waited for
+        lost = None
+        while asked:
+            done, asked = ray.wait(asked, timeout=None if lost is None else LAST_WORD_SECONDS)
+            if not done:
+                break
+            try:
+                error = ray.get(done[0])
+            except RayError as one:
+                lost = one
+                continue
+            if error:
+                self.end(Result(None, error))
+                return False
+        if lost is not None:
+            raise lost
+        return True
 
 
 def _turns(addresses: list[str]) -> tuple[list[int], list[int]]:

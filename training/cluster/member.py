@@ -37,11 +37,11 @@ class Member:
         self._prepared = prepared(given)
         return self._prepared.error
 
-    def encode(self, number: int) -> str:
+    def encode(self, number: int, members: int, first: str) -> str:
         """See `training.cluster.member_work.encoded`; returns what makes the fit impossible."""
         from training.cluster.member_work import encoded
 
-        self._prepared = encoded(self._prepared, number, self._run.note.remote)
+        self._prepared = encoded(self._prepared, number, members, first, self._run.note.remote)
         return self._prepared.error
 
     def work(self, number: int, members: int, first: str) -> None:

@@ -12,13 +12,15 @@ import torch
 
 from model.bundle.bundle import Bundle
 from model.errors import AfmError
+from training import group
 from training.cluster.progress_notes import Note, Noting, Result
 from training.fit.fit import Fitted
 from training.fit.request import CheckedRequest, FitRequest
 from training.fit.step.watcher import Epoch
-from training.kernels import group
 
 SILENT = timedelta(seconds=60)  # after which another process counts as lost
+# while a log is encoded, where Ray tells of a lost one: a slow disk is waited for
+SILENT_READING = timedelta(days=1)
 
 
 class Prepared(NamedTuple):
@@ -40,9 +42,14 @@ def prepared(given: bytes) -> Prepared:
     return _tried(request, request.checked)
 
 
-def encoded(given: Prepared, number: int, note: Callable[[Note], object]) -> Prepared:
-    """With the log encoded, where it is streamed: by itself, however long it takes. Number 0 of the
-    processes tells `note` how it goes.
+def encoded(
+    given: Prepared, number: int, members: int, first: str, note: Callable[[Note], object]
+) -> Prepared:
+    """With the log encoded, where it is streamed, as number `number` of so many that share this,
+    each on a machine of its own; the `first` can be reached there, and tells `note` how it goes.
+
+    Raises:
+        MemberLostError: another one was lost.
     """
 
     def say(line: str) -> None:
@@ -50,14 +57,19 @@ def encoded(given: Prepared, number: int, note: Callable[[Note], object]) -> Pre
             note(Note("said", (line,)))
 
     checked = given.checked
-    if checked is None:
+    if checked is None or not checked.request.stream:
         return given
-    return _tried(given.request, lambda: checked.encoded(say))
+    if members == 1:
+        return _tried(given.request, lambda: checked.encoded(say))
+    with group.joined(first, number, members, SILENT_READING):
+        return _tried(given.request, lambda: checked.encoded(say))
 
 
 def _tried(request: FitRequest, made: Callable[[], CheckedRequest]) -> Prepared:
     try:
         return Prepared(request, made())
+    except group.MemberLostError:
+        raise
     except AfmError as error:
         return Prepared(request, None, str(error))
     except Exception:  # a fault: it would come again

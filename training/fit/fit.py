@@ -8,6 +8,7 @@ from pathlib import Path
 from model.bundle.write import new_bundle
 from model.manifest import Manifest
 from model.schema import Schema
+from training import group
 from training.config import Config
 from training.cores import one_core_an_operation
 from training.data.log import Log
@@ -19,7 +20,6 @@ from training.fit.findings import Findings, findings_of
 from training.fit.material import Material, Streamed, material_of, streamed_material
 from training.fit.step.watcher import Epoch, Watcher
 from training.fit.steps import Steps, Trained
-from training.kernels import group
 from training.state.adam_moments import Moments, moments_path
 from training.state.checkpoint import Checkpoint, CheckpointOptions, checkpoint_path, digest
 from training.state.warm_start import WarmStart
@@ -127,7 +127,7 @@ def fit_beside(
     *,
     keep_optimiser: bool = False,
 ) -> None:
-    """Work on the fit of another process of the group, see `training.kernels.group`: the same steps
+    """Work on the fit of another process of the group, see `training.group`: the same steps
     from the same checkpoint, and nothing is written. The parameters are those of `fit`; that
     process checks `start`.
     """

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from training.kernels import group
+from training import group
 from training.kernels.compiled import LANES, compiled, fetch_ahead
 from training.kernels.lanes import AHEAD, Floats
 from training.kernels.rows import GOLDEN

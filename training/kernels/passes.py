@@ -14,9 +14,9 @@ from torch import Tensor
 
 from model.nets import AFM, FFM, FM, AFMPlus, FwFM, Net
 from model.nets.net import EmbeddingNet, PairNet, field_pairs
+from training import group
 from training.cores import all_cores_an_operation, cores
 from training.device import IN_MEMORY, SEEDS, Device
-from training.kernels import group
 from training.kernels.attention import Attention, attention_blocks
 from training.kernels.batch import GIVEN, LOGISTIC, SQUARED, Batch, Found, Judged, Tables
 from training.kernels.block import Pairs, new_work

@@ -7,8 +7,11 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
+
+from training import group
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,3 +36,43 @@ def ahead(work: Callable[[Item], Result], items: Iterable[Item], readers: int) -
         finally:
             for future in waiting:
                 future.cancel()
+
+
+@dataclass(frozen=True)
+class _Failed:
+    error: Exception
+
+
+@dataclass(frozen=True)
+class _End:
+    pass
+
+
+def ahead_of_all(
+    work: Callable[[Item], Result], items: Iterable[Item], readers: int
+) -> Iterator[Result]:
+    """The same, where the processes of a group (`training.group`) share the work: of n of them each
+    works on every n-th item, and has the results of all. Results are pickled on the way.
+
+    Raises:
+        Exception: what `work` raises, in its place of the order, in each process.
+        MemberLostError: another process has ended.
+    """
+    if not group.is_shared():
+        yield from ahead(work, items, readers)
+        return
+
+    def tried(item: Item) -> Result | _Failed:
+        try:
+            return work(item)
+        except Exception as error:
+            return _Failed(error)
+
+    own = ahead(tried, islice(items, group.number(), None, group.members()), readers)
+    while True:
+        for one in group.of_all(next(own, _End())):
+            if isinstance(one, _Failed):
+                raise one.error
+            if isinstance(one, _End):
+                return
+            yield one

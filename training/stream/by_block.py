@@ -1,14 +1,17 @@
-"""Work on each block of a log, on several threads, its results in the order of the log."""
+"""Work on each block of a log, on several threads, and where processes of a group share it
+(`training.group`) by all of them; its results come in the order of the log.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import tee
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from model.errors import DataError
 from training.data.files import Data, data_files
 from training.data.table import Table, require_columns
-from training.stream.ahead import ahead
+from training.stream.ahead import ahead_of_all
 from training.stream.blocks import Block, blocks_of
 from training.stream.pace import Pace
 
@@ -17,9 +20,8 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class _Done(Generic[Result]):
-    # of one block: `empty`: its columns without rows, for an error that names those there are
+    # of one block; `absent`: the columns that it lacks
 
-    block: Block
     rows: int = 0
     absent: frozenset[str] = frozenset()
     found: Result | None = None
@@ -47,20 +49,21 @@ def by_block(
         try:
             table, absent = block.table()
             rows = len(table.frame)
-            return _Done(block, rows, absent, work(number, table) if rows else None)
+            return _Done(rows, absent, work(number, table) if rows else None)
         except DataError as error:
-            return _Done(block, error=error)
+            return _Done(error=error)
 
     pace = Pace(name, sum(file.path.stat().st_size for file in data_files(data)), say)
     file = _File()
     rows = 0
-    for one in ahead(done, enumerate(blocks_of(data, columns)), readers):
-        if one.block.file.path != file.path:
+    blocks, again = tee(blocks_of(data, columns))
+    for block, one in zip(blocks, ahead_of_all(done, enumerate(again), readers), strict=True):
+        if block.file.path != file.path:
             file.end()
-            file = _File(one.block)
-        file.add(one)
+            file = _File(block)
+        file.add(block, one)
         rows += one.rows
-        pace.add(one.rows, one.block.size)
+        pace.add(one.rows, block.size)
         if one.found is not None:
             yield one.found
     file.end()
@@ -78,9 +81,9 @@ class _File:
         self._rows = 0
         self._absent: frozenset[str] | None = None
 
-    def add(self, one: _Done[Result]) -> None:
+    def add(self, block: Block, one: _Done[Result]) -> None:
         if one.error is not None:
-            counted = self._rows and one.block.first is None
+            counted = self._rows and block.first is None
             behind = f" (rows counted from behind row {self._rows:,})" if counted else ""
             raise DataError(f"{one.error}{behind}") from one.error
         self._rows += one.rows

@@ -1,15 +1,19 @@
-"""Logs into the cache: two passes, or none where an earlier fit has left what they would make."""
+"""Logs into the cache: two passes, or none where an earlier fit has left what they would make.
+
+The processes of a group (`training.group`), one of each machine, share both passes: each works on
+every n-th block, and is given the results of the others, so that each writes the same files.
+"""
 
 import hashlib
 import json
 import os
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from glob import escape
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -21,6 +25,7 @@ from model.errors import DataError, reason
 from model.files.file_locks import is_free, locked_passing
 from model.schema import Schema
 from model.vocabulary import to_bytes
+from training import group
 from training.cache_home import cache_home
 from training.columns.keys import KnownHashes
 from training.data.files import Data, data_files
@@ -52,11 +57,12 @@ from training.stream.groups import Runs, RunsInOrder, are_looked_at, ranked_by
 Say = Callable[[str], None]
 
 
-class Found(NamedTuple):
-    """Of a block: rows held out, rows looked at, and for task ranking the runs of those trained on,
-    their rows counted in the whole log.
+class Made(NamedTuple):
+    """Of a block: what goes into which file, rows held out and rows looked at as they were given,
+    and for task ranking the runs of those trained on, their rows counted in the whole log.
     """
 
+    arrays: Mapping[str, NDArray[Any]]
     held: pl.DataFrame
     looked: pl.DataFrame
     runs: Runs | None
@@ -67,14 +73,22 @@ def encoded_log(data: Data, schema: Schema, asked: Asked, readers: int, say: Say
     progress.
 
     Raises:
-        DataError: the log cannot be read or trained on, or the cache cannot be written.
+        DataError: the log cannot be read or trained on, it is not the same on all machines, or the
+            cache cannot be written.
+        MemberLostError: another process of the group has ended.
     """
     say("digest of the log")
     try:
         folder = cache_home() / "logs" / _key(data, schema, asked)
+        if len(set(group.of_all(folder.name))) > 1:
+            raise DataError(f"{data}: the log or the schema is not the same on all machines")
         found = EncodedLog(folder, schema, str(data))
-        if not folder.exists():
-            folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if group.is_shared():
+            if not all(group.of_all(folder.exists())):  # then all of them are needed
+                _write_aside(folder, data, schema, asked, readers, say)
+                return found
+        elif not folder.exists():
             lock = folder.with_name(f".{folder.name}.lock")
             if not is_free(lock):
                 say("another fit is encoding this log: waiting for it")
@@ -97,7 +111,8 @@ def _write_aside(
     aside.mkdir(mode=0o700)  # rows of the log are in it
     try:
         _write(aside, data, schema, asked, readers, say)
-        aside.rename(folder)
+        if not folder.exists():  # those that share the passes hold no lock, and it may be there
+            aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -140,38 +155,31 @@ def _write(folder: Path, data: Data, schema: Schema, asked: Asked, readers: int,
     for name, vocabulary in found.vocabularies.items():
         (folder / vocabulary_file(name)).write_bytes(to_bytes(vocabulary))
     with _Writer(folder, schema, asked, found) as writer:
-        held, looked = Pieces(folder / HELD_OUT), Pieces(folder / LOOKED_AT)
-        order = RunsInOrder()
-        columns = columns_of(schema)
-        for one in by_block(writer.write, data, columns, readers, "second pass", say):
-            held.add(one.held)
-            looked.add(one.looked)
-            if one.runs is not None:
-                writer.add_groups(order.begun(one.runs))
-        held.end()
-        looked.end()
+        for one in by_block(writer.made, data, columns_of(schema), readers, "second pass", say):
+            writer.put(one)
+        writer.end()
     rule = None if found.rule is None else found.rule.model_dump()
     (folder / ABOUT).write_text(json.dumps({"rows": found.rows, "held_out": rule}))
 
 
 class _Writer:
-    # writes the rows of blocks to their places, by any number of threads
+    # makes what is written of a block, on any number of threads, and writes it
 
     def __init__(self, folder: Path, schema: Schema, asked: Asked, found: Survey) -> None:
         self._schema, self._asked, self._found = schema, asked, found
         self._encoder = Encoder(schema, found.vocabularies)
         self._slots = Slots.of(self._encoder, found.vocabularies)
-        self._starts, self._before, self._held_starts = map(
-            starts, (found.kept, found.before, found.held)
-        )
+        self._starts, self._before = starts(found.kept), starts(found.before)
         self._trained_on = sum(found.before.values())
-        self._looked = looked_at(self._trained_on)
+        self._places = looked_at(self._trained_on)
         self._hashes = KnownHashes()
         names = [ROWS, HELD_OUT_ROWS, LABELS, *([WEIGHTS] if schema.weight else [])]
         names += [ALL_LABELS] if asked.rate != 1 else []
         self._ranked_by = ranked_by(schema)
         names += [GROUPS] if self._ranked_by else []
         self._files = {name: (folder / name).open("wb") for name in names}
+        self._held, self._looked_at = Pieces(folder / HELD_OUT), Pieces(folder / LOOKED_AT)
+        self._order = RunsInOrder()
 
     def __enter__(self) -> "_Writer":
         return self
@@ -180,7 +188,7 @@ class _Writer:
         for file in self._files.values():
             file.close()
 
-    def write(self, number: int, table: Table) -> Found:
+    def made(self, number: int, table: Table) -> Made:
         frame = table.frame.clone()  # reading takes its columns away
         log = rows_of(table, self._schema)
         held = np.zeros(len(log), np.bool_)
@@ -189,38 +197,41 @@ class _Writer:
             keys, _ = keys_of(log, self._schema, rule.share, self._hashes)
             held = rule.holds_out(keys)
         rows = np.flatnonzero(~held)
-        looked = self._looked_at(log, rows, before)
+        looked = self._are_looked_at(log, rows, before)
+        arrays: dict[str, NDArray[Any]] = {}
         if (rate := self._asked.rate) != 1:
-            self._put(ALL_LABELS, before, log.labels[rows])
+            arrays[ALL_LABELS] = log.labels[rows]
             rows = rows[are_drawn(log.labels[rows], rate, self._asked.seed, before)]
         packed = self._slots.pack(encode(self._encoder, log))
-        self._put(ROWS, start, packed[rows])
-        self._put(HELD_OUT_ROWS, self._held_starts[number], packed[held])
-        self._put(LABELS, start, log.labels[rows])
+        arrays[ROWS] = packed[rows]
+        arrays[HELD_OUT_ROWS] = packed[held]
+        arrays[LABELS] = log.labels[rows]
         if log.weights is not None:
-            self._put(WEIGHTS, start, log.weights[rows])
+            arrays[WEIGHTS] = log.weights[rows]
         runs = None
         if self._ranked_by is not None and log.group is not None:
             runs = Runs.of(log.group[rows])
             runs = Runs(runs.numbers, start + runs.first)
-        return Found(frame.filter(held), frame[looked], runs)
+        return Made(arrays, frame.filter(held), frame[looked], runs)
 
-    def add_groups(self, begun: Runs) -> None:
-        """Put the groups that begin in the next block of the log behind the others."""
-        self._files[GROUPS].write(np.ascontiguousarray(begun.first).data)
+    def put(self, made: Made) -> None:
+        """Put what was made of the next block of the log behind the others."""
+        for name, array in made.arrays.items():
+            self._files[name].write(np.ascontiguousarray(array).data)
+        self._held.add(made.held)
+        self._looked_at.add(made.looked)
+        if made.runs is not None:
+            begun = self._order.begun(made.runs)
+            self._files[GROUPS].write(np.ascontiguousarray(begun.first).data)
 
-    def _looked_at(self, log: Log, rows: Ints, before: int) -> Ints:
+    def end(self) -> None:
+        """Write what is left."""
+        self._held.end()
+        self._looked_at.end()
+
+    def _are_looked_at(self, log: Log, rows: Ints, before: int) -> Ints:
         # of these `rows` of a block, which are trained on: those that are looked at
         if self._ranked_by is not None and log.group is not None:
             return rows[are_looked_at(log.group[rows], self._ranked_by, self._trained_on)]
-        first, last = np.searchsorted(self._looked, [before, before + len(rows)])
-        return rows[self._looked[first:last] - before]
-
-    def _put(self, name: str, start: int, array: NDArray[np.int32] | NDArray[np.float32]) -> None:
-        if not len(array):
-            return
-        data = np.ascontiguousarray(array).data.cast("B")
-        at = start * (len(data) // len(array))
-        while data:  # a write may take a part
-            written = os.pwrite(self._files[name].fileno(), data, at)
-            data, at = data[written:], at + written
+        first, last = np.searchsorted(self._places, [before, before + len(rows)])
+        return rows[self._places[first:last] - before]

@@ -37,14 +37,13 @@ from training.stream.part import Part
 
 @dataclass(frozen=True)
 class Survey:
-    """What the second pass needs to know: how many rows of each block are trained on, how many were
-    before negatives were drawn, and how many are `held` out, by the number of the block; the rule
-    of those held out, None where none are; and what each field learnt.
+    """What the second pass needs to know: how many rows of each block are trained on, and how many
+    were before negatives were drawn, by the number of the block; the rule of those held out, None
+    where none are; and what each field learnt.
     """
 
     kept: dict[int, int]
     before: dict[int, int]
-    held: dict[int, int]
     rule: HeldOut | None
     vocabularies: dict[str, FieldVocabulary]
 
@@ -170,7 +169,6 @@ class _Pass:
         self._together = None if column is None else Together(column)
         self._kept: dict[int, int] = {}
         self.before: dict[int, int] = {}
-        self._held: dict[int, int] = {}
         self._weighed = False
         self._counts: dict[str, Counts] = {}
         self._numbers: dict[str, Numbers] = {}
@@ -193,8 +191,7 @@ class _Pass:
                 (train.joined(more), held.joined(others))
                 for (train, held), (more, others) in zip(self._parts, seen.parts, strict=True)
             ]
-        train, held = seen.parts[self._rule]
-        self.before[seen.number], self._held[seen.number] = train.rows, held.rows
+        self.before[seen.number] = seen.parts[self._rule][0].rows
         self._left, self._kept[seen.number] = self._left.joined(seen.left), seen.left.rows
         self._weighed |= seen.weighed
         for name, counts in seen.counts.items():
@@ -241,7 +238,7 @@ class _Pass:
             self._left.require_contrast(source, "click", sampled_part(self._asked.rate))
         known = {name: self._learnt(name) for name in self._schema.fields}
         rule = self._rules[self._rule] if self._rules else None
-        return Survey(self._kept, self.before, self._held, rule, known)
+        return Survey(self._kept, self.before, rule, known)
 
     def _learnt(self, name: str) -> FieldVocabulary:
         if name in self._counts:

@@ -36,7 +36,7 @@ FLOORS = {
         ["data"],
         ["columns", "remote"],
         ["device"],
-        ["cache_home", "config", "cores", "jobs"],
+        ["cache_home", "config", "cores", "group", "jobs"],
     ],
 }
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.nets import Net
+from training import group
 from training.cores import cores, one_core_an_operation
 from training.data.examples import AT_ONCE, EncodedRows
-from training.kernels import group
 
 SCORED_AT_ONCE = 256  # whose pair vectors stay in the cache: twice as fast as 2048
 ON_DEVICE = 4096

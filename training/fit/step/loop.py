@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from model.nets import Net
+from training import group
 from training.config import Step
 from training.data.examples import EncodedRows
 from training.device import IN_MEMORY, Device
@@ -20,7 +21,6 @@ from training.fit.step.one_epoch import SoFar, one_epoch
 from training.fit.step.progressive import Progressive
 from training.fit.step.unknown_drop import uses_of
 from training.fit.step.watcher import Epoch, Watcher
-from training.kernels import group
 from training.kernels.compiled import announcing
 from training.kernels.optimisers import gather_moments, optimiser_of, shares_of
 from training.kernels.passes import pass_of

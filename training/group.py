@@ -1,4 +1,5 @@
-"""The processes that share a fit: each computes its part of a batch, and all have the whole.
+"""The processes that share a fit, or the reading of its log: each does its part, and all have the
+whole.
 
 They are torch.distributed's default group, of gloo; without one, a process is alone and its part is
 the whole. Nothing is summed on the way: each process adds up what it is given, in the order of a
@@ -8,12 +9,14 @@ single process. So the weights are the same to the bit, however many share a fit
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
+
+Thing = TypeVar("Thing")
 
 
 class MemberLostError(Exception):
@@ -100,6 +103,22 @@ def exchanged(
         raise MemberLostError(str(error)) from error
     exchanged: NDArray[Any] = found.numpy()
     return exchanged
+
+
+def of_all(one: Thing) -> list[Thing]:
+    """What each process gives, in their order.
+
+    Raises:
+        MemberLostError: another process has ended.
+    """
+    if not is_shared():
+        return [one]
+    found: list[Any] = [None] * members()
+    try:
+        dist.all_gather_object(found, one)
+    except RuntimeError as error:
+        raise MemberLostError(str(error)) from error
+    return found
 
 
 def agreed(whether: bool) -> bool:
