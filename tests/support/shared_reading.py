@@ -54,7 +54,7 @@ def make_small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(blocks, "ROWS", 120)
     patch.setattr(pieces, "ROWS", 70)
     patch.setattr(counts, "PENDING", 150)
-    patch.setattr("training.stream.first_pass.MOST_HELD", 1500)
+    patch.setattr("training.stream.first_pass.MOST_HELD", 800)
 
 
 def encoded(case: Case, number: int) -> Answer:

@@ -41,7 +41,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "ROWS", 70)
     monkeypatch.setattr(packed_rows, "NEAR", 50)
     monkeypatch.setattr(counts, "PENDING", 150)
-    monkeypatch.setattr("training.stream.first_pass.MOST_HELD", 300)
+    monkeypatch.setattr("training.stream.first_pass.MOST_HELD", 800)
 
 
 def same(found: EncodedLog, data: Data, schema: Schema) -> None:
