@@ -5,8 +5,9 @@ beside a fit of the same log in memory. Each is a command in a process of its ow
 
 The log is that of logs/wide_log.py, 39 fields, drawn once and then in other orders, a column each.
 Net fm, two epochs; the figure is of the second, since the first loads the kernels and takes new
-memory, half a second whatever the log's size. A small fit before has compiled the kernels. `--memory`: up to how many rows the
-log is also fitted again, from the encoded rows that are on disk then, and in memory.
+memory, half a second whatever the log's size. A small fit before has compiled the kernels.
+`--memory`: up to how many rows the log is also fitted again, from the encoded rows that are on disk
+then, and in memory.
 """
 
 import argparse

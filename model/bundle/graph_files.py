@@ -22,7 +22,7 @@ def write_weights(path: Path, parameters: Mapping[str, NDArray[np.float32]]) -> 
         for name, parameter in parameters.items():
             file.write(b"\0" * (-file.tell() % PAGE))
             offsets[name] = file.tell()
-            file.write(np.ascontiguousarray(parameter, dtype="<f4").tobytes())
+            file.write(np.ascontiguousarray(parameter, dtype="<f4").data)
     return offsets
 
 
@@ -32,7 +32,8 @@ def write_graph(
     """Write a graph whose initialisers named in `offsets` are read from the file `weights`."""
     for tensor in graph.graph.initializer:
         if tensor.name in offsets:
-            size = len(tensor.raw_data)
+            size = 4 * math.prod(tensor.dims)
+            tensor.raw_data = b""  # onnx refuses a tensor that has no such field
             set_external_data(tensor, weights, offset=offsets[tensor.name], length=size)
             tensor.ClearField("raw_data")
     path.write_bytes(graph.SerializeToString(deterministic=True))

@@ -38,6 +38,16 @@ def equal_bins(mass: NDArray[Any], bins: int) -> Ints:
     return numbers
 
 
+def ranked_auc(positive: Floats, negative: Floats) -> float:
+    """The chance that a click scores above a non-click, a tie counting half, by their weights [V]
+    at each of V scores in ascending order; NaN with one class.
+    """
+    # by sums of the same terms: with one class the other one's is exactly 0
+    both = float(positive.sum()) * float(negative.sum())
+    below = np.cumsum(negative) - negative / 2
+    return float(positive @ below / both) if both > 0 else float("nan")
+
+
 class RankedRows:
     """B rows in the order of their prediction, sorted once: other weights then cost sums and
     cumulative sums.
@@ -98,14 +108,12 @@ class RankedRows:
         if clicks > 0:
             known["calibration_ratio"] = float(w @ self._p / clicks)
         negative = mass - positive
-        # by sums of the same terms: with one class the other one's is exactly 0
-        both = float(positive.sum()) * float(negative.sum())
-        if both > 0:
+        auc = ranked_auc(positive, negative)
+        if not np.isnan(auc):
             rate = clicks / total
             entropy = -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate))
             known["normalised_entropy"] = float(known["logloss"] / entropy)
-            below = np.cumsum(negative) - negative / 2
-            known["auc"] = float(positive @ below / both)
+            known["auc"] = auc
             found, seen = np.cumsum(positive[::-1]), np.cumsum(mass[::-1])
             precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
             known["pr_auc"] = float(positive[::-1] @ precision / positive.sum())

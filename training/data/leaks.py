@@ -6,16 +6,15 @@ log, and of no use where the label is not known yet.
 'its being missing ranks the label by itself, AUC 1.0000'
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from model.metrics.metrics import auc
-from model.metrics.ranked_rows import Floats
-from training.columns.cells import taken
+from model.metrics.ranked_rows import Floats, ranked_auc
+from training.columns.cells import Cells, taken
 
 BEYOND = 0.95  # the AUC of one column by itself from which it is taken for a leak
 MOST_ROWS = 200_000  # that are looked at
@@ -25,10 +24,10 @@ ALMOST_NONE = 0.02  # of the negatives expected, the share up to which there are
 PRIOR = 10.0  # rows at the mean rate that a value's rate is smoothed by
 FEWEST_OF_A_CLASS = 10  # with fewer labels of a class, nothing is said
 
-Cells = Sequence[Any] | pl.Series
+Given = Sequence[Any] | pl.Series
 
 
-def leak(cells: Cells, labels: NDArray[np.float32]) -> str | None:
+def leak(cells: Given, labels: NDArray[np.float32]) -> str | None:
     """Why a column [B] is taken for a leak of the 0/1 labels [B]; None where it is not.
 
     It ranks the label by itself: as a number, as a category whose rate was seen on other rows, or
@@ -55,7 +54,7 @@ def leak(cells: Cells, labels: NDArray[np.float32]) -> str | None:
     return None
 
 
-def leaks(columns: Mapping[str, Cells], labels: NDArray[np.float32]) -> dict[str, str]:
+def leaks(columns: Mapping[str, Given], labels: NDArray[np.float32]) -> dict[str, str]:
     """The columns of a log that are taken for leaks of its 0/1 labels, and why."""
     found = {name: leak(cells, labels) for name, cells in columns.items()}
     return {name: why for name, why in found.items() if why is not None}
@@ -68,7 +67,7 @@ def looked_at(count: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(SEED).choice(count, MOST_ROWS, replace=False))
 
 
-def strength(cells: Cells, labels: NDArray[np.float32]) -> float | None:
+def strength(cells: Given, labels: NDArray[np.float32]) -> float | None:
     """How well a column [B] ranks 0/1 labels [B] by itself: an AUC of .5 or more. None with one
     class.
     """
@@ -86,7 +85,7 @@ def _alone(values: pl.Series, y: Floats) -> float | None:
     return max(sides, default=None)
 
 
-def _looked_at(cells: Cells, y: Floats) -> tuple[pl.Series, Floats]:
+def _looked_at(cells: Given, y: Floats) -> tuple[pl.Series, Floats]:
     # at most MOST_ROWS of them, as text
     if len(cells) > MOST_ROWS:
         rows = looked_at(len(cells))
@@ -96,10 +95,10 @@ def _looked_at(cells: Cells, y: Floats) -> tuple[pl.Series, Floats]:
         cells = cells.to_list()
     if isinstance(cells, pl.Series):
         texts = cells.cast(pl.String)
+    elif isinstance(cells, Cells):
+        texts = _texts(cells.values()).gather(cells.codes)
     else:
-        texts = pl.Series(
-            [None if v is None or v == "" else _text(v) for v in cells], dtype=pl.String
-        )
+        texts = _texts(cells)
     return texts.str.strip_chars().replace("", None), y
 
 
@@ -109,8 +108,8 @@ def _as_numbers(texts: pl.Series) -> pl.Series:
     return numbers if numbers.null_count() == texts.null_count() else texts
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else str(value)
+def _texts(values: Iterable[Any]) -> pl.Series:
+    return pl.Series([None if v is None or v == "" else str(v) for v in values], dtype=pl.String)
 
 
 def _rates(values: pl.Series, y: Floats) -> Floats:
@@ -131,9 +130,10 @@ def _side(y: Floats, scores: Floats) -> float | None:
     if len(y) < 2:
         return None
     # their ranks, as the square of a number such as 3e200 is none
-    ranks = np.unique(np.nan_to_num(scores), return_inverse=True)[1].astype(np.float64)
-    found = auc(y, ranks, np.ones(len(y)))
-    return None if found is None else max(found, 1 - found)
+    ranks = np.unique(np.nan_to_num(scores), return_inverse=True)[1]
+    clicks, others = (np.bincount(ranks, each).astype(np.float64) for each in (y, 1 - y))
+    found = ranked_auc(clicks, others)
+    return None if np.isnan(found) else max(found, 1 - found)
 
 
 def _clicks_only(chosen: NDArray[np.bool_], y: Floats) -> bool:

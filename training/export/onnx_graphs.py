@@ -38,16 +38,16 @@ def export(
     terms = ["linear_terms", "interactions", "attentions"]
     rows = {"ids": (3, slots), "values": (3, slots)}
     graphs = {
-        PREDICT: trace(PredictGraph(net, calibration), rows, scores),
-        EXPLAIN: trace(ExplainGraph(net), rows, terms),
+        PREDICT: trace(PredictGraph(net, calibration), rows, scores, offsets),
+        EXPLAIN: trace(ExplainGraph(net), rows, terms, offsets),
     }
     if 0 < ads < slots:
         of_ads = {"ids": (3, ads), "values": (3, ads)}
-        graphs[ADS] = trace(AdsGraph(net, candidate), of_ads, [PARTIALS])
+        graphs[ADS] = trace(AdsGraph(net, candidate), of_ads, [PARTIALS], offsets)
         width = graphs[ADS].graph.output[0].type.tensor_type.shape.dim[1].dim_value
         context = {f"context_{name}": (1, slots - ads) for name in ("ids", "values")}
         ranked = RankGraph(net, calibration, candidate)
-        graphs[RANK] = trace(ranked, context | of_ads | {PARTIALS: (3, width)}, scores)
+        graphs[RANK] = trace(ranked, context | of_ads | {PARTIALS: (3, width)}, scores, offsets)
     for name, graph in graphs.items():
         write_graph(directory / name, graph, WEIGHTS, offsets)
 

@@ -9,7 +9,8 @@ are kept in memory, and on disk for later processes (`kept_traces`).
 
 import logging
 import warnings
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import onnx
 import torch
@@ -20,16 +21,22 @@ from model.nets.net import TABLES
 from training.export.kept_traces import keep_trace, read_trace
 
 GATHERED = tuple(f".{name}" for name in TABLES)  # parameters of which rows are gathered
+TRACED_ROWS = 16  # of a table
 KEPT = 64  # graphs, without their floats: some ten kilobytes each
 
 _traced: dict[Hashable, onnx.ModelProto] = {}
 
 
 def trace(
-    module: nn.Module, inputs: Mapping[str, tuple[int, int]], outputs: Sequence[str]
+    module: nn.Module,
+    inputs: Mapping[str, tuple[int, int]],
+    outputs: Sequence[str],
+    apart: Container[str] = (),
 ) -> onnx.ModelProto:
     """The graph of a module that takes `inputs` of the shapes given, int64 those whose name ends in
-    ids, the others float32; a shape of more than one row stands for any number.
+    ids, the others float32; a shape of more than one row stands for any number. Of the tensors
+    `apart` it has the shapes alone: their numbers lie in another file, since a graph holds at most
+    2 GB.
 
     Raises:
         ParityError: torch cannot trace it.
@@ -41,7 +48,8 @@ def trace(
             _traced.pop(next(iter(_traced)))
         found = read_trace(key)
         if found is None:
-            found = _without_floats(_trace(module, inputs, outputs), module)
+            with _short_tables(module):
+                found = _without_floats(_trace(module, inputs, outputs), module)
             keep_trace(key, found)
         _traced[key] = found
     graph = onnx.ModelProto()
@@ -51,7 +59,8 @@ def trace(
         if tensor.name in floats:
             of_now = floats[tensor.name].detach().numpy()
             tensor.dims[:] = of_now.shape
-            tensor.raw_data = of_now.astype("<f4").tobytes()
+            if tensor.name not in apart:
+                tensor.raw_data = of_now.astype("<f4").tobytes()
     return graph
 
 
@@ -80,6 +89,24 @@ def _without_floats(graph: onnx.ModelProto, module: nn.Module) -> onnx.ModelProt
         if tensor.name in floats:
             tensor.ClearField("raw_data")
     return graph
+
+
+@contextmanager
+def _short_tables(module: nn.Module) -> Iterator[None]:
+    # torch writes a graph with its numbers, at most 2 GB, and how long a table is shows nowhere
+    tables = [
+        (table, table.data, table.grad)
+        for name, table in module.named_parameters()
+        if name.endswith(GATHERED)
+    ]
+    try:
+        for table, whole, _ in tables:
+            table.grad = None  # which would have to be as long
+            table.data = whole[:TRACED_ROWS]
+        yield
+    finally:
+        for table, whole, grad in tables:
+            table.data, table.grad = whole, grad
 
 
 def _trace(

@@ -129,6 +129,28 @@ def test_kept_graphs_hold_no_weights_and_are_bounded(monkeypatch: pytest.MonkeyP
         assert all(not tensor.raw_data for tensor in floats)
 
 
+def test_a_table_beyond_2_gb_goes_into_no_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[int] = []
+    whole_trace = tracing._trace
+
+    def counted(module: Any, *given: Any) -> Any:
+        traced.append(module.net.embedding.numel())
+        return whole_trace(module, *given)
+
+    monkeypatch.setattr(tracing, "_trace", counted)
+    of = net("fm", rows=5)
+    table = torch.empty(1, 4).expand(2**28, 4)  # one row, over and over: 4 GB
+    of.embedding.data = table
+    names = {"net.embedding", "net.linear"}
+    graph = trace(PredictGraph(of, LINE), WHOLE, ["probability", "logit"], names)
+    assert of.embedding.data.data_ptr() == table.data_ptr()
+    assert traced == [4 * tracing.TRACED_ROWS]
+    (embedding,) = (t for t in graph.graph.initializer if t.name == "net.embedding")
+    assert list(embedding.dims) == [2**28, 4]
+    assert not embedding.raw_data
+    assert graph.ByteSize() < 100_000
+
+
 def test_a_graph_in_use_is_not_the_one_that_is_kept() -> None:
     of = net("lr")
     given = scores(of)
