@@ -3,8 +3,10 @@
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from model.schema import CategoricalField, MultivalueField, NumericField
+from training.columns.cells import Cells, Numbers
 from training.evaluation.slices import OTHER, slices
 
 CATEGORICAL = CategoricalField(kind="categorical")
@@ -58,3 +60,15 @@ def test_an_edge_belongs_to_the_range_above_it() -> None:
     column = [float(n) for n in range(100)]
     ranges = by_value(NUMERIC, column, most=2)
     assert ranges == {"below 50": list(range(50)), "50 and more": list(range(50, 100))}
+
+
+def test_a_column_of_distinct_values_has_the_slices_of_its_rows() -> None:
+    texts = ["1", None, "1.0", "x|y", "", "2.50", "1", "x"]
+    for field in (CATEGORICAL, MULTI):
+        assert by_value(field, Cells.of(pl.Series(texts)).take(np.arange(1, 8))) == by_value(
+            field, texts[1:]
+        )
+    numbers = [3.0, None, 1.0, 3.0, -0.0, 2.0, 5.0]
+    array = np.array([np.nan if number is None else number for number in numbers])
+    for most in (3, 10):
+        assert by_value(NUMERIC, Numbers(array), most) == by_value(NUMERIC, numbers, most)
