@@ -27,7 +27,7 @@ from training.stream.cache import shards
 shards.SHARD, shards.MIXED = {SMALL["SHARD"]}, {SMALL["MIXED"]}
 first, number, members, request = sys.argv[1:]
 said = []
-ready = encoded(prepared(Path(request).read_bytes()), int(number), said.append)
+ready = encoded(prepared(Path(request).read_bytes()), int(number), 1, "", said.append)
 assert not ready.error, ready.error
 results = []
 work(ready, int(number), int(members), first, said.append, results.append)
