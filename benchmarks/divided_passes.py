@@ -11,9 +11,7 @@ import argparse
 import hashlib
 import json
 import os
-import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -24,8 +22,9 @@ from typing import NamedTuple
 
 import torch
 from processes.apart import apart
+from processes.servers import free_port
 from results import circumstances, keep, say, table
-from streamed_fits import write_log
+from streamed_fits import pass_speed, write_log
 
 from model.schema import Schema
 from training import group
@@ -59,15 +58,7 @@ def member(home: Path, cache: Path, first: str, number: int, members: int) -> No
         with path.open("rb") as opened:
             found.update(hashlib.file_digest(opened, "sha256").digest())
     shutil.rmtree(cache)
-    text = "\n".join(said)
-    speeds = [
-        int(
-            re.findall(rf"{name} pass: [\d,]+ rows, ([\d,]+) rows/s$", text, re.MULTILINE)[
-                -1
-            ].replace(",", "")
-        )
-        for name in ("first", "second")
-    ]
+    speeds = [pass_speed(name, "\n".join(said)) for name in ("first", "second")]
     sys.stdout.write(json.dumps([*speeds, found.hexdigest()]))
 
 
@@ -77,9 +68,7 @@ def of_all(home: Path, members: int) -> Found:
     Raises:
         RuntimeError: they leave other files than each other.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        first = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    first = f"tcp://127.0.0.1:{free_port()}"
     program = sys.executable, __file__, "--member", str(home)
     running = [
         subprocess.Popen(

@@ -121,8 +121,8 @@ def main() -> None:
         began = time.perf_counter()
         publish = "publish", "--force", "--no-wait", str(bundle.directory)
         run("afm-serve", *publish, environment=environment)
-        say(f"fitted in {took:.0f} s, published in {time.perf_counter() - began:.0f} s")
         published = time.perf_counter() - began
+        say(f"fitted in {took:.0f} s, published in {published:.0f} s")
         forget(home)
         lines = [
             served(home, environment, "cold", 1),

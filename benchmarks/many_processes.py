@@ -16,7 +16,6 @@ import argparse
 import hashlib
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from processes.servers import free_port
 from training_speed import FIELDS, K, Product, drawn
 
 from training import group
@@ -168,9 +168,7 @@ def of_two_fits(given: Sequence[str]) -> Measured:
 
 
 def _address() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    return f"tcp://127.0.0.1:{free_port()}"
 
 
 def _slowest(members: Sequence[tuple[int, str, int, int]], given: Sequence[str]) -> Measured:

@@ -55,6 +55,12 @@ class Found(NamedTuple):
     load: float
 
 
+def pass_speed(name: str, said: str) -> int | None:
+    """Rows a second of a pass over a log by the lines `said` of it, None where it had none."""
+    ended = re.findall(rf"{name} pass: [\d,]+ rows, ([\d,]+) rows/s$", said, re.MULTILINE)
+    return int(ended[-1].replace(",", "")) if ended else None
+
+
 def fitted(words: list[str], out: Path, env: Mapping[str, str], trained: float) -> Found:
     """Run a fit, of so many training rows, to its end."""
     began = time.perf_counter()
@@ -71,13 +77,9 @@ def fitted(words: list[str], out: Path, env: Mapping[str, str], trained: float) 
     assert status == 0, text
     wall = time.perf_counter() - began
 
-    def of_pass(name: str) -> int | None:
-        ended = re.findall(rf"{name} pass: [\d,]+ rows, ([\d,]+) rows/s$", text, re.MULTILINE)
-        return int(ended[-1].replace(",", "")) if ended else None
-
     seconds = float(Bundle.open(out).manifest.training["epochs"][1]["seconds"])
     peak = used.ru_maxrss / 1024
-    passes = of_pass("first"), of_pass("second")
+    passes = pass_speed("first", text), pass_speed("second", text)
     return Found(passes, trained / seconds, wall, peak, os.getloadavg()[0])
 
 

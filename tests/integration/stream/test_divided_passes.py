@@ -3,7 +3,6 @@ that one process leaves.
 """
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 
 import shared_reading
 from fit_calls import write_csv
+from own_redis import free_port
 from ranked_log import RANKING, ranked_rows
 from shared_reading import Answer, Case, encoded, make_small
 from training.data.files import Data, data_files
@@ -39,9 +39,7 @@ class Members:
 
     def answers(self, case: Case) -> list[Answer | None]:
         """Those of all to the case; None of one that ended itself."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            first = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        first = f"tcp://127.0.0.1:{free_port()}"
         line = json.dumps(asdict(replace(case, first=first))) + "\n"
         for process in self._processes:
             assert process.stdin is not None

@@ -1,7 +1,6 @@
 """Processes that share a fit of a log on disk end with the weights of one that is alone."""
 
 import pickle
-import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from model.schema import Schema
+from own_redis import free_port
 from streamed_calls import SMALL, weights
 from training.config import NetName
 from training.data.files import Data
@@ -44,9 +44,7 @@ def shared(asked: FitRequest, members: int) -> None:
     """Fit what is asked for by so many processes."""
     given = asked.out.with_name("request")
     given.write_bytes(pickle.dumps(asked))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        first = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    first = f"tcp://127.0.0.1:{free_port()}"
     running = [
         subprocess.Popen(
             [sys.executable, "-c", MEMBER, first, str(number), str(members), str(given)],
